@@ -1,0 +1,218 @@
+"""JSON bytes to models and back: cattrs with hooks that never coerce."""
+
+import datetime as dt
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
+from uuid import UUID
+
+import attrs
+import cattrs
+import orjson
+from cattrs.gen import make_dict_structure_fn, override
+
+from thredfi_async._json import as_array, as_object
+from thredfi_async.errors import InvalidRequestError, ResponseDecodeError
+from thredfi_async.models import FIELD_NAMES, UNSET, Customer, CustomerRequest, CustomerStatus, Document
+
+T = TypeVar("T")
+
+
+@attrs.frozen(kw_only=True)
+class Page:
+    """One page of a list: what of it matters for going on."""
+
+    next: str | None
+    results: tuple[Customer, ...]
+
+
+def encode(request: CustomerRequest) -> bytes:
+    """Encode an archive body, leaving out what is `UNSET`.
+
+    Args:
+        request: The body; validated already.
+
+    Returns:
+        JSON in UTF-8.
+
+    Raises:
+        InvalidRequestError: A number or a nesting that Python's encoders cannot write.
+    """
+    body = {name: value for name in FIELD_NAMES if (value := getattr(request, name)) is not UNSET}
+    try:
+        return orjson.dumps(body)
+    except TypeError:
+        # orjson stops at 64-bit integers and 254 levels; JSON, and so the contract, does not.
+        pass
+    try:
+        return json.dumps(body, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
+    except (ValueError, RecursionError):
+        problem = "transaction_tags, metadata: hold a number or a nesting that is too large to be encoded"
+        raise InvalidRequestError([problem]) from None
+
+
+def parse(body: bytes) -> Any:  # noqa: ANN401 - JSON is anything
+    """Decode JSON strictly: UTF-8 without a mark, no NaN, no null at the top.
+
+    Args:
+        body: The bytes of an answer.
+
+    Returns:
+        What they say; never None.
+
+    Raises:
+        ResponseDecodeError: They say nothing.
+    """
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        value = None
+    if value is None:
+        problem = "the body is not JSON" if body.strip() not in {b"", b"null"} else "the body is empty or null"
+        raise ResponseDecodeError(problem, problems=[f"$: {problem}"])
+    return value
+
+
+def structure(value: object, model: type[T]) -> T:
+    """Make a model of parsed JSON.
+
+    Args:
+        value: Parsed JSON.
+        model: `Customer` or `Page`.
+
+    Returns:
+        The model.
+
+    Raises:
+        ResponseDecodeError: A field cannot be what the model says; `.problems` names every one by its path.
+    """
+    try:
+        return _QUICK.structure(value, model)
+    except (ValueError, KeyError):
+        # The quick converter stops at the first problem without saying where; this one collects them all.
+        problems = _problems(value, model)
+    where = ", ".join(problem.partition(":")[0] for problem in problems)
+    raise ResponseDecodeError(f"the body cannot be read at {where}", problems=problems)
+
+
+def _problems(value: object, model: type[T]) -> list[str]:
+    try:
+        _THOROUGH.structure(value, model)
+    except (cattrs.BaseValidationError, ValueError) as error:
+        found = cattrs.transform_error(error, format_exception=_sentence)
+        return [f"{path}: {problem}" for problem, _, path in (each.rpartition(" @ ") for each in found)]
+    return []
+
+
+def _sentence(error: BaseException, _: object) -> str:
+    return "is missing" if isinstance(error, KeyError) else str(error)
+
+
+def _wrong(expected: str, value: object) -> ValueError:
+    """Name the type alone: a value may be personal data."""
+    return ValueError(f"must be {expected}, not {'null' if value is None else type(value).__name__}")
+
+
+def _exactly(kind: type[T], expected: str) -> Callable[[object, object], T]:
+    def hook(value: object, _: object) -> T:
+        # By identity of the type: True is an int to isinstance, and JSON knows the difference.
+        if type(value) is kind:
+            return value
+        raise _wrong(expected, value)
+
+    return hook
+
+
+def _uuid(value: object, _: object) -> UUID:
+    if isinstance(value, str):
+        try:
+            return UUID(value)
+        except ValueError:
+            pass
+    raise _wrong("a UUID", value)
+
+
+def _moment(value: object, _: object) -> dt.datetime:
+    if isinstance(value, str):
+        try:
+            moment = dt.datetime.fromisoformat(value)
+        except ValueError:
+            pass
+        else:
+            if moment.tzinfo is not None:
+                return moment
+    raise _wrong("a date and time with its offset", value)
+
+
+def _status(value: object, _: object) -> CustomerStatus | str:
+    if not isinstance(value, str):
+        raise _wrong("a string", value)
+    return _STATUSES.get(value, value)
+
+
+def _array(value: object, _: object) -> tuple[Any, ...]:
+    if value is None:
+        return ()
+    items = as_array(value)
+    if items is None:
+        raise _wrong("a list", value)
+    return tuple(items)
+
+
+def _object_hook(model: type[T], converter: cattrs.Converter) -> Callable[[object, object], T]:
+    extra = override(omit=True)
+    inner = make_dict_structure_fn(model, converter, extra=extra)
+
+    def hook(value: object, _: object) -> T:
+        fields = as_object(value)
+        if fields is None:
+            raise _wrong("an object", value)
+        return inner(fields, model)
+
+    return hook
+
+
+def _customer_hook(converter: cattrs.Converter) -> Callable[[object, object], Customer]:
+    inner = _object_hook(Customer, converter)
+
+    def hook(value: object, _: object) -> Customer:
+        customer = inner(value, Customer)
+        fields = as_object(value) or {}
+        if fields.keys() <= _DOCUMENTED:
+            return customer
+        return attrs.evolve(customer, extra={key: part for key, part in fields.items() if key not in _DOCUMENTED})
+
+    return hook
+
+
+def _documents_hook(converter: cattrs.Converter) -> Callable[[object, object], tuple[Document, ...]]:
+    listed = converter.get_structure_hook(list[Document])
+
+    def hook(value: object, kind: object) -> tuple[Document, ...]:
+        array = _array(value, kind)
+        return tuple(listed(array, list[Document])) if array else ()
+
+    return hook
+
+
+def _converter(*, detailed: bool) -> cattrs.Converter:
+    converter = cattrs.Converter(detailed_validation=detailed)
+    converter.register_structure_hook(str, _exactly(str, "a string"))
+    converter.register_structure_hook(int, _exactly(int, "an integer"))
+    converter.register_structure_hook(bool, _exactly(bool, "true or false"))
+    converter.register_structure_hook(UUID, _uuid)
+    converter.register_structure_hook(dt.datetime, _moment)
+    converter.register_structure_hook(CustomerStatus | str, _status)
+    converter.register_structure_hook_func(lambda kind: kind == tuple[Any, ...], _array)
+    converter.register_structure_hook(Document, _object_hook(Document, converter))
+    documents = _documents_hook(converter)
+    converter.register_structure_hook_func(lambda kind: kind == tuple[Document, ...], documents)
+    converter.register_structure_hook(Customer, _customer_hook(converter))
+    converter.register_structure_hook(Page, _object_hook(Page, converter))
+    return converter
+
+
+_STATUSES: Final[Mapping[str, CustomerStatus]] = {status.value: status for status in CustomerStatus}
+_DOCUMENTED: Final = frozenset(field.name for field in attrs.fields(Customer)) - {"extra"}
+_QUICK: Final = _converter(detailed=False)
+_THOROUGH: Final = _converter(detailed=True)

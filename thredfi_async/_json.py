@@ -1,0 +1,87 @@
+"""JSON values: what may be one, addressed by path."""
+
+import math
+from collections.abc import Iterator
+from typing import Any, cast
+
+
+def snapshot(value: object, path: str, problems: list[str]) -> object:
+    """Copy a JSON value, so that what was checked is what will be sent.
+
+    Args:
+        value: Null, a boolean, a number, text, or lists and string-keyed dicts of these.
+        path: Where the value stands, such as `metadata`.
+        problems: Takes a sentence for each part that JSON cannot say, without the part's value.
+
+    Returns:
+        The copy; lists and tuples become lists.
+    """
+    try:
+        return _copy(value, path, problems)
+    except RecursionError:
+        problems.append(f"{path}: contains itself, or is nested too deeply to be encoded")
+        return None
+
+
+def as_object(value: object) -> dict[str, Any] | None:
+    """Return parsed JSON if it is an object, whose keys are strings then, and None otherwise."""
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else None
+
+
+def as_array(value: object) -> list[Any] | None:
+    """Return parsed JSON if it is an array, and None otherwise."""
+    return cast("list[Any]", value) if isinstance(value, list) else None
+
+
+def text_problem(value: str) -> str | None:
+    """Say what keeps text from being sent: UTF-8 has no lone surrogates."""
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return "holds a lone surrogate, which no UTF-8 text can"
+    return None
+
+
+def _copy(value: object, path: str, problems: list[str]) -> object:
+    if isinstance(value, dict):
+        parts = _members(cast("dict[object, object]", value), path, problems)
+        return {key: _copy(part, where, problems) for key, part, where in parts}
+    if isinstance(value, list | tuple):
+        items = cast("list[object]", value)
+        return [_copy(part, f"{path}[{index}]", problems) for index, part in enumerate(items)]
+    if (problem := _scalar_problem(value)) is not None:
+        problems.append(f"{path}: {problem}")
+    return value
+
+
+def _scalar_problem(value: object) -> str | None:
+    match value:
+        case None | bool() | int():
+            return None
+        case str():
+            return text_problem(value)
+        case float():
+            return None if math.isfinite(value) else "NaN and infinities are not JSON"
+        case _:
+            return f"{type(value).__name__} is not a JSON value"
+
+
+def _members(value: dict[object, object], path: str, problems: list[str]) -> Iterator[tuple[str, object, str]]:
+    for position, (key, part) in enumerate(value.items()):
+        # A key may be a person's name as well as a value may: only what looks like a field's name is shown.
+        where = f"{path}.{key}" if is_plain_name(key) else f"{path}[key {position}]"
+        if not isinstance(key, str):
+            problems.append(f"{where}: keys must be strings, not {type(key).__name__}")
+        elif (problem := text_problem(key)) is not None:
+            problems.append(f"{where}: the key {problem}")
+        else:
+            yield key, part, where
+
+
+def is_plain_name(key: object) -> bool:
+    """Say whether a key can be shown in an error: short, in the manner of a field's name."""
+    return isinstance(key, str) and len(key) <= _LONGEST_NAME and key.isascii() and key.isidentifier()
+
+
+_LONGEST_NAME = 40

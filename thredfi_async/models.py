@@ -1,0 +1,284 @@
+"""What is sent and what comes back, as frozen values whose `repr` shows no personal data."""
+
+import datetime as dt
+import enum
+from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any, Final, Generic, Self, TypeVar
+from uuid import UUID
+
+import attrs
+
+from thredfi_async import _rules
+from thredfi_async._json import is_plain_name, snapshot
+from thredfi_async.errors import InvalidRequestError
+
+T = TypeVar("T")
+
+
+class Unset(enum.Enum):
+    """The type of `UNSET`."""
+
+    UNSET = enum.auto()
+    NOT_GIVEN = enum.auto()
+    """Only a default: the caller said nothing of this name, not even that it shall be left out."""
+
+
+UNSET: Final = Unset.UNSET
+"""Says on purpose: leave this field out of the body."""
+
+
+class CustomerStatus(enum.StrEnum):
+    """The states of a customer that the API documents."""
+
+    ACTIVE = "ACTIVE"
+    ARCHIVED = "ARCHIVED"
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class CustomerRequest:
+    """The body of an archive request: the 20 documented fields.
+
+    All must be given, save that one of `individual_name` and `company_name` may be left out. `UNSET` leaves a field
+    out of the body on purpose. Texts have at least one character. The contract's page "Archive a customer" names
+    every field as required.
+
+    Args:
+        external_id: Your own id of this customer.
+        reference_number: Reference number for invoices and statements.
+        individual_name: The person's name; may be left out when there is a `company_name`.
+        company_name: The company's name; may be left out when there is an `individual_name`.
+        email: Primary email address.
+        mobile_phone: Mobile phone number.
+        office_phone: Office or landline number.
+        address_line1: Street address.
+        address_line2: Building, suite and the like.
+        city: City or town.
+        state_county: State, county or region.
+        postal_code: Postal or ZIP code.
+        country: Two capital letters, as in ISO 3166-1 alpha-2.
+        vat_number: VAT registration number.
+        tax_exempt: Whether the customer is exempt from tax.
+        transaction_tags: Any JSON values.
+        notes: Internal notes.
+        metadata: Any JSON.
+        payment_terms_days: Days until payment is due.
+        credit_limit_cents: Credit limit in cents.
+
+    Raises:
+        InvalidRequestError: A field breaks the contract; `.problems` names every such field.
+    """
+
+    external_id: str | Unset
+    reference_number: str | Unset
+    individual_name: str | Unset = Unset.NOT_GIVEN
+    company_name: str | Unset = Unset.NOT_GIVEN
+    email: str | Unset
+    mobile_phone: str | Unset
+    office_phone: str | Unset
+    address_line1: str | Unset
+    address_line2: str | Unset
+    city: str | Unset
+    state_county: str | Unset
+    postal_code: str | Unset
+    country: str | Unset
+    vat_number: str | Unset
+    tax_exempt: bool | Unset
+    transaction_tags: Sequence[Any] | Unset
+    notes: str | Unset
+    metadata: Any
+    payment_terms_days: int | Unset
+    credit_limit_cents: int | Unset
+
+    def __attrs_post_init__(self) -> None:
+        """Check every field, and keep copies of the JSON ones."""
+        problems: list[str] = []
+        if self.individual_name is Unset.NOT_GIVEN and self.company_name is Unset.NOT_GIVEN:
+            problems.append("individual_name, company_name: one of them must be given")
+        for name, check in _CHECKS.items():
+            value = getattr(self, name)
+            if value is UNSET:
+                continue
+            if value is Unset.NOT_GIVEN:
+                object.__setattr__(self, name, UNSET)
+                continue
+            problem = check(value)
+            if problem is not None:
+                problems.append(f"{name}: {problem}")
+            elif name in _JSON_FIELDS:
+                object.__setattr__(self, name, snapshot(value, name, problems))
+        if problems:
+            raise InvalidRequestError(problems)
+
+    def __repr__(self) -> str:
+        """Count the fields without showing one."""
+        given = sum(getattr(self, name) is not UNSET for name in FIELD_NAMES)
+        return f"<CustomerRequest with {given} of {len(FIELD_NAMES)} fields>"
+
+    @classmethod
+    def from_mapping(cls, fields: Mapping[str, Any]) -> Self:
+        """Check a mapping of the fields, and make a request of it.
+
+        Args:
+            fields: Field names with their values; every documented field, as for the class itself.
+
+        Returns:
+            The request.
+
+        Raises:
+            InvalidRequestError: Fields are wrong, missing or unknown; `.problems` names every one.
+        """
+        unknown = [_unknown(name) for name in fields if name not in _CHECKS]
+        missing = [
+            f"{name}: is missing; give UNSET to leave it out of the body on purpose"
+            for name in FIELD_NAMES
+            if name not in fields and name not in _NAMES
+        ]
+        problems = unknown + missing
+        values: dict[str, Any] = dict.fromkeys(FIELD_NAMES, UNSET) | dict.fromkeys(_NAMES, Unset.NOT_GIVEN)
+        try:
+            request = cls(**(values | {name: fields[name] for name in FIELD_NAMES if name in fields}))
+        except InvalidRequestError as error:
+            raise InvalidRequestError([*problems, *error.problems]) from None
+        if problems:
+            raise InvalidRequestError(problems)
+        return request
+
+    @classmethod
+    def from_customer(cls, customer: "Customer") -> Self:
+        """Make a request of the server's own record.
+
+        Args:
+            customer: The record, as the API gave it.
+
+        Returns:
+            The request; what validation would refuse in it (null, empty, a country of another form) is `UNSET`.
+        """
+        values = {name: getattr(customer, name) for name in FIELD_NAMES}
+        return cls(**{name: UNSET if _CHECKS[name](value) else value for name, value in values.items()})
+
+
+@attrs.frozen(kw_only=True)
+class Document:
+    """A file that is linked to a customer.
+
+    Args:
+        url: A presigned URL: a secret for as long as it lasts, and hidden in `repr`.
+        expires_in: Seconds for which the URL lasts.
+        document_id: The document's id.
+        file_name: The file's name, hidden in `repr`.
+        file_size: Bytes.
+        mime_type: The media type.
+    """
+
+    url: str | None = attrs.field(default=None, repr=False)
+    expires_in: int | None = None
+    document_id: UUID | None = None
+    file_name: str | None = attrs.field(default=None, repr=False)
+    file_size: int | None = None
+    mime_type: str | None = attrs.field(default=None, repr=False)
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class Customer:
+    """A customer, as the API answers it.
+
+    Texts, numbers and dates that the API documents may still be null in practice, and are None then. Money is in
+    integer cents; dates are aware. `repr` shows the id and the status alone.
+
+    Args:
+        id: The customer's id.
+        status: `ACTIVE` or `ARCHIVED`; a status that is not documented stays a plain string.
+        is_active: Whether the customer is active.
+        is_archived: Whether the customer is archived.
+        credit_limit: Credit limit in cents.
+        credit_limit_cents: The same.
+        outstanding_balance: What the customer owes, in cents.
+        documents: Linked files; empty in lists, where the API leaves them out.
+        archived_at: When the customer was archived; None while active.
+        extra: Fields of the answer that are not documented, as they came.
+
+    The other fields are those of `CustomerRequest`, and the texts that the API makes of them.
+    """
+
+    id: UUID
+    status: CustomerStatus | str
+    is_active: bool
+    is_archived: bool
+    type: str | None = None
+    external_id: str | None = None
+    reference_number: str | None = None
+    individual_name: str | None = None
+    company_name: str | None = None
+    display_name: str | None = None
+    email: str | None = None
+    mobile_phone: str | None = None
+    office_phone: str | None = None
+    address_line1: str | None = None
+    address_line2: str | None = None
+    city: str | None = None
+    state_county: str | None = None
+    postal_code: str | None = None
+    country: str | None = None
+    full_address: str | None = None
+    address_string: str | None = None
+    vat_number: str | None = None
+    tax_exempt: bool | None = None
+    transaction_tags: tuple[Any, ...] = ()
+    notes: str | None = None
+    metadata: Any = None
+    payment_terms_days: int | None = None
+    credit_limit: int | None = None
+    credit_limit_cents: int | None = None
+    outstanding_balance: int | None = None
+    documents: tuple[Document, ...] = ()
+    created_at: dt.datetime | None = None
+    updated_at: dt.datetime | None = None
+    archived_at: dt.datetime | None = None
+    extra: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
+
+    def __repr__(self) -> str:
+        """Show what is nobody's secret."""
+        known = self.status.value if isinstance(self.status, CustomerStatus) else "not documented"
+        return f"<Customer {self.id}, {known}>"
+
+
+@attrs.frozen(kw_only=True)
+class RawResponse(Generic[T]):
+    """A call's result together with how it came about.
+
+    Args:
+        parsed: What the call without `with_raw_response` returns.
+        status: The HTTP status of the answer that settled the call.
+        headers: That answer's headers; look-ups ignore case.
+        request_id: That answer's `X-Request-Id`, if any.
+        attempts: Requests that the call sent.
+        elapsed: Seconds from the call's first turn to its end.
+        already_archived: Whether the customer was found archived although no request of this call can have done it.
+        idempotency_key: The key that the call's POST carried, if there was one.
+    """
+
+    parsed: T
+    status: int
+    headers: Mapping[str, str] = attrs.field(repr=False)
+    request_id: str | None
+    attempts: int
+    elapsed: float
+    already_archived: bool = False
+    idempotency_key: str | None = None
+
+
+_CHECKS: Final[Mapping[str, Callable[[object], str | None]]] = {
+    field.name: _rules.BY_FIELD.get(field.name, _rules.text) for field in attrs.fields(CustomerRequest)
+}
+_JSON_FIELDS: Final = frozenset({"transaction_tags", "metadata"})
+_NAMES: Final = ("individual_name", "company_name")
+FIELD_NAMES: Final[tuple[str, ...]] = tuple(_CHECKS)
+"""The documented fields of an archive body, in the contract's order."""
+
+
+def _unknown(name: object) -> str:
+    if not is_plain_name(name):
+        return "a field whose name is not shown: is not one of the documented fields"
+    meant = get_close_matches(str(name), FIELD_NAMES, n=1)
+    return f"{name}: is not a documented field" + (f"; did you mean {meant[0]}?" if meant else "")
