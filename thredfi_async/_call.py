@@ -1,0 +1,256 @@
+"""What one call has come to: its clock, its attempts, its effect. No other call ever sees it."""
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable
+from typing import Any, Final, Literal, TypeVar
+
+from thredfi_async._envelope import request_id
+from thredfi_async._ports import (
+    Attempt,
+    CallEnded,
+    Clock,
+    Event,
+    Hook,
+    Outcome,
+    Request,
+    Response,
+    RetryScheduled,
+    Verdict,
+)
+from thredfi_async.errors import ClientStateError, Effect, RequestTimeoutError, ThredfiError, attempt_effect
+from thredfi_async.settings import Timeouts
+
+T = TypeVar("T")
+
+_SETTLING: Final = 10.0
+
+
+class Call:
+    """The state of one call, changed in synchronous functions only.
+
+    Args:
+        operation: The call's name, for events.
+        timeouts: Its bounds.
+        settle: Whether an outcome that is not known may be asked for.
+        clock: Tells the time.
+        hooks: Are told what happens.
+    """
+
+    __slots__ = (
+        "_alarm",
+        "_asked",
+        "_clock",
+        "_deadline",
+        "_hooks",
+        "_request",
+        "_response",
+        "_settle",
+        "_started",
+        "attempts",
+        "effect",
+        "holds_slot",
+        "interrupted",
+        "operation",
+        "queued",
+        "sent",
+        "timeouts",
+    )
+
+    def __init__(
+        self, operation: str, *, timeouts: Timeouts, settle: bool, clock: Clock, hooks: tuple[Hook, ...]
+    ) -> None:
+        """Start waiting for a turn."""
+        self.operation = operation
+        self.timeouts = timeouts
+        self._settle = settle
+        self._clock = clock
+        self._hooks = hooks
+        self._asked = clock.monotonic()
+        self._started: float | None = None
+        self._deadline: float | None = None
+        self._alarm: asyncio.Timeout | None = None
+        self._request: Request[Any] | None = None
+        self._response: Response | None = None
+        self.queued = 0.0
+        self.holds_slot = False
+        self.interrupted = False
+        self.attempts = 0
+        self.effect = Effect.NONE
+        self.sent = False
+
+    @property
+    def idempotency_key(self) -> str | None:
+        """The key of the request that the call is about, once that is known."""
+        return self._request.idempotency_key if self._request is not None else None
+
+    # -- turns and time
+
+    def has_turn(self, waited_since: float) -> None:
+        """Count a wait for a turn, which no deadline counts; the first turn starts the clock."""
+        now = self._clock.monotonic()
+        self.queued += now - waited_since
+        self.holds_slot = True
+        if self._started is None:
+            self._started = now
+            if self.timeouts.deadline is not None:
+                self._deadline = now + self.timeouts.deadline
+        elif self._deadline is not None:
+            self._deadline += now - waited_since
+
+    @property
+    def queue_left(self) -> float | None:
+        """Seconds that the call may still wait for turns; None for no bound."""
+        bound = self.timeouts.queue
+        return None if bound is None else max(0.0, bound - self.queued)
+
+    def remaining(self) -> float:
+        """Seconds that attempts may still take; while a call can be settled, some are kept for that."""
+        if self._deadline is None or self.timeouts.deadline is None:
+            return math.inf
+        reserve = min(_SETTLING, self.timeouts.deadline / 4) if self._can_be_settled() else 0.0
+        return self._deadline - reserve - self._clock.monotonic()
+
+    # -- the alarm
+
+    def watch(self, alarm: asyncio.Timeout | None) -> None:
+        """Take the scope that cuts whatever the call awaits, and set it."""
+        self._alarm = alarm
+        self.set_alarm()
+
+    def set_alarm(self, *, off: bool = False) -> None:
+        """Let the alarm ring when no time remains, or never; after an interruption it rings at once."""
+        if self._alarm is None:
+            return
+        remaining = 0.0 if self.interrupted else math.inf if off else self.remaining()
+        now = asyncio.get_running_loop().time()
+        self._alarm.reschedule(None if remaining == math.inf else now + remaining)
+
+    def interrupt(self) -> None:
+        """Let the alarm ring now: the client is closing."""
+        self.interrupted = True
+        self.set_alarm()
+
+    def rang(self) -> ThredfiError:
+        """Say why the alarm rang."""
+        if self.interrupted:
+            return ClientStateError("the client was closed while this call was under way")
+        summary = f"the call did not end within {self.timeouts.deadline} s (Timeouts.deadline)"
+        return RequestTimeoutError(summary, phase="deadline")
+
+    # -- requests
+
+    def turns_to(self, request: Request[Any]) -> None:
+        """Go on with this request."""
+        self._request = request
+        self.set_alarm()
+
+    def question(self, verdict: Verdict[Any]) -> "Request[Any] | None":
+        """Return what would settle the call, if that is open, and wanted, and there is a way to ask.
+
+        From here on, what was kept for settling can be spent.
+        """
+        is_open = self.effect is Effect.UNKNOWN or verdict.doubtful
+        if not is_open or self.interrupted or not self._can_be_settled():
+            return None
+        self._settle = False
+        return self._request.settle() if self._request is not None and self._request.settle is not None else None
+
+    def _can_be_settled(self) -> bool:
+        return self._settle and self._request is not None and self._request.settle is not None
+
+    def attempted(self, request: Request[Any], verdict: Verdict[Any], response: Response | None, began: float) -> None:
+        """Count an attempt that came to a verdict; `sent` says whether the request may have left."""
+        effect = Effect.NONE
+        if request.mutates and (self.sent or response is not None):
+            effect = Effect.APPLIED if verdict.error is None else attempt_effect(verdict.error)
+        self.effect = max(self.effect, effect)
+        self._response = response
+        self._emit(
+            lambda: Attempt(
+                operation=self.operation,
+                number=self.attempts,
+                method=request.method,
+                status=response.status if response is not None else None,
+                error=type(verdict.error).__name__ if verdict.error is not None else None,
+                effect=effect,
+                elapsed=self._clock.monotonic() - began,
+                request_id=request_id(response) if response is not None else None,
+                idempotency_key=request.idempotency_key,
+            )
+        )
+
+    def cut_off(self, request: Request[Any]) -> None:
+        """Count an attempt that was cancelled."""
+        if request.mutates and self.sent:
+            self.effect = max(self.effect, Effect.UNKNOWN)
+
+    def will_retry(self, error: ThredfiError, wait: float) -> None:
+        """Tell the hooks of a retry."""
+        self._emit(
+            lambda: RetryScheduled(
+                operation=self.operation,
+                attempts=self.attempts,
+                wait=wait,
+                error=type(error).__name__,
+                idempotency_key=self.idempotency_key,
+            )
+        )
+
+    # -- the end
+
+    def outcome(self, value: T) -> Outcome[T]:
+        """Sum up a success."""
+        assert self._response is not None  # noqa: S101 - a value comes from an answer
+        return Outcome(
+            value=value,
+            response=self._response,
+            effect=self.effect,
+            attempts=self.attempts,
+            elapsed=self._clock.monotonic() - (self._started or 0.0),
+            idempotency_key=self.idempotency_key,
+        )
+
+    def stamp(self, error: ThredfiError) -> None:
+        """Write on the error what the whole call did."""
+        error.effect = self.effect = max(self.effect, error.effect)
+        error.attempts = self.attempts
+        error.idempotency_key = self.idempotency_key
+
+    def annotate(self, cancelled: asyncio.CancelledError) -> None:
+        """Write the same on a cancellation, which stays what it is."""
+        cancelled.add_note(
+            f"thredfi-async: {self.operation} was cancelled with effect {self.effect.name}, "
+            f"attempts {self.attempts}, idempotency key {self.idempotency_key}"
+        )
+
+    def ended(self, outcome: Literal["succeeded", "failed", "cancelled"], error: ThredfiError | None = None) -> None:
+        """Tell the hooks how the call ended."""
+        self._emit(
+            lambda: CallEnded(
+                operation=self.operation,
+                outcome=outcome,
+                effect=self.effect,
+                attempts=self.attempts,
+                elapsed=self._clock.monotonic() - self._asked,
+                queued=self.queued,
+                error=type(error).__name__ if error is not None else None,
+                request_id=request_id(self._response) if self._response is not None else None,
+                idempotency_key=self.idempotency_key,
+            )
+        )
+
+    def _emit(self, make: Callable[[], Event]) -> None:
+        if not self._hooks:
+            return
+        event = make()
+        for hook in self._hooks:
+            try:
+                hook.on_event(event)
+            except Exception as error:  # noqa: BLE001 - whatever a hook raises, the call's statement comes first
+                # Without its traceback, in which a hook's own variables would stand.
+                _LOG.warning("the hook %s raised %s", type(hook).__name__, type(error).__name__)
+
+
+_LOG: Final = logging.getLogger("thredfi_async")

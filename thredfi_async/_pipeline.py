@@ -1,0 +1,210 @@
+"""The one place where order is decided.
+
+retry( limiter( auth( send → judge ) ) ), under an alarm that rings at the deadline, or when the client closes; and
+once that has ended without certainty, one question to the server.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, TypeVar
+
+import attrs
+
+from thredfi_async._call import Call
+from thredfi_async._lifetime import Lifetime
+from thredfi_async._ports import Authenticator, Clock, Hook, Outcome, Request, Send, Verdict
+from thredfi_async.errors import RequestTimeoutError, ThredfiError
+from thredfi_async.limits import Limiter
+from thredfi_async.retry import RetryPolicy, retry_after_of, retrying
+from thredfi_async.settings import Timeouts
+
+T = TypeVar("T")
+
+_UNAUTHORIZED: Final = 401
+
+
+@attrs.frozen(kw_only=True)
+class CallOptions:
+    """What a call brings of its own, where it does not go by the client's.
+
+    Args:
+        timeouts: Its bounds.
+        retry: How it is tried again.
+        settle: Whether an outcome that is not known is asked for.
+    """
+
+    timeouts: Timeouts | None = None
+    retry: RetryPolicy | None = None
+    settle: bool = True
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Pipeline:
+    """The parts that all calls of a client share, and the order in which a call passes through them.
+
+    Args:
+        send: Sends one request.
+        authenticator: Gives the Authorization header.
+        limiter: Gives turns.
+        lifetime: Knows whether calls are allowed, and which are under way.
+        timeouts: For calls that bring none.
+        retry: For calls that bring none.
+        clock: Tells the time, and sleeps.
+        hooks: Are told what happens.
+    """
+
+    send: Send
+    authenticator: Authenticator
+    limiter: Limiter
+    lifetime: Lifetime
+    timeouts: Timeouts
+    retry: RetryPolicy
+    clock: Clock
+    hooks: tuple[Hook, ...] = ()
+
+    async def run(self, operation: str, prepare: Callable[[], Request[T]], options: CallOptions) -> Outcome[T]:
+        """Carry one call to its end.
+
+        Args:
+            operation: The call's name, for events.
+            prepare: Builds the first request; called when the call has its turn, so that a waiting one is cheap.
+            options: What the call brings of its own.
+
+        Returns:
+            How it succeeded.
+
+        Raises:
+            ThredfiError: How it failed, with the effect of all its attempts.
+            asyncio.CancelledError: The caller was cancelled; a note on it tells effect and key.
+        """
+        self.lifetime.enter()
+        call = Call(
+            operation,
+            timeouts=options.timeouts or self.timeouts,
+            settle=options.settle,
+            clock=self.clock,
+            hooks=self.hooks,
+        )
+        try:
+            # The first turn is waited for out here, under as few frames as can be: very many calls may wait at once.
+            await self._take_turn(call)
+            self.lifetime.started(call)
+            outcome = await self._complete(call, prepare(), options.retry or self.retry)
+        except asyncio.CancelledError as cancelled:
+            call.annotate(cancelled)
+            call.ended("cancelled")
+            raise
+        except ThredfiError as error:
+            call.stamp(error)
+            call.ended("failed", error)
+            raise
+        else:
+            call.ended("succeeded")
+            return outcome
+        finally:
+            self._give_turn_back(call)
+            self.lifetime.leave(call)
+
+    async def _complete(self, call: Call, request: Request[T], policy: RetryPolicy) -> Outcome[T]:
+        verdict = await self._under_alarm(call, self._reach_verdict(call, request, policy))
+        if verdict.error is not None and (question := call.question(verdict)) is not None:
+            verdict = await self._settle(call, verdict, verdict.error, question)
+        return call.outcome(verdict.unwrap())
+
+    async def _under_alarm(self, call: Call, work: Coroutine[Any, Any, Verdict[T]]) -> Verdict[T]:
+        try:
+            async with asyncio.timeout(None) as alarm:
+                call.watch(alarm)
+                return await work
+        except RequestTimeoutError as error:
+            # A later turn never came: how the call stands is decided by whoever asked for this work.
+            return Verdict(error=error)
+        except TimeoutError:
+            return Verdict(error=call.rang())
+        finally:
+            call.watch(None)
+
+    async def _reach_verdict(self, call: Call, request: Request[T], policy: RetryPolicy) -> Verdict[T]:
+        while True:
+            call.turns_to(request)
+            verdict = await self._attempts(call, request, policy)
+            if verdict.then is None:
+                return verdict
+            request = verdict.then
+
+    async def _attempts(self, call: Call, request: Request[T], policy: RetryPolicy) -> Verdict[T]:
+        first = await self._attempt(call, request)
+        if first.error is None or not first.error.transient:
+            return first
+        # tenacity's machinery is entered only now that it is needed, and is handed the first verdict.
+        at_hand = [first]
+
+        async def attempt() -> Verdict[T]:
+            return at_hand.pop() if at_hand else await self._attempt(call, request)
+
+        again = retrying(policy, remaining=call.remaining, sleep=self.clock.sleep, before_sleep=call.will_retry)
+        return await again(attempt)
+
+    async def _attempt(self, call: Call, request: Request[T]) -> Verdict[T]:
+        if not call.holds_slot:
+            await self._take_turn(call)
+        try:
+            verdict, refused = await self._send_once(call, request)
+            if refused is not None and self.authenticator.refuse(refused):
+                verdict, _ = await self._send_once(call, request)
+            return verdict
+        finally:
+            self._give_turn_back(call)
+
+    async def _send_once(self, call: Call, request: Request[T]) -> tuple[Verdict[T], str | None]:
+        """Send the request; return what came of it, and the Authorization header if that was refused."""
+        call.sent = False
+        began = self.clock.monotonic()
+        response, header = None, None
+        try:
+            header = self.authenticator.header or await self.authenticator.renew()
+            call.attempts += 1
+            response = await self.send(request, {"Authorization": header}, call.timeouts, call)
+            verdict = request.judge(response)
+        except asyncio.CancelledError:
+            call.cut_off(request)
+            raise
+        except ThredfiError as error:
+            verdict = Verdict[T](error=error)
+        call.attempted(request, verdict, response, began)
+        refused = response is not None and response.status == _UNAUTHORIZED
+        return verdict, header if refused else None
+
+    async def _settle(
+        self, call: Call, verdict: Verdict[T], error: ThredfiError, question: Request[T | None]
+    ) -> Verdict[T]:
+        wait = retry_after_of(error)
+        if wait >= call.remaining():
+            error.add_note(f"not asked what came of it: the server wants {wait:g} s of peace, longer than is left")
+            return verdict
+        answer = await self._under_alarm(call, self._ask(call, question, wait))
+        if answer.value is not None:
+            return Verdict(answer.value)
+        if answer.error is None:
+            error.add_note("asked what came of it, the server shows no change; a request may still be on its way")
+        else:
+            error.add_note(f"asking what came of it failed with {type(answer.error).__name__}")
+        return verdict
+
+    async def _ask(self, call: Call, question: Request[T | None], wait: float) -> Verdict[T | None]:
+        if wait:
+            await self.clock.sleep(wait)
+        return await self._attempt(call, question)
+
+    async def _take_turn(self, call: Call) -> None:
+        since = self.clock.monotonic()
+        if not self.limiter.acquire_nowait():
+            call.set_alarm(off=True)
+            await self.limiter.acquire(call.queue_left)
+        call.has_turn(since)
+        call.set_alarm()
+
+    def _give_turn_back(self, call: Call) -> None:
+        if call.holds_slot:
+            call.holds_slot = False
+            self.limiter.release()
