@@ -1,0 +1,162 @@
+"""The requests of one archive call, and what their answers mean for the customer."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+from uuid import uuid4
+
+import attrs
+
+from thredfi_async import _converter
+from thredfi_async._envelope import api_error, request_id
+from thredfi_async._json import as_object
+from thredfi_async._ports import Request, Response, Verdict
+from thredfi_async.errors import BadRequestError, ConflictError, Effect, ResponseDecodeError
+from thredfi_async.models import FIELD_NAMES, Customer, CustomerRequest, CustomerStatus
+
+Body = CustomerRequest | Mapping[str, Any]
+
+_SUCCESS: Final = range(200, 300)
+
+
+@attrs.frozen(eq=False)
+class Archiving:
+    """What one archive call is about.
+
+    Args:
+        url: The customer's URL, with its slash.
+        customer_id: The customer's id in lower case, to hold answers against.
+        body: What to send; None for the server's own record.
+        idempotency_key: The caller's own key, if there is one.
+        headers: The caller's own headers.
+    """
+
+    url: str
+    customer_id: str
+    body: Body | None
+    idempotency_key: str | None
+    headers: Mapping[str, str]
+
+    def first(self) -> Request[Customer]:
+        """Build the call's first request: the POST, or the GET that finds its body.
+
+        Raises:
+            InvalidRequestError: The body breaks the contract.
+        """
+        match self.body:
+            case None:
+                return Request(method="GET", url=self.url, judge=self._judge_record, headers=self.headers)
+            case CustomerRequest() as body:
+                return self._post(body)
+            case body:
+                return self._post(CustomerRequest.from_mapping(body))
+
+    def _post(self, body: CustomerRequest) -> Request[Customer]:
+        key = self.idempotency_key or str(uuid4())
+        ours = {"Content-Type": "application/json", "Idempotency-Key": key}
+        return Request(
+            method="POST",
+            url=f"{self.url}archive/",
+            judge=self._judge_answer,
+            headers={**self.headers, **ours},
+            body=_converter.encode(body),
+            mutates=True,
+            idempotency_key=key,
+            settle=self._question,
+        )
+
+    def _question(self) -> Request[Customer | None]:
+        return Request(method="GET", url=self.url, judge=self._judge_afterwards, headers=self.headers)
+
+    def _judge_record(self, response: Response) -> Verdict[Customer]:
+        """The record before anything was posted: nothing is left to do, or it is the body."""
+        verdict = judge_customer(response, self.customer_id)
+        if verdict.error is not None or is_archived(verdict.unwrap()):
+            return verdict
+        return Verdict(then=self._post(CustomerRequest.from_customer(verdict.unwrap())))
+
+    def _judge_answer(self, response: Response) -> Verdict[Customer]:
+        """Only an answer that is about this customer and says that it is archived can say that it is done."""
+        if response.status not in _SUCCESS:
+            error = api_error(response, fields=FIELD_NAMES)
+            # Nobody documents what archiving an archived customer answers: it may be one of these.
+            invalid = isinstance(error, BadRequestError) and error.error_code == "validation_error"
+            return Verdict(error=error, doubtful=isinstance(error, BadRequestError | ConflictError) and not invalid)
+        effect = Effect.UNKNOWN
+        try:
+            record = _record_that_says_archived(response, self.customer_id)
+            effect = Effect.APPLIED
+            return Verdict(_converter.structure(record, Customer))
+        except ResponseDecodeError as error:
+            error.effect = effect
+            return Verdict(error=_in_context(error, response))
+
+    def _judge_afterwards(self, response: Response) -> Verdict[Customer | None]:
+        """The record after an attempt whose end is not known."""
+        verdict = judge_customer(response, self.customer_id)
+        if verdict.error is not None:
+            return Verdict(error=verdict.error)
+        customer = verdict.unwrap()
+        return Verdict(customer if is_archived(customer) else None)
+
+
+def is_archived(customer: Customer) -> bool:
+    """Say whether a record shows its customer archived."""
+    return customer.is_archived or customer.status == CustomerStatus.ARCHIVED
+
+
+def judge_customer(response: Response, customer_id: str) -> Verdict[Customer]:
+    """Read an answer that should be this customer.
+
+    Args:
+        response: The answer.
+        customer_id: The customer's id, in lower case.
+
+    Returns:
+        The customer, or why the answer is not it.
+    """
+    if response.status not in _SUCCESS:
+        return Verdict(error=api_error(response))
+    try:
+        return Verdict(_converter.structure(_record(response, customer_id), Customer))
+    except ResponseDecodeError as error:
+        return Verdict(error=_in_context(error, response))
+
+
+def judge_page(response: Response) -> Verdict[_converter.Page]:
+    """Read an answer that should be a page of customers."""
+    if response.status not in _SUCCESS:
+        return Verdict(error=api_error(response))
+    try:
+        return Verdict(_converter.structure(_parsed(response), _converter.Page))
+    except ResponseDecodeError as error:
+        return Verdict(error=_in_context(error, response))
+
+
+def _parsed(response: Response) -> Any:  # noqa: ANN401 - JSON is anything
+    if response.flaw is not None:
+        raise ResponseDecodeError(f"the body {response.flaw}")
+    return _converter.parse(response.body)
+
+
+def _record(response: Response, customer_id: str) -> dict[str, Any]:
+    value = as_object(_parsed(response)) or {}
+    found = value.get("id")
+    # An answer that was left on an idle connection is handed to the next request (aio-libs/aiohttp#13656).
+    if not isinstance(found, str) or found.lower() != customer_id:
+        raise ResponseDecodeError("the answer is not about the customer that was asked for", problems=["$.id: another"])
+    return value
+
+
+def _record_that_says_archived(response: Response, customer_id: str) -> dict[str, Any]:
+    record = _record(response, customer_id)
+    if record.get("is_archived") is True or record.get("status") == CustomerStatus.ARCHIVED:
+        return record
+    raise ResponseDecodeError("the answer does not say that the customer is archived")
+
+
+def _in_context(error: ResponseDecodeError, response: Response) -> ResponseDecodeError:
+    identifier = request_id(response)
+    parts = [str(response.status), str(error)] + ([f"request id {identifier}"] if identifier else [])
+    placed = ResponseDecodeError(", ".join(parts), problems=error.problems, request_id=identifier)
+    placed.effect = error.effect
+    return placed

@@ -1,0 +1,162 @@
+"""Checks a call's arguments, builds its URL, and hands it to the pipeline."""
+
+import re
+from collections.abc import AsyncIterator, Mapping
+from functools import partial
+from typing import Any, Final
+from urllib.parse import SplitResult, urlencode, urljoin, urlsplit
+from uuid import UUID
+
+import attrs
+
+from thredfi_async._converter import Page
+from thredfi_async._headers import headers_problems, value_problem
+from thredfi_async._pipeline import CallOptions, Pipeline
+from thredfi_async._ports import Outcome, Request
+from thredfi_async.errors import InvalidRequestError, ResponseDecodeError
+from thredfi_async.models import Customer, CustomerRequest
+from thredfi_async.resources._archiving import Archiving, Body, judge_customer, judge_page
+
+Identifier = UUID | str
+"""A UUID, or its canonical text with hyphens."""
+
+_UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
+_VISIBLE: Final = re.compile(r"[!-~]+", re.ASCII)
+_PORTS: Final = {"http": 80, "https": 443}
+
+
+@attrs.frozen(eq=False)
+class CustomerRequests:
+    """The calls on customers, up to the outcome.
+
+    Args:
+        pipeline: Carries them.
+        base_url: Where the API is, without a slash at the end.
+    """
+
+    pipeline: Pipeline
+    base_url: str
+
+    async def archive(  # noqa: PLR0913 - two ids, the body, and what a call may bring of its own
+        self,
+        business_id: Identifier,
+        customer_id: Identifier,
+        body: Body | None,
+        options: CallOptions,
+        *,
+        idempotency_key: str | None,
+        headers: Mapping[str, str] | None,
+    ) -> Outcome[Customer]:
+        """Archive a customer; what may be wrong before the call has its turn is looked at here."""
+        problems: list[str] = []
+        business = _identifier("business_id", business_id, problems)
+        customer = _identifier("customer_id", customer_id, problems)
+        _check_body(body, problems)
+        if idempotency_key is not None and (problem := value_problem(idempotency_key)) is not None:
+            problems.append(f"idempotency_key: {problem}")
+        call = Archiving(self._url(business, customer), customer, body, idempotency_key, _checked(headers, problems))
+        return await self.pipeline.run("customers.archive", call.first, options)
+
+    async def get(
+        self,
+        business_id: Identifier,
+        customer_id: Identifier,
+        options: CallOptions,
+        headers: Mapping[str, str] | None,
+    ) -> Outcome[Customer]:
+        """Get a customer."""
+        problems: list[str] = []
+        business = _identifier("business_id", business_id, problems)
+        customer = _identifier("customer_id", customer_id, problems)
+        request = Request[Customer](
+            method="GET",
+            url=self._url(business, customer),
+            judge=partial(judge_customer, customer_id=customer),
+            headers=_checked(headers, problems),
+        )
+        return await self.pipeline.run("customers.get", lambda: request, options)
+
+    def list(
+        self,
+        business_id: Identifier,
+        filters: Mapping[str, Any],
+        options: CallOptions,
+        headers: Mapping[str, str] | None,
+    ) -> AsyncIterator[Customer]:
+        """Check the arguments now, and iterate later."""
+        problems: list[str] = []
+        business = _identifier("business_id", business_id, problems)
+        size, external = filters.get("page_size"), filters.get("external_id")
+        if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
+            problems.append("page_size: must be a whole number of at least 1")
+        if external is not None and not isinstance(external, str):
+            problems.append(f"external_id: must be a string, not {type(external).__name__}")
+        checked = _checked(headers, problems)
+        query = urlencode({name: value for name, value in filters.items() if value is not None})
+        url = f"{self.base_url}/v1/platform/businesses/{business}/customers/" + (f"?{query}" if query else "")
+        return self._pages(url, options, checked)
+
+    async def _pages(self, url: str, options: CallOptions, headers: Mapping[str, str]) -> AsyncIterator[Customer]:
+        following: str | None = url
+        # A server whose links run in a circle must not keep us for ever: Brent's algorithm, in constant memory.
+        seen, steps, limit = "", 0, 1
+        while following is not None:
+            here = following
+            if here == seen:
+                raise ResponseDecodeError("the list's next links lead back to a page that was read before")
+            steps += 1
+            if steps == limit:
+                seen, steps, limit = here, 0, limit * 2
+            page = await self._page(here, options, headers)
+            for customer in page.results:
+                yield customer
+            following = _next_link(page.next, here)
+
+    async def _page(self, url: str, options: CallOptions, headers: Mapping[str, str]) -> Page:
+        request = Request[Page](method="GET", url=url, judge=judge_page, headers=headers)
+        return (await self.pipeline.run("customers.list", lambda: request, options)).value
+
+    def _url(self, business: str, customer: str) -> str:
+        return f"{self.base_url}/v1/platform/businesses/{business}/customers/{customer}/"
+
+
+def _identifier(name: str, value: object, problems: list[str]) -> str:
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, str) and _UUID.fullmatch(value):
+        return value.lower()
+    # Without the value: what is given by mistake for an id may be anybody's name.
+    what = f"text of {len(value)} characters" if isinstance(value, str) else type(value).__name__
+    problems.append(f"{name}: must be a UUID such as 3c90c3cc-0d44-4b50-8888-8dd25736052a, not {what}")
+    return ""
+
+
+def _check_body(body: object, problems: list[str]) -> None:
+    if body is not None and not isinstance(body, CustomerRequest | Mapping):
+        problems.append(f"customer: must be a CustomerRequest or a mapping, not {type(body).__name__}")
+
+
+def _checked(headers: Mapping[str, str] | None, problems: list[str]) -> Mapping[str, str]:
+    """Look at the last of the arguments, and raise if any was wrong."""
+    if headers is not None:
+        problems.extend(headers_problems(headers))
+    if problems:
+        raise InvalidRequestError(problems)
+    return headers or {}
+
+
+def _next_link(link: str | None, here: str) -> str | None:
+    if link is None:
+        return None
+    try:
+        absolute = urljoin(here, link) if _VISIBLE.fullmatch(link) else ""
+        if _origin(urlsplit(absolute)) == _origin(urlsplit(here)):
+            return absolute
+    except ValueError:
+        pass
+    msg = "the list's next link leads to another origin, or nowhere; the token is not sent there"
+    raise ResponseDecodeError(msg, problems=["$.next: another origin"])
+
+
+def _origin(url: SplitResult) -> tuple[str, str | None, int | None, str | None]:
+    return url.scheme, url.hostname, url.port or _PORTS.get(url.scheme), url.username
