@@ -1,0 +1,92 @@
+"""Archive Thredfi customers from asyncio Python; every call ends in a true statement about the server."""
+
+from thredfi_async._ports import (
+    Attempt,
+    CallEnded,
+    Clock,
+    Event,
+    Hook,
+    RetryScheduled,
+    SystemClock,
+)
+from thredfi_async._version import __version__
+from thredfi_async.auth import AccessToken, PartnerCredentials, TokenProvider
+from thredfi_async.client import ThredfiClient
+from thredfi_async.errors import (
+    APIError,
+    AuthenticationError,
+    BadRequestError,
+    ClientStateError,
+    ConfigurationError,
+    ConflictError,
+    ConnectError,
+    ConnectionLostError,
+    Effect,
+    InvalidRequestError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitedError,
+    RequestTimeoutError,
+    ResponseDecodeError,
+    ServerError,
+    ThredfiError,
+    TransportError,
+    UnprocessableEntityError,
+)
+from thredfi_async.models import (
+    UNSET,
+    Customer,
+    CustomerRequest,
+    CustomerStatus,
+    Document,
+    RawResponse,
+    Unset,
+)
+from thredfi_async.retry import RetryPolicy
+from thredfi_async.settings import Environment, Timeouts
+from thredfi_async.telemetry import LoggingHook
+
+__all__ = [
+    "UNSET",
+    "APIError",
+    "AccessToken",
+    "Attempt",
+    "AuthenticationError",
+    "BadRequestError",
+    "CallEnded",
+    "ClientStateError",
+    "Clock",
+    "ConfigurationError",
+    "ConflictError",
+    "ConnectError",
+    "ConnectionLostError",
+    "Customer",
+    "CustomerRequest",
+    "CustomerStatus",
+    "Document",
+    "Effect",
+    "Environment",
+    "Event",
+    "Hook",
+    "InvalidRequestError",
+    "LoggingHook",
+    "NotFoundError",
+    "PartnerCredentials",
+    "PermissionDeniedError",
+    "RateLimitedError",
+    "RawResponse",
+    "RequestTimeoutError",
+    "ResponseDecodeError",
+    "RetryPolicy",
+    "RetryScheduled",
+    "ServerError",
+    "SystemClock",
+    "ThredfiClient",
+    "ThredfiError",
+    "Timeouts",
+    "TokenProvider",
+    "TransportError",
+    "UnprocessableEntityError",
+    "Unset",
+    "__version__",
+]

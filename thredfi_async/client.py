@@ -1,0 +1,236 @@
+"""The client: it wires the parts, owns their lifetime, and holds no policy."""
+
+import os
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, Final, Self
+
+import aiohttp
+
+from thredfi_async._base_url import checked_base_url, environment_proxy
+from thredfi_async._lifetime import Lifetime
+from thredfi_async._pipeline import Pipeline
+from thredfi_async._ports import Clock, Hook, SystemClock
+from thredfi_async.auth import (
+    PartnerCredentials,
+    RenewedToken,
+    StaticToken,
+    TokenProvider,
+    client_credentials,
+)
+from thredfi_async.errors import ConfigurationError
+from thredfi_async.limits import Limiter
+from thredfi_async.resources.customers import Customers
+from thredfi_async.retry import RetryPolicy
+from thredfi_async.settings import Environment, Timeouts
+from thredfi_async.transport import AiohttpTransport, Ssl, TransportOptions
+
+_MAX_BODY_BYTES: Final = 8 * 1024 * 1024
+_DRAIN: Final = 30.0
+
+
+class ThredfiClient:
+    """A client of the Thredfi Partner API; one serves a whole application for as long as it runs.
+
+    It may be built outside a running event loop, makes its connections on first use, and then belongs to that event
+    loop and process. Use it as `async with`, or call `aclose()`. Give exactly one of `token`, `credentials` and
+    `token_provider`.
+
+    Args:
+        token: A partner-level bearer token.
+        credentials: The partner's UUID and API key, exchanged for tokens as they are needed.
+        token_provider: An async callable that returns a token, or an `AccessToken` with its lifetime.
+        base_url: An `Environment`, the sandbox by default, or any absolute URL; https unless the host is loopback.
+        timeouts: Bounds of each call, in seconds.
+        retry: How calls are tried again.
+        max_connections: Connections at most; 100 by default.
+        max_concurrency: Requests under way at most; `max_connections` by default, and never more.
+        hooks: Are told what happens, such as `LoggingHook()`.
+        session: An aiohttp session of your own; it is never closed, and brings its own connector.
+        proxy: URL of an HTTP proxy.
+        ssl: What aiohttp takes as `ssl`: a context, a fingerprint, or False for no verification.
+        trust_env: Whether the proxy is taken from the environment (`HTTPS_PROXY`, `NO_PROXY`); netrc never is.
+        max_body_bytes: Bytes of an answer at most, counted after decompression; 8 MiB by default.
+        clock: Tells the time and sleeps; for tests.
+
+    Raises:
+        ConfigurationError: A setting cannot work.
+    """
+
+    def __init__(  # noqa: PLR0913 - settings of one client, all but the first by name
+        self,
+        token: str | None = None,
+        *,
+        credentials: PartnerCredentials | None = None,
+        token_provider: TokenProvider | None = None,
+        base_url: Environment | str = Environment.SANDBOX,
+        timeouts: Timeouts = Timeouts(),  # noqa: B008 - frozen
+        retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
+        max_connections: int = 100,
+        max_concurrency: int | None = None,
+        hooks: Sequence[Hook] = (),
+        session: aiohttp.ClientSession | None = None,
+        proxy: str | None = None,
+        ssl: Ssl = True,
+        trust_env: bool = False,
+        max_body_bytes: int = _MAX_BODY_BYTES,
+        clock: Clock | None = None,
+    ) -> None:
+        """Check the settings and wire the parts; nothing is connected yet."""
+        base_url = checked_base_url(base_url)
+        _check_counts(max_connections=max_connections, max_concurrency=max_concurrency, max_body_bytes=max_body_bytes)
+        clock = clock or SystemClock()
+        self._lifetime = Lifetime()
+        self._limiter = Limiter(max_concurrency or max_connections)
+        self._transport = AiohttpTransport(
+            TransportOptions(
+                timeouts=timeouts,
+                max_connections=max_connections,
+                max_body_bytes=max_body_bytes,
+                proxy=environment_proxy(base_url) if trust_env and proxy is None else proxy,
+                ssl=ssl,
+                session=session,
+            )
+        )
+        self._authenticator: StaticToken | RenewedToken
+        match _the_only(token=token, credentials=credentials, token_provider=token_provider):
+            case str(given):
+                self._authenticator = StaticToken(given)
+            case PartnerCredentials() as given:
+                fetch = client_credentials(given, base_url, self._transport.send, timeouts)
+                self._authenticator = RenewedToken(fetch, clock)
+            case given:
+                self._authenticator = RenewedToken(given, clock)
+        pipeline = Pipeline(
+            send=self._transport.send,
+            authenticator=self._authenticator,
+            limiter=self._limiter,
+            lifetime=self._lifetime,
+            timeouts=timeouts,
+            retry=retry,
+            clock=clock,
+            hooks=tuple(hooks),
+        )
+        self._base_url = base_url
+        self._customers = Customers(pipeline, base_url)
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None, **settings: Any) -> Self:  # noqa: ANN401 - as __init__
+        """Make a client from environment variables.
+
+        `THREDFI_TOKEN`, or `THREDFI_PARTNER_UUID` and `THREDFI_API_KEY`, authenticate; `THREDFI_BASE_URL`, or
+        `THREDFI_ENVIRONMENT` (`sandbox` or `production`), says where the API is. An empty variable counts as unset.
+
+        Args:
+            environ: Where to look; the process's environment by default.
+            **settings: Settings of the client; `base_url` here wins over the environment's.
+
+        Returns:
+            The client.
+
+        Raises:
+            ConfigurationError: Variables are missing, or contradict each other; it names them.
+        """
+        variables = {name: value for name, value in (environ or os.environ).items() if value}
+        credentials = _credentials(variables)
+        where = settings.pop("base_url", None) or _where(variables)
+        return cls(variables.get("THREDFI_TOKEN"), credentials=credentials, base_url=where, **settings)
+
+    @property
+    def customers(self) -> Customers:
+        """The customers of your businesses."""
+        return self._customers
+
+    async def aclose(self, *, drain: float = _DRAIN) -> None:
+        """Let the calls that are under way end, and close the connections; a second time does nothing.
+
+        Args:
+            drain: Seconds to wait for them; 30 by default. Whichever is left then ends with a `ClientStateError`.
+
+        Raises:
+            ClientStateError: This is another event loop or process than the client's own.
+        """
+        self._lifetime.close()
+        if self._lifetime.is_closed:
+            return
+        self._lifetime.check_home()
+        try:
+            await self._lifetime.drain(drain)
+        finally:
+            # Also when closing is cancelled: nothing may be left running.
+            self._limiter.close()
+            self._lifetime.interrupt()
+            await self._lifetime.drain(None)
+            await self._authenticator.aclose()
+            await self._transport.aclose()
+            self._lifetime.is_closed = True
+
+    async def __aenter__(self) -> Self:
+        """Return the client itself."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the client."""
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        """Show where it sends to, and no secret."""
+        return f"<ThredfiClient {self._base_url}>"
+
+
+def _the_only(**ways: object) -> Any:  # noqa: ANN401 - matched by type where it is used
+    given = {name: way for name, way in ways.items() if way is not None}
+    if len(given) != 1:
+        found = " and ".join(given) or "none"
+        raise ConfigurationError(f"give exactly one of {', '.join(ways)}, not {found}")
+    name, way = given.popitem()
+    if not {
+        "token": isinstance(way, str),
+        "credentials": isinstance(way, PartnerCredentials),
+        "token_provider": callable(way),
+    }[name]:
+        raise ConfigurationError(f"{name} must not be {type(way).__name__}; see ThredfiClient")
+    return way
+
+
+def _check_counts(*, max_connections: int, max_concurrency: int | None, max_body_bytes: int) -> None:
+    counts: dict[str, Any] = {
+        "max_connections": max_connections,
+        "max_concurrency": max_connections if max_concurrency is None else max_concurrency,
+        "max_body_bytes": max_body_bytes,
+    }
+    for name, count in counts.items():
+        if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+            raise ConfigurationError(f"{name} must be a whole number of at least 1, not {count!r}")
+    if counts["max_concurrency"] > max_connections:
+        msg = (
+            f"max_concurrency ({max_concurrency}) must not be over max_connections ({max_connections}): "
+            "requests would spend their timeouts waiting for a connection"
+        )
+        raise ConfigurationError(msg)
+
+
+def _credentials(variables: Mapping[str, str]) -> PartnerCredentials | None:
+    names = ("THREDFI_PARTNER_UUID", "THREDFI_API_KEY")
+    given = [name for name in names if name in variables]
+    if "THREDFI_TOKEN" in variables and given:
+        raise ConfigurationError(f"set THREDFI_TOKEN or {' and '.join(names)}, not both")
+    if "THREDFI_TOKEN" not in variables and len(given) < len(names):
+        missing = " and ".join(name for name in names if name not in given)
+        raise ConfigurationError(f"set THREDFI_TOKEN, or {' and '.join(names)}; {missing} is missing")
+    return PartnerCredentials(*(variables[name] for name in names)) if given else None
+
+
+def _where(variables: Mapping[str, str]) -> Environment | str:
+    url, name = variables.get("THREDFI_BASE_URL"), variables.get("THREDFI_ENVIRONMENT")
+    if url is not None and name is not None:
+        raise ConfigurationError("set THREDFI_BASE_URL or THREDFI_ENVIRONMENT, not both")
+    if url is not None or name is None:
+        return url or Environment.SANDBOX
+    try:
+        return Environment[name.upper()]
+    except KeyError:
+        names = " or ".join(environment.name.lower() for environment in Environment)
+        raise ConfigurationError(f"THREDFI_ENVIRONMENT must be {names}") from None
