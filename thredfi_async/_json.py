@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 
 def snapshot(value: object, path: str, problems: list[str]) -> object:
@@ -30,7 +30,11 @@ def as_object(value: object) -> dict[str, Any] | None:
 
 def as_array(value: object) -> list[Any] | None:
     """Return parsed JSON if it is an array, and None otherwise."""
-    return cast("list[Any]", value) if isinstance(value, list) else None
+    return value if _is_array(value) else None
+
+
+def _is_array(value: object) -> TypeGuard[list[Any]]:
+    return isinstance(value, list)
 
 
 def text_problem(value: str) -> str | None:
