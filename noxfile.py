@@ -1,0 +1,129 @@
+"""What there is to run: `nox -l` lists it, `nox -s NAME` runs one, `nox` what a change must pass."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import nox
+from packaging.requirements import Requirement
+
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+PYTHONS = nox.project.python_versions(PYPROJECT)
+WHEELS = Path(".nox", "built")
+
+nox.needs_version = ">=2026.4"
+nox.options.sessions = ["tests", "lint", "typing", "docs"]
+nox.options.default_venv_backend = "uv|virtualenv"
+# A Python that is not installed is skipped, on CI too, and never downloaded; `tests_ran` fails if none is.
+nox.options.error_on_missing_interpreters = False
+nox.options.download_python = "never"
+os.environ["UV_PYTHON_DOWNLOADS"] = "never"
+
+
+def group(*names: str) -> tuple[str, ...]:
+    """The requirements of dependency groups, written out, so that pip and uv install them alike."""
+    return nox.project.dependency_groups(PYPROJECT, *names)
+
+
+def lowest() -> list[str]:
+    """Every run-time dependency pinned to the lowest version that pyproject.toml allows."""
+    extras = PYPROJECT["project"]["optional-dependencies"].values()
+    requirements = [*PYPROJECT["project"]["dependencies"], *(line for extra in extras for line in extra)]
+    pins: list[str] = []
+    for requirement in map(Requirement, requirements):
+        (bound,) = requirement.specifier
+        pins.append(f"{requirement.name}=={bound.version}")
+    return pins
+
+
+def built_wheel() -> str:
+    """The wheel that the session `wheel` has just built, with the extras that the tests need."""
+    (path,) = WHEELS.glob("*.whl")
+    return f"{path}[cli]"
+
+
+def run_tests(session: nox.Session) -> None:
+    """Run the suite against the installed wheel and hold its coverage to the gate.
+
+    Python gets no chance to import the source tree: `PYTHONSAFEPATH` keeps the working directory off
+    `sys.path`, here and in what the tests start, and pytest's importlib mode puts nothing there.
+    """
+    env = {"PYTHONSAFEPATH": "1", "COVERAGE_FILE": str(Path(session.create_tmp(), ".coverage").resolve())}
+    Path(WHEELS, f"tested-{session.name}").touch()
+    session.run("coverage", "erase", env=env)
+    session.run("coverage", "run", "-m", "pytest", *session.posargs, env=env)
+    if session.posargs:
+        session.log("a part of the suite was asked for: no gate")
+        return
+    session.run("coverage", "combine", env=env)
+    session.run("coverage", "report", env=env)
+
+
+@nox.session
+def wheel(session: nox.Session) -> None:
+    """Build the wheel, once, for the sessions that test it."""
+    shutil.rmtree(WHEELS, ignore_errors=True)
+    session.install(*PYPROJECT["build-system"]["requires"])
+    session.run("python", "-m", "hatchling", "build", "-t", "wheel", "-d", str(WHEELS))
+    session.notify("tests_ran")
+
+
+@nox.session(python=PYTHONS, requires=["wheel"])
+def tests(session: nox.Session) -> None:
+    """Run the tests on every supported Python that is installed, on asyncio and on uvloop."""
+    session.install(built_wheel(), *group("test"))
+    run_tests(session)
+
+
+@nox.session(python=PYTHONS[0], requires=["wheel"])
+def tests_min(session: nox.Session) -> None:
+    """Run the tests with the lowest versions that the dependencies allow."""
+    session.install(built_wheel(), *lowest(), *group("test"))
+    run_tests(session)
+
+
+@nox.session(python=False, default=False)
+def tests_ran(session: nox.Session) -> None:
+    """Fail if no Python was there to run the tests with (`wheel` puts this last)."""
+    if not list(WHEELS.glob("tested-*")):
+        session.error(f"the tests ran on no Python: install one of {', '.join(PYTHONS)}")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Hold the code to ruff's rules and to its format; `nox -s lint -- --fix` mends what can be mended."""
+    session.install(*group("lint"))
+    session.run("ruff", "check", *session.posargs)
+    session.run("ruff", "format", *([] if session.posargs else ["--check"]))
+
+
+@nox.session
+def typing(session: nox.Session) -> None:
+    """Check the types of package and tests with mypy and pyright, both strict."""
+    session.install("-e", ".[cli]", *group("typing"))
+    session.run("mypy")
+    # The wheels bring pyright and its Node.js along: nothing is fetched, not even news of a version.
+    session.run("pyright", env={"PYRIGHT_PYTHON_GLOBAL_NODE": "0", "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"})
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation into docs/_build, every warning an error."""
+    session.install("-e", ".[cli]", *group("docs"))
+    session.run("sphinx-build", "-n", "-W", "--keep-going", "-q", "-E", "docs", "docs/_build")
+
+
+@nox.session
+def contract(session: nox.Session) -> None:
+    """Let schemathesis hold the sandbox to the project's copy of the wire contract."""
+    session.install("-e", ".[cli]", *group("contract"))
+    session.run("python", "tests/contract/run.py", *session.posargs)
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Archive 500 customers against a sandbox that misbehaves: `thredfi demo`."""
+    session.install(".[cli]")
+    session.run("thredfi", "demo", *session.posargs)

@@ -1,0 +1,58 @@
+"""What every test has: both event loops, a clock that nobody waits for, and mocked answers that work."""
+
+import asyncio
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+from unittest import mock
+
+import aiohttp
+import pytest
+from aioresponses import aioresponses
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Run every asynchronous test on each of these loops."""
+    factories: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop}
+    if sys.platform != "win32":
+        import uvloop  # noqa: PLC0415 - there is none for Windows
+
+        factories["uvloop"] = uvloop.new_event_loop
+    return factories
+
+
+class FakeClock:
+    """A clock whose sleeps are over at once, and remembered."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.sleeps: list[float] = []
+
+    def monotonic(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.sleeps.append(seconds)
+        self.now += seconds
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """A clock that nobody waits for."""
+    return FakeClock()
+
+
+class _MockedResponse(aiohttp.ClientResponse):
+    """aiohttp 3.14 asks for a `stream_writer` that aioresponses 0.7.9 does not give (pnuckowski/aioresponses#289)."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"stream_writer": mock.Mock(), **kwargs})
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[aioresponses]:
+    """Mocked answers, for units that need no wire."""
+    monkeypatch.setattr("aioresponses.core.ClientResponse", _MockedResponse)
+    with aioresponses() as mocked:
+        yield mocked

@@ -1,0 +1,170 @@
+"""The package as a stranger gets it: what is built, what it asks for, and how it is tested."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import tomllib
+import zipfile
+from email.parser import HeaderParser
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from packaging.requirements import Requirement
+
+import thredfi_async
+from thredfi_async._version import __version__
+
+if TYPE_CHECKING:
+    from email.message import Message
+
+ROOT = Path(__file__).parents[1]
+PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+PROJECT: dict[str, Any] = PYPROJECT["project"]
+CORE = {"aiohttp", "attrs", "cattrs", "orjson", "tenacity"}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the wheel and the sdist, built from this tree."""
+    folder = tmp_path_factory.mktemp("built")
+    command = [sys.executable, "-m", "hatchling", "build", "-d", str(folder)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel_names(built: Path) -> set[str]:
+    """The names of the wheel's files."""
+    (path,) = built.glob("*.whl")
+    with zipfile.ZipFile(path) as wheel:
+        return set(wheel.namelist())
+
+
+@pytest.fixture(scope="module")
+def wheel_metadata(built: Path) -> Message:
+    """What the wheel says about itself."""
+    (path,) = built.glob("*.whl")
+    with zipfile.ZipFile(path) as wheel:
+        (name,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
+        return HeaderParser().parsestr(wheel.read(name).decode())
+
+
+def supported() -> list[str]:
+    """The Python versions that the classifiers name."""
+    found = (re.fullmatch(r"Programming Language :: Python :: (3\.\d+)", c) for c in PROJECT["classifiers"])
+    return [match[1] for match in found if match]
+
+
+def readme_command(name: str) -> list[str]:
+    """The lines of the README's code block that is marked as the command `name`."""
+    pattern = rf"^<!-- command: {name} -->\n```sh\n(.*?)^```$"
+    (block,) = re.findall(pattern, (ROOT / "README.md").read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    return str(block).splitlines()
+
+
+def test_wheel_holds_the_package_and_nothing_else(wheel_names: set[str]) -> None:
+    """The wheel has every source file of the package, the marker for type checkers, and no other folder."""
+    source = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "thredfi_async").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    info = f"thredfi_async-{__version__}.dist-info/"
+    packaged = {name for name in wheel_names if not name.startswith(info)}
+    assert packaged == source
+    assert "thredfi_async/py.typed" in packaged
+    assert f"{info}licenses/LICENSE" in wheel_names
+
+
+def test_sdist_holds_what_testing_it_takes(built: Path) -> None:
+    """The sdist has the tests, the docs and everything that they read."""
+    (path,) = built.glob("*.tar.gz")
+    with tarfile.open(path) as sdist:
+        names = {name.partition("/")[2] for name in sdist.getnames()}
+    assert names >= {"pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "noxfile.py", ".ci/run"}
+    assert names >= {"docs/conf.py", "docs/index.md", "tests/test_packaging.py", "thredfi_async/py.typed"}
+    assert not [name for name in names if name.startswith((".nox", ".venv", "docs/_build"))]
+
+
+def test_core_has_exactly_five_dependencies(wheel_metadata: Message) -> None:
+    """Without an extra, the wheel asks for the five dependencies of the core and no more."""
+    requirements = [Requirement(line) for line in wheel_metadata.get_all("Requires-Dist", [])]
+    core = {requirement.name for requirement in requirements if requirement.marker is None}
+    assert core == CORE
+    assert all("extra ==" in str(requirement.marker) for requirement in requirements if requirement.marker)
+
+
+def test_every_dependency_has_one_lower_bound() -> None:
+    """Dependencies are bounded from below alone, so that the lowest versions can be pinned and tested."""
+    lines = [
+        *PROJECT["dependencies"],
+        *(x for extra in PROJECT["optional-dependencies"].values() for x in extra),
+    ]
+    for requirement in map(Requirement, lines):
+        assert [bound.operator for bound in requirement.specifier] == [">="], requirement
+
+
+def test_version_is_said_once(wheel_metadata: Message) -> None:
+    """The wheel and the installed package have the package's own version, and the changelog knows it."""
+    assert wheel_metadata["Version"] == metadata.version("thredfi-async") == __version__
+    assert f"## [{__version__}]" in (ROOT / "CHANGELOG.md").read_text("utf-8")
+
+
+def test_license_and_python_are_stated(wheel_metadata: Message) -> None:
+    """The metadata names the licence by its SPDX expression and the lowest Python of the classifiers."""
+    assert wheel_metadata["License-Expression"] == "MIT"
+    assert wheel_metadata["Requires-Python"] == f">={supported()[0]}"
+
+
+def test_entry_points_load() -> None:
+    """The command and the pytest plugin that the metadata promises are there."""
+    points = metadata.distribution("thredfi-async").entry_points
+    assert {(point.group, point.name) for point in points} == {
+        ("console_scripts", "thredfi"),
+        ("pytest11", "thredfi_async"),
+    }
+    assert all(point.load() is not None for point in points)
+
+
+def test_nox_runs_the_pythons_of_the_classifiers() -> None:
+    """The sessions named `tests` are one for each Python that the classifiers name."""
+    noxfile = str(ROOT / "noxfile.py")
+    command = [sys.executable, "-m", "nox", "-f", noxfile, "--list", "--json", "-s", "tests", "tests_min"]
+    listed = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    assert [session["python"] for session in listed if session["name"] == "tests"] == supported()
+    assert [session["python"] for session in listed if session["name"] == "tests_min"] == supported()[:1]
+
+
+@pytest.mark.parametrize("name", ["tests", "demo"])
+def test_readme_command_is_what_ci_runs(name: str) -> None:
+    """The README has each command as one line, and `.ci/run` runs that very line."""
+    (line,) = readme_command(name)
+    script = (ROOT / ".ci" / "run").read_text("utf-8")
+    assert line.endswith(f"nox -s {name}")
+    assert f"{name}=$(readme {name})" in script
+    assert f'step {name} bash -c "${name}"' in script
+
+
+@pytest.mark.skipif(
+    not os.environ.get("NOX_CURRENT_SESSION", "").startswith("tests"),
+    reason="only nox installs the wheel; elsewhere an editable install will do",
+)
+def test_nox_tests_the_built_wheel() -> None:
+    """Under nox, what is imported is the installed wheel, and the source tree is out of Python's reach."""
+    installed = Path(thredfi_async.__file__)
+    assert installed.is_relative_to(sysconfig.get_path("purelib"))
+    assert ROOT not in [Path(entry).resolve() for entry in sys.path]
+    origin = json.loads(metadata.distribution("thredfi-async").read_text("direct_url.json") or "{}")
+    assert origin["url"].endswith(".whl")
+    code = "import thredfi_async; print(thredfi_async.__file__)"
+    command = [sys.executable, "-c", code]
+    child = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    assert Path(child.stdout.strip()) == installed
