@@ -1,0 +1,52 @@
+"""The server's side of TLS, good or with one thing wrong, and a client's that trusts the good one."""
+
+import datetime as dt
+import functools
+import ssl
+from typing import Literal
+
+import trustme
+
+Certificate = Literal["good", "expired", "not-yet-valid", "wrong-host", "self-signed", "unknown-authority"]
+
+_HOST = "127.0.0.1"
+
+
+def client_context() -> ssl.SSLContext:
+    """Trusts the test's authority, and nobody else."""
+    return ssl.create_default_context(cadata=_authority().cert_pem.bytes().decode())
+
+
+@functools.cache
+def server_context(certificate: Certificate) -> ssl.SSLContext:
+    """The server's side of TLS with this certificate, made once for the whole run."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    with _chain(certificate).tempfile() as path:
+        context.load_cert_chain(path)
+    return context
+
+
+def _chain(certificate: Certificate) -> trustme.Blob:
+    """The key and the certificate, PEM."""
+    now, year = dt.datetime.now(dt.UTC), dt.timedelta(days=365)
+    match certificate:
+        case "expired":
+            leaf = _authority().issue_cert(_HOST, not_before=now - 2 * year, not_after=now - year)
+        case "not-yet-valid":
+            leaf = _authority().issue_cert(_HOST, not_before=now + year, not_after=now + 2 * year)
+        case "wrong-host":
+            leaf = _authority().issue_cert("elsewhere.example")
+        case "unknown-authority":
+            leaf = trustme.CA().issue_cert(_HOST)
+        case "self-signed":
+            # An authority's own certificate, shown as a server's, is one that nobody but itself has signed.
+            own = trustme.CA()
+            return trustme.Blob(own.private_key_pem.bytes() + own.cert_pem.bytes())
+        case _:
+            leaf = _authority().issue_cert(_HOST)
+    return leaf.private_key_and_cert_chain_pem
+
+
+@functools.cache
+def _authority() -> trustme.CA:
+    return trustme.CA()

@@ -1,0 +1,229 @@
+"""Ready-made answers that no HTTP library would send, by what is wrong: framing, encoding, content, place.
+
+Where an answer has a body, it is by default the customer asked for, archived: whatever keeps it from being
+believed is the fault and nothing else. `.applied()` says that the server did archive.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from . import bodies
+from .answer import Answer, Headers, framed, head, pairs
+from .content_encoding import Encoding, bomb, encode
+from .steps import Cut, Endless, Stray
+from .wire import Ending, Request
+
+Payload = Callable[[Request], Any]
+
+_JSON = [("Content-Type", "application/json")]
+_CHUNKED = [*_JSON, ("Transfer-Encoding", "chunked")]
+
+
+def good() -> Answer:
+    """The customer asked for, archived."""
+    return Answer.json(200, bodies.archived)
+
+
+# Framing
+
+
+def garbage_status_line(line: bytes = b"HTTP/1.1 two-hundred fine") -> Answer:
+    """A first line that is not HTTP's, before a good answer."""
+    return Answer.raw(lambda request: line + b"\r\n" + _well_framed(request).partition(b"\r\n")[2])
+
+
+def two_lengths(difference: int = 7) -> Answer:
+    """Two Content-Length headers that differ."""
+
+    def render(request: Request) -> bytes:
+        body = _body(request)
+        lengths = [("Content-Length", str(len(body))), ("Content-Length", str(len(body) + difference))]
+        return head(200, [*_JSON, *lengths]) + body
+
+    return Answer.raw(render, "fin")
+
+
+def length_beyond_body(extra: int = 100, how: Ending = "fin") -> Answer:
+    """A Content-Length that promises more than comes (`how` may be `hang`)."""
+
+    def render(request: Request) -> bytes:
+        body = _body(request)
+        return head(200, [*_JSON, ("Content-Length", str(len(body) + extra))]) + body
+
+    return Answer.raw(render, how)
+
+
+def bad_chunk_size(size: bytes = b"xyz", how: Ending = "fin") -> Answer:
+    """A chunk whose size is not a hexadecimal number."""
+
+    def render(request: Request) -> bytes:
+        return head(200, _CHUNKED) + size + b"\r\n" + _body(request) + b"\r\n0\r\n\r\n"
+
+    return Answer.raw(render, how)
+
+
+def chunks_cut_short(how: Ending = "fin", *, whole_body: bool = False) -> Answer:
+    """A chunked body that ends within a chunk, or after all of them but without the last, empty one."""
+
+    def render(request: Request) -> bytes:
+        chunks = framed("chunked", _body(request)).removesuffix(b"0\r\n\r\n")
+        return head(200, _CHUNKED) + (chunks if whole_body else chunks[:-10])
+
+    return Answer.raw(render, how)
+
+
+def no_content_with_body() -> Answer:
+    """A 204 that announces a body, and has it."""
+    return Answer.json(204, bodies.archived)
+
+
+def huge_header(size: int = 1 << 20) -> Answer:
+    """A good answer with a header of a MiB."""
+    return Answer.json(200, bodies.archived, {"X-Filler": "x" * size})
+
+
+def many_headers(count: int = 100_000) -> Answer:
+    """A good answer with very many headers."""
+    return Answer.json(200, bodies.archived, [(f"X-{number}", "x") for number in range(count)])
+
+
+def endless_headers() -> Endless:
+    """A header block without end."""
+    return Endless(b"HTTP/1.1 200 OK\r\n", b"X-Filler: " + b"x" * 1000 + b"\r\n")
+
+
+def endless_body() -> Endless:
+    """A chunked body without end."""
+    return Endless(head(200, _CHUNKED), framed("chunked", b" " * 32_768).removesuffix(b"0\r\n\r\n"))
+
+
+def informational(*statuses: int, before: Answer | None = None) -> Answer:
+    """Answers such as 100 or 103, which only announce, and then a good one (or `before`)."""
+    return (before or good()).preceded_by(b"".join(head(status, None) for status in statuses or (100, 103)))
+
+
+def stray(customer_id: str, *, pause: float = 0.02, first: Answer | None = None) -> Stray:
+    """A good answer, and on the idle connection one about another customer, archived."""
+    return Stray(first or good(), Answer.json(200, bodies.customer(customer_id)), pause)
+
+
+# Encoding
+
+
+def encoded(encoding: Encoding, *, status: int = 200, payload: Payload = bodies.archived) -> Answer:
+    """A well-formed body in an encoding, asked for or not."""
+    return _encoded(encoding, lambda request: encode(encoding, bodies.dump(payload(request))), status)
+
+
+def truncated(encoding: Encoding, keep: int, *, payload: Payload = bodies.archived) -> Answer:
+    """An encoded body of which only the first `keep` bytes come, or all but the last with a negative `keep`.
+
+    The framing is right: to HTTP nothing is missing. With 8 bytes or fewer nothing can be decoded; with a
+    gzip body less its last 8 all can, but the checksum is gone.
+    """
+    return _encoded(encoding, lambda request: encode(encoding, bodies.dump(payload(request)))[:keep])
+
+
+def decompression_bomb(encoding: Encoding, mebibytes: int = 256, *, status: int = 200) -> Answer:
+    """A small body that becomes hundreds of MiB."""
+    return _encoded(encoding, lambda _: bomb(encoding, mebibytes), status)
+
+
+def mislabelled_encoding(name: str = "gzip") -> Answer:
+    """Plain JSON that says it is encoded, in a way that is known or not."""
+    return _encoded(name, _body)
+
+
+# Content
+
+
+def charset(name: str = "klingon", codec: str = "utf-8") -> Answer:
+    """A good body, written in `codec`, that says it is in a charset which is another or does not exist."""
+    headers = {"Content-Type": f"application/json; charset={name}"}
+    return Answer.content(200, lambda request: _body(request).decode().encode(codec), headers)
+
+
+def byte_order_mark() -> Answer:
+    """A good body behind a BOM."""
+    return _content(lambda request: b"\xef\xbb\xbf" + _body(request))
+
+
+def invalid_utf8() -> Answer:
+    """A good body in which one text is not UTF-8."""
+    return _spliced("notes", b'"caf\xe9 \xff\xfe"')
+
+
+def huge_number(digits: int = 5000) -> Answer:
+    """A good body in which one integer has more digits than Python converts."""
+    return _spliced("credit_limit_cents", b"9" * digits)
+
+
+def not_a_number(literal: bytes = b"NaN") -> Answer:
+    """A good body with a number that is not JSON's."""
+    return _spliced("outstanding_balance", literal)
+
+
+def deep_nesting(depth: int = 100_000) -> Answer:
+    """A good body in which one field is nested too deep for any recursive parser."""
+    return _spliced("metadata", b"[" * depth + b"]" * depth)
+
+
+def literal(body: bytes = b"null") -> Answer:
+    """A JSON answer with exactly this body: `null`, nothing, `[]`, half a customer."""
+    return _content(lambda _: body)
+
+
+def html(status: int = 200, headers: Headers = None) -> Answer:
+    """A proxy's page where an answer should be."""
+    page = b"<!doctype html><title>proxy</title><h1>Something is in the way</h1>"
+    return Answer.content(status, page, [("Content-Type", "text/html"), *pairs(headers)])
+
+
+def problem(status: int, error_code: str = "server_error", headers: Headers = None) -> Answer:
+    """An error in the API's own envelope."""
+    return Answer.json(status, bodies.problem(error_code), headers)
+
+
+# Place
+
+
+def redirect(status: int, location: str) -> Answer:
+    """A redirect: to the same origin with a path, to another with a URL."""
+    return Answer.content(status, b"", {"Location": location})
+
+
+def proxy_refusal() -> Answer:
+    """A proxy that wants to be paid: 407 to CONNECT and absolute-form alike."""
+    return html(407, {"Proxy-Authenticate": 'Basic realm="proxy"'}).closing()
+
+
+def plain_text_on_tls_port() -> Cut:
+    """What an HTTP server says to a TLS handshake; the client has to come by `server.https_url`."""
+    return Cut("bytes", "fin", saying=head(400, {"Content-Length": "0", "Connection": "close"}))
+
+
+def _body(request: Request) -> bytes:
+    return bodies.dump(bodies.archived(request))
+
+
+def _well_framed(request: Request) -> bytes:
+    return good().render(request)
+
+
+def _content(body: Callable[[Request], bytes]) -> Answer:
+    return Answer.content(200, body, _JSON)
+
+
+def _encoded(name: str, body: Callable[[Request], bytes], status: int = 200) -> Answer:
+    return Answer.content(status, body, [*_JSON, ("Content-Encoding", name)])
+
+
+def _spliced(name: str, value: bytes) -> Answer:
+    """A good body in which one field's value is these bytes."""
+    marker = "@@spliced@@"
+
+    def body(request: Request) -> bytes:
+        payload = {**bodies.archived(request), name: marker}
+        return bodies.dump(payload).replace(bodies.dump(marker), value)
+
+    return _content(body)
