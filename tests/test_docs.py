@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import builtins
 import re
 from dataclasses import dataclass
 from inspect import CO_COROUTINE
@@ -47,6 +48,8 @@ class Block:
         """
         source = "\n" * (self.line - 1) + self.source  # so that a traceback points into the page
         code = compile(source, self.page, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+        # Without it, what a block imports runs with no builtins to speak of, pickle among them.
+        namespace["__builtins__"] = builtins
         block = FunctionType(code, namespace)
         if code.co_flags & CO_COROUTINE:
             await block()

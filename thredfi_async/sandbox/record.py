@@ -52,7 +52,7 @@ class Record:
     statuses: Counter[int] = attrs.field(factory=Counter[int], init=False)
     applied: int = attrs.field(default=0, init=False)
     arrivals: list[tuple[float, str]] = attrs.field(factory=list[tuple[float, str]], init=False)
-    _customers: dict[str, CustomerRecord] = attrs.field(factory=dict[str, CustomerRecord], init=False)
+    _customers: dict[str, CustomerRecord] = attrs.field(factory=dict[str, CustomerRecord], init=False, repr=False)
 
     def of(self, customer_id: UUID | str) -> CustomerRecord:
         """Return what was received for a customer; an empty record for one that nothing was received for."""
