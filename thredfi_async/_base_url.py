@@ -1,10 +1,14 @@
 """Where requests may go."""
 
 import ipaddress
+import re
+from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from thredfi_async.errors import ConfigurationError
 from thredfi_async.settings import Environment
+
+_NAME: Final = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?", re.ASCII | re.IGNORECASE)
 
 
 def checked_base_url(base_url: Environment | str) -> str:
@@ -23,11 +27,11 @@ def checked_base_url(base_url: Environment | str) -> str:
     if not isinstance(text, str):
         raise ConfigurationError(f"base_url must be an Environment or a string, not {type(text).__name__}")
     url = _split(text)
-    if url is None or url.scheme not in {"http", "https"} or not url.hostname or not text.isascii():
+    if url is None or url.scheme not in {"http", "https"} or not _is_host(url.hostname):
         raise ConfigurationError(f"base_url must be an absolute URL such as {Environment.SANDBOX.value}")
     if "@" in url.netloc or "?" in text or "#" in text:
         raise ConfigurationError("base_url must not hold a user, a query or a fragment")
-    if url.scheme == "http" and not _is_loopback(url.hostname):
+    if url.scheme == "http" and not _is_loopback(url.hostname or ""):
         msg = f"base_url must use https for {url.hostname}: plain http would show the token to the network"
         raise ConfigurationError(msg)
     return f"{url.scheme}://{url.netloc}{url.path.rstrip('/')}"
@@ -46,7 +50,29 @@ def environment_proxy(base_url: str) -> str | None:
     from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 - slow to import, and seldom needed
 
     url = urlsplit(base_url)
-    return None if proxy_bypass(url.hostname or "") else getproxies().get(url.scheme)
+    proxies = {} if proxy_bypass(url.hostname or "") else getproxies()
+    proxy = proxies.get(url.scheme) or proxies.get("all")
+    # By custom a proxy in the environment may do without its scheme.
+    return f"http://{proxy}" if proxy and "://" not in proxy else proxy
+
+
+def checked_proxy(proxy: str | None) -> str | None:
+    """Check a proxy's URL.
+
+    Args:
+        proxy: The URL, or None.
+
+    Returns:
+        The same.
+
+    Raises:
+        ConfigurationError: It is no http or https URL; the sentence does not show it, since it may hold a password.
+    """
+    if proxy is not None:
+        url = _split(proxy) if isinstance(proxy, str) else None
+        if url is None or url.scheme not in {"http", "https"} or not _is_host(url.hostname):
+            raise ConfigurationError("proxy must be an http or https URL such as http://proxy.example:3128")
+    return proxy
 
 
 def _split(text: str) -> SplitResult | None:
@@ -58,6 +84,11 @@ def _split(text: str) -> SplitResult | None:
     except ValueError:
         return None
     return None if port == 0 else url
+
+
+def _is_host(host: str | None) -> bool:
+    # What the resolver cannot even encode would fail with an error of its own, call by call.
+    return host is not None and (_NAME.fullmatch(host) is not None or ":" in host)
 
 
 def _is_loopback(host: str) -> bool:

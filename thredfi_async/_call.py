@@ -121,8 +121,8 @@ class Call:
 
     def set_alarm(self, *, off: bool = False) -> None:
         """Let the alarm ring when no time remains, or never; after an interruption it rings at once."""
-        if self._alarm is None:
-            return
+        if self._alarm is None or self._alarm.expired():
+            return  # it has rung: what it cancelled is on its way out
         remaining = 0.0 if self.interrupted else math.inf if off else self.remaining()
         now = asyncio.get_running_loop().time()
         self._alarm.reschedule(None if remaining == math.inf else now + remaining)
@@ -182,7 +182,7 @@ class Call:
         )
 
     def cut_off(self, request: Request[Any]) -> None:
-        """Count an attempt that was cancelled."""
+        """Count an attempt that came to no verdict."""
         if request.mutates and self.sent:
             self.effect = max(self.effect, Effect.UNKNOWN)
 
@@ -214,18 +214,20 @@ class Call:
 
     def stamp(self, error: ThredfiError) -> None:
         """Write on the error what the whole call did."""
-        error.effect = self.effect = max(self.effect, error.effect)
+        # Not the other way round: an error of the caller's own token provider may speak of another call.
+        error.effect = self.effect
         error.attempts = self.attempts
         error.idempotency_key = self.idempotency_key
 
-    def annotate(self, cancelled: asyncio.CancelledError) -> None:
-        """Write the same on a cancellation, which stays what it is."""
-        cancelled.add_note(
-            f"thredfi-async: {self.operation} was cancelled with effect {self.effect.name}, "
+    def annotate(self, error: BaseException) -> None:
+        """Write the same on a cancellation, or on whatever else is not ours: it stays what it is."""
+        ending = "was cancelled" if isinstance(error, asyncio.CancelledError) else "broke off"
+        error.add_note(
+            f"thredfi-async: {self.operation} {ending} with effect {self.effect.name}, "
             f"attempts {self.attempts}, idempotency key {self.idempotency_key}"
         )
 
-    def ended(self, outcome: Literal["succeeded", "failed", "cancelled"], error: ThredfiError | None = None) -> None:
+    def ended(self, outcome: Literal["succeeded", "failed", "cancelled"], error: BaseException | None = None) -> None:
         """Tell the hooks how the call ended."""
         self._emit(
             lambda: CallEnded(

@@ -195,6 +195,18 @@ def _documents_hook(converter: cattrs.Converter) -> Callable[[object, object], t
     return hook
 
 
+def _results_hook(converter: cattrs.Converter) -> Callable[[object, object], tuple[Customer, ...]]:
+    listed = converter.get_structure_hook(list[Customer])
+
+    def hook(value: object, _: object) -> tuple[Customer, ...]:
+        # cattrs' own takes whatever can be iterated over: an empty object would be an empty page.
+        if not isinstance(value, list):
+            raise _wrong("a list", value)
+        return tuple(listed(value, list[Customer]))
+
+    return hook
+
+
 def _converter(*, detailed: bool) -> cattrs.Converter:
     converter = cattrs.Converter(detailed_validation=detailed)
     converter.register_structure_hook(str, _exactly(str, "a string"))
@@ -208,6 +220,8 @@ def _converter(*, detailed: bool) -> cattrs.Converter:
     documents = _documents_hook(converter)
     converter.register_structure_hook_func(lambda kind: kind == tuple[Document, ...], documents)
     converter.register_structure_hook(Customer, _customer_hook(converter))
+    results = _results_hook(converter)
+    converter.register_structure_hook_func(lambda kind: kind == tuple[Customer, ...], results)
     converter.register_structure_hook(Page, _object_hook(Page, converter))
     return converter
 

@@ -14,6 +14,7 @@ from thredfi_async.errors import APIError, error_class
 
 _MACHINE_READABLE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}", re.ASCII)
 _VISIBLE: Final = re.compile(r"[!-~]{1,128}", re.ASCII)
+_HOST: Final = re.compile(r"[a-z0-9.:_-]{1,253}", re.ASCII)
 _REDIRECTS: Final = range(300, 400)
 # float() and int() would take "nan", "inf", "1_000" and other scripts' digits.
 _NUMBER: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?", re.ASCII)
@@ -51,7 +52,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 def _date(value: str) -> dt.datetime | None:
     try:
         date = email.utils.parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return date if date.tzinfo is not None else None
 
@@ -105,8 +106,9 @@ def _redirect(response: Response) -> str:
     try:
         host = urlsplit(response.headers.get("Location", "")).hostname
     except ValueError:
-        host = None
-    return f"a redirect to {host or 'the same host'}, which is not followed: check base_url"
+        host = ""
+    place = "the same host" if host is None else host if _HOST.fullmatch(host) else "a host that is none"
+    return f"a redirect to {place}, which is not followed: check base_url"
 
 
 def _wrong_fields(details: dict[str, Any], fields: Collection[str]) -> str:

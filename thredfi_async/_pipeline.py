@@ -13,7 +13,7 @@ import attrs
 from thredfi_async._call import Call
 from thredfi_async._lifetime import Lifetime
 from thredfi_async._ports import Authenticator, Clock, Hook, Outcome, Request, Send, Verdict
-from thredfi_async.errors import RequestTimeoutError, ThredfiError
+from thredfi_async.errors import InvalidRequestError, RequestTimeoutError, ThredfiError
 from thredfi_async.limits import Limiter
 from thredfi_async.retry import RetryPolicy, retry_after_of, retrying
 from thredfi_async.settings import Timeouts
@@ -21,6 +21,13 @@ from thredfi_async.settings import Timeouts
 T = TypeVar("T")
 
 _UNAUTHORIZED: Final = 401
+
+
+def _check_kind(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
+    # Looked at before anything is sent: `retry=3` would come to light only after a first attempt that failed.
+    kind = {"timeouts": Timeouts, "retry": RetryPolicy}[attribute.name]
+    if value is not None and not isinstance(value, kind):
+        raise InvalidRequestError([f"{attribute.name}: must be a {kind.__name__}, not {type(value).__name__}"])
 
 
 @attrs.frozen(kw_only=True)
@@ -31,10 +38,13 @@ class CallOptions:
         timeouts: Its bounds.
         retry: How it is tried again.
         settle: Whether an outcome that is not known is asked for.
+
+    Raises:
+        InvalidRequestError: One of the first two is something else.
     """
 
-    timeouts: Timeouts | None = None
-    retry: RetryPolicy | None = None
+    timeouts: Timeouts | None = attrs.field(default=None, validator=_check_kind)
+    retry: RetryPolicy | None = attrs.field(default=None, validator=_check_kind)
     settle: bool = True
 
 
@@ -98,6 +108,11 @@ class Pipeline:
             call.stamp(error)
             call.ended("failed", error)
             raise
+        except BaseException as error:
+            # Of a part that is not ours, such as the caller's own mapping: its call is accounted for all the same.
+            call.annotate(error)
+            call.ended("failed", error)
+            raise
         else:
             call.ended("succeeded")
             return outcome
@@ -108,7 +123,7 @@ class Pipeline:
     async def _complete(self, call: Call, request: Request[T], policy: RetryPolicy) -> Outcome[T]:
         verdict = await self._under_alarm(call, self._reach_verdict(call, request, policy))
         if verdict.error is not None and (question := call.question(verdict)) is not None:
-            verdict = await self._settle(call, verdict, verdict.error, question)
+            verdict = await self._settle(call, verdict, verdict.error, question, policy.max_retry_after)
         return call.outcome(verdict.unwrap())
 
     async def _under_alarm(self, call: Call, work: Coroutine[Any, Any, Verdict[T]]) -> Verdict[T]:
@@ -166,25 +181,25 @@ class Pipeline:
             call.attempts += 1
             response = await self.send(request, {"Authorization": header}, call.timeouts, call)
             verdict = request.judge(response)
-        except asyncio.CancelledError:
-            call.cut_off(request)
-            raise
         except ThredfiError as error:
             verdict = Verdict[T](error=error)
+        except BaseException:
+            call.cut_off(request)
+            raise
         call.attempted(request, verdict, response, began)
         refused = response is not None and response.status == _UNAUTHORIZED
         return verdict, header if refused else None
 
     async def _settle(
-        self, call: Call, verdict: Verdict[T], error: ThredfiError, question: Request[T | None]
+        self, call: Call, verdict: Verdict[T], error: ThredfiError, question: Request[T | None], longest: float
     ) -> Verdict[T]:
         wait = retry_after_of(error)
-        if wait >= call.remaining():
+        if wait > longest or wait >= call.remaining():
             error.add_note(f"not asked what came of it: the server wants {wait:g} s of peace, longer than is left")
             return verdict
         answer = await self._under_alarm(call, self._ask(call, question, wait))
-        if answer.value is not None:
-            return Verdict(answer.value)
+        if answer.value is not None or call.interrupted:
+            return Verdict(answer.value, answer.error)
         if answer.error is None:
             error.add_note("asked what came of it, the server shows no change; a request may still be on its way")
         else:

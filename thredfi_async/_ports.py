@@ -103,7 +103,7 @@ class Outcome(Generic[T]):
 
 @attrs.frozen(kw_only=True)
 class Attempt:
-    """An event: one request was sent, or could not be, and this is how it ended.
+    """An event: one request was sent, or could not be, and this is how it ended; one that is cut off gives none.
 
     Args:
         operation: The call's name, such as `customers.archive`.
@@ -149,7 +149,7 @@ class RetryScheduled:
 
 @attrs.frozen(kw_only=True)
 class CallEnded:
-    """An event: a call has ended; every call gives one.
+    """An event: a call has ended; every call that asked for a turn gives one.
 
     Args:
         operation: The call's name.
@@ -175,6 +175,7 @@ class CallEnded:
 
 
 Event = Attempt | RetryScheduled | CallEnded
+"""What a hook is told: an attempt, a retry to come, or a call's end."""
 
 
 class Hook(Protocol):

@@ -78,11 +78,20 @@ TokenProvider = Callable[[], Awaitable[str | AccessToken]]
 
 
 class StaticToken:
-    """One token for as long as it works."""
+    """One token for as long as it works.
+
+    Args:
+        token: The token.
+
+    Raises:
+        ConfigurationError: It holds what no header can carry.
+    """
 
     def __init__(self, token: str) -> None:
         """Take the token."""
-        self.header: str | None = _bearer(AccessToken(token))
+        if not _TOKEN.fullmatch(token):
+            raise ConfigurationError("token must be visible ASCII characters without spaces, and not empty")
+        self.header: str | None = f"Bearer {token}"
 
     async def renew(self) -> str:
         """Give the one that there is."""
@@ -136,7 +145,7 @@ class RenewedToken:
             return await asyncio.shield(self._renewal)
         except ThredfiError as error:
             # The one failure reaches every caller, and each writes its own call's effect and attempts on it.
-            raise copy(error) from None
+            raise copy(error) from error.__cause__
 
     def refuse(self, header: str) -> bool:
         """Drop the header, unless another has taken its place already."""
@@ -156,6 +165,11 @@ class RenewedToken:
             given = await self._fetch()
         except ThredfiError:
             raise
+        except asyncio.CancelledError as error:
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise
+            # The provider's own affair: callers whom nobody cancelled must not see a cancellation.
+            raise ConnectError("no token: the token provider was cancelled") from error
         except Exception as error:
             # The caller still has to hear what became of its call, which no foreign error can say.
             msg = f"no token: the token provider raised {type(error).__name__}"
@@ -163,7 +177,7 @@ class RenewedToken:
         token = given if isinstance(given, AccessToken) else AccessToken(given)
         life = token.expires_in
         self._renew_at = None if life is None else asked_at + life - min(_MARGIN, life / 2)
-        self._header = header = _bearer(token)
+        self._header = header = f"Bearer {token.token}"
         return header
 
 
@@ -208,10 +222,6 @@ class _Unwatched:
     """A token request has no effect that anybody would ask for."""
 
     sent = False
-
-
-def _bearer(token: AccessToken) -> str:
-    return f"Bearer {token.token}"
 
 
 def _judge(response: Response) -> Verdict[AccessToken]:

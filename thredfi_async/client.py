@@ -7,7 +7,7 @@ from typing import Any, Final, Self
 
 import aiohttp
 
-from thredfi_async._base_url import checked_base_url, environment_proxy
+from thredfi_async._base_url import checked_base_url, checked_proxy, environment_proxy
 from thredfi_async._lifetime import Lifetime
 from thredfi_async._pipeline import Pipeline
 from thredfi_async._ports import Clock, Hook, SystemClock
@@ -78,6 +78,7 @@ class ThredfiClient:
     ) -> None:
         """Check the settings and wire the parts; nothing is connected yet."""
         base_url = checked_base_url(base_url)
+        _check_kinds(timeouts, retry)
         _check_counts(max_connections=max_connections, max_concurrency=max_concurrency, max_body_bytes=max_body_bytes)
         clock = clock or SystemClock()
         self._lifetime = Lifetime()
@@ -87,7 +88,7 @@ class ThredfiClient:
                 timeouts=timeouts,
                 max_connections=max_connections,
                 max_body_bytes=max_body_bytes,
-                proxy=environment_proxy(base_url) if trust_env and proxy is None else proxy,
+                proxy=checked_proxy(environment_proxy(base_url) if trust_env and proxy is None else proxy),
                 ssl=ssl,
                 session=session,
             )
@@ -131,7 +132,8 @@ class ThredfiClient:
         Raises:
             ConfigurationError: Variables are missing, or contradict each other; it names them.
         """
-        variables = {name: value for name, value in (environ or os.environ).items() if value}
+        environ = os.environ if environ is None else environ
+        variables = {name: value for name, value in environ.items() if value}
         credentials = _credentials(variables)
         where = settings.pop("base_url", None) or _where(variables)
         return cls(variables.get("THREDFI_TOKEN"), credentials=credentials, base_url=where, **settings)
@@ -150,10 +152,10 @@ class ThredfiClient:
         Raises:
             ClientStateError: This is another event loop or process than the client's own.
         """
-        self._lifetime.close()
         if self._lifetime.is_closed:
             return
         self._lifetime.check_home()
+        self._lifetime.close()
         try:
             await self._lifetime.drain(drain)
         finally:
@@ -195,6 +197,12 @@ def _the_only(**ways: object) -> Any:  # noqa: ANN401 - matched by type where it
     return way
 
 
+def _check_kinds(timeouts: object, retry: object) -> None:
+    for name, value, kind in (("timeouts", timeouts, Timeouts), ("retry", retry, RetryPolicy)):
+        if not isinstance(value, kind):
+            raise ConfigurationError(f"{name} must be a {kind.__name__}, not {type(value).__name__}")
+
+
 def _check_counts(*, max_connections: int, max_concurrency: int | None, max_body_bytes: int) -> None:
     counts: dict[str, Any] = {
         "max_connections": max_connections,
@@ -219,7 +227,7 @@ def _credentials(variables: Mapping[str, str]) -> PartnerCredentials | None:
         raise ConfigurationError(f"set THREDFI_TOKEN or {' and '.join(names)}, not both")
     if "THREDFI_TOKEN" not in variables and len(given) < len(names):
         missing = " and ".join(name for name in names if name not in given)
-        raise ConfigurationError(f"set THREDFI_TOKEN, or {' and '.join(names)}; {missing} is missing")
+        raise ConfigurationError(f"set THREDFI_TOKEN, or {' and '.join(names)}; not set: {missing}")
     return PartnerCredentials(*(variables[name] for name in names)) if given else None
 
 

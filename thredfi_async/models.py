@@ -154,8 +154,14 @@ class CustomerRequest:
         Returns:
             The request; what validation would refuse in it (null, empty, a country of another form) is `UNSET`.
         """
-        values = {name: getattr(customer, name) for name in FIELD_NAMES}
-        return cls(**{name: UNSET if _CHECKS[name](value) else value for name, value in values.items()})
+        values: dict[str, Any] = {name: getattr(customer, name) for name in FIELD_NAMES}
+        values = {name: UNSET if _CHECKS[name](value) else value for name, value in values.items()}
+        try:
+            return cls(**values)
+        except InvalidRequestError as error:
+            # All that is left to refuse lies inside the JSON fields, such as a nesting too deep to be encoded.
+            refused = [name for name in _JSON_FIELDS if any(each.startswith(name) for each in error.problems)]
+            return cls(**values | dict.fromkeys(refused, UNSET))
 
 
 @attrs.frozen(kw_only=True)

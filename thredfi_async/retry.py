@@ -24,7 +24,7 @@ class RetryPolicy:
     """How a call is tried again after transport errors and after 408, 429, 500, 502, 503 and 504.
 
     Args:
-        max_attempts: Attempts in all; 4 by default, 1 for no retry.
+        max_attempts: Attempts of each request; 4 by default, 1 for no retry. A call without a body has two requests.
         backoff_initial: The first wait's upper bound in seconds, doubled for each further one; 0.5 by default.
         backoff_max: The upper bound of any such wait in seconds; 20 by default.
         throttle_initial: In the place of `backoff_initial` after a 429, in seconds; 1 by default.

@@ -1,7 +1,7 @@
 """Where the API is, and how long to wait for it."""
 
 import enum
-import math
+import sys
 from typing import Any
 
 import attrs
@@ -22,7 +22,8 @@ def check_seconds(instance: object, attribute: "attrs.Attribute[Any]", value: An
     Raises:
         ConfigurationError: It names the class and the field.
     """
-    if type(value) not in {int, float} or not math.isfinite(value) or value <= 0:
+    # Not math.isfinite: it cannot take an integer that is too large for a float.
+    if type(value) not in {int, float} or not 0 < value <= sys.float_info.max:
         setting = f"{type(instance).__name__}.{attribute.name}"
         msg = f"{setting} must be a positive number of seconds, not {value!r}"
         raise ConfigurationError(msg)

@@ -1,13 +1,17 @@
 """The only module that talks to aiohttp's client: one session, its timeouts, and what its exceptions mean."""
 
+import os
 import ssl
 import zlib
 from collections.abc import Callable, Mapping
+from errno import errorcode
 from typing import Any, Final, TypeVar
 
 import aiohttp
 import attrs
 from aiohttp.abc import AbstractStreamWriter
+from aiohttp.connector import Connection
+from aiohttp.tracing import Trace
 from yarl import URL
 
 from thredfi_async._ports import Progress, Request, Response
@@ -66,6 +70,8 @@ class AiohttpTransport:
         if options.session is not None and options.session.auth is not None:
             msg = "session must not have auth of its own: it would collide with the client's Authorization header"
             raise ConfigurationError(msg)
+        if options.session is not None and options.ssl is not True:
+            raise ConfigurationError("ssl belongs to the connector of the session that is given, not to the client")
         self._own_timeout = self._timeout(options.timeouts)
 
     async def send(
@@ -104,8 +110,8 @@ class AiohttpTransport:
                 proxy=self._options.proxy,
             ) as response:
                 return await self._read(response, session)
-        except (aiohttp.ClientError, OSError) as error:
-            failure = translate(error, sent=progress.sent)
+        except Exception as error:  # noqa: BLE001 - a resolver's UnicodeError, or whatever a session's own hooks raise
+            failure = translate(error, sent=None if request.body is None else progress.sent)
         # Raised out here, so that aiohttp's exception, which holds the request's headers, is not even its context.
         raise failure
 
@@ -125,7 +131,7 @@ class AiohttpTransport:
     def _open(self) -> aiohttp.ClientSession:
         options = self._options
         # One connection more than calls can have: a token is fetched while they all wait for it.
-        connector = aiohttp.TCPConnector(limit=options.max_connections + 1, ssl=options.ssl)
+        connector = _Connector(limit=options.max_connections + 1, ssl=options.ssl)
         self._session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -134,6 +140,9 @@ class AiohttpTransport:
         return self._session
 
     async def _read(self, response: aiohttp.ClientResponse, session: aiohttp.ClientSession) -> Response:
+        if response.status < _FINAL:
+            # A 101 that nobody asked for is no answer to the request, and says nothing about it.
+            raise aiohttp.ServerDisconnectedError
         bound = self._options.max_body_bytes
         body, flaw = bytearray(), None
         while chunk := await response.content.readany():
@@ -147,6 +156,22 @@ class AiohttpTransport:
             content, flaw = _gunzip(content, bound)
         # An encoding that was not asked for stays as it came: whoever reads it will find that it is not JSON.
         return Response(response.status, response.headers, content, flaw)
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Lends no connection on which something came that nobody asked for (aio-libs/aiohttp#13656).
+
+    The next request would take it for its own answer, and a stray 404 would say of a customer that nothing was done.
+    """
+
+    async def connect(
+        self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout  # noqa: ASYNC109 - aiohttp's
+    ) -> Connection:
+        connection = await super().connect(req, traces, timeout)
+        if connection.protocol is None or connection.protocol.should_close:
+            connection.close()
+            raise aiohttp.ServerDisconnectedError
+        return connection
 
 
 class _Body(aiohttp.Payload):
@@ -211,11 +236,17 @@ def _lost(error: BaseException) -> TransportError:
     return ConnectionLostError(f"the connection was lost, or its answer was cut short or no HTTP: {_reason(error)}")
 
 
+def _unexpected(error: BaseException) -> TransportError:
+    return ConnectError(f"nothing was sent: {type(error).__name__}", transient=False)
+
+
 def _reason(error: BaseException) -> str:
-    # Never str(error): some of aiohttp's quote the URL or the answer, and a proxy's URL may hold a password.
-    reason = getattr(error, "os_error", error)
-    words = getattr(reason, "strerror", None)
-    return f"{type(error).__name__}, {words}" if isinstance(words, str) else type(error).__name__
+    # Never str(error), nor a strerror of aiohttp's own making: some quote the URL or the answer, and a proxy's URL may
+    # hold a password.
+    reason = getattr(error, "os_error", None)
+    number = getattr(error, "errno", None)
+    words = reason.strerror if isinstance(reason, OSError) else os.strerror(number) if number in errorcode else None
+    return f"{type(error).__name__}, {words}" if words else type(error).__name__
 
 
 # Looked through from the top: several of these are subclasses of others further down, and some of OSError too.
@@ -232,27 +263,36 @@ EXCEPTIONS: Final[tuple[tuple[type[BaseException], Callable[[BaseException], Tra
     # aiohttp raises a ClientResponseError(status=400) of its own making for what is no HTTP: the status is no answer.
     (aiohttp.ClientError, _lost),
     (OSError, _lost),
+    # Not aiohttp's: of the resolver, or of what was built into a session that the client was given.
+    (Exception, _unexpected),
 )
 _BEFORE_SENDING: Final[Mapping[Any, Callable[[BaseException], TransportError]]] = {
     _read_timeout: _connect_timeout,
     _lost: _refused,
 }
+_AFTER_SENDING: Final = frozenset({_lost, _read_timeout})
 
 
-def translate(error: BaseException, *, sent: bool) -> TransportError:
+def translate(error: BaseException, *, sent: bool | None) -> TransportError:
     """Say what an exception of aiohttp means: the only place that knows them.
 
     Args:
         error: The exception.
-        sent: Whether the request, or a part of it, may have left.
+        sent: Whether the request, or a part of it, may have left; None where only the exception tells.
 
     Returns:
         The error to raise in its place, holding nothing of it but names.
     """
     meaning = next(make for kind, make in EXCEPTIONS if isinstance(error, kind))
-    return (meaning if sent else _BEFORE_SENDING.get(meaning, meaning))(error)
+    if sent is False:
+        meaning = _BEFORE_SENDING.get(meaning, meaning)
+    elif sent and meaning not in _AFTER_SENDING:
+        # Sent, and a second try that a session's own middleware made found no connection.
+        meaning = _lost
+    return meaning(error)
 
 
+_FINAL: Final = 200
 _GZIP: Final = frozenset({"gzip", "x-gzip"})
 _HEADERS: Final[Mapping[str, str]] = {
     "Accept": "application/json",

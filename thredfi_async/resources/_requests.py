@@ -11,6 +11,7 @@ import attrs
 
 from thredfi_async._converter import Page
 from thredfi_async._headers import headers_problems, value_problem
+from thredfi_async._json import text_problem
 from thredfi_async._pipeline import CallOptions, Pipeline
 from thredfi_async._ports import Outcome, Request
 from thredfi_async.errors import InvalidRequestError, ResponseDecodeError
@@ -89,8 +90,8 @@ class CustomerRequests:
         size, external = filters.get("page_size"), filters.get("external_id")
         if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
             problems.append("page_size: must be a whole number of at least 1")
-        if external is not None and not isinstance(external, str):
-            problems.append(f"external_id: must be a string, not {type(external).__name__}")
+        if external is not None and (problem := _filter_problem(external)) is not None:
+            problems.append(f"external_id: {problem}")
         checked = _checked(headers, problems)
         query = urlencode({name: value for name, value in filters.items() if value is not None})
         url = f"{self.base_url}/v1/platform/businesses/{business}/customers/" + (f"?{query}" if query else "")
@@ -136,13 +137,21 @@ def _check_body(body: object, problems: list[str]) -> None:
         problems.append(f"customer: must be a CustomerRequest or a mapping, not {type(body).__name__}")
 
 
+def _filter_problem(value: object) -> str | None:
+    if not isinstance(value, str):
+        return f"must be a string, not {type(value).__name__}"
+    # An empty filter may be none to the server, which would list every customer.
+    return text_problem(value) if value else "must not be empty"
+
+
 def _checked(headers: Mapping[str, str] | None, problems: list[str]) -> Mapping[str, str]:
     """Look at the last of the arguments, and raise if any was wrong."""
     if headers is not None:
         problems.extend(headers_problems(headers))
     if problems:
         raise InvalidRequestError(problems)
-    return headers or {}
+    # A copy: what was checked is what every attempt sends.
+    return dict(headers or {})
 
 
 def _next_link(link: str | None, here: str) -> str | None:
