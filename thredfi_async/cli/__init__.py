@@ -1,0 +1,51 @@
+"""The `thredfi` command; needs the extra `cli` (typer and rich)."""
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Final
+
+_USAGE: Final = 2
+_INTERRUPTED: Final = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the `thredfi` command.
+
+    Args:
+        argv: Its arguments, without the program's name; the process's own by default.
+
+    Returns:
+        The exit code, as `thredfi --help` lists them.
+    """
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    try:
+        # Imported here, so that what goes wrong with it, a missing extra above all, is told in a sentence.
+        from thredfi_async.cli.run import run  # noqa: PLC0415
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - whatever it is, a user gets a sentence
+        return _cannot_start(error, debug="--debug" in arguments)
+    try:
+        code = run(arguments)
+    except KeyboardInterrupt:  # a second one, while the first was being told
+        code = _INTERRUPTED
+    if code == _INTERRUPTED and argv is None:
+        # Nothing is left to say: Python would still wait for the look-up of a name that hangs in a thread.
+        os._exit(code)
+    return code
+
+
+def _cannot_start(error: Exception, *, debug: bool) -> int:
+    missing = error.name.partition(".")[0] if isinstance(error, ModuleNotFoundError) and error.name else None
+    if missing in {"typer", "rich"}:
+        sentence = f"{missing} is not installed: install thredfi-async[cli], say with: pip install 'thredfi-async[cli]'"
+    else:
+        sentence = f"thredfi cannot start ({type(error).__name__}): run with --debug to see why, or install it anew"
+    # print() would write to stdout if there were no stderr.
+    if sys.stderr is not None:
+        print(f"error: {sentence}", file=sys.stderr)  # noqa: T201 - rich may be what is missing
+        if debug:
+            traceback.print_exception(error)
+    return _USAGE

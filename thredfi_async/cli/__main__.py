@@ -1,0 +1,8 @@
+"""`python -m thredfi_async.cli` is `thredfi`."""
+
+import sys
+
+from thredfi_async.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,172 @@
+"""The commands; each returns a job, which runs outside of typer."""
+
+from typing import Annotated
+
+import typer
+
+from thredfi_async import __version__
+from thredfi_async.cli import options as opt
+from thredfi_async.cli.customers import Archive, Get, List
+from thredfi_async.cli.exits import EXIT_CODES
+from thredfi_async.cli.session import Job
+from thredfi_async.cli.settings import Connection
+
+_CREDENTIALS = """\
+Credentials come from the environment, or from a file with --env-file, and never from the command line:
+THREDFI_PARTNER_UUID and THREDFI_API_KEY, or THREDFI_TOKEN."""
+_WHERE = "Where the API is: THREDFI_BASE_URL, or THREDFI_ENVIRONMENT (sandbox or production)."
+_CODES = [f"{int(code)}: {meaning}" for code, meaning in EXIT_CODES.items()]
+
+app = typer.Typer(
+    epilog="\n\n".join([_CREDENTIALS, _WHERE, "Exit codes", *_CODES]),
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"thredfi-async {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def thredfi(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Archive Thredfi customers; every call ends in a statement about the server."""
+    del version
+
+
+# --json and --debug are parsed here for --help's sake: `run` looks at them itself, since they matter before and
+# after typer has done its part.
+
+
+@app.command()
+def archive(  # noqa: PLR0913 - a parameter for each option
+    business_id: opt.BusinessId,
+    customer_id: opt.CustomerId,
+    *,
+    body: opt.Body = None,
+    partial: opt.Partial = False,
+    idempotency_key: opt.Key = None,
+    no_settle: opt.NoSettle = False,
+    base_url: opt.BaseUrl = None,
+    environment: opt.Where = None,
+    env_file: opt.EnvFile = None,
+    timeout: opt.Timeout = None,
+    json: opt.Json = False,
+    debug: opt.Debug = False,
+) -> Job:
+    """Archive one customer and show it.
+
+    Without --body, the server's own record is fetched and sent; a customer that is archived already is left as it is.
+    """
+    del json, debug
+    if partial and body is None:
+        raise typer.BadParameter("it is about the fields of a body: give --body too", param_hint="--partial")
+    return Archive(
+        connection=Connection(base_url=base_url, environment=environment, env_file=env_file, timeout=timeout),
+        business_id=business_id,
+        customer_id=customer_id,
+        body=body,
+        partial=partial,
+        settle=not no_settle,
+        idempotency_key=idempotency_key,
+    )
+
+
+@app.command()
+def get(  # noqa: PLR0913 - a parameter for each option
+    business_id: opt.BusinessId,
+    customer_id: opt.CustomerId,
+    *,
+    base_url: opt.BaseUrl = None,
+    environment: opt.Where = None,
+    env_file: opt.EnvFile = None,
+    timeout: opt.Timeout = None,
+    json: opt.Json = False,
+    debug: opt.Debug = False,
+) -> Job:
+    """Show one customer, archived or not."""
+    del json, debug
+    connection = Connection(base_url=base_url, environment=environment, env_file=env_file, timeout=timeout)
+    return Get(connection=connection, business_id=business_id, customer_id=customer_id)
+
+
+@app.command("list")
+def list_customers(  # noqa: PLR0913 - a parameter for each option
+    business_id: opt.BusinessId,
+    *,
+    include_archived: opt.IncludeArchived = False,
+    external_id: opt.ExternalId = None,
+    page_size: opt.PageSize = None,
+    limit: opt.Limit = None,
+    base_url: opt.BaseUrl = None,
+    environment: opt.Where = None,
+    env_file: opt.EnvFile = None,
+    timeout: opt.Timeout = None,
+    json: opt.Json = False,
+    debug: opt.Debug = False,
+) -> Job:
+    """List a business's customers, a line each, as they come."""
+    del json, debug
+    return List(
+        connection=Connection(base_url=base_url, environment=environment, env_file=env_file, timeout=timeout),
+        business_id=business_id,
+        include_archived=include_archived,
+        external_id=external_id,
+        page_size=page_size,
+        limit=limit,
+    )
+
+
+@app.command()
+def sandbox(  # noqa: PLR0913 - a parameter for each option
+    *,
+    port: opt.Port = 8000,
+    host: opt.Host = "127.0.0.1",
+    customers: opt.Customers = 1000,
+    businesses: opt.Businesses = 1,
+    latency: opt.Latency = 0.0,
+    error_rate: opt.ErrorRate = 0.0,
+    rate_limit: opt.RateLimit = None,
+    seed: opt.Seed = 1,
+    lenient: opt.Lenient = False,
+    json: opt.Json = False,
+    debug: opt.Debug = False,
+) -> Job:
+    """Serve a fake Thredfi API with invented customers, until Ctrl-C."""
+    del json, debug
+    # Imported here: what serves HTTP would make every other command slower to start.
+    from thredfi_async.cli.sandbox import Sandbox  # noqa: PLC0415
+
+    return Sandbox(
+        port=port,
+        host=host,
+        customers=customers,
+        businesses=businesses,
+        latency=latency,
+        error_rate=error_rate,
+        rate_limit=rate_limit,
+        seed=seed,
+        strict=not lenient,
+    )
+
+
+@app.command()
+def demo(
+    *,
+    customers: opt.DemoCustomers = 500,
+    seed: opt.Seed = 1,
+    json: opt.Json = False,
+    debug: opt.Debug = False,
+) -> Job:
+    """Archive 500 customers at once while a sandbox misbehaves, and check every word against its record."""
+    del json, debug
+    from thredfi_async.cli.demo import Demo  # noqa: PLC0415 - as for the sandbox
+
+    return Demo(customers=customers, seed=seed)

@@ -1,0 +1,47 @@
+"""The exit codes, and which one an error ends in."""
+
+import enum
+from typing import Final
+
+from thredfi_async import ConfigurationError, Effect, InvalidRequestError, ThredfiError
+
+
+class ExitCode(enum.IntEnum):
+    """How `thredfi` ends."""
+
+    DONE = 0
+    """Done; for `archive`, the customer is archived."""
+    REFUSED = 1
+    """The API said no or could not be reached, and nothing was changed; or a check of the demo failed."""
+    USAGE = 2
+    """The arguments, the settings, the body or the output are of no use."""
+    UNKNOWN = 3
+    """The customer may be archived or not."""
+    INTERRUPTED = 130
+    """Ctrl-C."""
+
+
+EXIT_CODES: Final = {
+    ExitCode.DONE: "done; for archive: the customer is archived",
+    ExitCode.REFUSED: "the API said no or could not be reached; certainly nothing was changed",
+    ExitCode.USAGE: "usage, settings or body are wrong and nothing was sent; or the output cannot be written",
+    ExitCode.UNKNOWN: "outcome unknown: the customer may be archived or not",
+    ExitCode.INTERRUPTED: "interrupted with Ctrl-C; stderr says what is known",
+}
+"""What `thredfi --help` says of each."""
+
+
+def exit_code(error: ThredfiError) -> ExitCode:
+    """Say how a command ends whose call ended in an error.
+
+    Args:
+        error: The error.
+
+    Returns:
+        The code. The effect comes first: whatever went wrong, an archived customer is what was asked for.
+    """
+    if error.effect is Effect.APPLIED:
+        return ExitCode.DONE
+    if error.effect is Effect.UNKNOWN:
+        return ExitCode.UNKNOWN
+    return ExitCode.USAGE if isinstance(error, InvalidRequestError | ConfigurationError) else ExitCode.REFUSED

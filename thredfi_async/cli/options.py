@@ -1,0 +1,70 @@
+"""The arguments and options of the commands; none of them takes a secret."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from thredfi_async.cli.quantities import per_second, seconds
+from thredfi_async.cli.settings import EnvironmentName
+
+BusinessId = Annotated[str, typer.Argument(metavar="BUSINESS_ID", help="The business's UUID.", show_default=False)]
+CustomerId = Annotated[str, typer.Argument(metavar="CUSTOMER_ID", help="The customer's UUID.", show_default=False)]
+
+# Every command.
+Json = Annotated[bool, typer.Option("--json", help="Write JSON, to stdout and of errors to stderr.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show logs and, if something breaks, stack traces.")]
+
+# Commands that call the API.
+BaseUrl = Annotated[
+    str | None,
+    typer.Option("--base-url", metavar="URL", help="Where the API is, in the place of THREDFI_BASE_URL."),
+]
+Where = Annotated[
+    EnvironmentName | None,
+    typer.Option("--environment", case_sensitive=False, help="A named environment; sandbox unless set."),
+]
+EnvFile = Annotated[
+    Path | None,
+    typer.Option("--env-file", metavar="FILE", help="Take the THREDFI_ variables from this file alone."),
+]
+Timeout = Annotated[
+    float | None,
+    typer.Option("--timeout", metavar="DURATION", parser=seconds, help="Bound of a call, retries and all; 120s."),
+]
+
+# archive
+Body = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="A JSON object to send, - for stdin; the server's own record unless given."),
+]
+Partial = Annotated[bool, typer.Option("--partial", help="Leave fields that the body lacks out of the request.")]
+Key = Annotated[str | None, typer.Option(metavar="KEY", help="The key of the request; a new UUID unless given.")]
+NoSettle = Annotated[
+    bool, typer.Option("--no-settle", help="When the outcome is not known, do not ask for it with a GET.")
+]
+
+# list
+IncludeArchived = Annotated[bool, typer.Option("--include-archived", help="List archived customers too.")]
+ExternalId = Annotated[str | None, typer.Option(metavar="ID", help="Only the customer with exactly this external id.")]
+PageSize = Annotated[int | None, typer.Option(min=1, help="Customers a page.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Stop after so many.")]
+
+# sandbox
+Port = Annotated[int, typer.Option(min=0, max=65535, help="Where to listen; 0 for a free port.")]
+Host = Annotated[str, typer.Option(help="The address to listen on.")]
+Customers = Annotated[int, typer.Option(min=0, max=10_000_000, help="Customers in all.")]
+Businesses = Annotated[int, typer.Option(min=1, max=10_000, help="Businesses that they are spread over.")]
+Latency = Annotated[
+    float, typer.Option(metavar="DURATION", parser=seconds, help="How long each request takes, such as 20ms.")
+]
+ErrorRate = Annotated[float, typer.Option(min=0, max=1, help="The share of requests that get a 503, tokens apart.")]
+RateLimit = Annotated[
+    float | None,
+    typer.Option(metavar="RATE", parser=per_second, help="Requests before a 429, such as 100/s or 600/min."),
+]
+Seed = Annotated[int, typer.Option(help="The same one gives the same run.")]
+Lenient = Annotated[bool, typer.Option("--lenient", help="Take bodies with fields left out.")]
+
+# demo
+DemoCustomers = Annotated[int, typer.Option(min=20, max=100_000, help="How many to archive.")]

@@ -1,0 +1,46 @@
+"""Durations and rates, as they are written on a command line."""
+
+import re
+from typing import Final
+
+import typer
+
+_DURATION: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|min|m)?", re.ASCII)
+_RATE: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(?:/(s|min|m|h))?", re.ASCII)
+_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, None: 1.0}
+
+
+def seconds(text: str) -> float:
+    """Read a duration.
+
+    Args:
+        text: Such as `20ms`, `1.5s`, `2` (seconds) or `1min`.
+
+    Returns:
+        Seconds.
+
+    Raises:
+        typer.BadParameter: It is none.
+    """
+    match = _DURATION.fullmatch(str(text).strip())
+    if match is None:
+        raise typer.BadParameter("give a duration such as 20ms, 1.5s, 2 or 1min")
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+def per_second(text: str) -> float:
+    """Read a rate.
+
+    Args:
+        text: Such as `100/s`, `600/min` or `100` (a second).
+
+    Returns:
+        How many a second.
+
+    Raises:
+        typer.BadParameter: It is none.
+    """
+    match = _RATE.fullmatch(str(text).strip())
+    if match is None or float(match[1]) == 0:
+        raise typer.BadParameter("give a rate above 0 such as 100/s or 600/min")
+    return float(match[1]) / _SECONDS[match[2]]

@@ -1,0 +1,80 @@
+"""What one run of the command is about, and what is known of it should it end before its time."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from thredfi_async import CallEnded, Effect, Event
+from thredfi_async.cli.output import Output
+
+T = TypeVar("T")
+
+
+def run_now(work: Coroutine[Any, Any, T]) -> T:
+    """Do as `asyncio.run`, save that Ctrl-C does not wait for threads.
+
+    Args:
+        work: What to run.
+
+    Returns:
+        Its result.
+
+    Raises:
+        KeyboardInterrupt: It was interrupted, and has come to its end.
+    """
+    with asyncio.Runner() as runner:
+        try:
+            return runner.run(work)
+        except KeyboardInterrupt:
+            # Closing the loop joins the threads of its executor, where the look-up of a name may hang.
+            runner.get_loop().set_default_executor(ThreadPoolExecutor(1))
+            raise
+
+
+class Known:
+    """A hook that remembers what is known of the one call that can change something.
+
+    Attributes:
+        effect: What the call did, as far as is known by now.
+        idempotency_key: The key that its request carried, if it came to have one.
+        began: Whether it was begun.
+    """
+
+    def __init__(self) -> None:
+        """Start before the call."""
+        self.effect = Effect.NONE
+        self.idempotency_key: str | None = None
+        self.began = False
+
+    def begins(self, idempotency_key: str | None) -> None:
+        """Know nothing from now on, until the call has ended."""
+        self.began = True
+        self.effect, self.idempotency_key = Effect.UNKNOWN, idempotency_key
+
+    def on_event(self, event: Event, /) -> None:
+        """Take the call's own statement, which it makes when it is cancelled too."""
+        if isinstance(event, CallEnded) and event.operation == "customers.archive":
+            self.effect, self.idempotency_key = event.effect, event.idempotency_key
+
+
+@dataclass(kw_only=True)
+class Session:
+    """One run of the command.
+
+    Args:
+        out: Its stdout.
+        debug: Whether stack traces and logs are wanted.
+        known: What is known of its call.
+        look: The command that shows the record that it is about, if there is one.
+    """
+
+    out: Output
+    debug: bool = False
+    known: Known = field(default_factory=Known)
+    look: str | None = None
+
+
+Job = Callable[[Session], int]
+"""What a command comes to once its arguments are parsed: it runs outside of typer, which would swallow Ctrl-C."""
