@@ -1,0 +1,64 @@
+"""What `import thredfi_async` loads, and what it does not."""
+
+import subprocess
+import sys
+
+import pytest
+
+import thredfi_async
+
+# Optional packages, dear parts of the ones that are needed, and our own upper floors.
+LEFT_OUT = [
+    "aiohttp.pytest_plugin",
+    "aiohttp.test_utils",
+    "aiohttp.web",
+    "hypothesis",
+    "multiprocessing",
+    "nats",
+    "opentelemetry",
+    "pdb",
+    "prometheus_client",
+    "pyarrow",
+    "pytest",
+    "rich",
+    "sqlite3",
+    "thredfi_async.bulk",
+    "thredfi_async.cli",
+    "thredfi_async.sandbox",
+    "thredfi_async.worker",
+    "tkinter",
+    "tornado",
+    "trio",
+    "typer",
+    "unittest",
+    "uvloop",
+    "yaml",
+    "zstandard",
+]
+SCRIPT = """
+import sys
+import thredfi_async
+client = thredfi_async.ThredfiClient("token")
+print(thredfi_async.__file__)
+print(*sys.modules, sep="\\n")
+"""
+
+
+@pytest.fixture(scope="module")
+def loaded() -> set[str]:
+    """The modules that a new process has loaded when it has made a client."""
+    run = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True)
+    where, *modules = run.stdout.splitlines()
+    assert (where, run.stderr) == (thredfi_async.__file__, "")
+    return set(modules)
+
+
+@pytest.mark.parametrize("name", LEFT_OUT)
+def test_what_is_left_out(loaded: set[str], name: str) -> None:
+    """Whoever only archives pays for none of these, installed or not."""
+    assert [module for module in loaded if f"{module}.".startswith(f"{name}.")] == []
+
+
+def test_what_is_loaded(loaded: set[str]) -> None:
+    """The question above is asked of the right process: the core and its dependencies are there."""
+    assert {"thredfi_async.client", "aiohttp", "attrs", "cattrs", "orjson", "tenacity"} <= loaded

@@ -1,0 +1,153 @@
+"""Whose loop and process a client belongs to, and how its calls come to an end."""
+
+import asyncio
+import os
+
+import pytest
+
+from thredfi_async import ClientStateError
+from thredfi_async._lifetime import Lifetime
+
+CLOSED = "^this client is closed; make a new one, or close it only after its last call$"
+
+
+class Running:
+    """A call that counts how often it was told to end."""
+
+    def __init__(self) -> None:
+        self.interrupted = 0
+
+    def interrupt(self) -> None:
+        self.interrupted += 1
+
+
+async def test_calls_go_in_and_out() -> None:
+    """While none is under way there is nothing to wait for."""
+    lifetime = Lifetime()
+    assert await lifetime.drain(0)
+    call = Running()
+    lifetime.enter()
+    lifetime.started(call)
+    assert not await lifetime.drain(0)
+    lifetime.leave(call)
+    assert await lifetime.drain(0)
+    assert not lifetime.is_closed
+
+
+async def test_a_call_that_waits_for_its_turn_counts() -> None:
+    """It has entered, so draining waits for it, though there is nothing yet to interrupt."""
+    lifetime = Lifetime()
+    lifetime.enter()
+    assert not await lifetime.drain(0)
+    lifetime.interrupt()
+    lifetime.leave(Running())
+    assert await lifetime.drain(0)
+
+
+async def test_draining_waits_for_the_last_call() -> None:
+    """Two who wait for the end hear of it at the same time, and a drain that gave up can be begun again."""
+    lifetime = Lifetime()
+    calls = [Running(), Running()]
+    for call in calls:
+        lifetime.enter()
+        lifetime.started(call)
+    drains = [asyncio.create_task(lifetime.drain(seconds)) for seconds in (None, 60.0)]
+    await asyncio.sleep(0)
+    lifetime.leave(calls[0])
+    await asyncio.sleep(0)
+    assert not any(drain.done() for drain in drains)
+    lifetime.leave(calls[1])
+    assert await asyncio.gather(*drains) == [True, True]
+
+
+async def test_draining_again() -> None:
+    """What was idle once can become busy, and idle again."""
+    lifetime = Lifetime()
+    for _ in range(2):
+        call = Running()
+        lifetime.enter()
+        drain = asyncio.create_task(lifetime.drain(None))
+        await asyncio.sleep(0.001)
+        assert not drain.done()
+        lifetime.leave(call)
+        assert await drain
+
+
+async def test_a_closed_client_takes_no_calls() -> None:
+    """Closing refuses what comes, not what is there."""
+    lifetime = Lifetime()
+    lifetime.enter()
+    lifetime.close()
+    with pytest.raises(ClientStateError, match=CLOSED):
+        lifetime.enter()
+    lifetime.leave(Running())
+    assert await lifetime.drain(0)
+
+
+async def test_interrupting() -> None:
+    """Every call under way is told once, one that has left is not, and one that starts later is at once."""
+    lifetime = Lifetime()
+    early, gone, late = Running(), Running(), Running()
+    for call in (early, gone):
+        lifetime.enter()
+        lifetime.started(call)
+    lifetime.enter()
+    lifetime.leave(gone)
+    lifetime.interrupt()
+    lifetime.started(late)
+    assert (early.interrupted, gone.interrupted, late.interrupted) == (1, 0, 1)
+
+
+async def test_calls_may_leave_while_they_are_interrupted() -> None:
+    """A call that ends the moment it is told does not disturb the telling."""
+    lifetime = Lifetime()
+
+    class Leaving(Running):
+        def interrupt(self) -> None:
+            super().interrupt()
+            lifetime.leave(self)
+
+    calls = [Leaving() for _ in range(3)]
+    for call in calls:
+        lifetime.enter()
+        lifetime.started(call)
+    lifetime.interrupt()
+    assert [call.interrupted for call in calls] == [1, 1, 1]
+    assert await lifetime.drain(0)
+
+
+def test_one_event_loop() -> None:
+    """The first call decides the loop; from another, the sentence says what to do, even if the first is gone."""
+    lifetime = Lifetime()
+
+    async def enter_and_leave() -> None:
+        lifetime.enter()
+        lifetime.leave(Running())
+
+    asyncio.run(enter_and_leave())
+    with pytest.raises(ClientStateError, match=r"^this client belongs to another event loop; make one client for each"):
+        asyncio.run(enter_and_leave())
+
+
+async def test_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A forked child, which inherits the loop's marks as well, is told which process it is."""
+    lifetime = Lifetime()
+    lifetime.check_home()
+    own = os.getpid()
+    monkeypatch.setattr(os, "getpid", lambda: own + 1)
+    with pytest.raises(
+        ClientStateError, match=f"^this client belongs to process {own}; make one for process {own + 1}"
+    ):
+        lifetime.enter()
+    monkeypatch.setattr(os, "getpid", lambda: own)
+    lifetime.enter()
+
+
+async def test_a_refused_call_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was refused at the door is not waited for."""
+    lifetime = Lifetime()
+    lifetime.check_home()
+    monkeypatch.setattr(os, "getpid", lambda: -1)
+    with pytest.raises(ClientStateError):
+        lifetime.enter()
+    assert await lifetime.drain(0)

@@ -1,0 +1,149 @@
+"""The public names: sorted, importable, documented, and none that nobody has decided about."""
+
+import ast
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+import thredfi_async
+from thredfi_async import ThredfiError
+
+PACKAGE = Path(thredfi_async.__file__).parent
+UPPER = {"bulk", "cli", "sandbox", "worker"}
+
+# Names without an underscore that belong to their modules only, for those who build on the parts. One that is neither
+# here nor in `__all__` is one that nobody has decided about.
+OF_MODULES: dict[str, set[str]] = {
+    "auth": {"RenewedToken", "StaticToken", "client_credentials"},
+    "client": set(),
+    "errors": {"Phase", "TRANSIENT_STATUSES", "attempt_effect", "error_class"},
+    "limits": {"Limiter"},
+    "models": {"FIELD_NAMES"},
+    "resources.customers": {"Customers", "RawCustomers"},
+    "retry": {"retry_after_of", "retrying"},
+    "settings": {"check_optional_seconds", "check_seconds"},
+    "telemetry": set(),
+    "transport": {"AiohttpTransport", "EXCEPTIONS", "Ssl", "TransportOptions", "translate"},
+}
+
+
+def definitions(path: Path) -> Iterator[tuple[str, str | None]]:
+    """The names that a module's own top level defines, each with its docstring."""
+    body = ast.parse(path.read_text("utf-8")).body
+    for node, following in zip(body, [*body[1:], None], strict=True):
+        match node:
+            case ast.ClassDef(name=name) | ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                yield name, ast.get_docstring(node)
+            case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
+                match following:
+                    case ast.Expr(value=ast.Constant(value=str(text))):
+                        yield name, text
+                    case _:
+                        yield name, None
+            case _:
+                pass
+
+
+def is_private(name: str) -> bool:
+    """Whether a name, or the module in which it is, has an underscore."""
+    return any(part.startswith("_") for part in name.split("."))
+
+
+def floors_0_to_5() -> Iterator[tuple[str, Path]]:
+    """The modules below the upper floors."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        if parts[0] not in UPPER:
+            yield ".".join(parts), path
+
+
+DOCUMENTATION = {name: text for _, path in floors_0_to_5() for name, text in definitions(path) if text is not None}
+
+
+def sort_key(name: str) -> tuple[int, str]:
+    """Constants, then classes, then the rest, as ruff sorts `__all__`."""
+    kind = 0 if name.isupper() else 1 if name[0].isupper() else 2
+    return kind, name
+
+
+def test_all_is_sorted_and_holds_each_name_once() -> None:
+    """The list is in the order in which ruff keeps it."""
+    assert thredfi_async.__all__ == sorted(set(thredfi_async.__all__), key=sort_key)
+
+
+@pytest.mark.parametrize("name", thredfi_async.__all__)
+def test_every_name_is_there_and_documented(name: str) -> None:
+    """It can be imported from the package, and its definition has a docstring."""
+    assert hasattr(thredfi_async, name)
+    if name != "__version__":
+        assert DOCUMENTATION[name].strip()
+
+
+def test_the_package_has_no_other_names() -> None:
+    """Whatever else stands in the package is a module."""
+    others = {name for name in vars(thredfi_async) if not name.startswith("_")} - set(thredfi_async.__all__)
+    assert {name for name in others if not inspect.ismodule(getattr(thredfi_async, name))} == set()
+
+
+def test_every_public_name_is_decided_about() -> None:
+    """A name without an underscore, in a module without one, is exported, or listed as its module's own."""
+    found = {
+        module: {name for name, _ in definitions(path) if not is_private(name) and name != "T"}
+        for module, path in floors_0_to_5()
+        if not is_private(module)
+    }
+    assert {module: names - set(thredfi_async.__all__) for module, names in found.items()} == OF_MODULES
+
+
+def test_every_error_is_public() -> None:
+    """Whatever the library raises, it can be caught by name."""
+
+    def tree(kind: type[ThredfiError]) -> Iterator[type[ThredfiError]]:
+        yield kind
+        for each in kind.__subclasses__():
+            yield from tree(each)
+
+    names = {kind.__name__ for kind in tree(ThredfiError) if kind.__module__.startswith("thredfi_async.")}
+    assert names <= set(thredfi_async.__all__)
+
+
+def test_names_keep_the_module_that_they_are_from() -> None:
+    """No `__module__` is rewritten: a class says where its source is."""
+    for name in thredfi_async.__all__:
+        value = getattr(thredfi_async, name)
+        if inspect.isclass(value):
+            assert name in {found for found, _ in definitions(Path(inspect.getfile(value)))}
+
+
+CLASSES = [name for name in thredfi_async.__all__ if inspect.isclass(getattr(thredfi_async, name))]
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_methods_and_properties_are_documented(name: str) -> None:
+    """Every public member that a class of ours defines has a docstring."""
+    kind: type = getattr(thredfi_async, name)
+    members: dict[str, Any] = dict(vars(kind))
+    for member, value in members.items():
+        if not member.startswith("_") and (inspect.isroutine(value) or isinstance(value, property)):
+            assert inspect.getdoc(getattr(kind, member)), f"{name}.{member}"
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in CLASSES if attrs.has(getattr(thredfi_async, name)) and name != "Customer"]
+)
+def test_every_argument_is_documented(name: str) -> None:
+    """Each field of a value is in its docstring's Args, with the errors that it may end in below."""
+    text = DOCUMENTATION[name].partition("Args:")[2].partition("Raises:")[0]
+    named = {line.strip().partition(":")[0] for line in text.splitlines() if ":" in line}
+    assert {field.name for field in attrs.fields(getattr(thredfi_async, name))} <= named
+
+
+def test_every_setting_of_the_client_is_documented() -> None:
+    """Each argument of ThredfiClient is in its docstring."""
+    settings = set(inspect.signature(thredfi_async.ThredfiClient).parameters)
+    named = {line.strip().partition(":")[0] for line in DOCUMENTATION["ThredfiClient"].splitlines() if ":" in line}
+    assert settings <= named
