@@ -87,17 +87,20 @@ class Call:
 
     # -- turns and time
 
-    def has_turn(self, waited_since: float) -> None:
-        """Count a wait for a turn, which no deadline counts; the first turn starts the clock."""
-        now = self._clock.monotonic()
-        self.queued += now - waited_since
+    def has_waited(self, since: float) -> None:
+        """Count a wait for a turn, whether it came or not; no deadline counts it."""
+        waited = self._clock.monotonic() - since
+        self.queued += waited
+        if self._deadline is not None:
+            self._deadline += waited
+
+    def has_turn(self) -> None:
+        """Take note of a turn; the first one starts the clock."""
         self.holds_slot = True
         if self._started is None:
-            self._started = now
+            self._started = self._clock.monotonic()
             if self.timeouts.deadline is not None:
-                self._deadline = now + self.timeouts.deadline
-        elif self._deadline is not None:
-            self._deadline += now - waited_since
+                self._deadline = self._started + self.timeouts.deadline
 
     @property
     def queue_left(self) -> float | None:

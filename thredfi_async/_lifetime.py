@@ -59,12 +59,13 @@ class Lifetime:
         Raises:
             ClientStateError: It is another.
         """
-        loop, process = asyncio.get_running_loop(), os.getpid()
-        if self._loop is None:
-            self._loop, self._process = loop, process
-        elif self._process != process:
+        # The process first: in a child that was forked from a running loop, Python finds no loop at all.
+        if self._loop is not None and self._process != (process := os.getpid()):
             msg = f"this client belongs to process {self._process}; make one for process {process}, forked from it"
             raise ClientStateError(msg)
+        loop = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop, self._process = loop, os.getpid()
         elif self._loop is not loop:
             raise ClientStateError("this client belongs to another event loop; make one client for each asyncio.run()")
 

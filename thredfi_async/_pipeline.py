@@ -193,9 +193,10 @@ class Pipeline:
     async def _settle(
         self, call: Call, verdict: Verdict[T], error: ThredfiError, question: Request[T | None], longest: float
     ) -> Verdict[T]:
-        wait = retry_after_of(error)
-        if wait > longest or wait >= call.remaining():
-            error.add_note(f"not asked what came of it: the server wants {wait:g} s of peace, longer than is left")
+        wait, left = retry_after_of(error), call.remaining()
+        if wait > longest or wait >= left:
+            reason = f"the server wants {wait:g} s of peace, longer than may be waited" if wait else "no time is left"
+            error.add_note(f"not asked what came of it: {reason}")
             return verdict
         answer = await self._under_alarm(call, self._ask(call, question, wait))
         if answer.value is not None or call.interrupted:
@@ -215,8 +216,11 @@ class Pipeline:
         since = self.clock.monotonic()
         if not self.limiter.acquire_nowait():
             call.set_alarm(off=True)
-            await self.limiter.acquire(call.queue_left)
-        call.has_turn(since)
+            try:
+                await self.limiter.acquire(call.queue_left)
+            finally:
+                call.has_waited(since)
+        call.has_turn()
         call.set_alarm()
 
     def _give_turn_back(self, call: Call) -> None:

@@ -4,8 +4,7 @@ import os
 import ssl
 import zlib
 from collections.abc import Callable, Mapping
-from errno import errorcode
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 import aiohttp
 import attrs
@@ -185,6 +184,10 @@ class _Body(aiohttp.Payload):
         self._size = len(body)
         self._progress = progress
 
+    def __deepcopy__(self, memo: object) -> Self:
+        # aioresponses copies what a request was made of: through the progress it would come to the event loop.
+        return self
+
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
         return bytes(self._value).decode(encoding, errors)
 
@@ -244,8 +247,8 @@ def _reason(error: BaseException) -> str:
     # Never str(error), nor a strerror of aiohttp's own making: some quote the URL or the answer, and a proxy's URL may
     # hold a password.
     reason = getattr(error, "os_error", None)
-    number = getattr(error, "errno", None)
-    words = reason.strerror if isinstance(reason, OSError) else os.strerror(number) if number in errorcode else None
+    number: int | None = getattr(error, "errno", None)
+    words = reason.strerror if isinstance(reason, OSError) else os.strerror(number) if number else None
     return f"{type(error).__name__}, {words}" if words else type(error).__name__
 
 

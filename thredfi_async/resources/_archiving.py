@@ -72,7 +72,8 @@ class Archiving:
         verdict = judge_customer(response, self.customer_id)
         if verdict.error is not None or is_archived(verdict.unwrap()):
             return verdict
-        return Verdict(then=self._post(CustomerRequest.from_customer(verdict.unwrap())))
+        record = _converter.with_exact_numbers(verdict.unwrap(), response.body)
+        return Verdict(then=self._post(CustomerRequest.from_customer(record)))
 
     def _judge_answer(self, response: Response) -> Verdict[Customer]:
         """Only an answer that is about this customer and says that it is archived can say that it is done."""
