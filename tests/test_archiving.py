@@ -1,0 +1,300 @@
+"""What an answer means for the customer: only the answer itself can say that it is done."""
+
+import json
+from typing import Any
+
+import pytest
+from faultserver import bodies
+from helpers import BUSINESS, CUSTOMER, OTHER, body
+
+from thredfi_async import (
+    UNSET,
+    APIError,
+    BadRequestError,
+    Customer,
+    CustomerRequest,
+    Effect,
+    InvalidRequestError,
+    ResponseDecodeError,
+)
+from thredfi_async._converter import Page
+from thredfi_async._ports import Request, Response
+from thredfi_async.resources._archiving import Archiving, is_archived, judge_customer, judge_page
+
+URL = f"https://api.example/v1/platform/businesses/{BUSINESS}/customers/{CUSTOMER}/"
+
+
+def answer(payload: object, http: int = 200) -> Response:
+    """An answer with these bytes, or this JSON."""
+    content = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+    return Response(http, {"X-Request-Id": "req-1"}, content)
+
+
+def about(http: int = 200, **overrides: Any) -> Response:
+    """An answer about the customer, archived unless that is overridden."""
+    return answer(bodies.customer(CUSTOMER, **overrides), http)
+
+
+def archiving(customer: Any = None, key: str | None = "key", **headers: str) -> Archiving:
+    """The call's own part."""
+    return Archiving(URL, CUSTOMER, customer, key, headers)
+
+
+def post(customer: Any = None) -> Request[Customer]:
+    """The POST."""
+    return archiving(customer or body()).first()
+
+
+# Requests
+
+
+@pytest.mark.parametrize("given", [body(), CustomerRequest(**body())], ids=["mapping", "request"])
+def test_the_post(given: Any) -> None:
+    """It goes to the path with its slash, with the body as JSON and the key."""
+    request = archiving(given, X_Own="1").first()
+    assert (request.method, request.url, request.mutates) == ("POST", f"{URL}archive/", True)
+    assert request.body is not None
+    assert json.loads(request.body) == body()
+    assert request.headers == {"X_Own": "1", "Content-Type": "application/json", "Idempotency-Key": "key"}
+    assert request.idempotency_key == "key"
+
+
+def test_a_field_left_out_on_purpose() -> None:
+    """`UNSET` is not in the body, and None is refused."""
+    request = post(body(notes=UNSET))
+    assert request.body is not None
+    assert "notes" not in json.loads(request.body)
+    with pytest.raises(InvalidRequestError) as caught:
+        post(body(notes=None))
+    assert caught.value.problems == ("notes: must be a string, not NoneType",)
+
+
+def test_keys_are_made_when_none_is_given() -> None:
+    """One for each call."""
+    keys = {archiving(body(), key=None).first().idempotency_key for _ in range(2)}
+    assert len(keys) == 2
+    assert None not in keys
+
+
+def test_the_question() -> None:
+    """A GET of the customer, with the caller's headers, that mutates nothing."""
+    request = archiving(body(), X_Own="1").first()
+    assert request.settle is not None
+    question = request.settle()
+    assert (question.method, question.url, question.mutates, question.body) == ("GET", URL, False, None)
+    assert (question.headers, question.idempotency_key, question.settle) == ({"X_Own": "1"}, None, None)
+
+
+# The answer to the POST
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [{}, {"status": "ACTIVE"}, {"is_archived": False}, {"id": CUSTOMER.upper()}, {"notes": None}, {"new": 1}],
+    ids=repr,
+)
+@pytest.mark.parametrize("status_code", [200, 201, 202, 299])
+def test_proofs(overrides: dict[str, Any], status_code: int) -> None:
+    """It names the customer, and says archived by the flag or by the status."""
+    verdict = post().judge(about(status_code, **overrides))
+    assert verdict.error is None
+    assert str(verdict.unwrap().id) == CUSTOMER
+
+
+@pytest.mark.parametrize(
+    ("payload", "said"),
+    [
+        (b"", "the body is empty or null"),
+        (b"null", "the body is empty or null"),
+        (b"<html>", "the body is not JSON"),
+        (b"\xef\xbb\xbf{}", "the body is not JSON"),
+        (b"[]", "not about the customer"),
+        (b'"text"', "not about the customer"),
+        (b"true", "not about the customer"),
+        (b"{}", "not about the customer"),
+        ({"id": None, "is_archived": True}, "not about the customer"),
+        ({"id": 5, "is_archived": True}, "not about the customer"),
+        ({"id": [CUSTOMER], "is_archived": True}, "not about the customer"),
+        (bodies.customer(OTHER), "not about the customer"),
+        (bodies.customer(CUSTOMER, archived=False), "does not say that the customer is archived"),
+        ({"id": CUSTOMER}, "does not say that the customer is archived"),
+        ({"id": CUSTOMER, "is_archived": "true"}, "does not say that the customer is archived"),
+        ({"id": CUSTOMER, "is_archived": 1, "status": "archived"}, "does not say that the customer is archived"),
+        ({"id": CUSTOMER, "is_archived": None, "status": ["ARCHIVED"]}, "does not say that the customer is archived"),
+        ([bodies.customer(CUSTOMER)], "not about the customer"),
+        ({"results": [bodies.customer(CUSTOMER)]}, "not about the customer"),
+    ],
+    ids=lambda value: repr(value)[:40],
+)
+def test_no_proof(payload: object, said: str) -> None:
+    """Anything else leaves it open, and is not sent again."""
+    verdict = post().judge(answer(payload))
+    assert isinstance(verdict.error, ResponseDecodeError)
+    assert said in str(verdict.error)
+    assert str(verdict.error).startswith("200, ")
+    assert str(verdict.error).endswith(", request id req-1")
+    assert (verdict.error.effect, verdict.error.transient) == (Effect.UNKNOWN, False)
+    assert verdict.error.request_id == "req-1"
+
+
+def test_a_proof_that_was_cut_is_none() -> None:
+    """The beginning of an answer may be followed by anything."""
+    whole = about()
+    verdict = post().judge(Response(200, {}, whole.body, "is cut short"))
+    assert isinstance(verdict.error, ResponseDecodeError)
+    assert (str(verdict.error), verdict.error.effect) == ("200, the body is cut short", Effect.UNKNOWN)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"notes": 5},
+        {"is_active": None},
+        {"is_archived": None},
+        {"created_at": "yesterday"},
+        {"documents": [{"document_id": "none"}]},
+        {"credit_limit": "100"},
+        {"credit_limit_cents": 1.5},
+    ],
+    ids=repr,
+)
+def test_a_proof_that_cannot_be_read_whole(overrides: dict[str, Any]) -> None:
+    """It is done all the same: APPLIED, with the field's name and without its value."""
+    verdict = post().judge(about(**overrides))
+    assert isinstance(verdict.error, ResponseDecodeError)
+    assert (verdict.error.effect, verdict.error.transient) == (Effect.APPLIED, False)
+    (problem,) = verdict.error.problems
+    assert problem.startswith(f"$.{next(iter(overrides))}")
+    assert "yesterday" not in f"{verdict.error}{problem}"
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "doubtful"),
+    [
+        (400, "validation_error", False),
+        (400, "already_archived", True),
+        (400, None, True),
+        (409, "conflict", True),
+        (409, "validation_error", True),
+        (404, "not_found", False),
+        (422, "already_archived", False),
+        (403, None, False),
+        (503, None, False),
+    ],
+)
+def test_refusals(status: int, code: str | None, doubtful: bool) -> None:
+    """Some may mean that the customer is archived already, which nobody documents."""
+    verdict = post().judge(answer({"error": "words", "error_code": code, "details": {"email": ["no"]}}, status))
+    assert isinstance(verdict.error, APIError)
+    assert (verdict.error.status, verdict.error.error_code, verdict.doubtful) == (status, code, doubtful)
+    assert "wrong fields: email" in str(verdict.error)
+    assert "words" not in str(verdict.error)
+
+
+def test_an_envelope_that_is_none() -> None:
+    """A proxy's 400 has no code, and so may mean anything."""
+    verdict = post().judge(answer(b"<html>", 400))
+    assert isinstance(verdict.error, BadRequestError)
+    assert verdict.doubtful
+
+
+# The record before and afterwards
+
+
+def test_a_record_that_is_archived_already() -> None:
+    """Nothing is posted."""
+    verdict = archiving().first().judge(about())
+    assert verdict.then is None
+    assert verdict.unwrap().is_archived
+
+
+def test_a_record_that_is_active_becomes_the_body() -> None:
+    """What the contract would refuse of it is left out."""
+    request = archiving().first()
+    assert (request.method, request.url, request.mutates, request.idempotency_key) == ("GET", URL, False, None)
+    verdict = request.judge(about(archived=False, notes="", country="uk", email=None, vat_number=None))
+    then = verdict.then
+    assert then is not None
+    assert (then.method, then.mutates, then.idempotency_key) == ("POST", True, "key")
+    assert then.body is not None
+    sent = json.loads(then.body)
+    expected = body()
+    for name in ("notes", "country", "email", "vat_number"):
+        del expected[name]
+    assert sent == expected
+
+
+@pytest.mark.parametrize("status", [404, 409, 503])
+def test_a_record_that_is_not_there(status: int) -> None:
+    """The refusal ends the call, and leaves nothing open."""
+    verdict = archiving().first().judge(answer({}, status))
+    assert isinstance(verdict.error, APIError)
+    assert (verdict.then, verdict.doubtful) == (None, False)
+
+
+@pytest.mark.parametrize("payload", [bodies.customer(OTHER), b"<html>", b"null"], ids=["other", "html", "null"])
+def test_a_record_that_is_none(payload: object) -> None:
+    """Nothing is posted on its account, and nothing was done."""
+    for verdict in (archiving().first().judge(answer(payload)), judge_customer(answer(payload), CUSTOMER)):
+        assert isinstance(verdict.error, ResponseDecodeError)
+        assert (verdict.then, verdict.error.effect) == (None, Effect.NONE)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "archived"),
+    [
+        ({}, True),
+        ({"is_archived": False}, True),
+        ({"status": "ACTIVE"}, True),
+        ({"status": "DELETED", "is_archived": False}, False),
+        ({"archived": False}, False),
+    ],
+)
+def test_the_record_afterwards(overrides: dict[str, Any], archived: bool) -> None:
+    """It is the call's result if it shows the customer archived, and nothing otherwise."""
+    settle = post().settle
+    assert settle is not None
+    verdict = settle().judge(about(**overrides))
+    assert verdict.error is None
+    assert (verdict.value is not None) is archived
+    read = judge_customer(about(**overrides), CUSTOMER).unwrap()
+    assert is_archived(read) is archived
+
+
+def test_the_record_afterwards_that_is_none() -> None:
+    """Why it is none is said."""
+    settle = post().settle
+    assert settle is not None
+    assert isinstance(settle().judge(answer({}, 404)).error, APIError)
+    assert isinstance(settle().judge(answer(bodies.customer(OTHER))).error, ResponseDecodeError)
+
+
+# Pages
+
+
+def test_a_page() -> None:
+    """Customers without documents, and the link to the next."""
+    item = bodies.customer(CUSTOMER)
+    del item["documents"]
+    verdict = judge_page(answer({"count": 1, "next": "https://x/", "previous": None, "results": [item]}))
+    page = verdict.unwrap()
+    assert isinstance(page, Page)
+    assert page.next == "https://x/"
+    assert page.results[0].documents == ()
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [b"[]", b"{}", b"null", b"<html>", {"next": None}, {"next": 5, "results": []}, {"next": None, "results": {}}],
+    ids=repr,
+)
+def test_a_page_that_is_none(payload: object) -> None:
+    """A decode error that says nothing of any record."""
+    verdict = judge_page(answer(payload))
+    assert isinstance(verdict.error, ResponseDecodeError)
+    assert verdict.error.effect is Effect.NONE
+
+
+def test_a_page_that_is_refused() -> None:
+    """An error of the API."""
+    assert isinstance(judge_page(answer({}, 403)).error, APIError)

@@ -1,0 +1,845 @@
+"""What crosses the wire, and what aiohttp's exceptions come to mean: nothing of them is left in ours."""
+
+import asyncio
+import gzip
+import os
+import pickle
+import ssl
+import tracemalloc
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import aiohttp
+import aiohttp.client
+import aiohttp.client_exceptions
+import pytest
+from aiohttp.client_exceptions import UnixClientConnectorError
+from aiohttp.client_reqrep import ConnectionKey
+from faultserver import (
+    Answer,
+    Cut,
+    FaultServer,
+    Healthy,
+    Step,
+    Stray,
+    bodies,
+    certificates,
+    faults,
+    ports,
+)
+from faultserver.certificates import Certificate
+from helpers import BUSINESS, CUSTOMER, ONCE, PATH, PATIENCE, body, client_of, failure, leaving_nothing
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
+
+from thredfi_async import (
+    APIError,
+    BadRequestError,
+    ClientStateError,
+    ConfigurationError,
+    ConnectError,
+    ConnectionLostError,
+    Customer,
+    Effect,
+    NotFoundError,
+    PermissionDeniedError,
+    RequestTimeoutError,
+    ResponseDecodeError,
+    RetryPolicy,
+    ServerError,
+    ThredfiClient,
+    ThredfiError,
+    Timeouts,
+    TransportError,
+    __version__,
+)
+from thredfi_async._ports import Request, Response, Verdict
+from thredfi_async.transport import EXCEPTIONS, AiohttpTransport, TransportOptions, _Body, translate
+
+SECRET_URL = URL("https://user:secret-password@secret-host.example/secret-path")
+
+
+def archiving(client: ThredfiClient, **options: Any) -> Any:
+    """One attempt to archive, and no question afterwards."""
+    settings: dict[str, Any] = {"settle": False, "retry": ONCE, **options}
+    return client.customers.archive(BUSINESS, CUSTOMER, body(), **settings)
+
+
+async def ending(url: str, kind: type[ThredfiError], **settings: Any) -> Any:
+    """What one attempt against this server ends in."""
+    async with client_of(url, **settings) as client:
+        return await failure(archiving(client), kind)
+
+
+# The exception table
+
+
+def public_exceptions() -> Mapping[str, type[Exception]]:
+    """Every exception that aiohttp's client exports."""
+    names = {*aiohttp.__all__, *aiohttp.client.__all__, *aiohttp.client_exceptions.__all__}
+    found: dict[str, type[Exception]] = {}
+    for name in names:
+        value = getattr(aiohttp, name, None) or getattr(aiohttp.client_exceptions, name, None)
+        if isinstance(value, type) and issubclass(value, Exception) and not issubclass(value, Warning):
+            found[name] = value
+    return found
+
+
+# By name: what it means after sending, before sending, and whether trying again may help then.
+LOST, CONNECT, TIMEOUT = ConnectionLostError, ConnectError, RequestTimeoutError
+MEANINGS: Mapping[str, tuple[type[TransportError], type[TransportError], bool]] = {
+    "ClientConnectionError": (LOST, CONNECT, True),
+    "ClientConnectionResetError": (LOST, CONNECT, True),
+    "ClientConnectorCertificateError": (LOST, CONNECT, False),
+    "ClientConnectorDNSError": (LOST, CONNECT, True),
+    "ClientConnectorError": (LOST, CONNECT, True),
+    "ClientConnectorSSLError": (LOST, CONNECT, True),
+    "ClientError": (LOST, CONNECT, True),
+    "ClientHttpProxyError": (LOST, CONNECT, False),
+    "ClientOSError": (LOST, CONNECT, True),
+    "ClientPayloadError": (LOST, CONNECT, True),
+    "ClientProxyConnectionError": (LOST, CONNECT, True),
+    "ClientResponseError": (LOST, CONNECT, True),
+    "ClientSSLError": (LOST, CONNECT, True),
+    "ConnectionTimeoutError": (LOST, TIMEOUT, True),
+    "ContentTypeError": (LOST, CONNECT, True),
+    "EofStream": (LOST, CONNECT, False),
+    "InvalidURL": (LOST, CONNECT, False),
+    "InvalidUrlClientError": (LOST, CONNECT, False),
+    "InvalidUrlRedirectClientError": (LOST, CONNECT, False),
+    "NonHttpUrlClientError": (LOST, CONNECT, False),
+    "NonHttpUrlRedirectClientError": (LOST, CONNECT, False),
+    "RedirectClientError": (LOST, CONNECT, True),
+    "ServerConnectionError": (LOST, CONNECT, True),
+    "ServerDisconnectedError": (LOST, CONNECT, True),
+    "ServerFingerprintMismatch": (LOST, CONNECT, False),
+    "ServerTimeoutError": (TIMEOUT, TIMEOUT, True),
+    "SocketTimeoutError": (TIMEOUT, TIMEOUT, True),
+    "TooManyRedirects": (LOST, CONNECT, True),
+    "UnixClientConnectorError": (LOST, CONNECT, True),
+    "UploadAbortedError": (LOST, CONNECT, True),
+    "WSMessageTypeError": (LOST, CONNECT, False),
+    "WSServerHandshakeError": (LOST, CONNECT, True),
+    "WebSocketError": (LOST, CONNECT, False),
+}
+
+
+def instance(kind: type[Exception]) -> Exception:  # noqa: PLR0911 - one for each kind of constructor
+    """One of these, full of secrets."""
+    headers = CIMultiDictProxy(CIMultiDict({"Authorization": "Bearer secret-token"}))
+    info = aiohttp.RequestInfo(SECRET_URL, "POST", headers, SECRET_URL)
+    key = ConnectionKey("secret-host.example", 443, True, True, SECRET_URL, None, None)
+    if issubclass(kind, aiohttp.ClientResponseError):
+        return kind(info, (), status=400, message="secret words", headers=headers)
+    if issubclass(kind, aiohttp.ClientConnectorCertificateError):
+        return kind(key, ssl.CertificateError("secret certificate"))
+    if issubclass(kind, UnixClientConnectorError):
+        return kind("/secret-path", key, ConnectionRefusedError(111, "Connection refused"))
+    if issubclass(kind, aiohttp.ClientConnectorError):
+        return kind(key, ConnectionRefusedError(111, "Connection refused"))
+    if issubclass(kind, aiohttp.ServerFingerprintMismatch):
+        return kind(b"secret", b"secret", "secret-host.example", 443)
+    if issubclass(kind, aiohttp.InvalidURL):
+        return kind(str(SECRET_URL), "secret words")
+    if kind.__name__ == "WebSocketError":
+        return kind(1000, "secret words")
+    if issubclass(kind, OSError) and not issubclass(kind, TimeoutError):
+        return kind(None, f"Can not write request body for {SECRET_URL}")
+    return kind(f"secret words about {SECRET_URL}")
+
+
+def test_the_expectations_cover_every_exception() -> None:
+    """An exception that a new aiohttp exports has to be thought about."""
+    assert public_exceptions().keys() <= MEANINGS.keys()
+
+
+@pytest.mark.parametrize("sent", [True, False, None])
+@pytest.mark.parametrize("name", sorted(public_exceptions()))
+def test_every_exception_is_translated(name: str, sent: bool | None) -> None:
+    """What was sent is lost or timed out, what was not could not connect, and no word of aiohttp's is kept."""
+    error = instance(public_exceptions()[name])
+    after, before, transient = MEANINGS[name]
+    ours = translate(error, sent=sent)
+    if sent is True:
+        assert type(ours) is after
+        assert ours.transient
+    elif sent is False:
+        assert type(ours) is before
+        assert ours.transient is transient
+    else:
+        assert type(ours) in {after, before}
+        assert ours.transient is transient
+    for shown in (str(ours), repr(ours), repr(ours.args), repr(vars(ours))):
+        assert "secret" not in shown
+    copy = pickle.loads(pickle.dumps(ours))  # noqa: S301 - our own bytes
+    assert (type(copy), str(copy), copy.transient) == (type(ours), str(ours), ours.transient)
+
+
+def test_the_table_names_the_class() -> None:
+    """Whoever reads the sentence learns what kind of thing went wrong; the system's own words may stay."""
+    names = [name for name in public_exceptions() if MEANINGS[name][0] is LOST]
+    for name in names:
+        assert name in str(translate(instance(public_exceptions()[name]), sent=True))
+    refused = translate(instance(aiohttp.ClientConnectorError), sent=False)
+    assert str(refused) == "no connection: ClientConnectorError, Connection refused"
+    reset = translate(aiohttp.ClientOSError(104, f"secret {SECRET_URL}"), sent=True)
+    assert str(reset).endswith(f": ClientOSError, {os.strerror(104)}")
+
+
+def test_the_table_reaches_what_is_not_aiohttps() -> None:
+    """A resolver's UnicodeError or a trace hook's RuntimeError ends in a statement as well."""
+    assert EXCEPTIONS[-1][0] is Exception
+    for error in (UnicodeError("secret"), RuntimeError("secret"), ValueError("secret")):
+        lost, unsent = translate(error, sent=True), translate(error, sent=False)
+        assert (type(lost), lost.transient) == (ConnectionLostError, True)
+        assert (type(unsent), unsent.transient) == (ConnectError, False)
+        assert "secret" not in f"{lost} {unsent}"
+
+
+@pytest.mark.parametrize(("status", "transient"), [(407, False), (403, False), (502, True), (503, True)])
+def test_a_proxy_that_is_unwell_may_recover(status: int, transient: bool) -> None:
+    """A proxy's refusal stays one, and its failure may pass."""
+    error = aiohttp.ClientHttpProxyError(instance(aiohttp.ClientHttpProxyError).request_info, (), status=status)  # type: ignore[attr-defined]
+    ours = translate(error, sent=False)
+    assert type(ours) is ConnectError
+    assert ours.transient is transient
+    assert str(status) in str(ours)
+
+
+def reachable(error: BaseException) -> Iterator[object]:
+    """All that hangs on an error: what it was raised from and during, its arguments and attributes."""
+    todo: list[object] = [error]
+    seen: set[int] = set()
+    while todo:
+        thing = todo.pop()
+        if id(thing) in seen:
+            continue
+        seen.add(id(thing))
+        yield thing
+        if isinstance(thing, BaseException):
+            todo += [thing.__cause__, thing.__context__, thing.args, vars(thing)]
+        elif isinstance(thing, tuple | list):
+            todo += thing
+        elif isinstance(thing, Mapping):
+            todo += [*thing.keys(), *thing.values()]
+
+
+@pytest.mark.parametrize(
+    ("step", "kind"),
+    [
+        (Cut("request", "rst"), ConnectionLostError),
+        (Cut("request", "fin"), ConnectionLostError),
+        (faults.garbage_status_line(), ConnectionLostError),
+        (faults.two_lengths(), ConnectionLostError),
+        (faults.length_beyond_body(), ConnectionLostError),
+        (faults.bad_chunk_size(), ConnectionLostError),
+        (faults.chunks_cut_short(), ConnectionLostError),
+        (faults.good().cut("headers"), ConnectionLostError),
+        (faults.huge_header(), ConnectionLostError),
+        (Answer.content(101, b""), ConnectionLostError),
+    ],
+    ids=repr,
+)
+async def test_nothing_of_aiohttp_is_left(step: Step, kind: type[TransportError]) -> None:
+    """After sending, whatever is no answer is a lost one: UNKNOWN, and nothing of aiohttp hangs on the error."""
+    async with FaultServer([step]) as server:
+        error = await ending(server.url, kind)
+    assert error.effect is Effect.UNKNOWN
+    assert error.transient
+    assert error.attempts == 1
+    assert error.__cause__ is None
+    assert error.__context__ is None
+    for thing in reachable(error):
+        assert not type(thing).__module__.startswith(("aiohttp", "yarl", "multidict"))
+        assert "secret-token" not in str(thing)
+    copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
+    assert vars(copy) == vars(error)
+    assert (type(copy), str(copy)) == (kind, str(error))
+
+
+# Sent or not
+
+
+@pytest.mark.parametrize("at", ["bytes", "headers", "request"])
+@pytest.mark.parametrize("how", ["rst", "fin"])
+async def test_what_was_sent_may_have_been_applied(at: Any, how: Any) -> None:
+    """However little of the request the server has read, it may have been all."""
+    async with FaultServer([Cut(at, how)]) as server:
+        error = await ending(server.url, ConnectionLostError)
+    assert error.effect is Effect.UNKNOWN
+
+
+async def test_a_body_that_only_half_left() -> None:
+    """A body too large for the sockets' buffers is under way when the server resets."""
+    async with FaultServer([Cut("headers", "rst")]) as server, client_of(server.url) as client:
+        large = body(notes="x" * 20_000_000)
+        call = client.customers.archive(BUSINESS, CUSTOMER, large, settle=False, retry=ONCE)
+        error = await failure(call, ConnectionLostError)
+    assert error.effect is Effect.UNKNOWN
+
+
+async def test_a_connection_that_went_away_while_idle() -> None:
+    """A keep-alive connection that the server resets at the next POST counts as sent."""
+    script: list[Step] = [Healthy(), Cut("bytes", "rst")]
+    async with FaultServer(script) as server, client_of(server.url) as client:
+        await archiving(client)
+        error = await failure(archiving(client), ConnectionLostError)
+        assert server.connections == 1
+    assert error.effect is Effect.UNKNOWN
+
+
+async def test_refused() -> None:
+    """Nobody listens: nothing was sent, and another try may find somebody."""
+    with ports.refused() as url:
+        error = await ending(url, ConnectError)
+    assert (error.effect, error.transient, error.attempts) == (Effect.NONE, True, 1)
+    assert error.__context__ is None
+
+
+async def test_connecting_hangs() -> None:
+    """`Timeouts.connect` bounds it; nothing was sent."""
+    with ports.unanswered() as url:
+        error = await ending(url, RequestTimeoutError, timeouts=Timeouts(connect=0.05))
+    assert (error.phase, error.effect, error.transient) == ("connect", Effect.NONE, True)
+    assert isinstance(error, TimeoutError)
+
+
+async def test_tls_hangs() -> None:
+    """A handshake that never comes is bounded as connecting is."""
+    async with FaultServer([Cut("accept", "hang")]) as server:
+        error = await ending(server.https_url, RequestTimeoutError, timeouts=Timeouts(connect=0.05))
+    assert (error.phase, error.effect) == ("connect", Effect.NONE)
+
+
+async def test_a_host_that_nobody_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that cannot be resolved: nothing was sent."""
+
+    async def resolve(*_: Any, **__: Any) -> Any:
+        raise OSError(-2, "Name or service not known")
+
+    monkeypatch.setattr(aiohttp.DefaultResolver, "resolve", resolve)
+    error = await ending("https://nowhere.invalid", ConnectError)
+    assert (error.effect, error.transient) == (Effect.NONE, True)
+    assert str(error) == "no connection: ClientConnectorDNSError, Name or service not known"
+
+
+async def test_a_resolver_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`Timeouts.connect` bounds the look-up of the host as well."""
+
+    async def resolve(*_: Any, **__: Any) -> Any:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(aiohttp.DefaultResolver, "resolve", resolve)
+    error = await ending("https://nowhere.invalid", RequestTimeoutError, timeouts=Timeouts(connect=0.05))
+    assert (error.phase, error.effect) == ("connect", Effect.NONE)
+
+
+async def test_a_resolver_that_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error that is neither aiohttp's nor the system's ends in a statement too, and is not tried again."""
+
+    async def resolve(*_: Any, **__: Any) -> Any:
+        raise UnicodeError("label too long")
+
+    monkeypatch.setattr(aiohttp.DefaultResolver, "resolve", resolve)
+    error = await ending("https://nowhere.invalid", ConnectError)
+    assert (error.effect, error.transient) == (Effect.NONE, False)
+
+
+@pytest.mark.parametrize("certificate", ["expired", "not-yet-valid", "wrong-host", "self-signed", "unknown-authority"])
+async def test_certificates_that_cannot_be_trusted(certificate: Certificate) -> None:
+    """A bad certificate stays bad: one handshake, nothing sent, not tried again."""
+    async with FaultServer([Healthy()], tls=certificate) as server:
+        settings = {"ssl": certificates.client_context(), "retry": RetryPolicy()}
+        async with client_of(server.url, **settings) as client:
+            error = await failure(client.customers.archive(BUSINESS, CUSTOMER, body()), ConnectError)
+        assert server.connections == 1
+        assert not server.requests
+    assert (error.effect, error.transient, error.attempts) == (Effect.NONE, False, 1)
+    assert "ClientConnectorCertificateError" in str(error)
+
+
+async def test_a_certificate_that_can_be_trusted() -> None:
+    """With the right authority, TLS works."""
+    async with (
+        FaultServer([Healthy()], tls="good") as server,
+        client_of(server.url, ssl=certificates.client_context()) as client,
+    ):
+        assert (await archiving(client)).is_archived
+
+
+async def test_plain_text_where_tls_should_be() -> None:
+    """A server that speaks no TLS gets nothing."""
+    async with FaultServer([faults.plain_text_on_tls_port()]) as server:
+        error = await ending(server.https_url, ConnectError)
+    assert error.effect is Effect.NONE
+
+
+async def test_a_fingerprint_that_does_not_match() -> None:
+    """A pinned certificate that is another is not tried again."""
+    async with FaultServer([Healthy()], tls="good") as server:
+        error = await ending(server.url, ConnectError, ssl=aiohttp.Fingerprint(b"x" * 32))
+    assert (error.effect, error.transient) == (Effect.NONE, False)
+
+
+# Timeouts
+
+
+@pytest.mark.parametrize("step", [Cut("request", "hang"), faults.length_beyond_body(how="hang")], ids=["head", "body"])
+async def test_silence(step: Step) -> None:
+    """`Timeouts.read` bounds silence before the head and within the body."""
+    async with FaultServer([step]) as server:
+        error = await ending(server.url, RequestTimeoutError, timeouts=Timeouts(read=0.05))
+    assert (error.phase, error.effect) == ("read", Effect.UNKNOWN)
+    assert isinstance(error, TimeoutError)
+
+
+async def test_a_slow_answer_is_no_silence() -> None:
+    """Bytes that keep coming keep the call alive, however long the whole takes."""
+    async with (
+        FaultServer([faults.good().drip(150, 0.02)]) as server,
+        client_of(server.url, timeouts=Timeouts(read=0.1)) as client,
+    ):
+        assert (await archiving(client)).is_archived
+
+
+async def test_a_calls_own_timeouts() -> None:
+    """A call's bounds take the place of the client's."""
+    async with (
+        FaultServer([Cut("request", "hang")]) as server,
+        client_of(server.url, timeouts=Timeouts()) as client,
+    ):
+        error = await failure(archiving(client, timeouts=Timeouts(read=0.05)), RequestTimeoutError)
+    assert error.phase == "read"
+
+
+# Bodies
+
+
+async def send(options: TransportOptions, url: str) -> Response:
+    """One bare GET."""
+
+    class Progress:
+        sent = False
+
+    transport = AiohttpTransport(options)
+    try:
+        request = Request[None](method="GET", url=f"{url}{PATH}", judge=lambda _: Verdict())
+        return await transport.send(request, {}, options.timeouts, Progress())
+    finally:
+        await transport.aclose()
+
+
+def bounded(size: int) -> TransportOptions:
+    """Options with this bound on bodies."""
+    return TransportOptions(timeouts=PATIENCE, max_connections=2, max_body_bytes=size)
+
+
+@pytest.mark.parametrize("status", [200, 400])
+@pytest.mark.parametrize(("length", "whole"), [(99, True), (100, True), (101, False), (50_000, False)])
+@pytest.mark.parametrize("coding", [None, "gzip", "x-gzip", "GZip"])
+async def test_the_bound_of_a_body(status: int, length: int, whole: bool, coding: str | None) -> None:
+    """To the byte, after decompression, for successes and errors alike."""
+    plain = b"x" * length
+    packed = gzip.compress(plain) if coding else plain
+    answer = Answer.content(status, packed, {"Content-Encoding": coding} if coding else {})
+    async with FaultServer([answer]) as server:
+        response = await send(bounded(100), server.url)
+    assert response.status == status
+    assert response.body == plain[:100]
+    assert (response.flaw is None) is whole
+    assert whole or response.flaw == "is longer than max_body_bytes (100)"
+
+
+async def test_the_bound_before_decompression() -> None:
+    """What is too long while still packed is not even unpacked."""
+    async with FaultServer(
+        [Answer.content(200, gzip.compress(os.urandom(500)), {"Content-Encoding": "gzip"})]
+    ) as server:
+        response = await send(bounded(100), server.url)
+    assert response.flaw == "is longer than max_body_bytes (100)"
+    assert len(response.body) == 100
+
+
+async def test_a_body_too_long_is_no_proof() -> None:
+    """An archived customer of whom the end was not read may be anything: UNKNOWN, not sent again."""
+    async with FaultServer([faults.good()]) as server:
+        error = await ending(server.url, ResponseDecodeError, max_body_bytes=100)
+        assert len(server.requests) == 1
+    assert error.effect is Effect.UNKNOWN
+    assert "max_body_bytes (100)" in str(error)
+
+
+@pytest.mark.parametrize("status", [200, 503])
+@pytest.mark.parametrize("auto", [True, False], ids=["session-decompresses", "we-decompress"])
+async def test_bombs(status: int, auto: bool) -> None:
+    """A body that would unpack to 64 MiB is bounded before it does."""
+    bomb = faults.decompression_bomb("gzip", 64, status=status)
+    async with FaultServer([bomb]) as server, aiohttp.ClientSession(auto_decompress=auto) as session:
+        tracemalloc.start()
+        try:
+            kind = ServerError if status == 503 else ResponseDecodeError
+            error = await ending(server.url, kind, session=session, max_body_bytes=1000)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert error.effect is Effect.UNKNOWN
+    assert peak < 8 * 1024 * 1024
+
+
+@pytest.mark.parametrize("kind", ["endless body", "endless headers"])
+async def test_answers_without_end(kind: str) -> None:
+    """What never ends is left off, and the connection with it."""
+    step = faults.endless_body() if kind == "endless body" else faults.endless_headers()
+    expected = ResponseDecodeError if kind == "endless body" else ConnectionLostError
+    async with FaultServer([step]) as server:
+        error = await ending(server.url, expected, max_body_bytes=100_000)
+        await server.until(lambda: server.open_connections == 0)
+    assert error.effect is Effect.UNKNOWN
+
+
+@pytest.mark.parametrize("session_decompresses", [True, False])
+async def test_gzip_is_asked_for_and_read(session_decompresses: bool) -> None:
+    """Gzip, and nothing else, is asked for; whoever unpacks it, the customer is there."""
+    async with FaultServer([faults.encoded("gzip")]) as server:
+        async with (
+            aiohttp.ClientSession(auto_decompress=session_decompresses) as session,
+            client_of(server.url, session=session) as client,
+        ):
+            assert isinstance(await archiving(client), Customer)
+        assert server.requests[0].header("Accept-Encoding") == "gzip"
+
+
+@pytest.mark.parametrize("keep", [0, 8, 100, -8, -1])
+async def test_gzip_cut_short(keep: int) -> None:
+    """A gzip body that lacks its end, even its checksum alone, proves nothing."""
+    async with FaultServer([faults.truncated("gzip", keep)]) as server:
+        error = await ending(server.url, ResponseDecodeError)
+    assert error.effect is Effect.UNKNOWN
+    assert str(error) == "200, the body is cut short"
+
+
+async def test_gzip_that_is_none() -> None:
+    """Plain JSON that says it is gzip proves nothing."""
+    async with FaultServer([faults.mislabelled_encoding("gzip")]) as server:
+        error = await ending(server.url, ResponseDecodeError)
+    assert error.effect is Effect.UNKNOWN
+    assert "is not the gzip that it is said to be" in str(error)
+
+
+async def test_gzip_that_is_none_in_a_session_that_decompresses() -> None:
+    """There aiohttp finds it, and the answer counts as lost."""
+    async with FaultServer([faults.mislabelled_encoding("gzip")]) as server, aiohttp.ClientSession() as session:
+        error = await ending(server.url, ConnectionLostError, session=session)
+    assert error.effect is Effect.UNKNOWN
+
+
+@pytest.mark.parametrize("encoding", ["br", "zstd"])
+async def test_encodings_that_nobody_asked_for(encoding: Any) -> None:
+    """Brotli and zstd stay as they came, bombs too, and are no JSON."""
+    for step in (faults.encoded(encoding), faults.decompression_bomb(encoding, 64)):
+        async with FaultServer([step]) as server:
+            error = await ending(server.url, ResponseDecodeError)
+        assert error.effect is Effect.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (faults.problem(404), NotFoundError),
+        (faults.html(403), PermissionDeniedError),
+        (Answer.content(500, b"x" * 100_000), ServerError),
+        (Answer.content(500, b"x" * 100_000, framing="chunked"), ServerError),
+        (Answer.content(400, b""), BadRequestError),
+    ],
+)
+async def test_the_connection_outlives_an_error(answer: Answer, kind: type[APIError]) -> None:
+    """An error's body is read, so that its connection serves the next call."""
+    async with FaultServer([answer, Healthy()]) as server, client_of(server.url) as client:
+        await failure(archiving(client), kind)
+        await archiving(client)
+        assert server.connections == 1
+
+
+async def test_an_error_body_too_long_costs_the_connection() -> None:
+    """What is past the bound is not waited for: the connection is closed, and the client goes on with another."""
+    async with (
+        FaultServer([Answer.content(500, b"x" * 10_000_000), Healthy()]) as server,
+        client_of(server.url, max_body_bytes=5000) as client,
+    ):
+        error = await failure(archiving(client), ServerError)
+        assert error.body == b"x" * 5000
+        await archiving(client)
+        assert server.connections == 2
+
+
+# What is no answer to this request
+
+
+async def test_a_stray_answer_on_an_idle_connection() -> None:
+    """An answer that came before anything was asked is not taken for the next one's, not even a 404."""
+    stray = Stray(faults.good(), faults.problem(404))
+    async with FaultServer([stray, Healthy()]) as server, client_of(server.url, retry=ONCE) as client:
+        await archiving(client)
+        await server.until(lambda: server.played == 1)
+        await asyncio.sleep(0.02)
+        error = await failure(archiving(client), ConnectError)
+        assert (error.effect, error.transient) == (Effect.NONE, True)
+        assert (await archiving(client)).is_archived
+        assert (len(server.requests), server.connections) == (2, 2)
+
+
+async def test_a_stray_answer_does_not_stop_a_call() -> None:
+    """With tries left, the call goes on over another connection."""
+    stray = Stray(faults.good(), faults.problem(404))
+    async with (
+        FaultServer([stray, Healthy()]) as server,
+        client_of(server.url, retry=RetryPolicy(backoff_initial=0.001)) as client,
+    ):
+        await archiving(client)
+        await server.until(lambda: server.played == 1)
+        await asyncio.sleep(0.02)
+        assert (await client.customers.archive(BUSINESS, CUSTOMER, body())).is_archived
+
+
+# Redirects
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("place", ["another origin", "the same origin"])
+async def test_redirects_are_not_followed(status: int, place: str) -> None:
+    """The stranger hears nothing at all, the POST becomes no GET, and the error names the host."""
+    async with FaultServer() as stranger:
+        location = f"{stranger.url}/elsewhere/" if place == "another origin" else "/elsewhere/"
+        async with FaultServer([faults.redirect(status, location)]) as server:
+            error = await ending(server.url, APIError, retry=RetryPolicy())
+            assert [request.method for request in server.requests] == ["POST"]
+        assert stranger.connections == 0
+    assert (error.status, error.effect, error.attempts) == (status, Effect.NONE, 1)
+    assert f"a redirect to {'127.0.0.1' if place == 'another origin' else 'the same host'}" in str(error)
+
+
+# A session of the caller's own
+
+
+@pytest.fixture
+async def session() -> AsyncGenerator[aiohttp.ClientSession]:
+    """The caller's own."""
+    async with aiohttp.ClientSession() as made:
+        yield made
+
+
+async def test_an_own_session_is_never_closed(session: aiohttp.ClientSession) -> None:
+    """It is its owner's to close, and serves several clients."""
+    async with FaultServer([Healthy(), Healthy()]) as server:
+        for _ in range(2):
+            async with client_of(server.url, session=session) as client:
+                await archiving(client)
+            assert not session.closed
+        assert server.connections == 1
+
+
+async def test_an_own_session_that_is_closed() -> None:
+    """Nothing is sent, and the sentence says what is wrong."""
+    session = aiohttp.ClientSession()
+    await session.close()
+    error = await ending("http://127.0.0.1:9", ClientStateError, session=session, retry=RetryPolicy())
+    assert str(error) == "the session that this client was given is closed"
+    assert error.effect is Effect.NONE
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+async def test_an_own_session_with_auth() -> None:
+    """Its credentials would collide with ours, so that it is refused at once."""
+    async with aiohttp.ClientSession(auth=aiohttp.BasicAuth("user", "secret-password")) as session:
+        with pytest.raises(ConfigurationError, match="session must not have auth of its own") as caught:
+            client_of("http://127.0.0.1:9", session=session)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("setting", [True, "callable"])
+async def test_an_own_session_that_raises_for_status(setting: object) -> None:
+    """An error answer stays one of the API's, body and all."""
+
+    async def refuse(response: aiohttp.ClientResponse) -> None:
+        raise RuntimeError(str(response.status))
+
+    options: Any = {"raise_for_status": refuse if setting == "callable" else setting}
+    async with aiohttp.ClientSession(**options) as session, FaultServer([faults.problem(404)]) as server:
+        error = await ending(server.url, NotFoundError, session=session)
+    assert error.error_code == "server_error"
+
+
+async def test_an_own_session_with_headers_and_cookies(session: aiohttp.ClientSession) -> None:
+    """Our Authorization wins over a session's."""
+    session.headers["Authorization"] = "Bearer another"
+    async with FaultServer([Healthy()]) as server, client_of(server.url, session=session) as client:
+        await archiving(client)
+        sent = [value for name, value in server.requests[0].headers if name.lower() == "authorization"]
+    assert sent == ["Bearer secret-token"]
+
+
+async def test_an_own_session_with_few_connections() -> None:
+    """Calls that wait in its pool spend no `connect` timeout: it is for connecting alone."""
+    timeouts = Timeouts(connect=0.2)
+    connector = aiohttp.TCPConnector(limit=1)
+    slow = faults.good().slow(0.15)
+    async with (
+        aiohttp.ClientSession(connector=connector) as session,
+        FaultServer([slow], repeat_last=True) as server,
+        client_of(server.url, session=session, timeouts=timeouts) as client,
+    ):
+        found = await asyncio.gather(*(archiving(client) for _ in range(3)))
+    assert all(customer.is_archived for customer in found)
+
+
+async def test_an_own_session_whose_middleware_tries_again() -> None:
+    """What was sent once may have been applied, whatever the second try ended in."""
+
+    async def again(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        try:
+            return await handler(request)
+        except aiohttp.ClientError:
+            raise aiohttp.ConnectionTimeoutError from None
+
+    async with (
+        aiohttp.ClientSession(middlewares=(again,)) as session,
+        FaultServer([Cut("request", "rst", applied=True)]) as server,
+    ):
+        error = await ending(server.url, ConnectionLostError, session=session)
+    assert error.effect is Effect.UNKNOWN
+
+
+@pytest.mark.parametrize("when", ["on_request_start", "on_request_end"])
+async def test_an_own_session_whose_trace_breaks(when: str) -> None:
+    """Whatever a session's hooks raise, the caller hears whether the request had left."""
+
+    async def breaks(*_: object) -> None:
+        raise RuntimeError("secret")
+
+    trace = aiohttp.TraceConfig()
+    getattr(trace, when).append(breaks)
+    sent = when == "on_request_end"
+    async with aiohttp.ClientSession(trace_configs=[trace]) as session, FaultServer([Healthy()]) as server:
+        error = await ending(server.url, ConnectionLostError if sent else ConnectError, session=session)
+        assert server.applied == sent
+    assert error.effect is (Effect.UNKNOWN if sent else Effect.NONE)
+    assert "secret" not in str(error)
+
+
+# Proxies
+
+
+async def test_a_proxy_gets_the_absolute_url() -> None:
+    """A plain request goes to the proxy in absolute form, and its answer is the answer."""
+    async with FaultServer([Healthy()]) as proxy, client_of("http://127.0.0.1:9", proxy=proxy.url) as client:
+        await archiving(client)
+    assert proxy.requests[0].target == f"http://127.0.0.1:9{PATH}archive/"
+
+
+async def test_a_proxy_that_refuses_a_plain_request() -> None:
+    """Its 407 is an answer as any other, and nothing was applied."""
+    async with FaultServer([faults.proxy_refusal()]) as proxy:
+        error = await ending("http://127.0.0.1:9", APIError, proxy=proxy.url)
+    assert (error.status, error.effect) == (407, Effect.NONE)
+
+
+async def test_a_proxy_that_refuses_to_connect() -> None:
+    """A 407 to CONNECT: no connection, nothing sent, and the token never left."""
+    async with FaultServer([faults.proxy_refusal()]) as proxy:
+        url = proxy.url.replace("//", "//user:secret-password@")
+        error = await ending("https://127.0.0.1:9", ConnectError, proxy=url, retry=RetryPolicy())
+        (request,) = proxy.requests
+    assert request.method == "CONNECT"
+    assert request.header("Authorization") is None
+    assert (error.effect, error.transient, error.attempts) == (Effect.NONE, False, 1)
+    assert str(error) == "no connection: the proxy answered 407"
+    assert "secret-password" not in f"{vars(error)}"
+
+
+async def test_a_proxy_that_is_away() -> None:
+    """Nothing was sent, and another try may find it."""
+    with ports.refused() as url:
+        error = await ending("http://127.0.0.1:9", ConnectError, proxy=url)
+    assert (error.effect, error.transient) == (Effect.NONE, True)
+
+
+@pytest.mark.parametrize(
+    ("trust_env", "no_proxy", "through"),
+    [(True, "", True), (True, "127.0.0.1", False), (True, "*", False), (False, "", False)],
+)
+async def test_a_proxy_from_the_environment(
+    trust_env: bool, no_proxy: str, through: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is used when the client shall trust the environment, and NO_PROXY does not name the host."""
+    async with FaultServer([Healthy()]) as proxy, FaultServer([Healthy()]) as server:
+        monkeypatch.setenv("http_proxy", proxy.url.removeprefix("http://"))
+        monkeypatch.setenv("no_proxy", no_proxy)
+        async with client_of(server.url, trust_env=trust_env) as client:
+            await archiving(client)
+        assert len(proxy.requests) == through
+        assert len(server.requests) != through
+
+
+async def test_netrc_is_never_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An entry for the host would collide with the token."""
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login user password secret-password\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    async with FaultServer([Healthy()]) as server, client_of(server.url, trust_env=True) as client:
+        await archiving(client)
+        assert server.requests[0].header("Authorization") == "Bearer secret-token"
+
+
+# The session of our own
+
+
+async def test_one_session_and_no_cookies() -> None:
+    """Connections are reused, and a cookie that a server sets is not sent back."""
+    baking = Answer.json(200, bodies.archived, {"Set-Cookie": "session=1; Path=/"})
+    async with FaultServer([baking, baking]) as server, client_of(server.url) as client:
+        await archiving(client)
+        await archiving(client)
+        assert server.connections == 1
+        assert [request.header("Cookie") for request in server.requests] == [None, None]
+
+
+async def test_what_is_sent() -> None:
+    """The documented headers, each once, and the body with its length."""
+    async with FaultServer([Healthy()]) as server, client_of(server.url) as client:
+        await archiving(client, idempotency_key="key-1", headers={"X-Trace": "abc"})
+        (request,) = server.requests
+    names = [name.lower() for name, _ in request.headers]
+    assert len(set(names)) == len(names)
+    assert request.target == f"{PATH}archive/"
+    assert request.json() == body()
+    assert request.header("Content-Length") == str(len(request.body))
+    expected = {
+        "Authorization": "Bearer secret-token",
+        "Content-Type": "application/json",
+        "Accept": "application/json",
+        "Idempotency-Key": "key-1",
+        "X-Trace": "abc",
+        "User-Agent": f"thredfi-async/{__version__}",
+    }
+    assert {name: request.header(name) for name in expected} == expected
+
+
+async def test_an_idle_transport_closes() -> None:
+    """A transport that never sent anything has nothing to close."""
+    async with leaving_nothing():
+        await AiohttpTransport(bounded(1)).aclose()
+
+
+def test_secrets_are_not_in_the_options() -> None:
+    """A proxy's URL may hold a password."""
+    options = TransportOptions(timeouts=PATIENCE, max_connections=1, max_body_bytes=1, proxy="http://u:secret@host")
+    assert "secret" not in repr(options)
+
+
+def test_a_body_can_be_read_again() -> None:
+    """Aiohttp may ask a body for its text, as for a signature."""
+    made = _Body(b"caf\xc3\xa9", mock.Mock())
+    assert made.decode() == "café"
+    assert made.size == 5
