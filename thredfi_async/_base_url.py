@@ -69,7 +69,7 @@ def checked_proxy(proxy: str | None) -> str | None:
         ConfigurationError: It is no http or https URL; the sentence does not show it, since it may hold a password.
     """
     if proxy is not None:
-        url = _split(proxy) if isinstance(proxy, str) else None
+        url = _split(str(proxy))
         if url is None or url.scheme not in {"http", "https"} or not _is_host(url.hostname):
             raise ConfigurationError("proxy must be an http or https URL such as http://proxy.example:3128")
     return proxy

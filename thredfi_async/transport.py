@@ -4,6 +4,7 @@ import os
 import ssl
 import zlib
 from collections.abc import Callable, Mapping
+from errno import ECONNABORTED, ECONNRESET, EPIPE
 from typing import Any, Final, Self, TypeVar
 
 import aiohttp
@@ -164,7 +165,10 @@ class _Connector(aiohttp.TCPConnector):
     """
 
     async def connect(
-        self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout  # noqa: ASYNC109 - aiohttp's
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's
     ) -> Connection:
         connection = await super().connect(req, traces, timeout)
         if connection.protocol is None or connection.protocol.should_close:
@@ -247,8 +251,8 @@ def _reason(error: BaseException) -> str:
     # Never str(error), nor a strerror of aiohttp's own making: some quote the URL or the answer, and a proxy's URL may
     # hold a password.
     reason = getattr(error, "os_error", None)
-    number: int | None = getattr(error, "errno", None)
-    words = reason.strerror if isinstance(reason, OSError) else os.strerror(number) if number else None
+    number: int = getattr(error, "errno", None) or 0
+    words = reason.strerror if isinstance(reason, OSError) else os.strerror(number) if number in _BROKEN else None
     return f"{type(error).__name__}, {words}" if words else type(error).__name__
 
 
@@ -296,6 +300,7 @@ def translate(error: BaseException, *, sent: bool | None) -> TransportError:
 
 
 _FINAL: Final = 200
+_BROKEN: Final = (ECONNABORTED, ECONNRESET, EPIPE)
 _GZIP: Final = frozenset({"gzip", "x-gzip"})
 _HEADERS: Final[Mapping[str, str]] = {
     "Accept": "application/json",
