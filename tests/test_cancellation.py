@@ -164,9 +164,22 @@ async def test_one_waiter_for_a_token_is_cancelled() -> None:
 async def test_a_timeout_of_the_callers_own() -> None:
     """`asyncio.timeout` around a call is a TimeoutError, with the note on what it was raised from."""
     async with FaultServer([HANGS]) as server, client_of(server.url) as client:
+
+        async def work() -> None:
+            async with asyncio.timeout(None) as scope:
+
+                async def ring() -> None:
+                    await server.until(lambda: server.applied == 1)
+                    scope.reschedule(asyncio.get_running_loop().time())
+
+                ringing = asyncio.create_task(ring())
+                try:
+                    await archive(client)
+                finally:
+                    await ringing
+
         with pytest.raises(TimeoutError) as caught:
-            async with asyncio.timeout(0.05):
-                await archive(client)
+            await work()
         assert type(caught.value) is TimeoutError
         assert isinstance(caught.value.__cause__, asyncio.CancelledError)
         assert "was cancelled with effect UNKNOWN" in notes(caught.value.__cause__)

@@ -16,6 +16,7 @@ from helpers import (
     BUSINESS,
     CUSTOMER,
     HANGS,
+    ONCE,
     STUCK,
     Recorder,
     body,
@@ -31,6 +32,7 @@ from helpers import (
 from thredfi_async import (
     ClientStateError,
     ConfigurationError,
+    ConnectError,
     Customer,
     Effect,
     Environment,
@@ -295,6 +297,16 @@ def test_a_forked_child(run: str) -> None:
     environment = {**os.environ, "PYTHONPATH": path}
     done = subprocess.run(command, check=False, env=environment, capture_output=True, text=True, timeout=20)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+async def test_another_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told by its number."""
+    async with client_of("http://127.0.0.1:9", retry=ONCE) as client:
+        await failure(archive(client), ConnectError)
+        with monkeypatch.context() as elsewhere:
+            elsewhere.setattr(os, "getpid", lambda: 1)
+            error = await failure(archive(client), ClientStateError)
+    assert str(error) == f"this client belongs to process {os.getpid()}; make one for process 1, forked from it"
 
 
 # Closing

@@ -371,11 +371,13 @@ async def test_the_queue_counts_every_wait() -> None:
 
 async def test_the_deadline_cuts_an_attempt() -> None:
     """What was being sent may be applied: UNKNOWN."""
-    async with FaultServer([HANGS]) as server, client_of(server.url, timeouts=Timeouts(deadline=0.2)) as client:
-        error = await failure(archive(client, settle=False), RequestTimeoutError)
+    async with FaultServer([Healthy(), HANGS]) as server, client_of(server.url) as client:
+        await archive(client)
+        call = archive(client, settle=False, timeouts=Timeouts(deadline=0.1))
+        error = await failure(call, RequestTimeoutError)
         assert slots_in_use(client) == 0
     assert (error.phase, error.effect, error.attempts) == ("deadline", Effect.UNKNOWN, 1)
-    assert str(error) == "the call did not end within 0.2 s (Timeouts.deadline)"
+    assert str(error) == "the call did not end within 0.1 s (Timeouts.deadline)"
     assert error.__context__ is None
 
 

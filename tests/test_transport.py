@@ -398,8 +398,8 @@ async def test_silence(step: Step) -> None:
 async def test_a_slow_answer_is_no_silence() -> None:
     """Bytes that keep coming keep the call alive, however long the whole takes."""
     async with (
-        FaultServer([faults.good().drip(150, 0.02)]) as server,
-        client_of(server.url, timeouts=Timeouts(read=0.1)) as client,
+        FaultServer([faults.good().drip(150, 0.03)]) as server,
+        client_of(server.url, timeouts=Timeouts(read=0.2)) as client,
     ):
         assert (await archiving(client)).is_archived
 
@@ -692,6 +692,52 @@ async def test_an_own_session_with_few_connections() -> None:
     ):
         found = await asyncio.gather(*(archiving(client) for _ in range(3)))
     assert all(customer.is_archived for customer in found)
+
+
+async def test_an_own_session_that_is_closed_meanwhile() -> None:
+    """Whoever had sent may have been heard, whoever waits in its pool was not; nobody ends in a cancellation."""
+    hang = Cut("request", "hang", applied=True)
+    async with (
+        FaultServer([hang]) as server,
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1)) as session,
+        client_of(server.url, session=session) as client,
+    ):
+        calls = [asyncio.create_task(failure(archiving(client), kind)) for kind in (ConnectionLostError, ConnectError)]
+        await server.until(lambda: server.applied == 1)
+        await asyncio.sleep(0)
+        await session.close()
+        sent, waiting = await asyncio.gather(*calls)
+        assert (sent.effect, waiting.effect) == (Effect.UNKNOWN, Effect.NONE)
+        await failure(archiving(client), ClientStateError)
+
+
+async def test_an_own_session_whose_waiters_are_cancelled() -> None:
+    """A cancellation that somebody asked for stays one, also while the session closes."""
+    hang = Cut("request", "hang", applied=True)
+    async with (
+        FaultServer([hang]) as server,
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1)) as session,
+        client_of(server.url, session=session) as client,
+    ):
+        first, second = (asyncio.create_task(_coroutine(archiving(client))) for _ in range(2))
+        await server.until(lambda: server.applied == 1)
+        await asyncio.sleep(0)
+        second.cancel()
+        await session.close()
+        await asyncio.wait([first, second])
+        assert second.cancelled()
+        assert isinstance(first.exception(), ConnectionLostError)
+
+
+async def _coroutine(call: Any) -> Any:
+    return await call
+
+
+async def test_an_own_session_that_cannot_connect(session: aiohttp.ClientSession) -> None:
+    """`Timeouts.connect` bounds connecting there too."""
+    with ports.unanswered() as url:
+        error = await ending(url, RequestTimeoutError, session=session, timeouts=Timeouts(connect=0.05, deadline=2.0))
+    assert (error.phase, error.effect) == ("connect", Effect.NONE)
 
 
 async def test_an_own_session_whose_middleware_tries_again() -> None:

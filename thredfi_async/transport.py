@@ -1,5 +1,6 @@
 """The only module that talks to aiohttp's client: one session, its timeouts, and what its exceptions mean."""
 
+import asyncio
 import os
 import ssl
 import zlib
@@ -110,6 +111,12 @@ class AiohttpTransport:
                 proxy=self._options.proxy,
             ) as response:
                 return await self._read(response, session)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if not session.closed or (task is not None and task.cancelling()):
+                raise
+            # Nobody cancelled this call: a session that its owner closes cancels whoever waits in its pool.
+            failure = translate(aiohttp.ServerDisconnectedError(), sent=progress.sent)
         except Exception as error:  # noqa: BLE001 - a resolver's UnicodeError, or whatever a session's own hooks raise
             failure = translate(error, sent=None if request.body is None else progress.sent)
         # Raised out here, so that aiohttp's exception, which holds the request's headers, is not even its context.
