@@ -232,7 +232,7 @@ async def _archive(client: ThredfiClient, fields: dict[str, Any]) -> Customer:
 async def _reach(state: str, client: ThredfiClient, server: FaultServer, clock: SlowClock) -> None:
     match state:
         case "queued":
-            await until(lambda: bool(client._limiter._waiters))
+            await until(lambda: client._limiter.waiting > 0)
         case "connecting":
             await until(lambda: connections_in_use(client) == 1)
         case "sending":
@@ -245,9 +245,10 @@ async def _reach(state: str, client: ThredfiClient, server: FaultServer, clock: 
             await server.until(lambda: len(server.requests) == 2)
         case "sleeping" | "sleeping after a 429" | "waiting to settle" | "fetching a token" | "queued again":
             await clock.asleep.wait()
+            clock.now += 1.0  # the cooldown, if there was one, is over
             if state == "queued again":
                 assert client._limiter.acquire_nowait()
                 clock.wake.set()
-                await until(lambda: bool(client._limiter._waiters))
+                await until(lambda: client._limiter.waiting > 0)
         case _:
             await server.until(lambda: server.applied == 1)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 def call_of(clock: "FakeClock", *hooks: Hook, settle: bool = True, **timeouts: Any) -> Call:
     """A call that nothing has happened to."""
-    return Call("operation", timeouts=Timeouts(**timeouts), settle=settle, clock=clock, hooks=hooks)
+    return Call("operation", timeouts=Timeouts(**timeouts), settle=settle, budget=None, clock=clock, hooks=hooks)
 
 
 def request_of(*, mutates: bool = True, settles: bool = True) -> Request[str]:
@@ -67,10 +67,10 @@ def test_a_call_that_waits_for_its_first_turn_has_no_deadline(clock: "FakeClock"
     call = call_of(clock, deadline=10.0, settle=False)
     assert call.remaining() == math.inf
     clock.now += 100
-    call.has_turn()
+    call.has_turn(0)
     assert call.remaining() == 10.0
     clock.now += 4
-    call.has_turn()
+    call.has_turn(0)
     assert call.remaining() == 6.0
 
 
@@ -80,7 +80,7 @@ def test_waits_are_summed_and_put_the_deadline_off(clock: "FakeClock") -> None:
     assert call.queue_left == 5.0
     clock.now += 2
     call.has_waited(clock.now - 2)
-    call.has_turn()
+    call.has_turn(0)
     assert (call.queue_left, call.queued, call.remaining()) == (3.0, 2.0, 10.0)
     clock.now += 4
     call.has_waited(clock.now - 4)
@@ -90,7 +90,7 @@ def test_waits_are_summed_and_put_the_deadline_off(clock: "FakeClock") -> None:
 def test_no_bounds(clock: "FakeClock") -> None:
     """None is none."""
     call = call_of(clock, deadline=None)
-    call.has_turn()
+    call.has_turn(0)
     clock.now += 1e9
     call.has_waited(0.0)
     assert (call.remaining(), call.queue_left) == (math.inf, None)
@@ -100,7 +100,7 @@ def test_no_bounds(clock: "FakeClock") -> None:
 def test_time_is_kept_for_settling(deadline: float, kept: float, clock: "FakeClock") -> None:
     """A quarter of the deadline and at most 10 s, as long as the call can be settled, and no longer."""
     call = call_of(clock, deadline=deadline)
-    call.has_turn()
+    call.has_turn(0)
     assert call.remaining() == pytest.approx(deadline)
     call.turns_to(request_of(settles=False))
     assert call.remaining() == pytest.approx(deadline)
@@ -116,7 +116,7 @@ def test_time_is_kept_for_settling(deadline: float, kept: float, clock: "FakeClo
 async def test_the_alarm_rings_when_no_time_remains(clock: "FakeClock") -> None:
     """And not while it is off."""
     call = call_of(clock, deadline=0.01, settle=False)
-    call.has_turn()
+    call.has_turn(0)
     was_off = asyncio.Event()
 
     async def work() -> None:
@@ -342,7 +342,7 @@ def test_an_outcome_sums_up(clock: "FakeClock") -> None:
     """From the first turn to the end."""
     call = call_of(clock)
     clock.now += 5
-    call.has_turn()
+    call.has_turn(0)
     call.turns_to(request_of())
     call.attempts = 2
     verdict, response = answered(200)

@@ -127,7 +127,7 @@ async def test_cancelled_in_the_moment_of_its_turn() -> None:
     async with FaultServer([Healthy()]) as server, client_of(server.url, max_connections=1) as client:
         assert client._limiter.acquire_nowait()
         first, second = (asyncio.create_task(archive(client)) for _ in range(2))
-        await until(lambda: len(client._limiter._waiters) == 2)
+        await until(lambda: client._limiter.waiting == 2)
         client._limiter.release()
         first.cancel()
         await asyncio.wait([first])

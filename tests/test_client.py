@@ -92,7 +92,6 @@ def archive(client: ThredfiClient, **options: Any) -> Awaitable[Customer]:
             for proxy in ("", "proxy:3128", "socks5://proxy:1", "http://", "http://a..b", "http://h:99999", 5)
         ),
     ],
-    ids=repr,
 )
 def test_settings_that_cannot_work(settings: dict[str, Any], sentence: str) -> None:
     """One sentence that names the setting, before anything is connected."""
@@ -388,7 +387,7 @@ async def test_closing_while_a_call_just_has_its_turn() -> None:
         client = client_of(server.url, max_connections=1)
         assert client._limiter.acquire_nowait()
         call = asyncio.create_task(_await(archive(client)))
-        await until(lambda: bool(client._limiter._waiters))
+        await until(lambda: client._limiter.waiting > 0)
         client._limiter.release()
         client._lifetime.interrupt()
         error = await failure(call, ClientStateError)

@@ -1,6 +1,7 @@
 """Slots: first come, first served; none lost and none given twice, whatever is cancelled, timed out or closed."""
 
 import asyncio
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 
@@ -21,7 +22,7 @@ async def settle() -> None:
 
 def full(limit: int = 1) -> Limiter:
     """A limiter whose every slot is taken."""
-    limiter = Limiter(limit)
+    limiter = Limiter(limit, time.monotonic)
     for _ in range(limit):
         assert limiter.acquire_nowait()
     return limiter
@@ -40,7 +41,7 @@ def test_as_many_slots_as_the_limit(limit: int) -> None:
 
 async def test_a_free_slot_needs_no_wait() -> None:
     """Asking for a slot that is free takes it, without a turn of the loop in which another could."""
-    limiter = Limiter(1)
+    limiter = Limiter(1, time.monotonic)
     waiter = asyncio.create_task(limiter.acquire(None))
     await settle()
     assert waiter.done()
@@ -133,7 +134,7 @@ async def test_a_turn_that_never_came() -> None:
 
 async def test_no_time_at_all() -> None:
     """A wait of no seconds still takes what is free, and waits for nothing else."""
-    limiter = Limiter(1)
+    limiter = Limiter(1, time.monotonic)
     await limiter.acquire(0.0)
     with pytest.raises(RequestTimeoutError):
         await limiter.acquire(0.0)
@@ -201,7 +202,7 @@ async def test_cancelled_in_the_moment_of_closing() -> None:
 
 async def test_hundreds_share_a_few_slots() -> None:
     """However many wait, no more than the limit are ever at work, and all of them come to be."""
-    limiter, at_work, most, done = Limiter(10), 0, 0, 0
+    limiter, at_work, most, done = Limiter(10, time.monotonic), 0, 0, 0
 
     async def work() -> None:
         nonlocal at_work, most, done
@@ -226,7 +227,7 @@ class Schedules(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.loop = asyncio.new_event_loop()
-        self.limiter = Limiter(self.LIMIT)
+        self.limiter = Limiter(self.LIMIT, time.monotonic)
         self.holding = 0
         self.waiting: list[asyncio.Task[None]] = []
 

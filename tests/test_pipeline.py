@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
@@ -51,6 +52,7 @@ from thredfi_async import (
     RawResponse,
     RequestTimeoutError,
     ResponseDecodeError,
+    RetryBudget,
     RetryPolicy,
     RetryScheduled,
     ServerError,
@@ -327,7 +329,7 @@ async def test_a_waiting_call_is_not_encoded() -> None:
         assert client._limiter.acquire_nowait()
         fields = body()
         call = asyncio.create_task(client.customers.archive(BUSINESS, CUSTOMER, fields))
-        await until(lambda: bool(client._limiter._waiters))
+        await until(lambda: client._limiter.waiting > 0)
         fields["email"] = "no address"
         client._limiter.release()
         error = await failure(call, InvalidRequestError)
@@ -443,7 +445,7 @@ async def test_the_deadline_pauses_while_the_call_queues() -> None:
         await clock.asleep.wait()
         assert client._limiter.acquire_nowait()
         clock.wake.set()
-        await until(lambda: bool(client._limiter._waiters))
+        await until(lambda: client._limiter.waiting > 0)
         clock.now += 1000.0
         client._limiter.release()
         assert (await call).attempts == 2
@@ -457,7 +459,7 @@ async def test_waiting_for_the_first_turn_spends_no_deadline(clock: "FakeClock")
     ):
         assert client._limiter.acquire_nowait()
         call = asyncio.create_task(archive(client))
-        await until(lambda: bool(client._limiter._waiters))
+        await until(lambda: client._limiter.waiting > 0)
         clock.now += 1000.0
         client._limiter.release()
         assert (await call).parsed.is_archived
@@ -881,6 +883,7 @@ def pipeline(send: Send, hook: Recorder, limiter: Limiter) -> Pipeline:
         lifetime=Lifetime(),
         timeouts=Timeouts(),
         retry=STEADY,
+        budget=RetryBudget(),
         clock=SystemClock(),
         hooks=(hook,),
     )
@@ -889,7 +892,7 @@ def pipeline(send: Send, hook: Recorder, limiter: Limiter) -> Pipeline:
 @pytest.mark.parametrize("part", ["prepare", "send", "judge"])
 async def test_a_part_that_breaks(part: str) -> None:
     """What it raised goes on, with a note and an event that say what may have been done; the slot is back."""
-    hook, limiter = Recorder(), Limiter(1)
+    hook, limiter = Recorder(), Limiter(1, time.monotonic)
 
     def judge(_: Response) -> Verdict[None]:
         raise ZeroDivisionError

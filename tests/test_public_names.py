@@ -24,10 +24,10 @@ OF_MODULES: dict[str, set[str]] = {
     "limits": {"Limiter"},
     "models": {"FIELD_NAMES"},
     "resources.customers": {"Customers", "RawCustomers"},
-    "retry": {"retry_after_of", "retrying"},
+    "retry": {"RETRY_COST", "cost_of", "retry_after_of", "retrying"},
     "settings": {"check_optional_seconds", "check_seconds"},
     "telemetry": set(),
-    "transport": {"AiohttpTransport", "EXCEPTIONS", "Ssl", "TransportOptions", "translate"},
+    "transport": {"AiohttpTransport", "Ssl", "TransportOptions"},
 }
 
 

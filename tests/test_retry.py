@@ -47,6 +47,8 @@ class Run:
         self._again = retrying(
             policy,
             remaining=lambda: self.left,
+            cooldown=lambda: 0.0,
+            pay=lambda _cost: True,
             sleep=self._sleep,
             before_sleep=lambda error, wait: self.announced.append((error, wait)),
         )
@@ -142,7 +144,14 @@ async def test_a_cancelled_sleep_ends_the_call() -> None:
         attempts += 1
         return Verdict(error=refusal(503))
 
-    again = retrying(RetryPolicy(), remaining=lambda: math.inf, sleep=sleep, before_sleep=lambda _error, _wait: None)
+    again = retrying(
+        RetryPolicy(),
+        remaining=lambda: math.inf,
+        cooldown=lambda: 0.0,
+        pay=lambda _cost: True,
+        sleep=sleep,
+        before_sleep=lambda _error, _wait: None,
+    )
     with pytest.raises(asyncio.CancelledError):
         await again(attempt)
     assert attempts == 1

@@ -115,7 +115,7 @@ class Keeping:
 def test_a_failing_hook_disturbs_nobody(caplog: pytest.LogCaptureFixture, clock: FakeClock) -> None:
     """What a hook raises is logged by name alone; the hooks behind it and the call go on."""
     kept = Keeping()
-    call = Call("customers.get", timeouts=Timeouts(), settle=True, clock=clock, hooks=(Failing(), kept))
+    call = Call("customers.get", timeouts=Timeouts(), settle=True, budget=None, clock=clock, hooks=(Failing(), kept))
     clock.now += 2.0
     call.ended("succeeded")
     assert [(type(event), event.operation) for event in kept.events] == [(CallEnded, "customers.get")]
@@ -132,6 +132,6 @@ def test_a_hook_that_wants_to_stop_the_program_does(clock: FakeClock) -> None:
         def on_event(self, event: Event, /) -> None:
             raise KeyboardInterrupt
 
-    call = Call("customers.get", timeouts=Timeouts(), settle=True, clock=clock, hooks=(Interrupted(),))
+    call = Call("customers.get", timeouts=Timeouts(), settle=True, budget=None, clock=clock, hooks=(Interrupted(),))
     with pytest.raises(KeyboardInterrupt):
         call.ended("succeeded")

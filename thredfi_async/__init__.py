@@ -42,7 +42,7 @@ from thredfi_async.models import (
     RawResponse,
     Unset,
 )
-from thredfi_async.retry import RetryPolicy
+from thredfi_async.retry import RetryBudget, RetryPolicy
 from thredfi_async.settings import Environment, Timeouts
 from thredfi_async.telemetry import LoggingHook
 
@@ -77,6 +77,7 @@ __all__ = [
     "RawResponse",
     "RequestTimeoutError",
     "ResponseDecodeError",
+    "RetryBudget",
     "RetryPolicy",
     "RetryScheduled",
     "ServerError",

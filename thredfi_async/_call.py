@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, TypeVar
 from thredfi_async._envelope import request_id
 from thredfi_async._ports import (
     Attempt,
+    Budget,
     CallEnded,
     Clock,
     Event,
@@ -34,6 +35,7 @@ class Call:
         operation: The call's name, for events.
         timeouts: Its bounds.
         settle: Whether an outcome that is not known may be asked for.
+        budget: What its retries are paid from; None for nothing to pay.
         clock: Tells the time.
         hooks: Are told what happens.
     """
@@ -41,15 +43,18 @@ class Call:
     __slots__ = (
         "_alarm",
         "_asked",
+        "_budget",
         "_clock",
         "_deadline",
         "_hooks",
         "_request",
         "_response",
         "_settle",
+        "_spent",
         "_started",
         "attempts",
         "effect",
+        "generation",
         "holds_slot",
         "interrupted",
         "operation",
@@ -58,13 +63,21 @@ class Call:
         "timeouts",
     )
 
-    def __init__(
-        self, operation: str, *, timeouts: Timeouts, settle: bool, clock: Clock, hooks: tuple[Hook, ...]
+    def __init__(  # noqa: PLR0913 - what the call goes by, by name
+        self,
+        operation: str,
+        *,
+        timeouts: Timeouts,
+        settle: bool,
+        budget: Budget | None,
+        clock: Clock,
+        hooks: tuple[Hook, ...],
     ) -> None:
         """Start waiting for a turn."""
         self.operation = operation
         self.timeouts = timeouts
         self._settle = settle
+        self._budget = budget
         self._clock = clock
         self._hooks = hooks
         self._asked = clock.monotonic()
@@ -73,6 +86,8 @@ class Call:
         self._alarm: asyncio.Timeout | None = None
         self._request: Request[Any] | None = None
         self._response: Response | None = None
+        self._spent = 0
+        self.generation = 0
         self.queued = 0.0
         self.holds_slot = False
         self.interrupted = False
@@ -87,6 +102,11 @@ class Call:
 
     # -- turns and time
 
+    @property
+    def has_started(self) -> bool:
+        """Whether the call has had its first turn."""
+        return self._started is not None
+
     def has_waited(self, since: float) -> None:
         """Count a wait for a turn, whether it came or not; no deadline counts it."""
         waited = self._clock.monotonic() - since
@@ -94,8 +114,9 @@ class Call:
         if self._deadline is not None:
             self._deadline += waited
 
-    def has_turn(self) -> None:
-        """Take note of a turn; the first one starts the clock."""
+    def has_turn(self, generation: int) -> None:
+        """Take note of a turn, and of the limiter's generation; the first one starts the clock."""
+        self.generation = generation
         self.holds_slot = True
         if self._started is None:
             self._started = self._clock.monotonic()
@@ -114,6 +135,20 @@ class Call:
             return math.inf
         reserve = min(_SETTLING, self.timeouts.deadline / 4) if self._can_be_settled() else 0.0
         return self._deadline - reserve - self._clock.monotonic()
+
+    def held_back(self, cooldown: float) -> ThredfiError:
+        """Say that the API wants peace for longer than the call may last."""
+        left = max(0.0, self.remaining())
+        summary = f"the API wants {cooldown:.3g} s of peace from every call, and the deadline ends in {left:.3g} s"
+        return RequestTimeoutError(summary, phase="deadline")
+
+    def pay(self, cost: int) -> bool:
+        """Pay for a retry or a question; say whether the budget allowed it."""
+        if self._budget is None:
+            return True
+        allowed = self._budget.spend(cost)
+        self._spent += cost if allowed else 0
+        return allowed
 
     # -- the alarm
 
@@ -204,7 +239,9 @@ class Call:
     # -- the end
 
     def outcome(self, value: T) -> Outcome[T]:
-        """Sum up a success."""
+        """Sum up a success, which brings back what its retries cost."""
+        if self._budget is not None:
+            self._budget.earn(self._spent or 1)
         assert self._response is not None  # noqa: S101 - a value comes from an answer
         return Outcome(
             value=value,

@@ -12,15 +12,17 @@ import attrs
 
 from thredfi_async._call import Call
 from thredfi_async._lifetime import Lifetime
-from thredfi_async._ports import Authenticator, Clock, Hook, Outcome, Request, Send, Verdict
-from thredfi_async.errors import InvalidRequestError, RequestTimeoutError, ThredfiError
+from thredfi_async._ports import Authenticator, Clock, Hook, Outcome, Request, Response, Send, Verdict
+from thredfi_async.errors import APIError, InvalidRequestError, RequestTimeoutError, ThredfiError
 from thredfi_async.limits import Limiter
-from thredfi_async.retry import RetryPolicy, retry_after_of, retrying
+from thredfi_async.retry import RETRY_COST, RetryBudget, RetryPolicy, retry_after_of, retrying
 from thredfi_async.settings import Timeouts
 
 T = TypeVar("T")
 
 _UNAUTHORIZED: Final = 401
+_SERVER_FAULT: Final = 500
+_THROTTLING: Final = frozenset({429, 503})
 
 
 def _check_kind(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
@@ -59,6 +61,7 @@ class Pipeline:
         lifetime: Knows whether calls are allowed, and which are under way.
         timeouts: For calls that bring none.
         retry: For calls that bring none.
+        budget: What retries are paid from, unless the policy has its own.
         clock: Tells the time, and sleeps.
         hooks: Are told what happens.
     """
@@ -69,6 +72,7 @@ class Pipeline:
     lifetime: Lifetime
     timeouts: Timeouts
     retry: RetryPolicy
+    budget: RetryBudget
     clock: Clock
     hooks: tuple[Hook, ...] = ()
 
@@ -88,10 +92,12 @@ class Pipeline:
             asyncio.CancelledError: The caller was cancelled; a note on it tells effect and key.
         """
         self.lifetime.enter()
+        policy = options.retry or self.retry
         call = Call(
             operation,
             timeouts=options.timeouts or self.timeouts,
             settle=options.settle,
+            budget=self._budget(policy),
             clock=self.clock,
             hooks=self.hooks,
         )
@@ -99,7 +105,7 @@ class Pipeline:
             # The first turn is waited for out here, under as few frames as can be: very many calls may wait at once.
             await self._take_turn(call)
             self.lifetime.started(call)
-            outcome = await self._complete(call, prepare(), options.retry or self.retry)
+            outcome = await self._complete(call, prepare(), policy)
         except asyncio.CancelledError as cancelled:
             call.annotate(cancelled)
             call.ended("cancelled")
@@ -123,7 +129,7 @@ class Pipeline:
     async def _complete(self, call: Call, request: Request[T], policy: RetryPolicy) -> Outcome[T]:
         verdict = await self._under_alarm(call, self._reach_verdict(call, request, policy))
         if verdict.error is not None and (question := call.question(verdict)) is not None:
-            verdict = await self._settle(call, verdict, verdict.error, question, policy.max_retry_after)
+            verdict = await self._settle(call, verdict, verdict.error, question, policy)
         return call.outcome(verdict.unwrap())
 
     async def _under_alarm(self, call: Call, work: Coroutine[Any, Any, Verdict[T]]) -> Verdict[T]:
@@ -157,17 +163,28 @@ class Pipeline:
         async def attempt() -> Verdict[T]:
             return at_hand.pop() if at_hand else await self._attempt(call, request)
 
-        again = retrying(policy, remaining=call.remaining, sleep=self.clock.sleep, before_sleep=call.will_retry)
+        again = retrying(
+            policy,
+            remaining=call.remaining,
+            cooldown=self.limiter.cooldown,
+            pay=call.pay,
+            sleep=self.clock.sleep,
+            before_sleep=call.will_retry,
+        )
         return await again(attempt)
 
     async def _attempt(self, call: Call, request: Request[T]) -> Verdict[T]:
+        verdict, refused = await self._in_turn(call, request)
+        if refused is not None and self.authenticator.refuse(refused):
+            # In a turn of its own: in between, another call may have been told to leave the API in peace.
+            verdict, _ = await self._in_turn(call, request)
+        return verdict
+
+    async def _in_turn(self, call: Call, request: Request[T]) -> tuple[Verdict[T], str | None]:
         if not call.holds_slot:
             await self._take_turn(call)
         try:
-            verdict, refused = await self._send_once(call, request)
-            if refused is not None and self.authenticator.refuse(refused):
-                verdict, _ = await self._send_once(call, request)
-            return verdict
+            return await self._send_once(call, request)
         finally:
             self._give_turn_back(call)
 
@@ -186,17 +203,31 @@ class Pipeline:
         except BaseException:
             call.cut_off(request)
             raise
+        self._heed(call, verdict.error, response)
         call.attempted(request, verdict, response, began)
         refused = response is not None and response.status == _UNAUTHORIZED
         return verdict, header if refused else None
 
+    def _heed(self, call: Call, error: ThredfiError | None, response: Response | None) -> None:
+        """Let the limiter learn from an answer, whatever becomes of the call that got it."""
+        if isinstance(error, APIError) and error.status in _THROTTLING:
+            asked = retry_after_of(error)
+            bearable = self.retry.waiting and asked <= self.retry.max_retry_after
+            self.limiter.throttled(call.generation, asked if bearable else 0.0)
+        elif response is not None and response.status < _SERVER_FAULT:
+            self.limiter.answered_well()
+
     async def _settle(
-        self, call: Call, verdict: Verdict[T], error: ThredfiError, question: Request[T | None], longest: float
+        self, call: Call, verdict: Verdict[T], error: ThredfiError, question: Request[T | None], policy: RetryPolicy
     ) -> Verdict[T]:
-        wait, left = retry_after_of(error), call.remaining()
-        if wait > longest or wait >= left:
-            reason = f"the server wants {wait:g} s of peace, longer than may be waited" if wait else "no time is left"
-            error.add_note(f"not asked what came of it: {reason}")
+        asked, left = retry_after_of(error), call.remaining()
+        wait = max(asked, self.limiter.cooldown()) if policy.waiting else 0.0
+        if asked > policy.max_retry_after or wait >= left:
+            peace = f"the server wants {max(asked, wait):g} s of peace, longer than may be waited"
+            error.add_note(f"not asked what came of it: {peace if asked or wait else 'no time is left'}")
+            return verdict
+        if not call.pay(RETRY_COST):
+            error.add_note("not asked what came of it: the retry budget is empty")
             return verdict
         answer = await self._under_alarm(call, self._ask(call, question, wait))
         if answer.value is not None or call.interrupted:
@@ -213,15 +244,25 @@ class Pipeline:
         return await self._attempt(call, question)
 
     async def _take_turn(self, call: Call) -> None:
-        since = self.clock.monotonic()
+        # A call that has started spends its own time on a cooldown; one that has not waits in the queue.
+        while call.has_started and (cooldown := self.limiter.cooldown()):
+            if cooldown >= call.remaining():
+                raise call.held_back(cooldown)
+            await self.clock.sleep(cooldown)
         if not self.limiter.acquire_nowait():
             call.set_alarm(off=True)
+            since = self.clock.monotonic()
             try:
-                await self.limiter.acquire(call.queue_left)
+                await self.limiter.acquire(call.queue_left, returning=call.has_started)
             finally:
                 call.has_waited(since)
-        call.has_turn()
+        call.has_turn(self.limiter.generation)
         call.set_alarm()
+
+    def _budget(self, policy: RetryPolicy) -> RetryBudget | None:
+        if isinstance(policy.budget, RetryBudget):
+            return policy.budget
+        return self.budget if policy.budget else None
 
     def _give_turn_back(self, call: Call) -> None:
         if call.holds_slot:

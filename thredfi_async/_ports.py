@@ -71,7 +71,8 @@ class Request(Generic[T]):
     """
 
     method: str
-    url: str
+    # A query may hold an external id, which may be anything.
+    url: str = attrs.field(repr=lambda url: repr(url.partition("?")[0]))
     judge: Callable[[Response], Verdict[T]] = attrs.field(repr=False)
     headers: Mapping[str, str] = attrs.field(factory=dict[str, str], repr=False)
     body: bytes | None = attrs.field(default=None, repr=False)
@@ -223,6 +224,18 @@ class Authenticator(Protocol):
 
     def refuse(self, header: str) -> bool:
         """Forget this header if it is still the current one; say whether another can be had."""
+        ...
+
+
+class Budget(Protocol):
+    """What retries are paid from."""
+
+    def spend(self, cost: int) -> bool:
+        """Take tokens, if there are as many; say whether there were."""
+        ...
+
+    def earn(self, tokens: int) -> None:
+        """Bring tokens back."""
         ...
 
 

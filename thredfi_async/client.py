@@ -21,7 +21,7 @@ from thredfi_async.auth import (
 from thredfi_async.errors import ConfigurationError
 from thredfi_async.limits import Limiter
 from thredfi_async.resources.customers import Customers
-from thredfi_async.retry import RetryPolicy
+from thredfi_async.retry import RetryBudget, RetryPolicy
 from thredfi_async.settings import Environment, Timeouts
 from thredfi_async.transport import AiohttpTransport, Ssl, TransportOptions
 
@@ -82,7 +82,7 @@ class ThredfiClient:
         _check_counts(max_connections=max_connections, max_concurrency=max_concurrency, max_body_bytes=max_body_bytes)
         clock = clock or SystemClock()
         self._lifetime = Lifetime()
-        self._limiter = Limiter(max_concurrency or max_connections)
+        self._limiter = Limiter(max_concurrency or max_connections, clock.monotonic)
         self._transport = AiohttpTransport(
             TransportOptions(
                 timeouts=timeouts,
@@ -109,6 +109,7 @@ class ThredfiClient:
             lifetime=self._lifetime,
             timeouts=timeouts,
             retry=retry,
+            budget=RetryBudget(),
             clock=clock,
             hooks=tuple(hooks),
         )

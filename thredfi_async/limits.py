@@ -1,44 +1,84 @@
-"""How many requests may be under way at once, and who is next."""
+"""How many requests may be under way at once, who is next, and when nobody is."""
 
 import asyncio
+import math
 from collections import deque
+from collections.abc import Callable
+from typing import Final
 
 from thredfi_async.errors import ClientStateError, RequestTimeoutError
 
+_LONGEST_RAMP: Final = 1.0
+
 
 class Limiter:
-    """Slots for requests, given first come, first served.
+    """Slots for requests: as many as the API bears, first come, first served.
 
     Waiting for a slot happens here and not in the connection pool, where it would spend the request's timeouts.
-    A slot is a number, not an object: whoever acquired one releases one. State changes in synchronous functions.
+    A slot is a number, not an object: whoever acquired one releases one.
+
+    - Its window grows by one for a window's worth of good answers, and is halved when the API throttles: once for all
+      requests that were under way together, since they all tell of the same moment.
+    - A cooldown holds back every slot. After it slots are given at a growing pace, one window's worth over as long as
+      the cooldown was, a second at most; the calls that it held back would otherwise arrive as one herd.
+
+    State changes in synchronous functions only, and no task is behind it, only a timer while a cooldown has waiters.
 
     Args:
-        limit: Slots in all.
+        limit: The window's upper bound, and its start.
+        now: Tells the time, in monotonic seconds.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, now: Callable[[], float]) -> None:
         """Start with every slot free."""
         self._limit = limit
+        self._now = now
+        self._window = float(limit)
         self._in_use = 0
-        self._waiters: deque[asyncio.Future[None]] = deque()
+        self._halvings = 0
+        # A call that comes back for another attempt came first, whenever it comes back.
+        self._returning: deque[asyncio.Future[None]] = deque()
+        self._arriving: deque[asyncio.Future[None]] = deque()
+        self._pace: _Pace | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     @property
     def in_use(self) -> int:
         """Slots that are taken."""
         return self._in_use
 
+    @property
+    def waiting(self) -> int:
+        """Calls that wait for a slot; one that was cancelled counts until its turn would have come."""
+        return len(self._returning) + len(self._arriving)
+
+    @property
+    def window(self) -> int:
+        """Slots that may be taken at once, as things are."""
+        return int(self._window)
+
+    @property
+    def generation(self) -> int:
+        """The number of halvings so far: a request remembers it, and gives it back with `throttled`."""
+        return self._halvings
+
+    def cooldown(self) -> float:
+        """Return the seconds for which every call is held back still; 0 without a cooldown."""
+        return 0.0 if self._pace is None else max(0.0, self._pace.begins - self._now())
+
     def acquire_nowait(self) -> bool:
-        """Take a slot if one is free and nobody waits; say whether it was had."""
-        if self._in_use >= self._limit or self._waiters:
+        """Take a slot if one is to be had and nobody waits; say whether it was."""
+        if self._returning or self._arriving or not self._has_slot():
             return False
-        self._in_use += 1
+        self._take()
         return True
 
-    async def acquire(self, timeout: float | None) -> None:  # noqa: ASYNC109 - a bare timer costs less than a scope
+    async def acquire(self, timeout: float | None, *, returning: bool = False) -> None:  # noqa: ASYNC109 - a bare timer costs less than a scope
         """Wait for a slot.
 
         Args:
             timeout: Seconds to wait at most, or None.
+            returning: Whether the call has had a slot before; such calls go first.
 
         Raises:
             RequestTimeoutError: The time was up; the phase is `queue`.
@@ -46,8 +86,8 @@ class Limiter:
         """
         loop = asyncio.get_running_loop()
         turn: asyncio.Future[None] = loop.create_future()
-        self._waiters.append(turn)
-        self._wake()
+        (self._returning if returning else self._arriving).append(turn)
+        self._serve()
         timer = None if timeout is None else loop.call_later(timeout, _time_is_up, turn, timeout)
         try:
             await turn
@@ -63,21 +103,84 @@ class Limiter:
     def release(self) -> None:
         """Give a slot back; whoever waits longest has it next."""
         self._in_use -= 1
-        self._wake()
+        self._serve()
+
+    def answered_well(self) -> None:
+        """Learn that the API bears what it gets."""
+        if self._window < self._limit:
+            self._window = min(float(self._limit), self._window + 1.0 / self._window)
+            self._serve()
+
+    def throttled(self, generation: int, hold: float) -> None:
+        """Learn that the API gets too much.
+
+        Args:
+            generation: What `generation` was when the request took its slot.
+            hold: Seconds for which the API wants peace; 0 if it does not say.
+        """
+        if generation == self._halvings:
+            self._halvings += 1
+            self._window = max(1.0, self._window / 2)
+        if hold > self.cooldown():
+            self._pace = _Pace(self._now() + hold, min(hold, _LONGEST_RAMP), self.window)
 
     def close(self) -> None:
         """End every wait with a ClientStateError."""
-        while self._waiters:
-            turn = self._waiters.popleft()
-            if not turn.done():
-                turn.set_exception(ClientStateError("the client was closed while this call waited for its turn"))
+        for turns in (self._returning, self._arriving):
+            while turns:
+                turn = turns.popleft()
+                if not turn.done():
+                    turn.set_exception(ClientStateError("the client was closed while this call waited for its turn"))
+        self._stop_timer()
 
-    def _wake(self) -> None:
-        while self._waiters and self._in_use < self._limit:
-            turn = self._waiters.popleft()
-            if not turn.done():
-                self._in_use += 1
-                turn.set_result(None)
+    def _has_slot(self) -> bool:
+        return self._in_use < self.window and (self._pace is None or self._now() >= self._pace.next)
+
+    def _take(self) -> None:
+        self._in_use += 1
+        if self._pace is not None and self._pace.step():
+            self._pace = None
+
+    def _serve(self) -> None:
+        """Give out what is to be had, and come back when the pace allows more."""
+        for turns in (self._returning, self._arriving):
+            while turns and (turns[0].done() or self._has_slot()):
+                turn = turns.popleft()
+                if not turn.done():
+                    self._take()
+                    turn.set_result(None)
+        waiting = bool(self._returning or self._arriving)
+        # One timer, which may ring too early after the pace was moved: then it is set anew. Without a free slot,
+        # whoever gives one back comes here.
+        if waiting and self._pace is not None and self._timer is None and self._in_use < self.window:
+            self._timer = asyncio.get_running_loop().call_later(self._pace.next - self._now(), self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        self._serve()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+class _Pace:
+    """When the next slot may be given after a cooldown: `count` of them over `ramp` seconds, ever faster."""
+
+    __slots__ = ("_count", "_given", "_ramp", "begins", "next")
+
+    def __init__(self, begins: float, ramp: float, count: int) -> None:
+        self.begins = self.next = begins
+        self._ramp = ramp
+        self._count = count
+        self._given = 0
+
+    def step(self) -> bool:
+        """Count a slot; say whether the ramp is over."""
+        self._given += 1
+        self.next = self.begins + self._ramp * math.sqrt(self._given / self._count)
+        return self._given >= self._count
 
 
 def _time_is_up(turn: asyncio.Future[None], timeout: float) -> None:

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final
 
 import attrs
 import tenacity
@@ -10,6 +10,9 @@ import tenacity
 from thredfi_async._ports import Verdict
 from thredfi_async.errors import APIError, ConfigurationError, RateLimitedError, ThredfiError
 from thredfi_async.settings import check_seconds
+
+RETRY_COST: Final = 14
+_THROTTLED_COST: Final = 5
 
 
 def _check_attempts(instance: object, attribute: "attrs.Attribute[int]", value: object) -> None:
@@ -30,6 +33,10 @@ class RetryPolicy:
         throttle_initial: In the place of `backoff_initial` after a 429, in seconds; 1 by default.
         max_retry_after: The longest Retry-After in seconds that is waited for; 120 by default.
             A longer one ends the call at once.
+        budget: Whether retries are paid for from a budget that all calls of the client share, so that an API that
+            is down costs a big job little more than one attempt for each call; true by default. A `RetryBudget`
+            of your own can be shared between clients.
+        waiting: False leaves out every wait, Retry-After and cooldowns too: for tests, with a low `max_attempts`.
         jitter: Draws the part of a wait's upper bound that is waited, from 0 to 1; `random.random` by default.
 
     Raises:
@@ -41,7 +48,51 @@ class RetryPolicy:
     backoff_max: float = attrs.field(default=20.0, validator=check_seconds)
     throttle_initial: float = attrs.field(default=1.0, validator=check_seconds)
     max_retry_after: float = attrs.field(default=120.0, validator=check_seconds)
+    budget: "bool | RetryBudget" = True
+    waiting: bool = True
     jitter: Callable[[], float] = attrs.field(default=random.random, repr=False)
+
+
+class RetryBudget:
+    """Tokens that retries cost and successes bring back, in the manner of botocore's standard mode.
+
+    A retry, and the question that settles a call, cost 14 tokens, a retry after a 429 costs 5. A call that succeeds
+    brings back what its own retries cost, or 1.
+
+    Args:
+        capacity: Tokens at the start, and at most; 500 by default.
+
+    Raises:
+        ConfigurationError: The capacity is no whole number of at least 1.
+    """
+
+    def __init__(self, capacity: int = 500) -> None:
+        """Start full."""
+        if type(capacity) is not int or capacity < 1:
+            raise ConfigurationError(f"RetryBudget.capacity must be a whole number of at least 1, not {capacity!r}")
+        self._capacity = capacity
+        self._tokens = capacity
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that are left."""
+        return self._tokens
+
+    def spend(self, cost: int) -> bool:
+        """Take tokens, if there are as many; say whether there were."""
+        if cost > self._tokens:
+            return False
+        self._tokens -= cost
+        return True
+
+    def earn(self, tokens: int) -> None:
+        """Bring tokens back, up to the capacity."""
+        self._tokens = min(self._capacity, self._tokens + tokens)
+
+
+def cost_of(error: ThredfiError) -> int:
+    """Say what a retry after this error costs."""
+    return _THROTTLED_COST if isinstance(error, RateLimitedError) else RETRY_COST
 
 
 def retry_after_of(error: ThredfiError) -> float:
@@ -49,10 +100,12 @@ def retry_after_of(error: ThredfiError) -> float:
     return (error.retry_after or 0.0) if isinstance(error, APIError) else 0.0
 
 
-def retrying(
+def retrying(  # noqa: PLR0913 - what a call knows of itself, by name
     policy: RetryPolicy,
     *,
     remaining: Callable[[], float],
+    cooldown: Callable[[], float],
+    pay: Callable[[int], bool],
     sleep: Callable[[float], Awaitable[None]],
     before_sleep: Callable[[ThredfiError, float], None],
 ) -> tenacity.AsyncRetrying:
@@ -61,6 +114,8 @@ def retrying(
     Args:
         policy: The numbers.
         remaining: Gives the seconds that are left before the deadline.
+        cooldown: Gives the seconds for which the API wants peace from every call.
+        pay: Takes what a retry costs from the budget; says whether it was there.
         sleep: Waits.
         before_sleep: Is told of each wait: what for, and its seconds.
 
@@ -74,8 +129,8 @@ def retrying(
     return tenacity.AsyncRetrying(
         # Only our own outcomes are looked at: a predicate on exceptions would come to retry a cancellation.
         retry=tenacity.retry_if_result(_is_transient),
-        wait=_FullJitter(policy),
-        stop=_GiveUp(policy, remaining),
+        wait=_FullJitter(policy, cooldown) if policy.waiting else tenacity.wait_none(),
+        stop=_GiveUp(policy, remaining, pay),
         sleep=sleep,
         before_sleep=announce,
         retry_error_callback=_last_verdict,
@@ -99,28 +154,30 @@ def _error(state: tenacity.RetryCallState) -> ThredfiError:
 
 
 class _FullJitter(tenacity.wait.wait_base):
-    """Full jitter under a doubling bound, and never less than what the server asked for.
+    """Full jitter under a doubling bound, and never less than what the server asked of this call or of another.
 
     tenacity's own `wait_random_exponential` draws from the module's generator, which no test can hold still.
     """
 
-    def __init__(self, policy: RetryPolicy) -> None:
+    def __init__(self, policy: RetryPolicy, cooldown: Callable[[], float]) -> None:
         self._policy = policy
+        self._cooldown = cooldown
 
     def __call__(self, retry_state: tenacity.RetryCallState) -> float:
         error, policy = _error(retry_state), self._policy
         throttled = isinstance(error, RateLimitedError)
         initial = policy.throttle_initial if throttled else policy.backoff_initial
         bound = min(policy.backoff_max, initial * 2.0 ** min(retry_state.attempt_number - 1, 64))
-        return max(policy.jitter() * bound, retry_after_of(error))
+        return max(policy.jitter() * bound, retry_after_of(error), self._cooldown())
 
 
 class _GiveUp(tenacity.stop.stop_base):
     """The end of trying; where it is not plain from the number of attempts, the error is told why."""
 
-    def __init__(self, policy: RetryPolicy, remaining: Callable[[], float]) -> None:
+    def __init__(self, policy: RetryPolicy, remaining: Callable[[], float], pay: Callable[[int], bool]) -> None:
         self._policy = policy
         self._remaining = remaining
+        self._pay = pay
 
     def __call__(self, retry_state: tenacity.RetryCallState) -> bool:
         if retry_state.attempt_number >= self._policy.max_attempts:
@@ -136,4 +193,5 @@ class _GiveUp(tenacity.stop.stop_base):
             return f"the server asked to wait {asked:g} s, and max_retry_after is {longest:g} s"
         if wait >= left:
             return f"the next wait of {wait:.3g} s would pass the deadline, with {max(left, 0.0):.3g} s left"
-        return None
+        # Asked last, since it pays.
+        return None if self._pay(cost_of(error)) else "the retry budget is empty"

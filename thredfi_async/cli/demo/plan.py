@@ -14,13 +14,14 @@ READ_TIMEOUT: Final = 1.5
 _APART: Final = 5 * SLOTS
 _SCRIPTS: Final[Sequence[tuple[int, Sequence[Fault]]]] = (
     # How many customers of a thousand, and what their first archive requests meet, in order.
-    (60, [Fault(FaultKind.THROTTLE, retry_after=1)]),
-    (40, [Fault(FaultKind.THROTTLE, retry_after=0.3, form="ms")]),
-    (60, [Fault(FaultKind.SERVER_ERROR)]),
-    (20, [Fault(FaultKind.SERVER_ERROR, html=True), Fault(FaultKind.RESET_BEFORE)]),
+    # Few of these: each holds back every call, and not its own alone.
+    (2, [Fault(FaultKind.THROTTLE, retry_after=1)]),
+    (20, [Fault(FaultKind.THROTTLE, retry_after=0.02, form="ms")]),
+    (24, [Fault(FaultKind.SERVER_ERROR)]),
+    (10, [Fault(FaultKind.SERVER_ERROR, html=True), Fault(FaultKind.RESET_BEFORE)]),
     (40, [Fault(FaultKind.RESET_BEFORE)]),
     (60, [Fault(FaultKind.RESET_AFTER)]),
-    (20, [Fault(FaultKind.RESET_AFTER), Fault(FaultKind.SERVER_ERROR)]),
+    (10, [Fault(FaultKind.RESET_AFTER), Fault(FaultKind.SERVER_ERROR)]),
     (60, [Fault(FaultKind.LATENCY, seconds=0.3)]),
     (8, [Fault(FaultKind.HANG)]),
     (8, [Fault(FaultKind.HANG, applied=False)]),

@@ -14,7 +14,7 @@ from thredfi_async.sandbox import FaultKind
 
 _AGAIN: Final = "sent again: same key, same bytes"
 _FAULTS: Final = {
-    FaultKind.THROTTLE: ("429 with Retry-After", "waited as long as asked, sent again"),
+    FaultKind.THROTTLE: ("429 with Retry-After", "every call waited as long as asked"),
     FaultKind.SERVER_ERROR: ("503", "waited with jitter, sent again"),
     FaultKind.RESET_BEFORE: ("reset before it was read", _AGAIN),
     FaultKind.RESET_AFTER: ("reset after it was applied", _AGAIN),

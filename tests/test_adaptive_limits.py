@@ -1,0 +1,402 @@
+"""The adaptive limiter: a machine that tries every order of events without a loop, and cancellation on a loop."""
+
+import asyncio
+import contextlib
+import inspect
+import math
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar, cast
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, precondition, rule
+
+from thredfi_async.errors import ClientStateError, RequestTimeoutError
+from thredfi_async.limits import Limiter
+
+T = TypeVar("T")
+
+SECONDS = st.floats(0.001, 5.0)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+class Timer:
+    def __init__(self, due: float, ring: Callable[[], None]) -> None:
+        self.due, self.ring = due, ring
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+class StandInLoop:
+    """All of a loop that the limiter asks for; nothing in it runs by itself."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.timers: list[Timer] = []
+
+    def get_debug(self) -> bool:
+        return False
+
+    def create_future(self) -> "asyncio.Future[None]":
+        return asyncio.Future(loop=cast("asyncio.AbstractEventLoop", self))
+
+    def call_later(self, delay: float, ring: Callable[..., None], *args: Any) -> Timer:
+        timer = Timer(self._clock.now + delay, lambda: ring(*args))
+        self.timers.append(timer)
+        return timer
+
+    def call_soon(self, *_: Any, **__: Any) -> None:
+        raise AssertionError("nothing is to be put off")
+
+    def ring(self) -> None:
+        """Let the timers that are due ring."""
+        while due := [timer for timer in self.timers if timer.due <= self._clock.now and not timer.cancelled]:
+            self.timers.remove(due[0])
+            due[0].ring()
+
+    def run(self, step: Callable[[], T]) -> T:
+        """Do something as if this loop were running."""
+        outer = asyncio._get_running_loop()
+        asyncio._set_running_loop(cast("asyncio.AbstractEventLoop", self))
+        try:
+            return step()
+        finally:
+            asyncio._set_running_loop(outer)
+
+
+class Waiter:
+    """A coroutine that waits for a slot, resumed by hand, as a task would do it."""
+
+    def __init__(self, work: Coroutine[Any, Any, None], *, returning: bool) -> None:
+        self._work = work
+        self.returning = returning
+        self.turn: asyncio.Future[None] | None = None
+        with contextlib.suppress(StopIteration):  # a slot was to be had
+            self.turn = work.send(None)
+
+    @property
+    def has_turn(self) -> bool:
+        return self.turn is not None and self.turn.done() and not self.turn.cancelled()
+
+    @property
+    def is_over(self) -> bool:
+        return inspect.getcoroutinestate(self._work) == inspect.CORO_CLOSED
+
+    def resume(self) -> None:
+        with pytest.raises(StopIteration):
+            self._work.send(None)
+
+    def cancel(self) -> None:
+        assert self.turn is not None
+        self.turn.cancel()  # does nothing when the slot has come already: then the task is cancelled instead
+        with pytest.raises(asyncio.CancelledError):
+            self._work.throw(asyncio.CancelledError())
+
+
+class LimiterMachine(RuleBasedStateMachine):
+    """Events in any order, and what must hold after each."""
+
+    waiting = Bundle[Waiter]("waiting")
+
+    @initialize(limit=st.integers(1, 12))
+    def start(self, limit: int) -> None:
+        self.clock = Clock()
+        self.loop = StandInLoop(self.clock)
+        self.limit = limit
+        self.limiter = Limiter(limit, self.clock.monotonic)
+        self.holders = 0
+        self.granted: list[Waiter] = []
+        self.queues: dict[bool, list[Waiter]] = {True: [], False: []}
+        self.generations = [0]
+        self.quiet_until = 0.0
+        self.ramp: tuple[float, float, int] | None = None
+        self.given = 0
+
+    # -- events
+
+    @rule(target=waiting, returning=st.booleans())
+    def wait(self, returning: bool) -> Waiter:
+        waiter = self.loop.run(lambda: Waiter(self.limiter.acquire(None, returning=returning), returning=returning))
+        if waiter.is_over:
+            assert not self.queues[True]
+            assert returning or not self.queues[False]
+            self._check_pace()
+            self.holders += 1
+        else:
+            self.queues[returning].append(waiter)
+        self._check_grants()
+        return waiter
+
+    @rule()
+    def try_to_take(self) -> None:
+        free = self.limiter.window - self.limiter.in_use
+        if self.limiter.acquire_nowait():
+            assert free > 0
+            assert not any(self.queues.values())
+            self._check_pace()
+            self.holders += 1
+
+    @precondition(lambda self: self.granted)
+    @rule()
+    def resume(self) -> None:
+        self.granted.pop(0).resume()
+        self.holders += 1
+
+    @rule(waiter=consumes(waiting))
+    def cancel(self, waiter: Waiter) -> None:
+        if waiter.is_over:
+            return
+        (self.granted if waiter.has_turn else self.queues[waiter.returning]).remove(waiter)
+        self.loop.run(waiter.cancel)
+        self._check_grants()
+
+    @precondition(lambda self: self.holders)
+    @rule()
+    def release(self) -> None:
+        self.holders -= 1
+        self.loop.run(self.limiter.release)
+        self._check_grants()
+
+    @rule()
+    def answer_well(self) -> None:
+        before = self.limiter._window
+        self.loop.run(self.limiter.answered_well)
+        assert before <= self.limiter._window <= min(float(self.limit), before + 1.0)
+        self._check_grants()
+
+    @rule(hold=st.just(0.0) | SECONDS, stale=st.booleans())
+    def throttle(self, hold: float, stale: bool) -> None:
+        generation = self.generations[0 if stale else -1]
+        news, window = generation == self.limiter.generation, self.limiter._window
+        self.limiter.throttled(generation, hold)
+        assert self.limiter._window == (max(1.0, window / 2) if news else window)
+        assert self.limiter.generation == self.generations[-1] + news
+        self.generations.append(self.limiter.generation)
+        if self.clock.now + hold > max(self.quiet_until, self.clock.now):
+            self.quiet_until = self.clock.now + hold
+            self.ramp, self.given = (self.quiet_until, min(hold, 1.0), self.limiter.window), 0
+
+    @rule(seconds=SECONDS)
+    def let_time_pass(self, seconds: float) -> None:
+        end = self.clock.now + seconds
+        while due := [timer.due for timer in self.loop.timers if not timer.cancelled and timer.due <= end]:
+            self.clock.now = max(self.clock.now, min(due))
+            self.loop.run(self.loop.ring)
+            self._check_grants()
+        self.clock.now = end
+
+    # -- what must hold
+
+    @invariant()
+    def bounds_hold(self) -> None:
+        assert 1 <= self.limiter.window <= self.limit
+        assert self.limiter.in_use == self.holders + len(self.granted)
+        assert self.limiter.in_use <= self.limit
+
+    @invariant()
+    def nobody_is_forgotten(self) -> None:
+        if any(self.queues.values()) and self.limiter.in_use < self.limiter.window:
+            assert any(not timer.cancelled for timer in self.loop.timers)
+
+    @invariant()
+    def one_timer_at_most(self) -> None:
+        assert sum(not timer.cancelled for timer in self.loop.timers) <= 1
+
+    def teardown(self) -> None:
+        """However it came to this, everybody who still waits has a turn in the end."""
+        self.let_time_pass(20.0)
+        while self.holders or self.granted:
+            if self.granted:
+                self.resume()
+            self.release()
+            self.let_time_pass(2.0)
+        assert not any(self.queues.values())
+        assert self.limiter.in_use == 0
+        self.loop.run(self.limiter.close)
+        assert not [timer for timer in self.loop.timers if not timer.cancelled]
+
+    def _check_grants(self) -> None:
+        """Slots went to whoever was first, returning calls before arriving ones."""
+        for returning in (True, False):
+            queue = self.queues[returning]
+            count = sum(waiter.has_turn for waiter in queue)
+            assert all(waiter.has_turn for waiter in queue[:count])
+            assert not count or returning or not self.queues[True]
+            assert not count or self.limiter.in_use <= self.limiter.window
+            for _ in range(count):
+                self._check_pace()
+                self.granted.append(queue.pop(0))
+
+    def _check_pace(self) -> None:
+        assert self.clock.now >= self.quiet_until
+        assert self.limiter.cooldown() == 0.0
+        if self.ramp is not None:
+            begins, ramp, count = self.ramp
+            assert self.clock.now >= begins + ramp * math.sqrt(self.given / count)
+            self.given += 1
+            if self.given >= count:
+                self.ramp = None
+
+
+TestLimiterMachine = LimiterMachine.TestCase
+TestLimiterMachine.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+
+
+def test_slots_after_a_cooldown_come_at_a_growing_pace() -> None:
+    """A window of 20 over the one second after it: the first at once, and no herd behind."""
+    clock, given = Clock(), list[int]()
+    limiter = Limiter(40, clock.monotonic)
+    limiter.throttled(limiter.generation, 4.0)
+    assert not limiter.acquire_nowait()
+    for tenth in range(11):
+        clock.now = 1004.000001 + tenth / 10
+        while limiter.acquire_nowait():
+            pass
+        given.append(limiter.in_use)
+    assert given == [1, 1, 1, 2, 4, 6, 8, 10, 13, 17, 20]
+
+
+# On a loop
+
+
+def limiter_of(slots: int) -> Limiter:
+    """A limiter that goes by the loop's clock."""
+    return Limiter(slots, asyncio.get_running_loop().time)
+
+
+async def taken(limiter: Limiter, *, timeout: float | None = None, returning: bool = False) -> None:  # noqa: ASYNC109 - as the limiter's own
+    """Take a slot, have it for a moment, give it back."""
+    await limiter.acquire(timeout, returning=returning)
+    try:
+        await asyncio.sleep(0)
+    finally:
+        limiter.release()
+
+
+@pytest.mark.parametrize("moment", range(8))
+async def test_waiter_cancelled_at_any_moment_loses_no_slot(moment: int) -> None:
+    """Before its turn, in the moment of it, or while it has it: the slot goes on to the next."""
+    limiter = limiter_of(1)
+    tasks = [asyncio.create_task(taken(limiter)) for _ in range(4)]
+    for _ in range(moment):
+        await asyncio.sleep(0)
+    tasks[1].cancel()
+    async with asyncio.timeout(2):
+        await asyncio.gather(*tasks, return_exceptions=True)
+    assert limiter.in_use == 0
+    assert limiter.acquire_nowait()
+
+
+async def test_cancellation_in_the_moment_of_the_turn_hands_the_slot_on() -> None:
+    """The turn has come, the task has not run yet, and is cancelled: the next one has the slot."""
+    limiter = limiter_of(1)
+    assert limiter.acquire_nowait()
+    first, second = (asyncio.create_task(limiter.acquire(None)) for _ in range(2))
+    await asyncio.sleep(0)
+    limiter.release()
+    first.cancel()
+    async with asyncio.timeout(2):
+        await second
+    assert first.cancelled()
+    assert limiter.in_use == 1
+
+
+@pytest.mark.parametrize("release_first", [False, True])
+async def test_timeout_in_the_moment_of_the_turn_loses_no_slot(*, release_first: bool) -> None:
+    """Whichever comes first wins, and the slot is where the winner says."""
+    limiter = limiter_of(1)
+    assert limiter.acquire_nowait()
+    waiter = asyncio.create_task(limiter.acquire(0.01))
+    await asyncio.sleep(0)
+    if release_first:
+        limiter.release()
+        await waiter
+    else:
+        with pytest.raises(RequestTimeoutError, match=r"no turn came within 0\.01 s") as caught:
+            await waiter
+        assert caught.value.phase == "queue"
+        limiter.release()
+        assert limiter.acquire_nowait()
+    assert limiter.in_use == 1
+
+
+async def test_cooldown_holds_back_waiters_until_it_has_passed_and_leaves_no_timer() -> None:
+    """All who wait are served after it, by one timer, which is gone afterwards."""
+    limiter, now = limiter_of(8), asyncio.get_running_loop().time
+    limiter.throttled(limiter.generation, 0.05)
+    ends = now() + limiter.cooldown()
+    assert not limiter.acquire_nowait()
+    began: list[float] = []
+
+    async def wait() -> None:
+        await taken(limiter)
+        began.append(now())
+
+    await asyncio.gather(*(wait() for _ in range(20)))
+    assert min(began) >= ends
+    assert limiter.cooldown() == 0.0
+    assert limiter._timer is None
+
+
+async def test_timer_of_a_cooldown_whose_waiters_were_cancelled_ends_with_the_limiter() -> None:
+    """Nobody waits any longer, and closing leaves nothing on the loop."""
+    limiter = limiter_of(1)
+    limiter.throttled(limiter.generation, 60.0)
+    waiter = asyncio.create_task(limiter.acquire(None))
+    await asyncio.sleep(0)
+    timer = limiter._timer
+    assert timer is not None
+    waiter.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiter
+    limiter.close()
+    assert timer.cancelled()
+    assert limiter._timer is None
+
+
+async def test_closing_ends_every_wait_with_a_reason() -> None:
+    """Returning and arriving calls alike; one that was cancelled before stays cancelled."""
+    limiter = limiter_of(1)
+    assert limiter.acquire_nowait()
+    tasks = [asyncio.create_task(limiter.acquire(None, returning=returning)) for returning in (True, False, False)]
+    await asyncio.sleep(0)
+    tasks[2].cancel()
+    limiter.close()
+    ends = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(end) for end in ends] == [ClientStateError, ClientStateError, asyncio.CancelledError]
+    limiter.release()
+    assert limiter.in_use == 0
+
+
+async def test_longer_cooldown_that_comes_later_moves_the_end_and_a_shorter_one_does_not() -> None:
+    """What the API has asked for is kept, whoever hears something else afterwards."""
+    limiter = limiter_of(4)
+    limiter.throttled(limiter.generation, 10.0)
+    limiter.throttled(limiter.generation, 1.0)
+    assert 9.0 < limiter.cooldown() <= 10.0
+    limiter.throttled(limiter.generation, 20.0)
+    assert 19.0 < limiter.cooldown() <= 20.0
+
+
+async def test_window_halves_once_for_answers_of_one_moment_and_grows_back() -> None:
+    """Eight answers of the same generation tell of one overload; good answers win the window back one by one."""
+    limiter = limiter_of(8)
+    generation = limiter.generation
+    for _ in range(8):
+        limiter.throttled(generation, 0.0)
+    assert limiter.window == 4
+    answers = 0
+    while limiter.window < 8:
+        limiter.answered_well()
+        answers += 1
+    assert 4 + 5 + 6 + 7 <= answers <= 5 + 6 + 7 + 8
