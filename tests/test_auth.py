@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import re
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -307,21 +308,22 @@ async def test_a_provider_that_gives_rubbish(clock: FakeClock, rubbish: Any) -> 
     [ValueError(SECRET), KeyError(SECRET), OSError(5, SECRET), TimeoutError(), ExceptionGroup("x", [ValueError()])],
 )
 async def test_a_provider_that_fails_its_own_way(clock: FakeClock, foreign: Exception) -> None:
-    """A foreign exception becomes an error of ours that names it, and what it says is left to the cause."""
+    """A foreign exception becomes an error of ours that names it and its place; what it says is nowhere."""
     auth = RenewedToken(Provider(foreign, "abc"), clock)
     with pytest.raises(ConnectError) as raised:
         await auth.renew()
-    assert str(raised.value) == f"no token: the token provider raised {type(foreign).__name__}"
+    place = r"\(.*test_auth\.py, line \d+\)"
+    assert re.fullmatch(f"no token: the token provider raised {type(foreign).__name__} {place}", str(raised.value))
     assert raised.value.effect is Effect.NONE
     assert SECRET not in repr(raised.value)
-    assert raised.value.__cause__ is foreign
+    assert (raised.value.__cause__, raised.value.__context__) == (None, None)
     assert await auth.renew() == "Bearer abc"
 
 
 async def test_a_provider_that_is_no_coroutine_function(clock: FakeClock) -> None:
     """A plain function's result cannot be awaited; the sentence says what went wrong."""
     plain: Any = lambda: "abc"  # noqa: E731 - the mistake itself
-    with pytest.raises(ConnectError, match=r"^no token: the token provider raised TypeError$"):
+    with pytest.raises(ConnectError, match=r"^no token: the token provider raised TypeError \(.*auth\.py, line \d+\)$"):
         await RenewedToken(plain, clock).renew()
 
 

@@ -56,7 +56,8 @@ from thredfi_async import (
     __version__,
 )
 from thredfi_async._ports import Request, Response, Verdict
-from thredfi_async.transport import EXCEPTIONS, AiohttpTransport, TransportOptions, _Body, translate
+from thredfi_async._translation import EXCEPTIONS, translate
+from thredfi_async.transport import AiohttpTransport, TransportOptions, _Body
 
 SECRET_URL = URL("https://user:secret-password@secret-host.example/secret-path")
 
@@ -240,7 +241,6 @@ def reachable(error: BaseException) -> Iterator[object]:
         (faults.huge_header(), ConnectionLostError),
         (Answer.content(101, b""), ConnectionLostError),
     ],
-    ids=repr,
 )
 async def test_nothing_of_aiohttp_is_left(step: Step, kind: type[TransportError]) -> None:
     """After sending, whatever is no answer is a lost one: UNKNOWN, and nothing of aiohttp hangs on the error."""
@@ -682,15 +682,15 @@ async def test_an_own_session_with_headers_and_cookies(session: aiohttp.ClientSe
 
 async def test_an_own_session_with_few_connections() -> None:
     """Calls that wait in its pool spend no `connect` timeout: it is for connecting alone."""
-    timeouts = Timeouts(connect=0.2)
+    timeouts = Timeouts(connect=0.5)
     connector = aiohttp.TCPConnector(limit=1)
-    slow = faults.good().slow(0.15)
+    slow = faults.good().slow(0.2)
     async with (
         aiohttp.ClientSession(connector=connector) as session,
         FaultServer([slow], repeat_last=True) as server,
         client_of(server.url, session=session, timeouts=timeouts) as client,
     ):
-        found = await asyncio.gather(*(archiving(client) for _ in range(3)))
+        found = await asyncio.gather(*(archiving(client) for _ in range(4)))
     assert all(customer.is_archived for customer in found)
 
 

@@ -22,7 +22,7 @@ T = TypeVar("T")
 class Page:
     """One page of a list: what of it matters for going on."""
 
-    next: str | None
+    next: str | None = attrs.field(repr=False)
     results: tuple[Customer, ...]
 
 

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import re
+import traceback
 from collections.abc import Awaitable, Callable
 from copy import copy
 from typing import Final
@@ -145,7 +146,9 @@ class RenewedToken:
             return await asyncio.shield(self._renewal)
         except ThredfiError as error:
             # The one failure reaches every caller, and each writes its own call's effect and attempts on it.
-            raise copy(error) from error.__cause__
+            failure = copy(error)
+        # Raised out here, so that each has its own traceback and no other caller's.
+        raise failure
 
     def refuse(self, header: str) -> bool:
         """Drop the header, unless another has taken its place already."""
@@ -165,20 +168,21 @@ class RenewedToken:
             given = await self._fetch()
         except ThredfiError:
             raise
-        except asyncio.CancelledError as error:
+        except asyncio.CancelledError:
             if (task := asyncio.current_task()) is not None and task.cancelling():
                 raise
             # The provider's own affair: callers whom nobody cancelled must not see a cancellation.
-            raise ConnectError("no token: the token provider was cancelled") from error
-        except Exception as error:
-            # The caller still has to hear what became of its call, which no foreign error can say.
-            msg = f"no token: the token provider raised {type(error).__name__}"
-            raise ConnectError(msg) from error
-        token = given if isinstance(given, AccessToken) else AccessToken(given)
-        life = token.expires_in
-        self._renew_at = None if life is None else asked_at + life - min(_MARGIN, life / 2)
-        self._header = header = f"Bearer {token.token}"
-        return header
+            failure = ConnectError("no token: the token provider was cancelled")
+        except Exception as error:  # noqa: BLE001 - whatever it is, the caller has to hear what became of its call
+            # Its place and not its words, which may quote the credentials; and so it is not even the cause.
+            failure = ConnectError(f"no token: the token provider raised {type(error).__name__} ({_place(error)})")
+        else:
+            token = given if isinstance(given, AccessToken) else AccessToken(given)
+            life = token.expires_in
+            self._renew_at = None if life is None else asked_at + life - min(_MARGIN, life / 2)
+            self._header = header = f"Bearer {token.token}"
+            return header
+        raise failure
 
 
 def client_credentials(credentials: PartnerCredentials, base_url: str, send: Send, timeouts: Timeouts) -> TokenProvider:
@@ -222,6 +226,11 @@ class _Unwatched:
     """A token request has no effect that anybody would ask for."""
 
     sent = False
+
+
+def _place(error: Exception) -> str:
+    frame, line = list(traceback.walk_tb(error.__traceback__))[-1]
+    return f"{frame.f_code.co_filename}, line {line}"
 
 
 def _judge(response: Response) -> Verdict[AccessToken]:

@@ -67,7 +67,11 @@ class ThredfiError(Exception):
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle by value, whatever a subclass's constructor asks for."""
-        return _restore, (type(self), self.args, self.__dict__.copy())
+        state = self.__dict__.copy()
+        if "__notes__" in state:
+            # `copy` takes the rest as it is, but a note on the copy is not one on the original.
+            state["__notes__"] = list(state["__notes__"])
+        return _restore, (type(self), self.args, state)
 
 
 def _restore(cls: type[ThredfiError], args: tuple[object, ...], state: Mapping[str, object]) -> ThredfiError:

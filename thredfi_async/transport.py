@@ -1,12 +1,10 @@
-"""The only module that talks to aiohttp's client: one session, its timeouts, and what its exceptions mean."""
+"""The only module that talks to aiohttp's client: one session, its timeouts, and one request at a time."""
 
 import asyncio
-import os
 import ssl
 import zlib
-from collections.abc import Callable, Mapping
-from errno import ECONNABORTED, ECONNRESET, EPIPE
-from typing import Any, Final, Self, TypeVar
+from collections.abc import Mapping
+from typing import Final, Self, TypeVar
 
 import aiohttp
 import attrs
@@ -16,16 +14,10 @@ from aiohttp.tracing import Trace
 from yarl import URL
 
 from thredfi_async._ports import Progress, Request, Response
+from thredfi_async._redaction import redacted
+from thredfi_async._translation import translate
 from thredfi_async._version import __version__
-from thredfi_async.errors import (
-    TRANSIENT_STATUSES,
-    ClientStateError,
-    ConfigurationError,
-    ConnectError,
-    ConnectionLostError,
-    RequestTimeoutError,
-    TransportError,
-)
+from thredfi_async.errors import ClientStateError, ConfigurationError
 from thredfi_async.settings import Timeouts
 
 T = TypeVar("T")
@@ -110,15 +102,17 @@ class AiohttpTransport:
                 raise_for_status=False,
                 proxy=self._options.proxy,
             ) as response:
-                return await self._read(response, session)
+                answer = await self._read(response, session)
         except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if not session.closed or (task is not None and task.cancelling()):
+            if not _was_closed_meanwhile(session):
                 raise
-            # Nobody cancelled this call: a session that its owner closes cancels whoever waits in its pool.
             failure = translate(aiohttp.ServerDisconnectedError(), sent=progress.sent)
         except Exception as error:  # noqa: BLE001 - a resolver's UnicodeError, or whatever a session's own hooks raise
             failure = translate(error, sent=None if request.body is None else progress.sent)
+        else:
+            if answer.status in _SUCCESS:
+                return answer
+            return attrs.evolve(answer, body=redacted(answer.body, headers.get("Authorization", "")))
         # Raised out here, so that aiohttp's exception, which holds the request's headers, is not even its context.
         raise failure
 
@@ -211,6 +205,12 @@ class _Body(aiohttp.Payload):
         await self.write(writer)
 
 
+def _was_closed_meanwhile(session: aiohttp.ClientSession) -> bool:
+    """Say whether a cancellation is nobody's: a session that its owner closes cancels whoever waits in its pool."""
+    task = asyncio.current_task()
+    return session.closed and (task is None or not task.cancelling())
+
+
 def _gunzip(body: bytes, bound: int) -> tuple[bytes, str | None]:
     # aiohttp's own decompression knows no bound in time: a small body may become gigabytes in one step.
     stream = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
@@ -223,91 +223,8 @@ def _gunzip(body: bytes, bound: int) -> tuple[bytes, str | None]:
     return plain, None if stream.eof else "is cut short"
 
 
-def _refused(error: BaseException) -> TransportError:
-    return ConnectError(f"no connection: {_reason(error)}")
-
-
-def _untrusted(error: BaseException) -> TransportError:
-    return ConnectError(f"no connection that can be trusted: {_reason(error)}", transient=False)
-
-
-def _by_proxy(error: BaseException) -> TransportError:
-    status = error.status if isinstance(error, aiohttp.ClientResponseError) else 0
-    return ConnectError(f"no connection: the proxy answered {status}", transient=status in TRANSIENT_STATUSES)
-
-
-def _connect_timeout(error: BaseException) -> TransportError:
-    del error
-    return RequestTimeoutError("no connection within Timeouts.connect; nothing was sent", phase="connect")
-
-
-def _read_timeout(error: BaseException) -> TransportError:
-    del error
-    return RequestTimeoutError("silence for longer than Timeouts.read while the answer was awaited", phase="read")
-
-
-def _lost(error: BaseException) -> TransportError:
-    return ConnectionLostError(f"the connection was lost, or its answer was cut short or no HTTP: {_reason(error)}")
-
-
-def _unexpected(error: BaseException) -> TransportError:
-    return ConnectError(f"nothing was sent: {type(error).__name__}", transient=False)
-
-
-def _reason(error: BaseException) -> str:
-    # Never str(error), nor a strerror of aiohttp's own making: some quote the URL or the answer, and a proxy's URL may
-    # hold a password.
-    reason = getattr(error, "os_error", None)
-    number: int = getattr(error, "errno", None) or 0
-    words = reason.strerror if isinstance(reason, OSError) else os.strerror(number) if number in _BROKEN else None
-    return f"{type(error).__name__}, {words}" if words else type(error).__name__
-
-
-# Looked through from the top: several of these are subclasses of others further down, and some of OSError too.
-EXCEPTIONS: Final[tuple[tuple[type[BaseException], Callable[[BaseException], TransportError]], ...]] = (
-    (aiohttp.ClientConnectorCertificateError, _untrusted),
-    (aiohttp.ServerFingerprintMismatch, _untrusted),
-    (aiohttp.InvalidURL, _untrusted),
-    (aiohttp.NonHttpUrlClientError, _untrusted),
-    (aiohttp.ClientHttpProxyError, _by_proxy),
-    (aiohttp.ClientConnectorError, _refused),
-    (aiohttp.ConnectionTimeoutError, _connect_timeout),
-    (aiohttp.ServerTimeoutError, _read_timeout),
-    (TimeoutError, _read_timeout),
-    # aiohttp raises a ClientResponseError(status=400) of its own making for what is no HTTP: the status is no answer.
-    (aiohttp.ClientError, _lost),
-    (OSError, _lost),
-    # Not aiohttp's: of the resolver, or of what was built into a session that the client was given.
-    (Exception, _unexpected),
-)
-_BEFORE_SENDING: Final[Mapping[Any, Callable[[BaseException], TransportError]]] = {
-    _read_timeout: _connect_timeout,
-    _lost: _refused,
-}
-_AFTER_SENDING: Final = frozenset({_lost, _read_timeout})
-
-
-def translate(error: BaseException, *, sent: bool | None) -> TransportError:
-    """Say what an exception of aiohttp means: the only place that knows them.
-
-    Args:
-        error: The exception.
-        sent: Whether the request, or a part of it, may have left; None where only the exception tells.
-
-    Returns:
-        The error to raise in its place, holding nothing of it but names.
-    """
-    meaning = next(make for kind, make in EXCEPTIONS if isinstance(error, kind))
-    if sent is False:
-        meaning = _BEFORE_SENDING.get(meaning, meaning)
-    elif sent and meaning not in _AFTER_SENDING:
-        # Sent, and a second try that a session's own middleware made found no connection.
-        meaning = _lost
-    return meaning(error)
-
-
+_SUCCESS: Final = range(200, 300)
 _FINAL: Final = 200
-_BROKEN: Final = (ECONNABORTED, ECONNRESET, EPIPE)
 _GZIP: Final = frozenset({"gzip", "x-gzip"})
 _HEADERS: Final[Mapping[str, str]] = {
     "Accept": "application/json",

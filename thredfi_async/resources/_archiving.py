@@ -32,9 +32,9 @@ class Archiving:
 
     url: str
     customer_id: str
-    body: Body | None
+    body: Body | None = attrs.field(repr=False)
     idempotency_key: str | None
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = attrs.field(repr=False)
 
     def first(self) -> Request[Customer]:
         """Build the call's first request: the POST, or the GET that finds its body.
