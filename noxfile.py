@@ -123,6 +123,20 @@ def contract(session: nox.Session) -> None:
 
 
 @nox.session
+def soak(session: nox.Session) -> None:
+    """Archive 50,000 customers through all faults, and hold every statement against the server: `-- --seed N`."""
+    session.install(".")
+    session.run("python", "tests/soak.py", *session.posargs)
+
+
+@nox.session
+def mutants(session: nox.Session) -> None:
+    """Switch the client's defences off one at a time, and show which test notices: `-- NAME...` for some."""
+    session.install("-e", ".[cli]", *group("test"))
+    session.run("python", "tests/mutants.py", *session.posargs)
+
+
+@nox.session
 def demo(session: nox.Session) -> None:
     """Archive 500 customers against a sandbox that misbehaves: `thredfi demo`."""
     session.install(".[cli]")
