@@ -1,10 +1,8 @@
-from uuid import uuid4
-
 import pytest
 
 from thredfi_async.sandbox.paths import Route, match_path
 
-B, C = str(uuid4()), str(uuid4())
+B, C = "99cabdeb-4fbb-4dd3-a0d9-d429d2a1ee4f", "3c90c3cc-0d44-4b50-8888-8dd25736052a"
 CUSTOMERS = f"/v1/platform/businesses/{B}/customers/"
 
 
