@@ -1,6 +1,5 @@
 """Errors are values: whole after a pickle, a copy, and the way home from another process."""
 
-import asyncio
 import copy
 import multiprocessing
 import pickle
@@ -9,6 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 import pytest
+from pool_work import archived, given_back, raised
 
 from thredfi_async import (
     APIError,
@@ -26,9 +26,7 @@ from thredfi_async import (
     RateLimitedError,
     RequestTimeoutError,
     ResponseDecodeError,
-    RetryPolicy,
     ServerError,
-    ThredfiClient,
     ThredfiError,
     TransportError,
     UnprocessableEntityError,
@@ -97,27 +95,6 @@ def assert_whole(found: BaseException, error: ThredfiError) -> None:
     assert vars(found) == vars(error)
     assert isinstance(found, ThredfiError)
     assert type(found.effect) is Effect
-
-
-def given_back(error: ThredfiError) -> ThredfiError:
-    """In the other process: return what came."""
-    return error
-
-
-def raised(error: ThredfiError) -> None:
-    """In the other process: raise what came."""
-    raise error
-
-
-def archived(url: str, token: str, business: str, customer: str, body: dict[str, Any]) -> None:
-    """In the other process: one call, and whatever it raises."""
-
-    async def call() -> None:
-        retry = RetryPolicy(max_attempts=2, waiting=False)
-        async with ThredfiClient(token, base_url=url, retry=retry) as client:
-            await client.customers.archive(business, customer, body, idempotency_key="key-1")
-
-    asyncio.run(call())
 
 
 @pytest.fixture(scope="module")

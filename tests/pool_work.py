@@ -1,0 +1,27 @@
+"""What `test_process_pool.py` has done in another process, which imports it by this plain name."""
+
+import asyncio
+from typing import Any
+
+from thredfi_async import RetryPolicy, ThredfiClient, ThredfiError
+
+
+def given_back(error: ThredfiError) -> ThredfiError:
+    """In the other process: return what came."""
+    return error
+
+
+def raised(error: ThredfiError) -> None:
+    """In the other process: raise what came."""
+    raise error
+
+
+def archived(url: str, token: str, business: str, customer: str, body: dict[str, Any]) -> None:
+    """In the other process: one call, and whatever it raises."""
+
+    async def call() -> None:
+        retry = RetryPolicy(max_attempts=2, waiting=False)
+        async with ThredfiClient(token, base_url=url, retry=retry) as client:
+            await client.customers.archive(business, customer, body, idempotency_key="key-1")
+
+    asyncio.run(call())
