@@ -21,6 +21,19 @@ def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.Abstrac
     return factories
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Name the tests on uvloop, so that `-m uvloop` and `-m "not uvloop"` are the whole suite in two parts."""
+    config.addinivalue_line("markers", "uvloop: an asynchronous test in its run on uvloop (put there by conftest)")
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark a run on uvloop as one."""
+    callspec = getattr(item, "callspec", None)
+    factory = callspec.params.get("_asyncio_loop_factory") if callspec else None
+    if getattr(factory, "__module__", "").partition(".")[0] == "uvloop":
+        item.add_marker("uvloop")
+
+
 class FakeClock:
     """A clock whose sleeps are over at once, and remembered."""
 
