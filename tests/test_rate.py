@@ -86,6 +86,7 @@ def test_clients_with_unequal_rates_come_to_share_alike() -> None:
     clock = Clock()
     small, big = learned(clock, 20), learned(clock, 200)
     clock.now += 2.0
+    shares = [0, 0]
     for _ in range(25):
         shares = [0, 0]
         end = clock.now + 3.0

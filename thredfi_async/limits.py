@@ -199,7 +199,7 @@ class _Pace:
         """Count a slot; say whether the ramp is over."""
         self._given += 1
         self.next = self.begins + self._ramp * math.sqrt(self._given / self._count)
-        return self._given >= self._count
+        return self._given > self._count
 
 
 def _time_is_up(turn: asyncio.Future[None], timeout: float) -> None:
