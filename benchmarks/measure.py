@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from peers import Peer, load
+from rounds import MISSING
 from work import Work, around, works
 
 CALLS_EACH: Final = 3
@@ -96,6 +97,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if options.generated is not None:
         sys.path.append(str(options.generated))
+    try:
+        load(options.peer)
+    except ModuleNotFoundError as error:
+        print(f"the package {error.name} is not installed", file=sys.stderr)
+        sys.exit(MISSING)
     for concurrency in options.concurrency:
         with asyncio.Runner(loop_factory=loop_factory(options.loop)) as runner:
             figures = runner.run(measure(options.peer, options.url, concurrency, options.seconds))

@@ -11,10 +11,16 @@ from random import Random
 from typing import Any, Final
 
 HERE: Final = Path(__file__).parent
+MISSING: Final = 3
+"""The exit status of a process that lacks a package."""
 
 
 class PeerFailedError(RuntimeError):
     """A process that measured ended with an error."""
+
+
+class PeerMissingError(RuntimeError):
+    """A package that a process wanted to measure is not there."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +52,12 @@ def run(script: str, *arguments: object) -> list[dict[str, Any]]:
 
     Raises:
         PeerFailedError: It ended with an error.
+        PeerMissingError: It says that a package is missing.
     """
     command = [sys.executable, str(HERE / script), *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode == MISSING:
+        raise PeerMissingError(done.stderr.strip())
     if done.returncode:
         raise PeerFailedError(f"{' '.join(command)}\n{done.stderr}")
     return [json.loads(line) for line in done.stdout.splitlines()]

@@ -33,6 +33,10 @@ PEERS: Final[Mapping[str, str]] = {
     "openapi-python-client": "peers.openapi_python_client",
 }
 """Their names, and the modules that hold them."""
+BASELINE: Final = "aiohttp"
+"""What the others are held against."""
+ESSENTIAL: Final = frozenset({"thredfi", BASELINE, "floor"})
+"""These need no package that the project does not need; any other may be missing."""
 
 
 def load(name: str) -> Open:
