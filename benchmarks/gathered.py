@@ -7,9 +7,9 @@ import argparse
 import asyncio
 import gc
 import json
-from collections.abc import Awaitable, Callable, Coroutine
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from collections.abc import AsyncIterator
 from itertools import cycle
 from typing import Any, Final
 from uuid import UUID
@@ -21,6 +21,7 @@ from thredfi_async import CustomerRequest, ThredfiClient, Timeouts
 
 _BEAT: Final = 0.001
 _WARM_UP: Final = 300
+_TOGETHER: Final = 100
 
 Start = Callable[[UUID, CustomerRequest], Coroutine[Any, Any, object]]
 
@@ -62,15 +63,23 @@ async def client_calls(url: str) -> AsyncIterator[tuple[Start, Callable[[], None
 
 @asynccontextmanager
 async def bare_tasks(url: str) -> AsyncIterator[tuple[Start, Callable[[], None]]]:
-    """Tasks that wait for one event."""
+    """Tasks that wait in a queue, and are let go as calls are: not all at once, which would be their longest stall."""
     del url
-    event = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    turns: deque[asyncio.Future[None]] = deque()
 
     async def wait(customer: UUID, request: CustomerRequest) -> object:
         del customer, request
-        return await event.wait()
+        turns.append(turn := loop.create_future())
+        return await turn
 
-    yield wait, event.set
+    def let_go() -> None:
+        for _ in range(min(_TOGETHER, len(turns))):
+            turns.popleft().set_result(None)
+        if turns:
+            loop.call_soon(let_go)
+
+    yield wait, let_go
 
 
 async def _drop(call: Awaitable[object]) -> None:
