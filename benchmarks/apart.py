@@ -1,7 +1,7 @@
 """Takes one archive call of this client apart, in this process; prints the CPU seconds of its parts as JSON.
 
-Twice: in layers, each with all below it, 64 calls at once against the server; and every part's real function alone, with
-whatever it calls inside replaced by an answer at hand.
+Twice: in layers, each with all below it, 64 calls at once against the server; and every part's real function alone,
+with whatever it calls inside replaced by an answer at hand.
 """
 
 import argparse
@@ -10,9 +10,9 @@ import gc
 import json
 import statistics
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from itertools import count, pairwise
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 import aiohttp
 import attrs
@@ -22,7 +22,7 @@ from work import BUSINESS, TOKEN, Work, answer, works
 from thredfi_async import CustomerRequest, RetryPolicy, ThredfiClient, Timeouts, _converter
 from thredfi_async._lifetime import Lifetime
 from thredfi_async._pipeline import CallOptions, Pipeline
-from thredfi_async._ports import Request, Response, Send, SystemClock, Verdict
+from thredfi_async._ports import Progress, Request, Response, Send, SystemClock, Verdict
 from thredfi_async.auth import StaticToken
 from thredfi_async.limits import Limiter
 from thredfi_async.models import Customer
@@ -30,6 +30,8 @@ from thredfi_async.resources._archiving import Archiving
 from thredfi_async.resources._requests import CustomerRequests
 from thredfi_async.retry import RetryBudget
 from thredfi_async.transport import AiohttpTransport, TransportOptions
+
+T = TypeVar("T")
 
 _TIMES: Final = 3000
 _AT_ONCE: Final = 64
@@ -102,7 +104,11 @@ async def layers(url: str, work: Work) -> dict[str, float]:
     options, call = CallOptions(), _archiving(url, work)
     request = call.first()
     verdict = Verdict[Customer](cast("Customer", work))
-    unread = attrs.evolve(request, judge=lambda _: verdict)
+
+    def judge(_: Response) -> Verdict[Customer]:
+        return verdict
+
+    unread = attrs.evolve(request, judge=judge)
     transport = AiohttpTransport(_REACH)
     pipeline = _pipeline(transport.send, Limiter(_AT_ONCE, time.monotonic), StaticToken(TOKEN))
     headers, progress = {"Authorization": f"Bearer {TOKEN}"}, Unwatched()
@@ -159,7 +165,8 @@ async def _in_the_pipeline(response: Response) -> dict[str, float]:
     verdict = Verdict[Customer](cast("Customer", response))
     request = Request[Customer](method="POST", url="", judge=lambda _: verdict)
 
-    async def send(*_: object) -> Response:
+    async def send(request: Request[T], headers: Mapping[str, str], timeouts: Timeouts, progress: Progress) -> Response:
+        del request, headers, timeouts, progress
         return response
 
     def turn() -> None:

@@ -8,7 +8,7 @@ import asyncio
 import gc
 import json
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import cycle
 from typing import Any, Final
@@ -48,7 +48,7 @@ class Stalls:
 
 
 @asynccontextmanager
-async def client_calls(url: str) -> AsyncIterator[tuple[Start, Callable[[], None]]]:
+async def client_calls(url: str) -> AsyncGenerator[tuple[Start, Callable[[], None]]]:
     """Calls through one client, which is warm when they start."""
     async with ThredfiClient(TOKEN, base_url=url, timeouts=Timeouts(deadline=None)) as client:
 
@@ -62,7 +62,7 @@ async def client_calls(url: str) -> AsyncIterator[tuple[Start, Callable[[], None
 
 
 @asynccontextmanager
-async def bare_tasks(url: str) -> AsyncIterator[tuple[Start, Callable[[], None]]]:
+async def bare_tasks(url: str) -> AsyncGenerator[tuple[Start, Callable[[], None]]]:
     """Tasks that wait in a queue, and are let go as calls are: not all at once, which would be their longest stall."""
     del url
     loop = asyncio.get_running_loop()

@@ -1,6 +1,6 @@
 """What a user would have written by hand, and what everything else is held against."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -25,7 +25,7 @@ class Bare:
 
 
 @asynccontextmanager
-async def connect(url: str, connections: int) -> AsyncIterator[Bare]:
+async def connect(url: str, connections: int) -> AsyncGenerator[Bare]:
     """Open a session whose headers are set once."""
     headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
     connector = aiohttp.TCPConnector(limit=connections)

@@ -1,6 +1,6 @@
 """The same post by hand, with httpx."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -24,7 +24,7 @@ class Bare:
 
 
 @asynccontextmanager
-async def connect(url: str, connections: int) -> AsyncIterator[Bare]:
+async def connect(url: str, connections: int) -> AsyncGenerator[Bare]:
     """Open a client whose headers are set once."""
     headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
     limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)

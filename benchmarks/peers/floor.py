@@ -1,7 +1,7 @@
 """What Python itself costs: a bare asyncio protocol, prepared headers, orjson, and nothing that a client is for."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final, cast
@@ -59,11 +59,11 @@ class Floor:
 
 
 @asynccontextmanager
-async def connect(url: str, connections: int) -> AsyncIterator[Floor]:
+async def connect(url: str, connections: int) -> AsyncGenerator[Floor]:
     """Open all connections."""
     where = urlsplit(url)
     loop = asyncio.get_running_loop()
-    made = [await loop.create_connection(Exchange, where.hostname, where.port) for _ in range(connections)]
+    made = [await loop.create_connection(Exchange, str(where.hostname), where.port or 80) for _ in range(connections)]
     before = f"POST /v1/platform/businesses/{BUSINESS}/customers/"
     after = (
         "/archive/ HTTP/1.1\r\n"

@@ -4,7 +4,7 @@ The package is generated at run time, so no type checker can look into it; it is
 """
 
 import importlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +26,7 @@ class Generated:
 
 
 @asynccontextmanager
-async def connect(url: str, connections: int) -> AsyncIterator[Generated]:
+async def connect(url: str, connections: int) -> AsyncGenerator[Generated]:
     """Open a client."""
     package = importlib.import_module(AIOHTTP_PACKAGE)
     configuration = package.Configuration(host=url, access_token=TOKEN)

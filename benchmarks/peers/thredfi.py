@@ -1,6 +1,6 @@
 """This project's client, with its defaults."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -21,7 +21,7 @@ class Thredfi:
 
 
 @asynccontextmanager
-async def connect(url: str, connections: int) -> AsyncIterator[Thredfi]:
+async def connect(url: str, connections: int) -> AsyncGenerator[Thredfi]:
     """Open a client."""
     async with ThredfiClient(TOKEN, base_url=url, max_connections=connections) as client:
         yield Thredfi(client)

@@ -8,9 +8,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
-from report.plot import plot
 from rounds import Ratio
 from settings import Section, Settings, Table, Target
+
+from report.plot import plot
 
 _PACKAGES: Final = ("aiohttp", "attrs", "cattrs", "httpx", "orjson", "pydantic", "tenacity", "uvloop")
 

@@ -6,8 +6,9 @@ A new one is a module in here and a line in `SCENARIOS`.
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from scenarios import anatomy, calls, connections, imports, waiting
 from settings import Section, Settings
+
+from scenarios import anatomy, calls, connections, imports, waiting
 
 Say = Callable[[str], None]
 

@@ -1,6 +1,6 @@
 """The same work by every client: CPU, wall time and memory, as ratios to a bare aiohttp post of the same round."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -23,7 +23,7 @@ def measure(settings: Settings, say: Callable[[str], None]) -> Section:
     missing |= _unusable([peer for peer in wanted if peer not in missing], settings, say)
     peers = [peer for peer in wanted if peer not in missing]
     tasks = {
-        f"{peer} on {loop}": partial(_run, peer, loop, settings.concurrency, settings.seconds, settings)
+        f"{peer} on {loop}": partial(_run, settings, peer, loop, settings.concurrency, settings.seconds)
         for loop in settings.loops
         for peer in peers
     }
@@ -54,8 +54,7 @@ def measure(settings: Settings, say: Callable[[str], None]) -> Section:
     )
 
 
-def _run(peer: str, loop: str, loads: object, seconds: float, settings: Settings) -> list[dict[str, Any]]:
-    concurrency = loads if isinstance(loads, list | tuple) else [loads]
+def _run(settings: Settings, peer: str, loop: str, concurrency: Sequence[int], seconds: float) -> list[dict[str, Any]]:
     arguments = ["--loop", loop, "--seconds", seconds, "--generated", settings.generated]
     return run("measure.py", peer, settings.url, *arguments, "--concurrency", *concurrency)
 
@@ -66,7 +65,7 @@ def _unusable(peers: list[str], settings: Settings, say: Callable[[str], None]) 
     for peer in peers:
         say(f"calls, trying {peer}")
         try:
-            _run(peer, settings.loops[0], 1, 0.0, settings)
+            _run(settings, peer, settings.loops[0], [1], 0.0)
         except PeerMissingError as error:
             if peer in ESSENTIAL:
                 raise
@@ -97,11 +96,17 @@ def _targets(samples: Samples, settings: Settings, peers: list[str]) -> list[Tar
 
 
 _TEXT: Final = (
-    "Every client archives the same customers: it is given an id and the 20 fields of a body, and returns the whole "
-    "customer in its own way, parsed JSON where it has no types.",
+    (
+        "Every client archives the same customers: it is given an id and the 20 fields of a body, and returns the whole "
+        "customer in its own way, parsed JSON where it has no types."
+    ),
     "It runs in a fresh process, is warmed up, and then keeps so many calls under way at once.",
-    "CPU is the client process's own, user and system together; peak memory is the process's so far, loads running "
-    "from the left to the right.",
-    "A figure is the median over the rounds of the ratio to bare aiohttp in the same round, with the smallest and the "
-    "largest in brackets.",
+    (
+        "CPU is the client process's own, user and system together; peak memory is the process's so far, loads running "
+        "from the left to the right."
+    ),
+    (
+        "A figure is the median over the rounds of the ratio to bare aiohttp in the same round, with the smallest and the "
+        "largest in brackets."
+    ),
 )

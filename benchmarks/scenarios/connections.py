@@ -15,9 +15,7 @@ _PEERS: Final = ("thredfi", BASELINE)
 def measure(settings: Settings, say: Callable[[str], None]) -> Section:
     """Measure this client and bare aiohttp from 1 to 256 connections, all of them in use."""
     tasks = {
-        peer: partial(
-            run, "measure.py", peer, settings.url, "--seconds", settings.seconds, "--concurrency", *_LOADS
-        )
+        peer: partial(run, "measure.py", peer, settings.url, "--seconds", settings.seconds, "--concurrency", *_LOADS)
         for peer in _PEERS
     }
     samples = in_rounds(tasks, settings.rounds, lambda text: say(f"connections, {text}"))

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from rounds import Ratio, in_rounds
@@ -22,18 +23,17 @@ def measure(settings: Settings, say: Callable[[str], None]) -> Section:
     """Import in fresh processes, in turns."""
     for statement in _STATEMENTS.values():
         _cpu(statement)  # compiles what is not compiled yet
-    tasks = {
-        name: lambda statement=statement: [{"cpu": _cpu(statement)}]  # type: ignore[misc]  # mypy: a default is no type
-        for name, statement in _STATEMENTS.items()
-    }
+    tasks = {name: partial(_measured, statement) for name, statement in _STATEMENTS.items()}
     samples = in_rounds(tasks, settings.rounds * _PAIRS, lambda text: say(f"imports, {text}"))
     costs = {name: [_first(each) for each in rounds] for name, rounds in samples.items()}
     ratios = {name: Ratio.of(cost, costs["its dependencies"]) for name, cost in costs.items()}
     return Section(
         title="Importing",
         text=(
-            "CPU of a whole process that does nothing but import, to that of one that imports aiohttp, attrs, cattrs, "
-            "orjson and tenacity alone.",
+            (
+                "CPU of a whole process that does nothing but import, to that of one that imports aiohttp, attrs, cattrs, "
+                "orjson and tenacity alone."
+            ),
         ),
         tables=[
             Table("CPU of the process, as ratios", ["imported", "ratio"], [[k, str(v)] for k, v in ratios.items()])
@@ -41,6 +41,10 @@ def measure(settings: Settings, say: Callable[[str], None]) -> Section:
         targets=[Target("importing thredfi_async, to importing its dependencies", ratios["thredfi_async"], 1.15)],
         data=dict(ratios),
     )
+
+
+def _measured(statement: str) -> list[dict[str, Any]]:
+    return [{"cpu": _cpu(statement)}]
 
 
 def _first(lines: list[dict[str, Any]]) -> float:

@@ -33,8 +33,10 @@ def measure(settings: Settings, say: Callable[[str], None]) -> Section:
     return Section(
         title="Very many at once",
         text=(
-            "`asyncio.gather` of archive calls with a `CustomerRequest` each, through one client with its 100 "
-            "connections, on asyncio, until all have been answered.",
+            (
+                "`asyncio.gather` of archive calls with a `CustomerRequest` each, through one client with its 100 "
+                "connections, on asyncio, until all have been answered."
+            ),
             "Beside it as many bare tasks that wait for a future each, and are let go a hundred at a time.",
             "Memory is the growth of the process's peak, divided by the number of calls.",
             "A stall is how long a timer of 1 ms had to wait for its turn.",
