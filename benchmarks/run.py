@@ -62,7 +62,7 @@ def _server_side(server: Serving) -> Section:
 def _settings(options: argparse.Namespace, url: str, folder: Path) -> Settings:
     return Settings(
         rounds=options.rounds or (3 if options.quick else 7),
-        seconds=options.seconds or (0.3 if options.quick else 0.6),
+        seconds=options.seconds or (0.2 if options.quick else 0.4),
         peers=options.only,
         loops=options.loops,
         concurrency=options.concurrency,
@@ -122,7 +122,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(usage=usage, description=__doc__, formatter_class=form)
     add = parser.add_argument
     add("--rounds", type=_positive(int), help="how often everything is measured (7; 3 with --quick)")
-    add("--seconds", type=_positive(float), help="for each client under each load (0.6; 0.3 with --quick)")
+    add("--seconds", type=_positive(float), help="for each client under each load (0.4; 0.2 with --quick)")
     add("--quick", action="store_true", help="less of everything, for a first look")
     add("--only", type=_list_of(*PEERS), default=list(PEERS), help=f"clients, of {','.join(PEERS)}; {BASELINE} always")
     names = ",".join(SCENARIOS)

@@ -73,7 +73,9 @@ class Serving:
 def serving() -> Generator[Serving]:
     """Run the server in a process of its own."""
     command = [sys.executable, str(Path(__file__))]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    pipe = subprocess.PIPE
+    # A session of its own: Ctrl-C is for the benchmark, which then closes the server's input.
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, start_new_session=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         server = Serving(process.stdout.readline().strip())

@@ -37,16 +37,16 @@ def measure(settings: Settings, say: Callable[[str], None]) -> Section:
         title="One call taken apart",
         text=(
             (
-                "CPU of one call on asyncio, 64 at once: validation is building the `CustomerRequest`, read the time from "
-                "the head's arrival to the whole body in hand."
+                "CPU of one call on asyncio, 64 at once: validation is building the `CustomerRequest`, read the time "
+                "from the head's arrival to the whole body in hand."
             ),
             (
-                "Alone: each part's real function by itself, thousands of times, with what it calls inside replaced by an "
-                "answer at hand."
+                "Alone: each part's real function by itself, thousands of times, with what it calls inside replaced by "
+                "an answer at hand."
             ),
             (
-                "In the call: the call is built up in layers (transport, pipeline, answer, request, body) that run 64 at "
-                "once against the server; what a layer adds is divided among its parts as they cost alone."
+                "In the call: the call is built up in layers (transport, pipeline, answer, request, body) that run 64 "
+                "at once against the server; what a layer adds is divided among its parts as they cost alone."
             ),
             "The second is more than the first, since code and data are no longer in the processor's nearest caches.",
             "Microseconds are this machine's; the share of the call is what can be compared.",

@@ -97,8 +97,8 @@ def _targets(samples: Samples, settings: Settings, peers: list[str]) -> list[Tar
 
 _TEXT: Final = (
     (
-        "Every client archives the same customers: it is given an id and the 20 fields of a body, and returns the whole "
-        "customer in its own way, parsed JSON where it has no types."
+        "Every client archives the same customers: it is given an id and the 20 fields of a body, and returns the "
+        "whole customer in its own way, parsed JSON where it has no types."
     ),
     "It runs in a fresh process, is warmed up, and then keeps so many calls under way at once.",
     (
@@ -106,7 +106,7 @@ _TEXT: Final = (
         "from the left to the right."
     ),
     (
-        "A figure is the median over the rounds of the ratio to bare aiohttp in the same round, with the smallest and the "
-        "largest in brackets."
+        "A figure is the median over the rounds of the ratio to bare aiohttp in the same round, with the smallest and "
+        "the largest in brackets."
     ),
 )

@@ -31,8 +31,8 @@ def measure(settings: Settings, say: Callable[[str], None]) -> Section:
         title="Importing",
         text=(
             (
-                "CPU of a whole process that does nothing but import, to that of one that imports aiohttp, attrs, cattrs, "
-                "orjson and tenacity alone."
+                "CPU of a whole process that does nothing but import, to that of one that imports aiohttp, attrs, "
+                "cattrs, orjson and tenacity alone."
             ),
         ),
         tables=[
