@@ -20,6 +20,7 @@ ROWS: list[dict[str, set[str]]] = [
     {"_ports": {"attrs"}},
     {"_envelope": set(), "_translation": {"aiohttp"}},
     {
+        "_alarms": set(),
         "_base_url": set(),
         "_call": set(),
         "_lifetime": set(),

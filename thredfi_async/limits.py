@@ -103,7 +103,8 @@ class Limiter:
     def release(self) -> None:
         """Give a slot back; whoever waits longest has it next."""
         self._in_use -= 1
-        self._serve()
+        if self._returning or self._arriving:
+            self._serve()
 
     def answered_well(self) -> None:
         """Learn that the API bears what it gets."""
@@ -134,7 +135,7 @@ class Limiter:
         self._stop_timer()
 
     def _has_slot(self) -> bool:
-        return self._in_use < self.window and (self._pace is None or self._now() >= self._pace.next)
+        return self._in_use + 1 <= self._window and (self._pace is None or self._now() >= self._pace.next)
 
     def _take(self) -> None:
         self._in_use += 1
