@@ -31,10 +31,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     output: Path | None = options.output
     if output is None and not _is_partial(options):
         output = _PAGE
+    sections: list[Section] = []
     try:
         with tempfile.TemporaryDirectory(prefix="thredfi-bench-") as folder, serving() as server:
             settings = _settings(options, server.url, Path(folder))
-            sections = [SCENARIOS[name](settings, _say) for name in options.scenarios]
+            for name in options.scenarios:
+                sections.append(SCENARIOS[name](settings, _say))
+                _say(as_markdown(sections[-1:], settings) if name != options.scenarios[-1] else f"{name} is done")
     except KeyboardInterrupt:
         _say("interrupted: nothing was written")
         return 130
