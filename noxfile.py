@@ -157,6 +157,13 @@ def soak(session: nox.Session) -> None:
 
 
 @nox.session
+def bench(session: nox.Session) -> None:
+    """Measure a call against a bare aiohttp post and generated SDKs, and write docs/benchmarks: `-- --quick`."""
+    session.install(".", *group("bench"))
+    session.run("python", "benchmarks/run.py", *session.posargs)
+
+
+@nox.session
 def mutants(session: nox.Session) -> None:
     """Switch the client's defences off one at a time, and show which test notices: `-- NAME...` for some."""
     session.install("-e", ".[cli]", *group("test"))
