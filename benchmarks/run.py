@@ -70,6 +70,7 @@ def _settings(options: argparse.Namespace, url: str, folder: Path) -> Settings:
         loops=options.loops,
         concurrency=options.concurrency,
         calls=[20_000] if options.quick else [20_000, 100_000],
+        items=(2_000, 20_000) if options.quick else (50_000, 1_000_000),
         url=url,
         generated=folder,
     )

@@ -19,6 +19,7 @@ class Settings:
         loops: On which event loops.
         concurrency: How many calls are under way at once.
         calls: How many calls are gathered at once.
+        items: How many items a short and a long bulk run have.
         url: Where the server is.
         generated: Where the generated clients are.
     """
@@ -29,6 +30,7 @@ class Settings:
     loops: Sequence[str]
     concurrency: Sequence[int]
     calls: Sequence[int]
+    items: tuple[int, int]
     url: str
     generated: Path
 

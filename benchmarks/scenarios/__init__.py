@@ -8,7 +8,7 @@ from typing import Final
 
 from settings import Section, Settings
 
-from scenarios import anatomy, calls, connections, imports, waiting
+from scenarios import anatomy, bulk, calls, connections, imports, waiting
 
 Say = Callable[[str], None]
 
@@ -18,5 +18,6 @@ SCENARIOS: Final[Mapping[str, Callable[[Settings, Say], Section]]] = {
     "connections": connections.measure,
     "waiting": waiting.measure,
     "imports": imports.measure,
+    "bulk": bulk.measure,
 }
 """By the names that `--scenarios` takes, in the order of the page."""
