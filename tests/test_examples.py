@@ -1,5 +1,6 @@
 """The examples as their readers run them: as processes, against a sandbox that misbehaves."""
 
+import asyncio
 import json
 import os
 import re
@@ -8,7 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.message import Message
@@ -22,6 +23,8 @@ from uuid import UUID
 
 import http_answers
 import pytest
+from nats.aio.client import Client
+from nats.js import JetStreamContext
 
 import thredfi_async
 from thredfi_async import (
@@ -43,6 +46,7 @@ from thredfi_async import (
 )
 from thredfi_async.sandbox import Fault, FaultKind, SandboxServer
 from thredfi_async.sandbox.thread import in_thread
+from thredfi_async.worker import ArchiveCommand, DeadLetter
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 # An example finds the one beside it by the folder it lies in, which this would hide.
@@ -62,6 +66,12 @@ def until(condition: Callable[[], bool], *, within: float = 10.0) -> None:
     while not condition():
         assert monotonic() < end
         sleep(0.005)
+
+
+def listens(port: int) -> bool:
+    """Whether somebody takes connections there."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @dataclass
@@ -93,35 +103,31 @@ class Service:
         finally:
             connection.close()
 
-    def listens(self) -> bool:
-        """Whether it takes connections."""
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+@contextmanager
+def process(name: str, env: dict[str, str]) -> Generator[tuple["subprocess.Popen[str]", Iterator[str]]]:
+    """Start an example as its docstring says, and see to it that it is gone in the end; and the lines it writes."""
+    command = [sys.executable, "-W", "error", str(EXAMPLES / f"{name}.py")]
+    started = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    with started:
+        try:
+            assert started.stdout is not None
+            yield started, iter(started.stdout)
+        finally:
+            started.kill()
 
 
 @contextmanager
 def running(name: str, env: dict[str, str]) -> Generator[Service]:
-    """Start a service as its docstring says, and see to it that it is gone in the end."""
-    process = subprocess.Popen(
-        [sys.executable, "-W", "error", str(EXAMPLES / f"{name}.py")],
-        env=env,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    with process:
-        try:
-            assert process.stdout is not None
-            lines: list[str] = []
-            for line in process.stdout:
-                lines.append(line)
-                if found := re.search(r"unning on http://127\.0\.0\.1:(\d+)", line):
-                    break
-            else:
-                pytest.fail("".join(lines))
-            yield Service(process, int(found[1]))
-        finally:
-            process.kill()
+    """Start a service, and wait until it listens."""
+    with process(name, env) as (started, lines):
+        seen: list[str] = []
+        for line in lines:
+            seen.append(line)
+            if found := re.search(r"unning on http://127\.0\.0\.1:(\d+)", line):
+                yield Service(started, int(found[1]))
+                return
+        pytest.fail("".join(seen))
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +135,21 @@ def server() -> Generator[SandboxServer]:
     """A sandbox for all examples; each test takes customers of its own."""
     with in_thread(SandboxServer(customers=100)) as sandbox:
         yield sandbox
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Generator[str]:
+    """The URL of a NATS server with JetStream."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = ["nats-server", "-a", "127.0.0.1", "-p", str(port), "-js", "-sd", str(tmp_path)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as started:
+        try:
+            until(lambda: listens(port))
+            yield f"nats://127.0.0.1:{port}"
+        finally:
+            started.kill()
 
 
 @pytest.fixture(scope="module", params=SERVICES)
@@ -233,7 +254,7 @@ def test_service_ends_what_it_has_begun(name: str) -> None:
         try:
             until(lambda: len(upstream.headers) == 1)
             service.process.send_signal(signal.SIGTERM)
-            until(lambda: not service.listens())
+            until(lambda: not listens(service.port))
         finally:
             upstream.release.set()
             asking.join()
@@ -348,3 +369,46 @@ def test_gather_refuses_a_wrong_line(server: SandboxServer, tmp_path: Path) -> N
         out, err = process.communicate(timeout=20)
     assert (process.returncode, out, err) == (1, "", f"{file}, line 2: this is no UUID\n")
     assert server.record.totals.total() == before
+
+
+COMMANDS, DEAD = "CUSTOMERS", "CUSTOMERS_DEAD"
+
+
+async def publish_and_wait(url: str, payloads: list[bytes]) -> list[DeadLetter]:
+    """Publish to the FastStream example and wait until it has dealt with all; return its dead letters."""
+    connection = Client()
+    await connection.connect(url)
+    try:
+        # Any: parts of nats-py's own annotations are missing.
+        stream: Any = JetStreamContext(connection)
+        for payload in payloads:
+            await stream.publish("customers.archive", payload, timeout=5)
+        async with asyncio.timeout(20):
+            while (await stream.stream_info(COMMANDS)).state.messages:  # noqa: ASYNC110 - the broker tells nobody
+                await asyncio.sleep(0.02)
+        dead = (await stream.stream_info(DEAD)).state.messages
+        letters = [await stream.get_msg(DEAD, seq=number + 1) for number in range(dead)]
+        return [DeadLetter.from_json(letter.data or b"") for letter in letters]
+    finally:
+        await connection.close()
+
+
+def test_faststream_deals_with_every_message(server: SandboxServer, fresh: Callable[[], Any], broker: str) -> None:
+    """The FastStream app archives, asks again with the same key, and puts aside what will never do."""
+    good, late = fresh(), fresh()
+    server.plan(late.customer_id, Fault(FaultKind.SERVER_ERROR, status=501))
+    missing = ArchiveCommand(good.business_id, NOBODY)
+    commands = [ArchiveCommand(each.business_id, each.customer_id, each.body) for each in (good, late)]
+    env = environment(server.url) | {"THREDFI_TOKEN": server.token, "NATS_URL": broker}
+    with process("faststream_nats", env) as (app, lines):
+        assert next(line for line in lines if "started successfully" in line)
+        payloads = [*(each.to_json() for each in commands), missing.to_json(), b"\xff", b'{"version": 1}']
+        letters = asyncio.run(publish_and_wait(broker, payloads))
+        app.send_signal(signal.SIGTERM)
+        assert app.wait(10) == 0
+        assert "Traceback" not in "".join(lines)
+    assert [server.record.of(each.customer_id).applied for each in (good, late)] == [1, 1]
+    assert server.record.of(late.customer_id).requests == 2
+    assert len(server.record.of(late.customer_id).keys) == 1
+    assert sorted(letter.code for letter in letters) == ["invalid_request", "invalid_request", "not_found"]
+    assert {letter.original for letter in letters} == set(payloads[2:])
