@@ -2,7 +2,7 @@
 
 from thredfi_async.worker.command import ArchiveCommand
 from thredfi_async.worker.errors import BrokerError
-from thredfi_async.worker.events import DeadLetter, OutcomeEvent, OutcomeState
+from thredfi_async.worker.events import DeadLetter, OutcomeEvent
 from thredfi_async.worker.handler import ArchiveHandler, Decision, Done, Rejected, RetryLater
 from thredfi_async.worker.settings import NatsSettings
 from thredfi_async.worker.topology import Topology
@@ -16,7 +16,6 @@ __all__ = [
     "Done",
     "NatsSettings",
     "OutcomeEvent",
-    "OutcomeState",
     "Rejected",
     "RetryLater",
     "Topology",

@@ -3,7 +3,7 @@
 import base64
 import datetime as dt
 import json
-from typing import Any, Final, Literal, Self, get_args
+from typing import Any, Final, Self
 from uuid import UUID
 
 import attrs
@@ -11,14 +11,10 @@ import orjson
 
 from thredfi_async import Effect, InvalidRequestError
 from thredfi_async._json import as_object
+from thredfi_async.bulk import ItemState
 
 VERSION: Final = 1
 """Of both payloads. Readers ignore fields that they do not know; another version means something else."""
-
-OutcomeState = Literal["archived", "already_archived", "rejected", "failed", "unknown"]
-"""How a command ended: as the states of a bulk run, and all are final for the message that was acknowledged with it."""
-
-_STATES: Final[tuple[str, ...]] = get_args(OutcomeState)
 
 
 @attrs.frozen(kw_only=True)
@@ -28,8 +24,9 @@ class OutcomeEvent:
     Args:
         business_id: The business's id.
         customer_id: The customer's id.
-        state: `archived`, `already_archived` and `rejected` say what the API said; `failed` (certainly nothing was
-            applied) and `unknown` (that is open) say that the worker gave up and wrote a dead letter.
+        state: As in a bulk run. `archived`, `already_archived` and `rejected` say what the API said; `failed`
+            (certainly nothing was applied) and `unknown` (that is open) say that the worker gave up. All but the first
+            two come with a dead letter.
         code: A machine-readable reason; None where the customer is archived.
         effect: What the requests of all deliveries together did at most, `NONE`, `UNKNOWN` or `APPLIED`; None where
             the customer is archived, which is all there is to know.
@@ -43,7 +40,7 @@ class OutcomeEvent:
 
     business_id: UUID
     customer_id: UUID
-    state: OutcomeState
+    state: ItemState = attrs.field(converter=ItemState)
     code: str | None = None
     effect: Effect | None = None
     attempts: int = 0
@@ -164,10 +161,6 @@ def _object(payload: bytes) -> dict[str, Any]:
     return fields
 
 
-def _state(value: Any) -> str:  # noqa: ANN401 - parsed JSON
-    return _STATES[_STATES.index(value)]
-
-
 def _effect(value: Any) -> Effect | None:  # noqa: ANN401 - parsed JSON
     return None if value is None else Effect[value]
 
@@ -188,7 +181,7 @@ _NEEDED: Final = frozenset({"business_id", "customer_id", "state", "at"})
 _READERS: Final[dict[str, Any]] = {
     "business_id": UUID,
     "customer_id": UUID,
-    "state": _state,
+    "state": ItemState,
     "code": _text,
     "effect": _effect,
     "attempts": _number,

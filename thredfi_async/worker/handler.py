@@ -1,7 +1,6 @@
 """One command to one decision, without a broker: what a consumer of any message queue binds in a few lines."""
 
 import random
-import re
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Literal, Protocol
@@ -13,19 +12,16 @@ from thredfi_async import (
     AuthenticationError,
     ClientStateError,
     ConnectError,
-    ConnectionLostError,
     Effect,
     InvalidRequestError,
-    RequestTimeoutError,
-    ResponseDecodeError,
     RetryPolicy,
     ThredfiError,
     Timeouts,
-    TransportError,
 )
+from thredfi_async.bulk import ItemState
+from thredfi_async.bulk.items import code_of
 from thredfi_async.worker.command import ArchiveCommand
 
-_CODE: Final = re.compile(r"[a-z0-9_.-]{1,64}", re.ASCII)
 _REFUSALS: Final = range(400, 500)
 _NOT_THE_CUSTOMERS: Final = frozenset({401, 408, 429})
 
@@ -35,13 +31,13 @@ class Done:
     """The customer is archived: acknowledge the message.
 
     Args:
-        state: `already_archived` if no request of this call can have done it.
+        state: ARCHIVED, or ALREADY_ARCHIVED if no request of this call can have done it.
         attempts: Requests sent.
         elapsed: Seconds.
         idempotency_key: What they carried.
     """
 
-    state: Literal["archived", "already_archived"]
+    state: ItemState
     attempts: int = 0
     elapsed: float = 0.0
     idempotency_key: str | None = None
@@ -156,7 +152,12 @@ class ArchiveHandler:
         self._monotonic = monotonic
 
     async def __call__(
-        self, command: ArchiveCommand | bytes, *, message_id: str | None = None, delivery: int = 1
+        self,
+        command: ArchiveCommand | bytes,
+        *,
+        message_id: str | None = None,
+        delivery: int = 1,
+        retry: RetryPolicy | None = None,
     ) -> Decision:
         """Handle one message.
 
@@ -164,6 +165,7 @@ class ArchiveHandler:
             command: The command, or the payload that holds one; a payload that does not is `Rejected`.
             message_id: What identifies the message over its redeliveries, for `ArchiveCommand.key`.
             delivery: How often the message was delivered, this time included; delays grow with it. 1 by default.
+            retry: How this one call is tried again, in the place of the handler's policy.
 
         Returns:
             What to do with the message. Whatever goes wrong with a call comes out as a decision.
@@ -177,24 +179,24 @@ class ArchiveHandler:
             if isinstance(command, bytes):
                 command = ArchiveCommand.from_json(command)
             key = command.key(message_id)
-            raw = await self._archive(command, key)
+            raw = await self._archive(command, key, retry or self._retry)
         except ThredfiError as error:
             return self._decide(error, error.idempotency_key or key, self._monotonic() - began, delivery)
         return Done(
-            state="already_archived" if raw.already_archived else "archived",
+            state=ItemState.ALREADY_ARCHIVED if raw.already_archived else ItemState.ARCHIVED,
             attempts=raw.attempts,
             elapsed=self._monotonic() - began,
             idempotency_key=key,
         )
 
-    def _archive(self, command: ArchiveCommand, key: str) -> Awaitable[Any]:
+    def _archive(self, command: ArchiveCommand, key: str, retry: RetryPolicy | None) -> Awaitable[Any]:
         archive = self._client.customers.with_raw_response.archive
         call: Awaitable[Any] = archive(
             command.business_id,
             command.customer_id,
             command.customer,
             timeouts=self._timeouts,
-            retry=self._retry,
+            retry=retry,
             idempotency_key=key,
         )
         return call
@@ -203,8 +205,8 @@ class ArchiveHandler:
         how: dict[str, Any] = {"attempts": error.attempts, "elapsed": elapsed, "idempotency_key": key}
         if error.effect is Effect.APPLIED:
             # The answer proves it, though its record cannot be read whole.
-            return Done(state="archived", **how)
-        how |= {"code": reason_code(error), "reason": str(error), "effect": error.effect, "error": error}
+            return Done(state=ItemState.ARCHIVED, **how)
+        how |= {"code": code_of(error), "reason": str(error), "effect": error.effect, "error": error}
         if is_final(error):
             return Rejected(**how)
         asked = (error.retry_after or 0.0) if isinstance(error, APIError) else 0.0
@@ -224,19 +226,6 @@ def is_final(error: ThredfiError) -> bool:
     return refused and isinstance(error, APIError) and bool(error.error_code) and error.effect is Effect.NONE
 
 
-def reason_code(error: ThredfiError) -> str:
-    """Say in a word what an error is, for machines; nothing that a server wrote freely is among it."""
-    match error:
-        case APIError(error_code=str(code)) if _CODE.fullmatch(code):
-            return code
-        case APIError(status=status):
-            return f"http_{status}"
-        case RequestTimeoutError(phase=phase):
-            return f"timeout_{phase}"
-        case _:
-            return next(code for kind, code in _CODES if isinstance(error, kind))
-
-
 def _cause(error: ThredfiError) -> Literal["api", "settings", "client"]:
     match error:
         case ClientStateError():
@@ -247,14 +236,3 @@ def _cause(error: ThredfiError) -> Literal["api", "settings", "client"]:
             return "settings"
         case _:
             return "api"
-
-
-_CODES: Final[tuple[tuple[type[ThredfiError], str], ...]] = (
-    (InvalidRequestError, "invalid_request"),
-    (ClientStateError, "client_closed"),
-    (ConnectError, "connect_error"),
-    (ConnectionLostError, "connection_lost"),
-    (TransportError, "transport_error"),
-    (ResponseDecodeError, "decode_error"),
-    (ThredfiError, "error"),
-)
