@@ -16,6 +16,9 @@ from thredfi_async.bulk import ItemState
 VERSION: Final = 1
 """Of both payloads. Readers ignore fields that they do not know; another version means something else."""
 
+_HEADERS: Final = 512  # headers count against the broker's bound too
+_LONGEST_REASON: Final = 10_000
+
 
 @attrs.frozen(kw_only=True)
 class OutcomeEvent:
@@ -99,6 +102,7 @@ class DeadLetter:
         reason: Why, in a sentence.
         code: Why, for machines: `malformed`, `rejected`'s own codes, `too_many_deliveries` and so on.
         original: The message's payload, as it came; base64 in JSON.
+        cut: Whether that is only its beginning: all of it would have been more than the broker takes in one message.
         subject: The subject that it came on.
         effect: What the requests of all deliveries together did at most.
         attempts: Requests that the last delivery sent.
@@ -111,6 +115,7 @@ class DeadLetter:
     reason: str
     code: str
     original: bytes = attrs.field(repr=False)
+    cut: bool = False
     subject: str
     effect: Effect = Effect.NONE
     attempts: int = 0
@@ -119,11 +124,21 @@ class DeadLetter:
     command_id: str | None = None
     idempotency_key: str | None = None
 
-    def to_json(self) -> bytes:
-        """Return the letter's payload: JSON in UTF-8."""
-        payload = {"version": VERSION, **attrs.asdict(self)}
-        payload |= {"effect": str(self.effect), "original": base64.b64encode(self.original).decode()}
-        return orjson.dumps(payload, option=orjson.OPT_UTC_Z)
+    def to_json(self, *, at_most: int | None = None) -> bytes:
+        """Return the letter's payload: JSON in UTF-8.
+
+        Args:
+            at_most: Bytes that it may have; None, the default, for as many as it takes.
+        """
+        original = base64.b64encode(self.original).decode()
+        payload = {"version": VERSION, **attrs.asdict(self), "effect": str(self.effect), "original": original}
+        letter = orjson.dumps(payload, option=orjson.OPT_UTC_Z)
+        if at_most is None or len(letter) <= at_most:
+            return letter
+        # Base64 makes four bytes of three. The reason names fields, of which there may be many.
+        room = max(0, at_most - (len(letter) - len(original)) - _HEADERS) // 4 * 3
+        shorter = attrs.evolve(self, original=self.original[:room], reason=self.reason[:_LONGEST_REASON], cut=True)
+        return shorter.to_json()
 
     @classmethod
     def from_json(cls, payload: bytes) -> Self:

@@ -65,8 +65,11 @@ class Gate:
         self._asked = 0.0
         self._waiters: list[_Waiter] = []
         self._arrived = asyncio.Event()
+        self._returned = asyncio.Event()
         self._closed = asyncio.Event()
         self._extra = 0
+        self.on_change: Callable[[], None] = _nothing
+        """Is called when it opens or closes, or lets a worker take more."""
         self.successes = 0
         """Calls so far that the API answered properly; whoever failed in between was not the API's failure."""
         self.cause: Literal["api", "settings"] | None = None
@@ -105,7 +108,7 @@ class Gate:
             self._learn(decision)
         finally:
             if probe:
-                self._arrived.set()  # also when it was cancelled: the next one may try
+                self._returned.set()
         return decision
 
     async def tend(self) -> None:
@@ -130,9 +133,13 @@ class Gate:
         self._arrived.set()
         try:
             return await waiter.turn
-        finally:
+        except asyncio.CancelledError:
             if waiter in self._waiters:
                 self._waiters.remove(waiter)
+            elif waiter.turn.done() and not waiter.turn.cancelled() and waiter.turn.result():
+                # Its turn as a probe came in the same moment: the next one may try.
+                self._returned.set()
+            raise
 
     async def _probe(self) -> None:
         """Let one message through, and wait until it is back, or the gate is open."""
@@ -145,12 +152,13 @@ class Gate:
         waiter = min(self._waiters, key=lambda each: each.ticket.probes)
         if waiter.ticket.probes:
             self._extra = min(_EXTRA, self._extra + 1)
+            self.on_change()
         waiter.ticket.probes += 1
         self._waiters.remove(waiter)
-        self._arrived.clear()
+        self._returned.clear()
         if not waiter.turn.done():
             waiter.turn.set_result(True)
-            await self._arrived.wait()
+            await self._returned.wait()
 
     def _learn(self, decision: Decision) -> None:
         if not isinstance(decision, RetryLater):
@@ -167,6 +175,7 @@ class Gate:
         if decision.cause == "settings" or self._failures >= self._limit:
             self.cause, self.reason = decision.cause, decision.code
             self._closed.set()
+            self.on_change()
 
     def _open(self) -> None:
         if self.is_open:
@@ -174,9 +183,16 @@ class Gate:
         self._closed.clear()
         self.cause = self.reason = None
         self._extra = 0
+        # Nobody is to wait for a probe now: neither for one to come, nor for one to return.
         self._arrived.set()
+        self._returned.set()
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
             waiter.ticket.probes = 0
             if not waiter.turn.done():
                 waiter.turn.set_result(False)
+        self.on_change()
+
+
+def _nothing() -> None:
+    """Stands in until somebody wants to be told."""
