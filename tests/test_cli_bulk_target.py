@@ -5,9 +5,10 @@ import sys
 
 import pytest
 
-from thredfi_async import ConfigurationError, Environment
+from thredfi_async import Environment
 from thredfi_async.cli.bulk.confirm import confirm
 from thredfi_async.cli.bulk.target import Target
+from thredfi_async.cli.failure import FailureError
 
 PRODUCTION = Target(Environment.PRODUCTION.value)
 
@@ -46,7 +47,7 @@ def test_the_question(answer: str, fine: bool, monkeypatch: pytest.MonkeyPatch) 
     if fine:
         confirm(PRODUCTION, "10 customers", yes=False, stdin_is_taken=False, json=False)
     else:
-        with pytest.raises(ConfigurationError, match="nothing was sent"):
+        with pytest.raises(FailureError, match="nothing was sent"):
             confirm(PRODUCTION, "10 customers", yes=False, stdin_is_taken=False, json=False)
     assert terminal.getvalue().startswith("Archive 10 customers at PRODUCTION, api.thredfi.com? [y/N]")
 
@@ -57,8 +58,9 @@ def test_nobody_to_ask(stdin_is_taken: bool, json: bool, monkeypatch: pytest.Mon
     if stdin_is_taken or json:
         monkeypatch.setattr(sys, "stdin", Terminal("y\n"))
         monkeypatch.setattr(sys, "stderr", Terminal())
-    with pytest.raises(ConfigurationError, match=r"PRODUCTION.*add --yes"):
+    with pytest.raises(FailureError, match=r"at PRODUCTION, .* takes a yes") as caught:
         confirm(PRODUCTION, "10 customers", yes=False, stdin_is_taken=stdin_is_taken, json=json)
+    assert "--yes" in str(caught.value.failure.advice)
 
 
 def test_no_question() -> None:

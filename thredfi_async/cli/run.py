@@ -13,7 +13,7 @@ import typer
 from thredfi_async import Effect, ThredfiError
 from thredfi_async.cli.app import app
 from thredfi_async.cli.exits import ExitCode
-from thredfi_async.cli.failure import Failure, accident, failure_of, interruption
+from thredfi_async.cli.failure import Failure, FailureError, accident, failure_of, interruption
 from thredfi_async.cli.output import Output, OutputError, ReaderGoneError, abandon_stdout, reason, report
 from thredfi_async.cli.session import Job, Session
 
@@ -66,6 +66,8 @@ def _run(arguments: Sequence[str], session: Session) -> int:
 def _in_words(error: Exception, session: Session) -> Failure:
     if isinstance(error, ThredfiError):
         return failure_of(error, session)
+    if isinstance(error, FailureError):
+        return error.failure
     if isinstance(error, _UsageError):
         return _usage(error, session)
     if isinstance(error, OutputError):

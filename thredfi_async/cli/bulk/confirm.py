@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from thredfi_async import ConfigurationError
+from thredfi_async.cli.bulk.refusals import refused
 from thredfi_async.cli.bulk.target import Target
 
 
@@ -19,16 +19,15 @@ def confirm(target: Target, customers: str, *, yes: bool, stdin_is_taken: bool, 
         json: Whether a machine started it, which answers no questions.
 
     Raises:
-        ConfigurationError: Nobody is there to ask, or the answer was no; nothing was sent.
+        FailureError: Nobody is there to ask, or the answer was no; nothing was sent.
     """
     if yes or not target.takes_a_question:
         return
     if json or stdin_is_taken or not _somebody_is_there():
-        raise ConfigurationError(
-            f"{target}: this wants a yes, and there is nobody to ask; look at --dry-run, add --yes"
-        )
+        advice = "look at what it would do with --dry-run, then add --yes"
+        raise refused(f"To archive at {target} takes a yes, and there is nobody to ask.", advice=advice)
     if not typer.confirm(f"Archive {customers} at {target}?", err=True):
-        raise ConfigurationError("the answer was no, and nothing was sent")
+        raise refused("The answer was no, so nothing was sent.")
 
 
 def _somebody_is_there() -> bool:
