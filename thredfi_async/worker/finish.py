@@ -1,5 +1,6 @@
 """The end of a command: its dead letter, its outcome, its acknowledgement, in this order and each only once stored."""
 
+import logging
 from typing import Any, Final
 
 import attrs
@@ -12,6 +13,8 @@ from thredfi_async.worker.figures import Figures, Trouble
 from thredfi_async.worker.handler import Done, Rejected, RetryLater
 from thredfi_async.worker.held import Held
 from thredfi_async.worker.topology import Topology
+
+logger = logging.getLogger("thredfi_async.worker")
 
 _AGAIN: Final = b"-NAK"
 
@@ -107,6 +110,7 @@ class Finisher:
             stream=self.topology.dead_stream,
         )
         self.figures.died(why)
+        logger.warning("dead letter: message %s, %s, delivery %d", held.command_id, code, held.deliveries)
 
     async def _acknowledge(self, held: Held) -> None:
         held.settled = True

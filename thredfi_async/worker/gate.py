@@ -1,6 +1,7 @@
 """Whether the API is well, and who may call it while it is not."""
 
 import asyncio
+import logging
 import random
 from collections.abc import Awaitable, Callable
 from typing import Final, Literal
@@ -9,6 +10,8 @@ import attrs
 
 from thredfi_async import APIError, Clock, SystemClock
 from thredfi_async.worker.handler import Decision, RetryLater
+
+logger = logging.getLogger("thredfi_async.worker")
 
 _EXTRA: Final = 8
 _SETTINGS_FACTOR: Final = 6.0
@@ -173,6 +176,8 @@ class Gate:
         error = decision.error
         self._asked = (error.retry_after or 0.0) if isinstance(error, APIError) else 0.0
         if decision.cause == "settings" or self._failures >= self._limit:
+            if self.is_open:
+                logger.warning("the API is unwell (%s): messages are held, and one at a time is tried", decision.code)
             self.cause, self.reason = decision.cause, decision.code
             self._closed.set()
             self.on_change()
@@ -180,6 +185,7 @@ class Gate:
     def _open(self) -> None:
         if self.is_open:
             return
+        logger.info("the API is well again: %d messages go on", len(self._waiters) + 1)
         self._closed.clear()
         self.cause = self.reason = None
         self._extra = 0

@@ -10,6 +10,7 @@ from typing import Final
 from nats.aio.msg import Msg
 
 from thredfi_async import Clock, SystemClock
+from thredfi_async.limits import Limiter
 from thredfi_async.worker.broker import Broker, connected
 from thredfi_async.worker.errors import BrokerError
 from thredfi_async.worker.figures import Figures
@@ -26,6 +27,7 @@ from thredfi_async.worker.topology import Topology
 
 _PROGRESS: Final = b"+WPI"
 _LONGEST_WAIT: Final = 5.0
+_SILENCE: Final = 60.0
 
 logger = logging.getLogger("thredfi_async.worker")
 
@@ -76,6 +78,8 @@ class Worker:
         self._broker: Broker | None = None
         self._puller: Puller | None = None
         self._extra = 0
+        self._beat = self._clock.monotonic()
+        self._show_gauges(client)
 
     @property
     def held(self) -> int:
@@ -87,10 +91,21 @@ class Worker:
         """Whether the broker is there."""
         return self._broker is not None and self._broker.is_connected
 
-    @property
-    def is_stopping(self) -> bool:
-        """Whether it takes no more messages."""
-        return self._stopping.is_set()
+    def troubles_of_life(self) -> list[str]:
+        """Say why it should be restarted; empty while it lives."""
+        silent = self._clock.monotonic() - self._beat
+        return [f"nothing has moved for {silent:.0f} s"] if silent > _SILENCE else []
+
+    def troubles_of_work(self) -> list[str]:
+        """Say why it takes no messages at the moment; empty while it does."""
+        troubles = [] if self.is_connected else ["NATS is not connected"]
+        if self._stopping.is_set():
+            troubles.append("it is stopping")
+        if self.gate.cause == "api":
+            troubles.append(f"the API is unwell: {self.gate.reason}")
+        elif self.gate.cause == "settings":
+            troubles.append(f"the API refuses the credentials, or the address is wrong: {self.gate.reason}")
+        return troubles
 
     def stop(self) -> None:
         """Take no more messages, and end when those under way have; called again, it ends them at once.
@@ -206,6 +221,7 @@ class Worker:
     async def _keep_alive(self, broker: Broker, every: float) -> None:
         """Tell the broker of every message that is held that it is being worked on."""
         while True:
+            self._beat = self._clock.monotonic()
             for held in list(self._held.values()):
                 if not held.settled and broker.is_connected:
                     await broker.tell(held.message.reply, _PROGRESS)
@@ -230,6 +246,20 @@ class Worker:
         for held in list(self._held.values()):
             if held.task is not None:
                 held.task.cancel()
+
+    def _show_gauges(self, client: object) -> None:
+        gauge = self.figures.gauge
+        gauge("held", "Messages that are held, at work or waiting.", lambda: len(self._held))
+        gauge("waiting", "Messages of these that wait for the API to be well.", lambda: self.gate.waiting)
+        gauge("api_unwell", "1 while the API, or the credentials, do not work.", lambda: not self.gate.is_open)
+        gauge("broker_connected", "1 while NATS is connected.", lambda: self.is_connected)
+        # A stand-in for the client has none.
+        limiter = getattr(client, "_limiter", None)
+        if isinstance(limiter, Limiter):
+            gauge("limiter_window", "Requests that the client allows itself at once.", lambda: limiter.window)
+            gauge("limiter_in_use", "Requests under way.", lambda: limiter.in_use)
+            gauge("limiter_waiting", "Calls that wait for their turn.", lambda: limiter.waiting)
+            gauge("limiter_cooldown_seconds", "For how long the API wants peace.", limiter.cooldown)
 
     def _is_reconnected(self) -> None:
         self._reconnected.set()
