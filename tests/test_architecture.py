@@ -37,7 +37,10 @@ ROWS: list[dict[str, set[str]]] = [
     {"resources.customers": set()},
     {"client": {"aiohttp"}},
     {"__init__": set()},
-    {"bulk": {"attrs", "orjson", "pyarrow", "zstandard"}, "sandbox": {"aiohttp", "attrs", "orjson", "pytest"}},
+    {
+        "bulk": {"attrs", "jinja2", "orjson", "pyarrow", "zstandard"},
+        "sandbox": {"aiohttp", "attrs", "orjson", "pytest"},
+    },
     {"worker": {"aiohttp", "attrs", "nats", "orjson", "prometheus_client"}},
     {"cli": {"attrs", "orjson", "rich", "typer"}},
 ]
