@@ -97,9 +97,9 @@ def _unknown(names: Sequence[str]) -> Wrong | None:
 def _foreign(name: str) -> str:
     if not name:
         return "has no name"
-    separator = next((each for each in (";", "\t", "|") if f"{each}" in name and CUSTOMER in name), None)
+    separator = next((each for each in (";", "\t", "|") if each in name and CUSTOMER in name), None)
     if separator is not None:
-        return f"the columns are separated by {'tabs' if separator == chr(9) else separator}"
+        return "the columns are separated by " + ("tabs" if separator == "\t" else f"'{separator}'")
     return "its name, which is not shown, is not a column of ours"
 
 

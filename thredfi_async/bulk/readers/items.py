@@ -78,7 +78,17 @@ def _not_an_id(value: object) -> str:
 
 def kind(value: object) -> str:
     """Name a value's type as JSON's users know it."""
-    return "null" if value is None else type(value).__name__
+    return "null" if value is None else _KINDS.get(type(value).__name__, type(value).__name__)
+
+
+_KINDS: Final[Mapping[str, str]] = {
+    "bool": "boolean",
+    "dict": "object",
+    "float": "number",
+    "int": "number",
+    "list": "array",
+    "str": "string",
+}
 
 
 def _first(problems: tuple[str, ...]) -> Wrong:

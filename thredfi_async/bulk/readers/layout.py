@@ -10,6 +10,8 @@ from thredfi_async.bulk.errors import SourceError
 Format = Literal["csv", "jsonl", "parquet"]
 Compression = Literal["gzip", "zstd"]
 
+STDIN: Final = "stdin"
+"""The name of stdin in sentences."""
 FORMATS: Final[tuple[Format, ...]] = get_args(Format)
 """The formats that can be read."""
 _FORMATS: Final[dict[str, Format]] = {
@@ -56,6 +58,8 @@ def layout_of(name: str, given: str | None) -> Layout:
         chosen: Format | None = given
     else:
         chosen = _FORMATS.get(suffixes[-1]) if suffixes else None
+    if chosen is None and name == STDIN:
+        raise SourceError("which format does stdin have? Give csv or jsonl")
     if chosen is None:
         raise SourceError(f"{name}: which format is this? Give one of {', '.join(FORMATS)}, or {_KNOWN}")
     if chosen == "parquet" and compression is not None:

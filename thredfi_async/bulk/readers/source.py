@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 from uuid import UUID
 
 import attrs
@@ -11,41 +11,12 @@ from thredfi_async.bulk.errors import SourceError
 from thredfi_async.bulk.items import ArchiveItem
 from thredfi_async.bulk.readers.bad_line import BadLine
 from thredfi_async.bulk.readers.columns import Rules
-from thredfi_async.bulk.readers.csv_records import CsvRecords
 from thredfi_async.bulk.readers.items import identifier
-from thredfi_async.bulk.readers.jsonl_records import JsonlRecords
-from thredfi_async.bulk.readers.layout import Format, Layout, layout_of
+from thredfi_async.bulk.readers.layout import STDIN, Format, Layout, layout_of
+from thredfi_async.bulk.readers.passes import Pass, open_pass
 from thredfi_async.bulk.readers.rejected import RejectedFile
-from thredfi_async.bulk.readers.streams import Opened, is_regular, open_stream, reading
+from thredfi_async.bulk.readers.streams import is_regular, reading
 from thredfi_async.bulk.readers.survey import Survey, survey
-
-STDIN: Final = "stdin"
-
-
-class Records(Protocol):
-    """The records of one pass over a source."""
-
-    @property
-    def has_bodies(self) -> bool:
-        """Whether the records bring the body."""
-        ...
-
-    @property
-    def header(self) -> bytes:
-        """The header as it stands in the file, where the format has one."""
-        ...
-
-    def __iter__(self) -> Iterator[ArchiveItem | BadLine]:
-        """Yield items and bad lines in the source's order."""
-        ...
-
-
-class Closes(Protocol):
-    """Whatever holds a file open."""
-
-    def close(self) -> None:
-        """Let it go."""
-        ...
 
 
 @attrs.frozen
@@ -103,7 +74,7 @@ class Source:
         self._rejected: RejectedFile | None = None
         self._survey: Survey | None = None
         self._sha256: str | None = None
-        self._waiting: _Pass | None = self._open()
+        self._waiting: Pass | None = self._open()
         self.has_bodies = self._waiting.records.has_bodies
         if self.repeatable:
             self._waiting.close()
@@ -215,7 +186,7 @@ class Source:
         if self.on_bad_line is not None:
             self.on_bad_line(bad)
 
-    def _take_pass(self) -> "_Pass":
+    def _take_pass(self) -> Pass:
         if self.repeatable:
             return self._open()
         if self._waiting is None:
@@ -235,48 +206,8 @@ class Source:
             raise SourceError(f"{self.name} was changed while it was being read")
         self._sha256 = self._sha256 or sha256
 
-    def _open(self) -> "_Pass":
-        if self._layout.format == "parquet":
-            if self.path is None or not self.repeatable:
-                raise SourceError(f"{self.name}: Parquet cannot be read from a pipe; save it to a file")
-            # Imported on use: the extra `parquet` brings it.
-            from thredfi_async.bulk.readers.parquet_records import ParquetRecords  # noqa: PLC0415
-
-            rows = ParquetRecords(self.path, self.name, self._business_id, self._rules)
-            return _Pass(self.name, rows, rows, None)
-        opened = open_stream(self.path, self.name, self._layout.compression)
-        try:
-            with reading(self.name):
-                kind = CsvRecords if self._layout.format == "csv" else JsonlRecords
-                return _Pass(self.name, kind(opened, self._business_id, self._rules), opened, opened)
-        except BaseException:
-            opened.close()
-            raise
-
-
-class _Pass:
-    """One pass over a source, its first record read: a file without one is of no use to a run."""
-
-    def __init__(self, name: str, records: Records, closes: "Closes", opened: Opened | None) -> None:
-        self.records = records
-        self._closes = closes
-        self._opened = opened
-        self._rest = iter(records)
-        first = next(self._rest, None)
-        if first is None:
-            raise SourceError(f"{name} has a header and no records")
-        self._first = first
-
-    def __iter__(self) -> Iterator[ArchiveItem | BadLine]:
-        yield self._first
-        yield from self._rest
-
-    def sha256(self) -> str | None:
-        """Give the hash of what was read; Parquet is not read from end to end."""
-        return None if self._opened is None else self._opened.sha256()
-
-    def close(self) -> None:
-        self._closes.close()
+    def _open(self) -> Pass:
+        return open_pass(self.path, self.name, self._layout, self._business_id, self._rules)
 
 
 _CHANGED: Final = "{} is not the file that this run was begun with"
@@ -331,5 +262,5 @@ def open_source(  # noqa: PLR0913 - each by name
 def _refuse_bad(source: Source) -> None:
     check = source.check()
     if check.first_bad is not None:
-        what = "a bad line" if check.bad_lines == 1 else f"{check.bad_lines:,} bad lines, the first of them"
-        raise SourceError(f"nothing was sent, since there is {what}: {check.first_bad}")
+        what = "there is a bad line" if check.bad_lines == 1 else f"there are {check.bad_lines:,} bad lines, the first"
+        raise SourceError(f"nothing was sent, since {what}: {check.first_bad}")
