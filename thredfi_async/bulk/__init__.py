@@ -8,21 +8,27 @@ from thredfi_async.bulk.errors import (
     JournalError,
     SourceError,
 )
+from thredfi_async.bulk.gauges import Gauges
 from thredfi_async.bulk.items import ArchiveItem, ArchiveResult, ItemState
-from thredfi_async.bulk.journal import JournalView, read_journal
+from thredfi_async.bulk.journal import Journal, JournalView, read_journal
 from thredfi_async.bulk.policy import StopPolicy
+from thredfi_async.bulk.run import ArchiveRun, archive_many
 
 __all__ = [
     "ArchiveItem",
     "ArchiveResult",
+    "ArchiveRun",
     "BulkError",
     "BulkStoppedError",
     "BusinessParkedError",
+    "Gauges",
     "ItemState",
+    "Journal",
     "JournalBusyError",
     "JournalError",
     "JournalView",
     "SourceError",
     "StopPolicy",
+    "archive_many",
     "read_journal",
 ]

@@ -25,7 +25,7 @@ class ItemState(enum.StrEnum):
     """What became of one item; the first three are final, the others are taken up again by a resumed run."""
 
     ARCHIVED = "archived"
-    """The server's answer, or its record afterwards, shows the customer archived; a request of ours can have done it."""
+    """The server shows the customer archived, and a request of ours can have done it."""
     ALREADY_ARCHIVED = "already_archived"
     """The customer was archived before anything of ours can have done it."""
     REJECTED = "rejected"

@@ -28,8 +28,11 @@ CREATE TABLE items (
     code TEXT,
     elapsed_ms INTEGER,
     ended_at REAL,                 -- unix seconds
-    UNIQUE (customer_id, business_id)
+    indexed INTEGER NOT NULL DEFAULT 0
 ) STRICT;
+-- Ids are random: to index each row as it comes dirties a page for each, four fifths of all that a journal costs. The
+-- writer keeps the latest rows' ids in memory, and indexes many at a time.
+CREATE UNIQUE INDEX items_by_id ON items (customer_id, business_id) WHERE indexed = 1;
 CREATE TABLE samples (
     at REAL PRIMARY KEY,           -- unix seconds; counts are of this session and grow, the rest is as of then
     done INTEGER NOT NULL,

@@ -1,0 +1,57 @@
+"""What a call's end means for its item, and for the run: each is decided here, once."""
+
+from thredfi_async import (
+    APIError,
+    AuthenticationError,
+    ClientStateError,
+    ConfigurationError,
+    ConnectError,
+    Customer,
+    Effect,
+    InvalidRequestError,
+    RawResponse,
+    ThredfiError,
+)
+from thredfi_async.bulk.errors import BulkStoppedError
+from thredfi_async.bulk.items import ArchiveResult, ItemState
+from thredfi_async.bulk.job import Job
+
+_REFUSALS = range(400, 500)
+
+
+def success_of(job: Job, response: RawResponse[Customer]) -> ArchiveResult:
+    """Make the result of a call that succeeded."""
+    # Found archived is not archived already, if an earlier call of ours can have done it.
+    found = response.already_archived and not job.unsure
+    state = ItemState.ALREADY_ARCHIVED if found else ItemState.ARCHIVED
+    return ArchiveResult(job.item, job.index, state, response.parsed, None, job.attempts, job.elapsed)
+
+
+def failure_of(job: Job, error: ThredfiError) -> ArchiveResult:
+    """Make the result of an item that is given up, or whose call cannot be repeated."""
+    return ArchiveResult(job.item, job.index, _state(job, error), None, error, job.attempts, job.elapsed)
+
+
+def _state(job: Job, error: ThredfiError) -> ItemState:
+    if error.effect is Effect.APPLIED:
+        return ItemState.ARCHIVED
+    if job.unsure or error.effect is Effect.UNKNOWN:
+        return ItemState.UNKNOWN
+    refused = isinstance(error, APIError) and error.status in _REFUSALS and not error.transient
+    if (refused and not isinstance(error, AuthenticationError)) or isinstance(error, InvalidRequestError):
+        return ItemState.REJECTED
+    return ItemState.FAILED
+
+
+def stops(error: ThredfiError) -> BulkStoppedError | None:
+    """Say why a run cannot go on after this error, which would meet every other item too; None if it can."""
+    match error:
+        case AuthenticationError():
+            reason = f"the API refuses the credentials ({error}): mend them, and resume"
+            return BulkStoppedError(reason, cause="credentials_refused")
+        case ConnectError(transient=False):
+            return BulkStoppedError(f"no connection can be trusted ({error})", cause="certificate_refused")
+        case ClientStateError() | ConfigurationError():
+            return BulkStoppedError(f"the client cannot be used any more ({error})", cause="client_unusable")
+        case _:
+            return None
