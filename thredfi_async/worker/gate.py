@@ -175,10 +175,11 @@ class Gate:
         self._failures += 1
         error = decision.error
         self._asked = (error.retry_after or 0.0) if isinstance(error, APIError) else 0.0
-        if decision.cause == "settings" or self._failures >= self._limit:
-            if self.is_open:
-                logger.warning("the API is unwell (%s): messages are held, and one at a time is tried", decision.code)
-            self.cause, self.reason = decision.cause, decision.code
+        if self.is_open and decision.cause != "settings" and self._failures < self._limit:
+            return
+        self.cause, self.reason = decision.cause, decision.code
+        if self.is_open:
+            logger.warning("the API is unwell (%s): messages are held, and one at a time is tried", decision.code)
             self._closed.set()
             self.on_change()
 
