@@ -102,7 +102,8 @@ class _Lines:
     def __init__(self, opened: Opened) -> None:
         opened.skip_mark()
         # Bytes that are no UTF-8 come through as lone surrogates, so that one bad line is a bad line and no more.
-        self._text = io.TextIOWrapper(opened.stream, "utf-8", errors="surrogateescape", newline="")
+        # A line ends in \n or \r\n. A \r alone within a cell ends none: what follows it is no record, and is not sent.
+        self._text = io.TextIOWrapper(opened.stream, "utf-8", errors="surrogateescape", newline="\n")
         self._number = 0
         self._taken: list[str] = []
         self._length = 0
@@ -142,8 +143,8 @@ class _Lines:
         """
         last = self._taken[-1] if self._taken else "\n"
         open_quotes = sum(line.count('"') for line in self._taken)
-        while open_quotes % 2 or not last.endswith(("\n", "\r")):
-            within_line = not last.endswith(("\n", "\r"))
+        while open_quotes % 2 or not last.endswith("\n"):
+            within_line = not last.endswith("\n")
             last = self._text.readline(CHUNK)
             if not last:
                 return
@@ -165,7 +166,12 @@ _REASONS: Final[Mapping[str, str]] = {
 def _csv_reason(error: csv.Error) -> str:
     message = str(error)
     if message.startswith("field larger"):
-        return f"a column is longer than {csv.field_size_limit():,} characters, which JSON Lines could hold"
+        return (
+            f"has a cell of more than {csv.field_size_limit():,} characters; is there a quote that is never closed? "
+            "JSON Lines takes longer ones"
+        )
+    if message.startswith("new-line character"):
+        return "has a carriage return outside quotes; lines have to end in LF or CRLF"
     return _REASONS.get(message, "is not CSV")
 
 

@@ -71,8 +71,9 @@ class RejectedFile:
             if there == record:
                 return
             if not record.startswith(there):
-                self._start_beside()
-                self._write(record)
+                self._start_beside()  # which writes the header
+                if record is not self._header:
+                    self._write(record)
                 return
             # The end of it, perhaps in the middle of a record.
             self._behind = False
