@@ -25,6 +25,7 @@ import http_answers
 import pytest
 from nats.aio.client import Client
 from nats.js import JetStreamContext
+from natsserver import NatsServer
 
 import thredfi_async
 from thredfi_async import (
@@ -140,16 +141,8 @@ def server() -> Generator[SandboxServer]:
 @pytest.fixture
 def broker(tmp_path: Path) -> Generator[str]:
     """The URL of a NATS server with JetStream."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = ["nats-server", "-a", "127.0.0.1", "-p", str(port), "-js", "-sd", str(tmp_path)]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as started:
-        try:
-            until(lambda: listens(port))
-            yield f"nats://127.0.0.1:{port}"
-        finally:
-            started.kill()
+    with NatsServer(tmp_path) as started:
+        yield started.url
 
 
 @pytest.fixture(scope="module", params=SERVICES)

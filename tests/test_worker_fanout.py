@@ -2,25 +2,23 @@
 
 import asyncio
 import datetime as dt
-import shutil
-import socket
-import subprocess
-import time
-from collections.abc import AsyncGenerator, Generator, Sequence
-from contextlib import asynccontextmanager
+import sqlite3
+from collections.abc import AsyncGenerator, Generator, Iterable, Sequence
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
 from helpers import body, until
+from natsserver import NatsServer
 
-from thredfi_async.bulk import ArchiveItem, ItemState
-from thredfi_async.bulk.journal import Outcome
+from thredfi_async.bulk import ArchiveItem, ItemState, JournalError
+from thredfi_async.bulk.journal import Journal, Outcome
 from thredfi_async.worker import ArchiveCommand, OutcomeEvent, Topology
 from thredfi_async.worker.broker import Broker, connected
 from thredfi_async.worker.errors import BrokerError
-from thredfi_async.worker.fanout import Collector, Publisher, Refused, Until, backlog
+from thredfi_async.worker.fanout import Backlog, Collector, Publisher, QueueRun, Refused, Until, backlog, message_id_of
 from thredfi_async.worker.fanout.feed import Feed
 from thredfi_async.worker.settings import NatsSettings
 from thredfi_async.worker.streams import ensure_streams
@@ -34,54 +32,22 @@ def item(number: int, **fields: Any) -> ArchiveItem:
     return ArchiveItem(BUSINESS, UUID(int=number), **fields)
 
 
-class NatsServer:
-    """A NATS server with JetStream in a process of its own, which can be killed and started again."""
-
-    def __init__(self, folder: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self._folder = folder
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def settings(self) -> NatsSettings:
-        return NatsSettings(url=f"nats://127.0.0.1:{self.port}")
-
-    def start(self) -> None:
-        command = ["nats-server", "-a", "127.0.0.1", "-p", str(self.port), "-js", "-sd", str(self._folder)]
-        self._process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        end = time.monotonic() + 10
-        while not self._listens():
-            assert time.monotonic() < end
-            time.sleep(0.01)
-
-    def kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-
-    def _listens(self) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
-
-
 @pytest.fixture
 def nats_server(tmp_path: Path) -> Generator[NatsServer]:
     """A NATS server with a store of its own."""
-    if shutil.which("nats-server") is None:
-        pytest.skip("nats-server is not installed (apt install nats-server)")
-    server = NatsServer(tmp_path / "store")
-    server.start()
-    yield server
-    server.kill()
+    with NatsServer(tmp_path) as server:
+        yield server
+
+
+def settings(server: NatsServer) -> NatsSettings:
+    """How to reach it."""
+    return NatsSettings(url=server.url)
 
 
 @asynccontextmanager
 async def the_broker(server: NatsServer) -> AsyncGenerator[Broker]:
     """A connection, with all streams there."""
-    async with connected(server.settings) as broker:
+    async with connected(settings(server)) as broker:
         await ensure_streams(broker, TOPOLOGY)
         yield broker
 
@@ -99,12 +65,15 @@ async def happen(broker: Broker, number: int, state: ItemState | str, **fields: 
     await broker.jetstream.publish(TOPOLOGY.outcomes_subject(state), event.to_json())
 
 
-class Ledger:
+class Taken:
     """What a collector has handed over, and how far it is to go on."""
 
     def __init__(self) -> None:
         self.outcomes: list[Outcome] = []
         self.next = 1
+
+    def start(self, state: Backlog) -> int:
+        return self.next
 
     def record(self, outcomes: Sequence[Outcome], following: int) -> None:
         self.outcomes += outcomes
@@ -116,15 +85,16 @@ class Ledger:
 
 
 async def test_every_item_is_published_once(nats_server: NatsServer) -> None:
-    """Each item becomes a command, a second time stores nothing new, and another batch stores all again."""
-    items = [item(number) for number in range(1, 601)]
+    """Each item becomes a command, a second time stores nothing new, and under other ids all are stored again."""
+    items = [item(number) for number in range(1, 201)]
     async with the_broker(nats_server) as broker:
-        first, again, other = (Publisher(broker, TOPOLOGY, batch=batch) for batch in ("", "", "mended"))
+        first, again = (Publisher(broker, TOPOLOGY, window=16) for _ in range(2))
+        other = Publisher(broker, TOPOLOGY, message_id=lambda item: f"mended/{message_id_of(item)}")
         assert await first.publish(items)
         assert await again.publish([*items, item(5000)])
-        assert (first.stored, first.repeats, again.stored, again.repeats) == (600, 0, 1, 600)
+        assert (first.stored, first.repeats, again.stored, again.repeats) == (200, 0, 1, 200)
         found = await commands(broker)
-        assert {command.customer_id.int for command in found} == {*range(1, 601), 5000}
+        assert {command.customer_id.int for command in found} == {*range(1, 201), 5000}
         await other.publish(items[:10])
         assert other.stored == 10
 
@@ -158,6 +128,7 @@ async def test_what_cannot_be_a_message_is_refused(nats_server: NatsServer) -> N
 async def test_a_broker_that_restarts_loses_nothing(nats_server: NatsServer) -> None:
     """While the broker is gone publishing waits, and goes on when it is back."""
     async with the_broker(nats_server) as broker:
+        broker.jetstream._timeout = 0.3  # seconds in which the broker must answer
         publisher = Publisher(broker, TOPOLOGY, window=16)
 
         def items() -> Generator[ArchiveItem]:
@@ -175,17 +146,17 @@ async def test_a_broker_that_restarts_loses_nothing(nats_server: NatsServer) -> 
 async def test_draining_ends_what_is_under_way(nats_server: NatsServer) -> None:
     """After `drain` nothing new is read, and what was counted is stored."""
     async with the_broker(nats_server) as broker:
-        publisher = Publisher(broker, TOPOLOGY)
+        publisher = Publisher(broker, TOPOLOGY, window=16)
 
         def items() -> Generator[ArchiveItem]:
             for number in range(1, 100_000):
-                if number == 1500:
+                if number == 700:
                     publisher.drain()
                 yield item(number)
 
         assert not await publisher.publish(items())
         info = await broker.jetstream.stream_info(TOPOLOGY.stream)
-        assert 0 < publisher.stored == info.state.messages < 1500
+        assert 0 < publisher.stored == info.state.messages < 700
 
 
 async def test_a_source_that_breaks_is_told_after_what_is_under_way(nats_server: NatsServer) -> None:
@@ -196,7 +167,7 @@ async def test_a_source_that_breaks_is_told_after_what_is_under_way(nats_server:
         raise OSError("the disk is gone")
 
     async with the_broker(nats_server) as broker:
-        publisher = Publisher(broker, TOPOLOGY)
+        publisher = Publisher(broker, TOPOLOGY, window=16)
         with pytest.raises(OSError, match="the disk is gone"):
             await publisher.publish(items())
         info = await broker.jetstream.stream_info(TOPOLOGY.stream)
@@ -205,27 +176,27 @@ async def test_a_source_that_breaks_is_told_after_what_is_under_way(nats_server:
 
 async def test_a_queue_that_is_missing_is_named(nats_server: NatsServer) -> None:
     """Without the streams there is one sentence, for publishing and for collecting."""
-    async with connected(nats_server.settings) as broker:
+    async with connected(settings(nats_server)) as broker:
         with pytest.raises(BrokerError, match="what the stream THREDFI takes: stream not found"):
             await Publisher(broker, TOPOLOGY).publish([item(1)])
         with pytest.raises(BrokerError, match="no streams THREDFI, THREDFI_OUTCOMES and THREDFI_DEAD"):
-            await Collector(broker, TOPOLOGY, Ledger().record).collect()
+            await Collector(broker, TOPOLOGY, Taken()).collect()
 
 
 async def test_events_become_outcomes_in_their_order(nats_server: NatsServer) -> None:
     """All that an event says is handed over, in the order in which it came about, and other messages are left out."""
     at = dt.datetime(2026, 1, 2, tzinfo=dt.UTC)
     async with the_broker(nats_server) as broker:
-        for number in range(1, 301):
+        for number in range(1, 221):
             await happen(broker, number, "archived")
         await broker.jetstream.publish(TOPOLOGY.outcomes_subject("x"), b"{")
         await happen(broker, 7, "rejected", code="not_found", attempts=2, elapsed_ms=1500, at=at)
-        ledger = Ledger()
-        collector = Collector(broker, TOPOLOGY, ledger.record)
+        taken = Taken()
+        collector = Collector(broker, TOPOLOGY, taken)
         await collector.collect()
-    assert ledger.numbers == [*range(1, 301), 7]
-    assert (collector.read, collector.unreadable, ledger.next) == (301, 1, 303)
-    assert ledger.outcomes[-1] == Outcome(
+    assert taken.numbers == [*range(1, 221), 7]
+    assert (collector.read, collector.unreadable, taken.next) == (221, 1, 223)
+    assert taken.outcomes[-1] == Outcome(
         business_id=BUSINESS,
         customer_id=UUID(int=7),
         state=ItemState.REJECTED,
@@ -242,22 +213,13 @@ async def test_collecting_goes_on_where_it_was(nats_server: NatsServer) -> None:
         for number in range(1, 6):
             await happen(broker, number, "archived")
         await broker.jetstream.delete_msg(TOPOLOGY.outcomes_stream, 2)
-        ledger = Ledger()
-        await Collector(broker, TOPOLOGY, ledger.record).collect()
-        assert (ledger.numbers, ledger.next) == ([1, 3, 4, 5], 6)
-        await Collector(broker, TOPOLOGY, ledger.record, start=ledger.next).collect()
+        taken = Taken()
+        await Collector(broker, TOPOLOGY, taken).collect()
+        assert (taken.numbers, taken.next) == ([1, 3, 4, 5], 6)
+        await Collector(broker, TOPOLOGY, taken).collect()
         await happen(broker, 6, "archived")
-        await Collector(broker, TOPOLOGY, ledger.record, start=ledger.next).collect()
-    assert (ledger.numbers, ledger.next) == ([1, 3, 4, 5, 6], 7)
-
-
-async def test_a_stream_that_is_made_anew_is_read_from_its_beginning(nats_server: NatsServer) -> None:
-    """A place in a stream that is gone means nothing in another one."""
-    async with the_broker(nats_server) as broker:
-        await happen(broker, 1, "archived")
-        ledger = Ledger()
-        await Collector(broker, TOPOLOGY, ledger.record, start=1000).collect()
-    assert (ledger.numbers, ledger.next) == ([1], 2)
+        await Collector(broker, TOPOLOGY, taken).collect()
+    assert (taken.numbers, taken.next) == ([1, 3, 4, 5, 6], 7)
 
 
 async def test_until_done_waits_for_an_empty_queue(nats_server: NatsServer) -> None:
@@ -268,8 +230,8 @@ async def test_until_done_waits_for_an_empty_queue(nats_server: NatsServer) -> N
             TOPOLOGY.subject, durable=TOPOLOGY.consumer, stream=TOPOLOGY.stream
         )
         messages = [*await subscription.fetch(1), *await subscription.fetch(1)]
-        ledger = Ledger()
-        collector = Collector(broker, TOPOLOGY, ledger.record, pause=0.01)
+        taken = Taken()
+        collector = Collector(broker, TOPOLOGY, taken, pause=0.01)
         collecting = asyncio.create_task(collector.collect(Until.DONE))
         for number, message in enumerate(messages, 1):
             state = await backlog(broker, TOPOLOGY)
@@ -278,22 +240,22 @@ async def test_until_done_waits_for_an_empty_queue(nats_server: NatsServer) -> N
             await happen(broker, number, "archived")
             await message.ack_sync()
         await asyncio.wait_for(collecting, 5)
-    assert ledger.numbers == [1, 2]
+    assert taken.numbers == [1, 2]
 
 
 async def test_following_survives_a_restart_and_ends_when_told(nats_server: NatsServer) -> None:
     """Following goes on over a restart of the broker, and `drain` ends it."""
-    ledger = Ledger()
+    taken = Taken()
     async with the_broker(nats_server) as broker:
-        collector = Collector(broker, TOPOLOGY, ledger.record, pause=0.01)
+        collector = Collector(broker, TOPOLOGY, taken, pause=0.01)
         following = asyncio.create_task(collector.collect(Until.STOPPED))
         await happen(broker, 1, "archived")
-        await until(lambda: ledger.numbers == [1])
+        await until(lambda: taken.numbers == [1])
         await asyncio.to_thread(nats_server.kill)
         await asyncio.to_thread(nats_server.start)
-        async with connected(nats_server.settings) as other:
+        async with connected(settings(nats_server)) as other:
             await happen(other, 2, "archived")
-        await until(lambda: ledger.numbers == [1, 2], within=10)
+        await until(lambda: taken.numbers == [1, 2], within=10)
         collector.drain()
         await asyncio.wait_for(following, 5)
 
@@ -312,3 +274,122 @@ async def test_a_feed_reads_chunks_in_a_thread() -> None:
         taken.append(number)
     assert (taken, chunks, feed.ended) == ([3, 5], [[0, 1], [2, 3], [4, 5], [6]], True)
     assert await feed.take() is None
+
+
+@contextmanager
+def the_run(journal: Path) -> Generator[QueueRun]:
+    """A run over the queue, its journal open."""
+    with Journal.open(journal) as opened:
+        yield QueueRun(opened, TOPOLOGY)
+
+
+async def publish(broker: Broker, journal: Path, items: Iterable[ArchiveItem]) -> Publisher:
+    """Publish as the command does."""
+    with the_run(journal) as run:
+        run.begin(await backlog(broker, TOPOLOGY))
+        publisher = Publisher(broker, TOPOLOGY, key=run.key, message_id=run.message_id, refuse=run.refuse, window=8)
+        await publisher.publish(items, prepare=run.take)
+        run.release(publisher.left())
+        return publisher
+
+
+async def collect(broker: Broker, journal: Path) -> None:
+    """Collect as the command does."""
+    with the_run(journal) as run:
+        await Collector(broker, TOPOLOGY, run).collect()
+
+
+def rows(journal: Path) -> dict[int, tuple[str, str | None, int]]:
+    """State, code and attempts of each item in a journal."""
+    with closing(sqlite3.connect(journal)) as connection:
+        found = connection.execute("SELECT customer_id, state, code, attempts FROM items")
+        return {int.from_bytes(customer): (state, code, attempts) for customer, state, code, attempts in found}
+
+
+async def test_a_journal_knows_who_is_pending(nats_server: NatsServer, tmp_path: Path) -> None:
+    """Published items are pending until their outcome is collected; a second time changes nothing."""
+    journal = tmp_path / "run.db"
+    async with the_broker(nats_server) as broker:
+        await happen(broker, 1, "rejected", code="of another run")
+        await publish(broker, journal, [item(1), item(2), item(3), item(2)])
+        assert rows(journal) == dict.fromkeys((1, 2, 3), ("pending", None, 0))
+        await happen(broker, 1, "archived", attempts=1)
+        await happen(broker, 2, "unknown", code="http_503", attempts=4)
+        await happen(broker, 9, "archived")
+        for _ in range(2):
+            await collect(broker, journal)
+            assert rows(journal) == {1: ("archived", None, 1), 2: ("unknown", "http_503", 4), 3: ("pending", None, 0)}
+
+
+async def test_publishing_again_takes_up_what_is_open(nats_server: NatsServer, tmp_path: Path) -> None:
+    """A second session publishes what has no final outcome; what a worker gave up is not taken for a repeat."""
+    journal = tmp_path / "run.db"
+    items = [item(number) for number in range(1, 6)]
+    async with the_broker(nats_server) as broker:
+        await publish(broker, journal, items)
+        await happen(broker, 1, "archived")
+        await happen(broker, 2, "rejected", code="not_found")
+        await happen(broker, 3, "failed", code="http_401")
+        await happen(broker, 4, "unknown", code="http_503")
+        await collect(broker, journal)
+        again = await publish(broker, journal, items)
+        assert (again.stored, again.repeats) == (2, 1)
+        found = await commands(broker)
+        assert sorted(command.customer_id.int for command in found) == [1, 2, 3, 3, 4, 4, 5]
+        assert len({command.idempotency_key for command in found}) == 5
+        await happen(broker, 3, "archived")
+        await happen(broker, 4, "failed", code="http_401")
+        await collect(broker, journal)
+    states = {number: row[0] for number, row in rows(journal).items()}
+    assert states == {1: "archived", 2: "rejected", 3: "archived", 4: "unknown", 5: "pending"}
+
+
+async def test_what_was_not_published_is_not_pending(nats_server: NatsServer, tmp_path: Path) -> None:
+    """After `drain`, a journal holds what was published and nothing else; what was refused is rejected."""
+    journal = tmp_path / "run.db"
+    with the_run(journal) as run:
+        async with the_broker(nats_server) as broker:
+            run.begin(await backlog(broker, TOPOLOGY))
+            publisher = Publisher(broker, TOPOLOGY, refuse=run.refuse, window=4)
+
+            def items() -> Generator[ArchiveItem]:
+                yield item(1, customer={"email": "Ann"})
+                for number in range(2, 10_000):
+                    if number == 700:
+                        publisher.drain()
+                    yield item(number)
+
+            await publisher.publish(items(), prepare=run.take)
+            run.release(publisher.left())
+            found = rows(journal)
+    assert found.pop(1) == ("rejected", "invalid_request", 0)
+    assert set(found.values()) == {("pending", None, 0)}
+    assert len(found) == publisher.stored
+
+
+async def test_without_a_list_all_outcomes_belong_to_the_run(nats_server: NatsServer, tmp_path: Path) -> None:
+    """A journal that nobody published with takes whoever the events name, and begins anew in a stream made anew."""
+    journal = tmp_path / "run.db"
+    async with the_broker(nats_server) as broker:
+        await happen(broker, 1, "archived")
+        await happen(broker, 2, "archived")
+        await collect(broker, journal)
+        await broker.jetstream.delete_stream(TOPOLOGY.outcomes_stream)
+        await ensure_streams(broker, TOPOLOGY)
+        await happen(broker, 3, "archived")
+        await happen(broker, 2, "failed", code="http_401")
+        await happen(broker, 4, "archived")
+        await collect(broker, journal)
+    assert rows(journal) == dict.fromkeys((1, 2, 3, 4), ("archived", None, 0))
+
+
+def test_a_journal_of_something_else_is_refused(tmp_path: Path) -> None:
+    """A run without a queue, or over another one, keeps its journal to itself."""
+    with Journal.open(tmp_path / "bulk.db") as journal:
+        journal.begin()
+        with pytest.raises(JournalError, match=r"bulk\.db is the journal of a run without a queue: name another one"):
+            QueueRun(journal, TOPOLOGY)
+    with Journal.open(tmp_path / "other.db") as journal:
+        QueueRun(journal, Topology(stream="OTHER"))
+        with pytest.raises(JournalError, match=r"other\.db is the journal of a run over the queue OTHER, not THREDFI"):
+            QueueRun(journal, TOPOLOGY)

@@ -18,6 +18,7 @@ class Backlog:
         dead: Dead letters.
         outcomes: The sequence number of the last outcome event; 0 before the first.
         oldest: The sequence number of the oldest outcome event that is kept.
+        epoch: Changes when the stream of outcomes is made anew, and its numbers begin again.
     """
 
     queued: int
@@ -25,6 +26,7 @@ class Backlog:
     dead: int
     outcomes: int
     oldest: int
+    epoch: str
 
     @property
     def waiting(self) -> int:
@@ -55,7 +57,7 @@ async def backlog(broker: Broker, topology: Topology) -> Backlog:
             held = (await jetstream.consumer_info(topology.stream, topology.consumer)).num_ack_pending
         except NotFoundError:
             held = 0  # no worker was ever started
-        outcomes = (await jetstream.stream_info(topology.outcomes_stream)).state
+        outcomes = await jetstream.stream_info(topology.outcomes_stream)
         dead = (await jetstream.stream_info(topology.dead_stream)).state
     except NotFoundError:
         raise BrokerError(
@@ -68,6 +70,7 @@ async def backlog(broker: Broker, topology: Topology) -> Backlog:
         queued=queue.messages,
         held=held or 0,
         dead=dead.messages,
-        outcomes=outcomes.last_seq,
-        oldest=outcomes.first_seq,
+        outcomes=outcomes.state.last_seq,
+        oldest=outcomes.state.first_seq,
+        epoch=f"{topology.outcomes_stream} {outcomes.created.isoformat()}",
     )

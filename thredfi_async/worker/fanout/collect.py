@@ -4,8 +4,8 @@ import asyncio
 import contextlib
 import enum
 import logging
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, Protocol
 
 from nats.js.errors import NotFoundError
 
@@ -34,6 +34,27 @@ class Until(enum.Enum):
     """Until `Collector.drain`."""
 
 
+class Takes(Protocol):
+    """Takes outcomes; both methods may block, and are called in a thread."""
+
+    def start(self, state: Backlog) -> int:
+        """Return the sequence number to begin with.
+
+        Args:
+            state: What the broker says.
+        """
+        ...
+
+    def record(self, outcomes: Sequence[Outcome], following: int) -> None:
+        """Return when it is durable.
+
+        Args:
+            outcomes: What came about, in its order.
+            following: The sequence number to go on with after them.
+        """
+        ...
+
+
 class Collector:
     """Reads outcome events in their order, and hands them over to be recorded.
 
@@ -43,9 +64,7 @@ class Collector:
     Args:
         broker: The broker, connected.
         topology: The names.
-        record: Is called in a thread with outcomes and the sequence number to go on with after them; it returns when
-            both are durable. The outcomes are in the order in which they came about.
-        start: The sequence number to begin with; 1, the default, for the oldest event that is kept.
+        run: Says where to begin, and takes the outcomes.
         pause: Seconds between two looks when nothing new is there; 1 by default.
 
     Attributes:
@@ -59,18 +78,17 @@ class Collector:
         self,
         broker: Broker,
         topology: Topology,
-        record: Callable[[Sequence[Outcome], int], None],
+        run: Takes,
         *,
-        start: int = 1,
         pause: float = 1.0,
     ) -> None:
-        self.next = start
+        self.next = 1
         self.read = 0
         self.unreadable = 0
         self.backlog: Backlog | None = None
         self._broker = broker
         self._topology = topology
-        self._record = record
+        self._run = run
         self._pause = pause
         self._stop = asyncio.Event()
 
@@ -84,9 +102,7 @@ class Collector:
             BrokerError: The streams are not there. A broker that goes away later is waited for.
         """
         self.backlog = await backlog(self._broker, self._topology)
-        if self.next > self.backlog.outcomes + 1:
-            # The stream was made anew since somebody counted so far: it begins with 1 again.
-            self.next = 1
+        self.next = await asyncio.to_thread(self._run.start, self.backlog)
         while not self._stop.is_set():
             await self._read_up_to(self.backlog)
             if until is Until.NOW or (until is Until.DONE and self.backlog.queued == 0):
@@ -107,7 +123,7 @@ class Collector:
             outcomes = [outcome for task in tasks if (outcome := task.result()) is not None]
             if self._stop.is_set() and any(task.result() is None for task in tasks):
                 return  # some were given up, and not found missing: the next run reads them again
-            await asyncio.to_thread(self._record, outcomes, end)
+            await asyncio.to_thread(self._run.record, outcomes, end)
             self.next, self.read = end, self.read + len(outcomes)
 
     async def _event(self, number: int) -> Outcome | None:

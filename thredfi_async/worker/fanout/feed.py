@@ -50,6 +50,10 @@ class Feed(Generic[T]):
         """Hand out nothing more; what is held was not begun."""
         self._stopped = True
 
+    def left(self) -> list[T]:
+        """Return what was read and not handed out."""
+        return list(self._ready)
+
     def _read(self) -> Sequence[T]:
         chunk = list(islice(self._source, self._chunk))
         self.ended = len(chunk) < self._chunk

@@ -40,18 +40,23 @@ class Refused:
         return f"customer {self.item.customer_id} of business {self.item.business_id}: {self.reason}"
 
 
+def message_id_of(item: ArchiveItem) -> str:
+    """Make a message's id of its item's ids."""
+    return f"{item.business_id}/{item.customer_id}"
+
+
 class Publisher:
     """Publishes a command for each item, and waits for the broker's word that it is stored.
 
-    A message's id is made from the item's ids, so that publishing an item again stores nothing new within the stream's
+    A message's id is made from its item's ids, so that publishing an item again stores nothing new within the stream's
     duplicate window, and does no harm after it: a customer that is archived already stays as it is. A broker that goes
     away is waited for.
 
     Args:
         broker: The broker, connected.
         topology: Where to.
-        batch: Is made a part of every message's id; another one lets the same customers be published again within the
-            duplicate window, as after their data was mended. Empty by default.
+        message_id: Gives an item's message id; `message_id_of` by default. Another id lets the same item be published
+            again within the duplicate window, as after its data was mended.
         key: Gives an item's idempotency key; None, the default, lets the worker make one of the message.
         refuse: Is called with each item that cannot become a message.
         window: Messages that the broker has not confirmed yet, at most; 256 by default.
@@ -67,7 +72,7 @@ class Publisher:
         broker: Broker,
         topology: Topology,
         *,
-        batch: str = "",
+        message_id: Callable[[ArchiveItem], str] = message_id_of,
         key: Callable[[ArchiveItem], str] | None = None,
         refuse: Callable[[Refused], None] = lambda _: None,
         window: int = WINDOW,
@@ -77,7 +82,7 @@ class Publisher:
         self.refused = 0
         self._broker = broker
         self._topology = topology
-        self._batch = f"{batch}/" if batch else ""
+        self._message_id = message_id
         self._key = key
         self._refuse = refuse
         self._window = window
@@ -124,6 +129,10 @@ class Publisher:
         if self._feed is not None:
             self._feed.stop()
 
+    def left(self) -> list[ArchiveItem]:
+        """Return the items that were read, and not begun."""
+        return [] if self._feed is None else self._feed.left()
+
     async def _work(self, feed: Feed[ArchiveItem], failures: list[Exception]) -> None:
         try:
             while (item := await feed.take()) is not None:
@@ -151,7 +160,7 @@ class Publisher:
         if await self._broker.store(
             self._topology.subject,
             payload,
-            message_id=f"{self._batch}{item.business_id}/{item.customer_id}",
+            message_id=self._message_id(item),
             stream=self._topology.stream,
         ):
             self.stored += 1
