@@ -7,6 +7,7 @@ import typer
 from thredfi_async import __version__
 from thredfi_async.cli import options as opt
 from thredfi_async.cli.bulk import fanout_options as fanout
+from thredfi_async.cli.bulk.app import app as bulk
 from thredfi_async.cli.bulk.nats import Nats
 from thredfi_async.cli.customers import Archive, Get, List
 from thredfi_async.cli.exits import EXIT_CODES
@@ -41,6 +42,9 @@ def thredfi(
 ) -> None:
     """Archive Thredfi customers; every call ends in a statement about the server."""
     del version
+
+
+app.add_typer(bulk, name="bulk")
 
 
 # --json and --debug are parsed here for --help's sake: `run` looks at them itself, since they matter before and

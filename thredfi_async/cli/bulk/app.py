@@ -3,7 +3,9 @@
 import typer
 
 from thredfi_async.cli import options as opt
+from thredfi_async.cli.bulk import fanout_options as fanout
 from thredfi_async.cli.bulk import options as bulk
+from thredfi_async.cli.bulk.nats import Nats
 from thredfi_async.cli.bulk.speed import Speed
 from thredfi_async.cli.session import Job
 from thredfi_async.cli.settings import Connection
@@ -18,6 +20,7 @@ def archive(  # noqa: PLR0913 - a parameter for each option
     journal: bulk.Journal,
     business_id: bulk.Business = None,
     format: bulk.Format = None,  # noqa: A002 - the option's name
+    partial: bulk.Partial = False,
     concurrency: bulk.Concurrency = None,
     rate: bulk.Rate = None,
     patience: bulk.Patience = None,
@@ -47,6 +50,7 @@ def archive(  # noqa: PLR0913 - a parameter for each option
         journal=journal,
         business_id=business_id,
         format=format,
+        partial=partial,
         strict=strict,
         rejected=rejected,
         dry_run=dry_run,
@@ -79,7 +83,7 @@ def resume(  # noqa: PLR0913 - a parameter for each option
     Those whose outcome is unknown are looked at first. The source must still be what it was.
     """
     del json, debug
-    from thredfi_async.cli.bulk.archive import Resume  # noqa: PLC0415 - see the module's docstring
+    from thredfi_async.cli.bulk.resume import Resume  # noqa: PLC0415 - see the module's docstring
 
     return Resume(
         connection=Connection(base_url=base_url, environment=environment, env_file=env_file, timeout=timeout),
@@ -96,7 +100,7 @@ def resume(  # noqa: PLR0913 - a parameter for each option
 def status(journal: bulk.Begun, *, json: opt.Json = False, debug: opt.Debug = False) -> Job:
     """Show how far a run has come, while it goes on too."""
     del json, debug
-    from thredfi_async.cli.bulk.look import Status  # noqa: PLC0415 - see the module's docstring
+    from thredfi_async.cli.bulk.status import Status  # noqa: PLC0415 - see the module's docstring
 
     return Status(journal=journal)
 
@@ -137,6 +141,74 @@ def report(
 ) -> Job:
     """Count the outcomes and the reasons, and write who is not archived, without anybody's data."""
     del json, debug
-    from thredfi_async.cli.bulk.look import Report  # noqa: PLC0415 - see the module's docstring
+    from thredfi_async.cli.bulk.report import Report  # noqa: PLC0415 - see the module's docstring
 
     return Report(journal=journal, failures=failures, html=html)
+
+
+@app.command()
+def publish(  # noqa: PLR0913 - a parameter for each option
+    source: bulk.Source,
+    *,
+    nats: fanout.Nats = None,
+    stream: fanout.Stream = None,
+    subject: fanout.Subject = None,
+    duplicate_window: fanout.Window = None,
+    batch: fanout.Batch = "",
+    journal: fanout.PublishJournal = None,
+    business_id: bulk.Business = None,
+    format: bulk.Format = None,  # noqa: A002 - the option's name
+    strict: bulk.Strict = False,
+    rejected: bulk.Rejected = None,
+    yes: bulk.Yes = False,
+    json: opt.Json = False,
+    debug: opt.Debug = False,
+) -> Job:
+    """Publish every customer that a file lists to a queue of NATS, for `thredfi worker` on any number of machines.
+
+    Running the same again is safe: what the queue has is stored once, and a customer that is archived stays as it is.
+    """
+    del json, debug
+    from thredfi_async.cli.bulk.publish import Publish  # noqa: PLC0415 - see the module's docstring
+
+    return Publish(
+        source=source,
+        nats=Nats(url=nats, stream=stream, subject=subject, duplicate_window=duplicate_window),
+        batch=batch,
+        journal=journal,
+        business_id=business_id,
+        format=format,
+        strict=strict,
+        rejected=rejected,
+        yes=yes,
+    )
+
+
+@app.command()
+def collect(  # noqa: PLR0913 - a parameter for each option
+    *,
+    journal: fanout.CollectJournal,
+    nats: fanout.Nats = None,
+    stream: fanout.Stream = None,
+    subject: fanout.Subject = None,
+    consumer: fanout.Consumer = None,
+    follow: fanout.Follow = False,
+    until_done: fanout.UntilDone = False,
+    json: opt.Json = False,
+    debug: opt.Debug = False,
+) -> Job:
+    """Write what the workers have done into a journal, for `bulk status` and `bulk report`.
+
+    It takes the outcomes that there are, or goes on with --follow or --until-done. Any number of times gives the same.
+    """
+    del json, debug
+    from thredfi_async.cli.bulk.collect import Collect  # noqa: PLC0415 - see the module's docstring
+
+    if follow and until_done:
+        raise typer.BadParameter("give --follow or --until-done, not both", param_hint="--until-done")
+    return Collect(
+        journal=journal,
+        nats=Nats(url=nats, stream=stream, subject=subject, consumer=consumer),
+        follow=follow,
+        until_done=until_done,
+    )

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from thredfi_async.cli.bulk.display import Display
 from thredfi_async.cli.bulk.moment import Moment
 from thredfi_async.cli.bulk.signals import Interruption, listening
-from thredfi_async.cli.output import OutputError, ReaderGoneError, tell
+from thredfi_async.cli.output import OutputError, ReaderGoneError
 
 
 class Driven(Protocol):
@@ -40,7 +40,8 @@ class Drive:
 
     def __init__(self, run: Driven, display: Display, moment: Callable[[], Moment]) -> None:
         """Do nothing yet."""
-        self._run, self._display, self._moment = run, display, moment
+        self.run = run
+        self._display, self._moment = display, moment
         self._ended = asyncio.Event()
         self._said: list[tuple[str, str, dict[str, Any]]] = []
         self._heard = asyncio.Event()
@@ -60,7 +61,7 @@ class Drive:
         with listening(interruption):
             shows = asyncio.create_task(self._show())
             try:
-                async for _ in self._run:
+                async for _ in self.run:
                     pass
             except asyncio.CancelledError:
                 if not interruption.at_once:
@@ -82,7 +83,7 @@ class Drive:
                 await asyncio.to_thread(self._display.show, self._moment())
             except (OutputError, ReaderGoneError) as error:
                 self.unheard = error
-                self._run.drain()
+                self.run.drain()
             self._heard.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._display.interval):
@@ -100,7 +101,7 @@ class Drive:
 
     def _drain(self, name: str) -> None:
         self.interrupted = name
-        self._run.drain()
+        self.run.drain()
         sentence = f"{name}: no new customers are taken up, and what is under way ends; once more ends it at once."
         self._said.append(("draining", sentence, {"signal": name}))
         self._heard.set()

@@ -111,8 +111,11 @@ class Ending:
             lines.append(Text(f"  {plural(self.bad, 'bad line')}, left out"))
         if self.duplicates:
             lines.append(Text(f"  {plural(self.duplicates, 'repeated line')}; each customer was sent once"))
-        lines += [Text.assemble((f"{each.why[0].upper()}{each.why[1:]}: ", "bold"), each.command) for each in self.next]
-        return Group(*lines)
+        return Group(*lines, *self.steps_as_text())
+
+    def steps_as_text(self) -> list[Text]:
+        """Return the commands to go on with, for people."""
+        return [Text.assemble((f"{each.why[0].upper()}{each.why[1:]}: ", "bold"), each.command) for each in self.next]
 
     @property
     def _is_early(self) -> bool:

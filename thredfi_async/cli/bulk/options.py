@@ -60,6 +60,9 @@ Strict = Annotated[bool, typer.Option("--strict", help="Refuse a file that has a
 Rejected = Annotated[
     Path | None, typer.Option("--rejected", metavar="FILE", help="Copy bad lines to this file, as they are.")
 ]
+Partial = Annotated[
+    bool, typer.Option("--partial", help="Let columns of the body be missing; their fields are left out of all bodies.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything, and send nothing.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before archiving in production.")]
 Failed = Annotated[bool, typer.Option("--failed", help="Send those again that the API has rejected, too.")]

@@ -1,9 +1,9 @@
 """What a run will do, said before it does it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from rich.console import Group
 from rich.table import Table
@@ -12,9 +12,6 @@ from rich.text import Text
 from thredfi_async.cli.bulk.speed import Speed
 from thredfi_async.cli.bulk.target import Target
 from thredfi_async.cli.bulk.words import outcomes, plural, size
-
-SHOWN: Final = 10
-"""Bad lines that people are shown one by one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +24,7 @@ class Plan:
         format: The file's format.
         size: Bytes of it, or None for stdin.
         lines: Customers that it lists, or None where nobody has counted them.
-        bad: Lines that are none.
+        bad: Lines that are none, or None where nobody has looked.
         first_bad: The first of them, each with its place and reason.
         has_bodies: Whether bodies come from the source.
         journal: The journal.
@@ -41,11 +38,11 @@ class Plan:
     format: str
     size: int | None
     lines: int | None
-    bad: int
+    bad: int | None
     first_bad: Sequence[str]
     has_bodies: bool
     journal: Path
-    before: dict[str, int]
+    before: Mapping[str, int]
     speed: Speed
     dry_run: bool = False
 
@@ -70,7 +67,7 @@ class Plan:
             "bad_lines": self.bad,
             "bodies": "source" if self.has_bodies else "server",
             "journal": str(self.journal),
-            "before": self.before,
+            "before": dict(self.before),
             "concurrency": self.speed.at_a_time,
             "rate": self.speed.rate,
             "patience": self.speed.waits,
@@ -85,7 +82,7 @@ class Plan:
         table.add_column(overflow="fold")
         for name, value in self._rows():
             table.add_row(name, value)
-        more = self.bad - len(self.first_bad)
+        more = (self.bad or 0) - len(self.first_bad)
         bad = [Text(f"  {line}") for line in self.first_bad]
         if more > 0 and bad:
             bad.append(Text(f"  and {plural(more, 'other')}; --rejected FILE writes them all to a file"))
@@ -100,7 +97,9 @@ class Plan:
             ("journal", f"{self.journal} ({self._journal()})"),
             ("speed", str(self.speed)),
         ]
-        if self.bad:
+        if self.bad is None:
+            rows.append(("bad lines", "left out, whichever there are; --dry-run looks for them first"))
+        elif self.bad:
             rows.append(("left out", plural(self.bad, "bad line")))
         return rows
 

@@ -2,19 +2,10 @@
 
 import contextlib
 from collections.abc import Generator
-from typing import Final
 
 from thredfi_async import Effect
-from thredfi_async.bulk import BulkError, JournalBusyError, JournalError, SourceError
 from thredfi_async.cli.exits import ExitCode
 from thredfi_async.cli.failure import Failure, FailureError
-
-_HAPPENED: Final[tuple[tuple[type[BulkError], str], ...]] = (
-    (JournalBusyError, "The journal is in use"),
-    (JournalError, "The journal cannot be used"),
-    (SourceError, "The file cannot be used"),
-    (BulkError, "The run cannot start"),
-)
 
 
 @contextlib.contextmanager
@@ -27,10 +18,21 @@ def refusals() -> Generator[None]:
     Raises:
         FailureError: In the place of a `BulkError`.
     """
+    # Imported here, so that commands that have nothing to do with it do not load SQLite.
+    from thredfi_async.bulk import BulkError, JournalBusyError, JournalError, SourceError  # noqa: PLC0415
+
     try:
         yield
     except BulkError as error:
-        happened = next(words for kind, words in _HAPPENED if isinstance(error, kind))
+        match error:
+            case JournalBusyError():
+                happened = "The journal is in use"
+            case JournalError():
+                happened = "The journal cannot be used"
+            case SourceError():
+                happened = "The file cannot be used"
+            case _:
+                happened = "The run cannot start"
         raise refused(f"{happened}: {str(error).rstrip('.')}.", kind=type(error).__name__) from error
 
 
