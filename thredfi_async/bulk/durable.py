@@ -1,4 +1,4 @@
-"""The ledger in a journal: batched transactions on one thread, and results that are published once they are committed."""
+"""The ledger in a journal: batched transactions on one thread; a result is published once it is committed."""
 
 import asyncio
 import os
@@ -66,7 +66,7 @@ class JournalLedger:
     async def begin(self) -> None:
         """Open the journal, and begin a session."""
         try:
-            self._journal = await self._in_thread(self._open)
+            await uninterrupted(asyncio.ensure_future(self._begin()))
         except BaseException:
             await self._close()
             raise
@@ -81,7 +81,8 @@ class JournalLedger:
             await self._work.wait()
             self._work.clear()
             try:
-                await self._flush()
+                # As a task of its own: what has been committed is accounted for, whoever cancels meanwhile.
+                await uninterrupted(asyncio.ensure_future(self._flush()))
             except JournalError as error:
                 self._broken = error
                 for _, answer in self._admissions:
@@ -164,6 +165,9 @@ class JournalLedger:
         if results:
             self._publish(results)
 
+    async def _begin(self) -> None:
+        self._journal = await self._in_thread(self._open)
+
     # -- in the thread
 
     def _open(self) -> Journal:
@@ -216,13 +220,13 @@ class JournalLedger:
     # -- threads and ends
 
     async def _in_thread(self, function: Callable[..., T], *args: Any) -> T:  # noqa: ANN401 - passed on
-        return await uninterrupted(asyncio.get_running_loop().run_in_executor(self._thread, function, *args))
+        return await asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
 
     async def _close(self) -> None:
         journal, self._journal = self._journal, None
         try:
             if journal is not None and journal is not self._given:
-                await self._in_thread(journal.close)
+                await uninterrupted(asyncio.ensure_future(self._in_thread(journal.close)))
         finally:
             self._thread.shutdown(wait=False)
 

@@ -1,4 +1,4 @@
-"""The engine of a run: one task that owns all others, workers that live as long as it, and nothing left when it ends."""
+"""The engine of a run: one task owns all others, workers live as long as it, and nothing is left when it ends."""
 
 import asyncio
 import random

@@ -1,7 +1,11 @@
 """One item on its way through a run."""
 
-from thredfi_async import ThredfiError
+from typing import TYPE_CHECKING
+
 from thredfi_async.bulk.items import ArchiveItem
+
+if TYPE_CHECKING:
+    from thredfi_async import ThredfiError
 
 
 class Job:

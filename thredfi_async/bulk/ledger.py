@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeVar
-from uuid import UUID
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from thredfi_async.bulk.gauges import Gauges, Meter
 from thredfi_async.bulk.items import ArchiveResult
 from thredfi_async.bulk.job import Job
+
+if TYPE_CHECKING:
+    from uuid import UUID
 
 T = TypeVar("T")
 
@@ -96,7 +98,7 @@ class MemoryLedger:
                 fresh.append(job)
         return fresh
 
-    def settle(self, job: Job, result: ArchiveResult) -> None:
+    def settle(self, job: Job, result: ArchiveResult) -> None:  # noqa: ARG002 - a journal needs it
         """Publish it at once."""
         self._publish([result])
 
@@ -132,7 +134,7 @@ async def uninterrupted(work: "asyncio.Future[T]") -> T:
         except asyncio.CancelledError as error:
             cancelled = error
     if cancelled is not None:
-        # What it raised is looked at, so that nobody misses it.
-        work.cancelled() or work.exception()
+        if not work.cancelled():
+            work.exception()  # looked at, so that asyncio does not complain that nobody did
         raise cancelled
     return work.result()

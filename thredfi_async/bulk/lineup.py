@@ -3,9 +3,12 @@
 import heapq
 from collections import deque
 from collections.abc import Iterator
-from uuid import UUID
+from typing import TYPE_CHECKING
 
 from thredfi_async.bulk.job import Job
+
+if TYPE_CHECKING:
+    from uuid import UUID
 
 
 class Lineup:

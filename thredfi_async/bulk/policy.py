@@ -119,6 +119,6 @@ class Watch:
         count = self._refused[business] = self._refused.get(business, 0) + 1
         if self._policy.park_after is not None and count >= self._policy.park_after:
             self._parked[business] = (
-                f"the API refused the business {business} {count} times in a row (403): its items are held back unsent; "
-                "look at the partner's access, and resume"
+                f"the API refused the business {business} {count} times in a row (403): its items are held back "
+                "unsent; look at the partner's access, and resume"
             )

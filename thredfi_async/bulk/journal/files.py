@@ -3,7 +3,7 @@
 import contextlib
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Final, Literal
 from urllib.parse import quote
@@ -27,7 +27,7 @@ _BY_CODE: Final = {
 
 
 @contextlib.contextmanager
-def translated(path: str, action: Action) -> Iterator[None]:
+def translated(path: str, action: Action) -> Generator[None]:
     """Turn SQLite's and the system's errors into one clear sentence.
 
     Raises:

@@ -7,7 +7,7 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -175,7 +175,7 @@ class Journal:
             return changed
 
     @contextmanager
-    def transaction(self, sample: Sample | None = None) -> Iterator[Store]:
+    def transaction(self, sample: Sample | None = None) -> Generator[Store]:
         """Change rows, all or none; they are durable when the context is left.
 
         Args:
@@ -237,7 +237,7 @@ class Journal:
         self.close()
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def _transaction(self) -> Generator[None]:
         with self._mutex, translated(self.path, "written"):
             self._connection.execute("BEGIN IMMEDIATE")
             try:

@@ -1,7 +1,7 @@
 """The writer's SQL.
 
 Each statement handles a batch in one step. SQLite's module gives the interpreter's lock away in every step, and gets it
-back late from an event loop under load; a step for each row would make the writer thread wait a thousand times a second.
+back late from an event loop under load: a step for each row would make the writer thread wait very often.
 """
 
 from typing import Final
@@ -29,7 +29,7 @@ FROM json_each(:positions)
 """
 """Take new items in, at their positions; a row that is there already is left as it is."""
 
-WHOSE: Final = "SELECT customer_id || business_id FROM items WHERE position = ?"
+WHOSE: Final = "SELECT CAST(customer_id || business_id AS BLOB) FROM items WHERE position = ?"
 LOWEST: Final = "SELECT min(0, coalesce(min(position), 0)) FROM items"
 
 RETAKE: Final = """
@@ -62,9 +62,9 @@ FROM (VALUES {", ".join(["(?, ?, ?, ?, ?, ?)"] * CHUNK)}) AS o WHERE items.posit
 NOBODY: Final = (None,) * 6
 
 INDEX: Final = "UPDATE items SET indexed = 1 WHERE indexed = 0 AND (position >= ? OR position < 0)"
-UNINDEXED: Final = "SELECT customer_id || business_id, position FROM items WHERE indexed = 0"
+UNINDEXED: Final = "SELECT CAST(customer_id || business_id AS BLOB), position FROM items WHERE indexed = 0"
 
-SAMPLE: Final = f"INSERT OR REPLACE INTO samples VALUES ({', '.join('?' * 15)})"
+SAMPLE: Final = "INSERT OR REPLACE INTO samples VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 DESCRIBE: Final = "INSERT OR REPLACE INTO run VALUES (?, ?)"
 REJECT_LINE: Final = "INSERT OR REPLACE INTO rejected_lines VALUES (?, ?, ?)"
 

@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 from uuid import UUID
 
 from thredfi_async.bulk.items import ItemState
@@ -102,7 +102,7 @@ class JournalView:
         """Close the file."""
         self.close()
 
-    def _rows(self, query: str) -> Iterator[tuple]:  # type: ignore[type-arg]  # what a row holds is the query's to say
+    def _rows(self, query: str) -> Iterator[tuple[Any, ...]]:
         with translated(self.path, "read"), closing(self._connection.execute(query)) as rows:
             yield from rows
 
