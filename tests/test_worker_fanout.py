@@ -3,6 +3,7 @@
 import asyncio
 import datetime as dt
 import sqlite3
+import threading
 from collections.abc import AsyncGenerator, Generator, Iterable, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
@@ -147,20 +148,16 @@ async def test_draining_ends_what_is_under_way(nats_server: NatsServer) -> None:
     """After `drain` nothing new is read, and what was counted is stored."""
     async with the_broker(nats_server) as broker:
         publisher = Publisher(broker, TOPOLOGY, window=16)
-
-        def items() -> Generator[ArchiveItem]:
-            for number in range(1, 100_000):
-                if number == 700:
-                    publisher.drain()
-                yield item(number)
-
-        assert not await publisher.publish(items())
+        publishing = asyncio.create_task(publisher.publish(map(item, range(1, 100_000))))
+        await until(lambda: publisher.stored > 0)
+        publisher.drain()
+        assert not await publishing
         info = await broker.jetstream.stream_info(TOPOLOGY.stream)
-        assert 0 < publisher.stored == info.state.messages < 700
+        assert 0 < publisher.stored == info.state.messages < 10_000
 
 
 async def test_a_source_that_breaks_is_told_after_what_is_under_way(nats_server: NatsServer) -> None:
-    """What the iterator raises comes out as it is, and what was handed out before is stored."""
+    """What the iterator raises comes out as it is, and all before it is stored."""
 
     def items() -> Generator[ArchiveItem]:
         yield from map(item, range(1, 601))
@@ -171,7 +168,7 @@ async def test_a_source_that_breaks_is_told_after_what_is_under_way(nats_server:
         with pytest.raises(OSError, match="the disk is gone"):
             await publisher.publish(items())
         info = await broker.jetstream.stream_info(TOPOLOGY.stream)
-        assert publisher.stored == info.state.messages == 500
+        assert publisher.stored == info.state.messages == 600
 
 
 async def test_a_queue_that_is_missing_is_named(nats_server: NatsServer) -> None:
@@ -260,20 +257,42 @@ async def test_following_survives_a_restart_and_ends_when_told(nats_server: Nats
         await asyncio.wait_for(following, 5)
 
 
-async def test_a_feed_reads_chunks_in_a_thread() -> None:
+async def test_a_feed_hands_out_what_was_prepared() -> None:
     """Items come in their order, `prepare` sees each chunk, and an empty one is no end."""
-    chunks: list[Sequence[int]] = []
+    chunks: list[Sequence[ArchiveItem]] = []
 
-    def odd(chunk: Sequence[int]) -> Sequence[int]:
+    def odd(chunk: Sequence[ArchiveItem]) -> Sequence[ArchiveItem]:
         chunks.append(chunk)
-        return [number for number in chunk if number % 2 and number > 2]
+        return [each for each in chunk if each.customer_id.int % 2 and each.customer_id.int > 2]
 
-    feed = Feed(range(7), prepare=odd, chunk=2)
-    taken: list[int] = []
-    while (number := await feed.take()) is not None:
-        taken.append(number)
-    assert (taken, chunks, feed.ended) == ([3, 5], [[0, 1], [2, 3], [4, 5], [6]], True)
+    items = [item(number) for number in range(7)]
+    feed = Feed(items, prepare=odd, chunk=2)
+    taken: list[ArchiveItem] = []
+    while (each := await feed.take()) is not None:
+        taken.append(each)
+    assert (taken, [each for chunk in chunks for each in chunk]) == ([items[3], items[5]], items)
+    assert feed.ended
     assert await feed.take() is None
+    await feed.aclose()
+
+
+async def test_a_feed_that_is_stopped_waits_for_no_source() -> None:
+    """A source that is silent, as stdin may be, keeps nobody waiting after `stop`."""
+    silent = threading.Event()
+
+    def items() -> Generator[ArchiveItem]:
+        yield item(1)
+        silent.wait(10)
+
+    feed = Feed(items(), prepare=lambda chunk: chunk)
+    assert await feed.take() == item(1)
+    taking = asyncio.create_task(feed.take())
+    await asyncio.sleep(0)
+    feed.stop()
+    assert await asyncio.wait_for(taking, 2) is None
+    assert not feed.ended
+    silent.set()
+    await feed.aclose()
 
 
 @contextmanager

@@ -1,17 +1,18 @@
 """From items to messages: a window of them is under way, and each counts once the broker has stored it."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 import attrs
 
 from thredfi_async import InvalidRequestError
 from thredfi_async.bulk import ArchiveItem
+from thredfi_async.bulk.intake import Items
 from thredfi_async.worker.broker import TROUBLE, Broker, words
 from thredfi_async.worker.command import ArchiveCommand
 from thredfi_async.worker.errors import BrokerError
-from thredfi_async.worker.fanout.feed import Feed
+from thredfi_async.worker.fanout.feed import Feed, Prepare
 from thredfi_async.worker.topology import Topology
 
 WINDOW: Final = 256
@@ -65,6 +66,7 @@ class Publisher:
         stored: Messages that are stored now and were not before.
         repeats: Messages that the broker had already.
         refused: Items that could not become messages.
+        duplicate_window: Seconds for which the stream knows a message's id; 0 before it was asked.
     """
 
     def __init__(  # noqa: PLR0913 - settings, nearly all by name
@@ -80,6 +82,7 @@ class Publisher:
         self.stored = 0
         self.repeats = 0
         self.refused = 0
+        self.duplicate_window = 0.0
         self._broker = broker
         self._topology = topology
         self._message_id = message_id
@@ -87,7 +90,7 @@ class Publisher:
         self._refuse = refuse
         self._window = window
         self._largest = 0
-        self._feed: Feed[ArchiveItem] | None = None
+        self._feed: Feed | None = None
 
     @property
     def done(self) -> int:
@@ -96,16 +99,16 @@ class Publisher:
 
     async def publish(
         self,
-        items: Iterable[ArchiveItem],
+        items: Items,
         *,
-        prepare: Callable[[Sequence[ArchiveItem]], Sequence[ArchiveItem]] = lambda chunk: chunk,
+        prepare: Prepare = lambda chunk: chunk,
     ) -> bool:
         """Publish all items.
 
         Args:
-            items: The items; the iterator runs in a thread.
-            prepare: Is given each chunk of them in that thread before it is published, and returns what is to be
-                published of it.
+            items: The items; a synchronous iterator runs in a thread.
+            prepare: Is given each chunk of them in a thread before it is published, and returns what is to be published
+                of it.
 
         Returns:
             Whether the items were read to their end, and not stopped before.
@@ -114,12 +117,15 @@ class Publisher:
             BrokerError: The broker refuses, or the connection was closed.
             Exception: Whatever the iterator raises, after the messages that are under way.
         """
-        self._largest = await self._largest_command()
+        await self._look()
         feed = self._feed = Feed(items, prepare=prepare)
         failures: list[Exception] = []
-        async with asyncio.TaskGroup() as group:
-            for _ in range(self._window):
-                group.create_task(self._work(feed, failures))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(self._window):
+                    group.create_task(self._work(feed, failures))
+        finally:
+            await feed.aclose()
         if failures:
             raise failures[0]
         return feed.ended
@@ -133,7 +139,7 @@ class Publisher:
         """Return the items that were read, and not begun."""
         return [] if self._feed is None else self._feed.left()
 
-    async def _work(self, feed: Feed[ArchiveItem], failures: list[Exception]) -> None:
+    async def _work(self, feed: Feed, failures: list[Exception]) -> None:
         try:
             while (item := await feed.take()) is not None:
                 await self._store(item)
@@ -171,7 +177,7 @@ class Publisher:
         self.refused += 1
         self._refuse(refused)
 
-    async def _largest_command(self) -> int:
+    async def _look(self) -> None:
         """Ask what the stream takes: what it refuses later is not to be told from a broker in trouble."""
         name = self._topology.stream
         try:
@@ -179,4 +185,5 @@ class Publisher:
         except TROUBLE as error:
             raise BrokerError(f"NATS does not say what the stream {name} takes: {words(error)}") from None
         limits = [self._broker.largest_payload, config.max_msg_size or 0]
-        return min(limit for limit in limits if limit > 0) - _HEADERS
+        self._largest = min(limit for limit in limits if limit > 0) - _HEADERS
+        self.duplicate_window = config.duplicate_window or 0.0
