@@ -5,9 +5,14 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from thredfi_async.cli.bulk.ending import Commands, Ending
+from thredfi_async.cli.bulk.ending import Commands, Ending, Next
 
-COMMANDS = Commands(resume="thredfi bulk resume r.db", report="thredfi bulk report r.db", again="... --failed")
+COMMANDS = Commands(
+    resume="thredfi bulk resume r.db",
+    report="thredfi bulk report r.db",
+    again="... --failed",
+    bad=Next(why="see the bad lines with", command="thredfi bulk report b.db"),
+)
 
 
 def ending(**facts: Any) -> Ending:
@@ -54,7 +59,7 @@ def test_the_exit_code(facts: dict[str, Any], code: int) -> None:
     ("facts", "commands"),
     [
         ({}, []),
-        ({"bad": 1}, []),
+        ({"bad": 1}, ["thredfi bulk report b.db"]),
         ({"unread": True}, [COMMANDS.resume]),
         ({"stopped": "The credentials were refused.", "states": {"unknown": 1}}, [COMMANDS.resume]),
         ({"stopped": "The journal is gone.", "resumable": False}, []),

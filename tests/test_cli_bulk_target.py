@@ -58,7 +58,7 @@ def test_nobody_to_ask(stdin_is_taken: bool, json: bool, monkeypatch: pytest.Mon
     if stdin_is_taken or json:
         monkeypatch.setattr(sys, "stdin", Terminal("y\n"))
         monkeypatch.setattr(sys, "stderr", Terminal())
-    with pytest.raises(FailureError, match=r"at PRODUCTION, .* takes a yes") as caught:
+    with pytest.raises(FailureError, match=r"takes a yes.* at PRODUCTION, api") as caught:
         confirm(PRODUCTION, "10 customers", yes=False, stdin_is_taken=stdin_is_taken, json=json)
     assert "--yes" in str(caught.value.failure.advice)
 

@@ -25,7 +25,7 @@ def confirm(target: Target, customers: str, *, yes: bool, stdin_is_taken: bool, 
         return
     if json or stdin_is_taken or not _somebody_is_there():
         advice = "look at what it would do with --dry-run, then add --yes"
-        raise refused(f"To archive at {target} takes a yes, and there is nobody to ask.", advice=advice)
+        raise refused(f"This takes a yes, and there is nobody to ask: it would archive at {target}.", advice=advice)
     if not typer.confirm(f"Archive {customers} at {target}?", err=True):
         raise refused("The answer was no, so nothing was sent.")
 

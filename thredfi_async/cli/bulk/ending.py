@@ -32,11 +32,13 @@ class Commands:
         resume: Goes on.
         report: Writes who is not archived, and why.
         again: Sends the rejected ones again.
+        bad: Shows the bad lines, or archives those of the rejected file once they are mended.
     """
 
     resume: str
     report: str
     again: str
+    bad: Next
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +87,8 @@ class Ending:
         if self._of("rejected"):
             found.append(Next(why="see who was rejected, and why, with", command=self.commands.report))
             found.append(Next(why="when that is mended, send them again with", command=self.commands.again))
+        if self.bad:
+            found.append(self.commands.bad)
         return found
 
     def as_json(self) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Final
 from thredfi_async.bulk.readers import Source
 from thredfi_async.cli.bulk.refusals import refused
 from thredfi_async.cli.bulk.target import Target
+from thredfi_async.cli.bulk.words import command
 
 STDIN: Final = "-"
 
@@ -141,7 +142,8 @@ def fits_source(journal: Path, facts: Facts, source: Source, *, business_id: str
     Raises:
         FailureError: They do not belong together.
     """
-    advice = "give this run a journal of its own; or go on with the other run: thredfi bulk resume"
+    other = command("bulk", "resume", str(journal))
+    advice = f"give this run a journal of its own; or go on with the other run: {other}"
     if facts.source is None:
         raise refused(f"{journal} exists, and is the journal of something else than a file.", advice=advice)
     known = {"source_size": facts.size, "source_sha256": facts.sha256}

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-from thredfi_async.cli.bulk.ending import Commands
+from thredfi_async.cli.bulk.ending import Commands, Next
 from thredfi_async.cli.bulk.facts import STDIN, Facts
 from thredfi_async.cli.bulk.words import command
 from thredfi_async.cli.settings import Connection
@@ -28,8 +28,18 @@ def commands_of(connection: Connection, journal: Path, facts: Facts, *, source: 
         source = _PLACEHOLDER
     where = [str(journal)] if source in {None, STDIN} else [str(journal), str(source)]
     failures = str(journal.with_suffix(".failures.csv").name)
+    rejected = None if facts.rejected is None else Path(facts.rejected)
+    if rejected is not None and rejected.exists():
+        mended = ["bulk", "archive", str(rejected), "--journal", str(journal.with_suffix(".mended.db"))]
+        mended += ["--business-id", facts.business_id] if facts.business_id else []
+        bad = Next(
+            why=f"mend the bad lines in {rejected.name}, then run that file with", command=connection.repeated(*mended)
+        )
+    else:
+        bad = Next(why="see the bad lines with", command=command("bulk", "report", str(journal)))
     return Commands(
         resume=connection.repeated("bulk", "resume", *where),
         report=command("bulk", "report", str(journal), "--failures", failures),
         again=connection.repeated("bulk", "resume", *where, "--failed"),
+        bad=bad,
     )

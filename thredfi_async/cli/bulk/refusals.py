@@ -19,21 +19,22 @@ def refusals() -> Generator[None]:
         FailureError: In the place of a `BulkError`.
     """
     # Imported here, so that commands that have nothing to do with it do not load SQLite.
-    from thredfi_async.bulk import BulkError, JournalBusyError, JournalError, SourceError  # noqa: PLC0415
+    from thredfi_async.bulk import BulkError, JournalError, SourceError  # noqa: PLC0415
 
     try:
         yield
     except BulkError as error:
         match error:
-            case JournalBusyError():
-                happened = "The journal is in use"
             case JournalError():
-                happened = "The journal cannot be used"
+                happened = ""  # it begins with the journal
             case SourceError():
-                happened = "The file cannot be used"
+                happened = "The file cannot be used: "
             case _:
-                happened = "The run cannot start"
-        raise refused(f"{happened}: {str(error).rstrip('.')}.", kind=type(error).__name__) from error
+                happened = "The run cannot start: "
+        text = str(error).rstrip(".")
+        if text.startswith(("the ", "there ")):
+            text = text[0].upper() + text[1:]
+        raise refused(f"{happened}{text}.", kind=type(error).__name__) from error
 
 
 def refused(sentence: str, *, advice: str | None = None, kind: str = "Refused") -> FailureError:

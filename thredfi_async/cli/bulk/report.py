@@ -4,15 +4,17 @@ import contextlib
 import io
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any, Final, TextIO, cast
 
 from rich import box
 from rich.table import Table
 
 from thredfi_async.bulk import JournalView, read_journal
+from thredfi_async.bulk.journal import RejectedLine
 from thredfi_async.bulk.report import Summary, summary, write_failures_csv, write_html
 from thredfi_async.bulk.report.summary import MEANINGS
 from thredfi_async.cli.bulk.facts import STDIN, Facts
@@ -25,6 +27,8 @@ from thredfi_async.cli.session import Session
 
 _SHOWN: Final = 20
 """Reasons that people are shown."""
+_LINES: Final = 10
+"""Bad lines that people are shown."""
 _LABELS: Final = {"already_archived": "archived already", "pending": "no outcome yet"}
 
 
@@ -49,12 +53,14 @@ class Report:
         with refusals(), read_journal(self.journal) as view:
             whole = summary(view)
             written = self._write(view, session.out)
+            lines = list(islice(view.rejected_lines(), _LINES))
         if session.out.json:
             session.out.data({"journal": str(self.journal), **_as_json(whole), "written": written})
         elif self.failures != STDIN:
             session.out.show(*title(self.journal, Facts(whole.run)), _counts(whole), wrap=False)
             if whole.reasons:
                 session.out.show(_reasons(whole))
+            session.out.show(*_bad_lines(lines, whole.bad_lines), wrap=False)
             session.out.show(*(f"Written: {path}" for path in written), wrap=False)
         return ExitCode.DONE
 
@@ -64,7 +70,7 @@ class Report:
             _replace(self.html, lambda file: write_html(view, file))
             written.append(str(self.html))
         if self.failures == STDIN:
-            write_failures_csv(view, _Stdout(out))
+            write_failures_csv(view, cast("TextIO", _Stdout(out)))
         elif self.failures is not None:
             _replace(Path(self.failures), lambda file: write_failures_csv(view, file))
             written.append(self.failures)
@@ -147,6 +153,14 @@ def _reasons(whole: Summary) -> Table:
     for each in whole.reasons[:_SHOWN]:
         table.add_row(_label(each.state), each.code or "", f"{each.count:,}", each.advice)
     return table
+
+
+def _bad_lines(lines: Sequence[RejectedLine], count: int) -> Iterator[str]:
+    for each in lines:
+        column = "" if each.column is None else f", column {each.column}"
+        yield f"  bad line {each.line}{column}: {each.reason}"
+    if count > len(lines):
+        yield f"  and {plural(count - len(lines), 'other')}"
 
 
 def _label(state: str) -> str:
