@@ -6,6 +6,7 @@ import sqlite3
 import threading
 from collections.abc import AsyncGenerator, Generator, Iterable, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -370,15 +371,12 @@ async def test_what_was_not_published_is_not_pending(nats_server: NatsServer, tm
         async with the_broker(nats_server) as broker:
             run.begin(await backlog(broker, TOPOLOGY))
             publisher = Publisher(broker, TOPOLOGY, refuse=run.refuse, window=4)
-
-            def items() -> Generator[ArchiveItem]:
-                yield item(1, customer={"email": "Ann"})
-                for number in range(2, 10_000):
-                    if number == 700:
-                        publisher.drain()
-                    yield item(number)
-
-            await publisher.publish(items(), prepare=run.take)
+            items = chain([item(1, customer={"email": "Ann"})], map(item, range(2, 100_000)))
+            publishing = asyncio.create_task(publisher.publish(items, prepare=run.take))
+            await until(lambda: publisher.stored > 0)
+            publisher.drain()
+            await publishing
+            assert publisher.left()
             run.release(publisher.left())
             found = rows(journal)
     assert found.pop(1) == ("rejected", "invalid_request", 0)
