@@ -65,13 +65,13 @@ def _hashed(path: Path, name: str) -> tuple[int, str]:
 
 def _line_ends(opened: Opened, *, outside_quotes: bool) -> int:
     """Count line ends, in CSV those that end a record: as many quotes have been closed as opened."""
-    count, quoted, last = 0, False, b"\n"
+    count, quoted, last = 0, 0, b"\n"
     while chunk := opened.stream.read(CHUNK):
         last = chunk[-1:]
-        if not outside_quotes or (_QUOTE not in chunk and not quoted):
-            count += chunk.count(b"\n")
-            continue
-        for position, part in enumerate(chunk.split(_QUOTE)):
-            quoted ^= position > 0
-            count += 0 if quoted else part.count(b"\n")
+        if outside_quotes and (quoted or _QUOTE in chunk):
+            # Every second part stands outside of quotes; a quote within quotes is written twice, and changes nothing.
+            parts = chunk.split(_QUOTE)
+            chunk = b"".join(parts[quoted::2])
+            quoted ^= (len(parts) - 1) % 2
+        count += chunk.count(b"\n")
     return count + (last != b"\n")

@@ -119,7 +119,7 @@ def _facts(total: Summary) -> Iterator[tuple[str, str]]:
     labels = {
         "source_path": "Input",
         "source_sha256": "SHA-256 of the input",
-        "host": "API",
+        "base_url": "API",
         "created_at": "Begun",
         "finished_at": "Finished",
         "id": "Run",
