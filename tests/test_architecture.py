@@ -38,7 +38,7 @@ ROWS: list[dict[str, set[str]]] = [
     {"client": {"aiohttp"}},
     {"__init__": set()},
     {
-        "bulk": {"attrs", "jinja2", "orjson", "pyarrow", "zstandard"},
+        "bulk": {"aiolimiter", "attrs", "jinja2", "orjson", "pyarrow", "zstandard"},
         "sandbox": {"aiohttp", "attrs", "orjson", "pytest"},
     },
     {"worker": {"aiohttp", "attrs", "nats", "orjson", "prometheus_client"}},
