@@ -2,6 +2,7 @@ import gzip
 import hashlib
 import os
 import stat
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -292,3 +293,44 @@ def test_the_rejected_file_is_private_and_only_made_when_needed(tmp_path: Path) 
     list(source)
     assert source.rejected == rejected
     assert stat.S_IMODE(rejected.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    ("name", "package", "module", "said"),
+    [
+        (
+            "a.csv.zst",
+            "zstandard",
+            "zstd",
+            r"a \.zst file needs the package zstandard: pip install 'thredfi-async\[bulk\]'",
+        ),
+        (
+            "a.parquet",
+            "pyarrow",
+            "parquet_records",
+            r"needs the package pyarrow: pip install 'thredfi-async\[parquet\]'",
+        ),
+    ],
+)
+def test_a_missing_package_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, package: str, module: str, said: str
+) -> None:
+    """What an extra brings is asked for by the extra's name, and only when a file needs it."""
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.delitem(sys.modules, f"thredfi_async.bulk.readers.{module}", raising=False)
+    path = written(tmp_path, name, b"")
+    for _ in range(2):
+        with pytest.raises(SourceError, match=said):
+            open_source(path)
+
+
+def test_only_what_a_file_needs_is_loaded(tmp_path: Path) -> None:
+    """Whoever reads CSV pays for neither pyarrow nor zstandard nor jinja2."""
+    path = written(tmp_path, "a.csv", HEADER + ROW)
+    script = (
+        "import sys; from thredfi_async.bulk.readers import open_source;"
+        "import thredfi_async.bulk.report;"
+        "print(len(list(open_source(sys.argv[1]))), *{'pyarrow', 'zstandard', 'jinja2'} & sys.modules.keys())"
+    )
+    run = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True, check=True)
+    assert run.stdout == "1\n"

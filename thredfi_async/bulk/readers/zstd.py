@@ -1,9 +1,10 @@
 """Zstandard, as a raw stream that says when data is cut short."""
 
 import io
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from thredfi_async.bulk.errors import SourceError
+from thredfi_async.bulk.readers.streams import Buffer
 
 try:
     import zstandard
@@ -11,9 +12,6 @@ except ImportError:
     raise SourceError(
         "a .zst file needs the package zstandard: pip install 'thredfi-async[bulk]', or decompress it first"
     ) from None
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
 
 _FED: Final = 1024
 """Bytes decompressed at a time: a block of 4 can stand for 128 KiB, so that one step makes 32 MiB at most."""
@@ -41,7 +39,7 @@ class ZstdStream(io.RawIOBase):
         """Say that it can be read."""
         return True
 
-    def readinto(self, buffer: "WriteableBuffer", /) -> int:
+    def readinto(self, buffer: Buffer, /) -> int:
         """Fill a buffer with decompressed bytes.
 
         Raises:
