@@ -86,9 +86,9 @@ def charts_of(points: Sequence[Point]) -> list[Chart]:
         ),
         axis.chart(
             "retries",
-            "Retries per second",
-            "Requests that were sent again.",
-            {"retries": per_second(lambda point: point.retries)},
+            "Further requests per second",
+            "Requests beyond an item's first: retries, questions about an outcome, and the POST after a fetched record.",
+            {"further requests": per_second(lambda point: point.retries)},
         ),
         axis.chart(
             "latency",
