@@ -87,7 +87,7 @@ def charts_of(points: Sequence[Point]) -> list[Chart]:
         axis.chart(
             "retries",
             "Further requests per second",
-            "Requests beyond an item's first: retries, questions about an outcome, and the POST after a fetched record.",
+            "Requests beyond an item's first: retries, questions about an outcome, POSTs after a fetched record.",
             {"further requests": per_second(lambda point: point.retries)},
         ),
         axis.chart(
