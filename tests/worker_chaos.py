@@ -38,12 +38,12 @@ from thredfi_async.worker import NatsSettings, Worker, WorkerOptions
 from thredfi_async.worker.broker import Broker
 
 WORKERS = 4
-PAUSE = (1.0, 5.0)
+PAUSE = (2.0, 6.0)
 # Not NULL_FIELDS: a record with holes makes a body with holes, which the sandbox rightly refuses.
 FAULTS = (
     Fault(FaultKind.LATENCY, seconds=0.2),
     Fault(FaultKind.THROTTLE),
-    Fault(FaultKind.THROTTLE, retry_after=1),
+    Fault(FaultKind.THROTTLE, retry_after=0.05, form="ms"),
     Fault(FaultKind.SERVER_ERROR, status=500),
     Fault(FaultKind.SERVER_ERROR, status=502, html=True),
     Fault(FaultKind.RESET_BEFORE),

@@ -14,6 +14,7 @@ from nats.js.errors import APIError
 
 from thredfi_async import Clock, ConfigurationError, SystemClock
 from thredfi_async.worker.errors import BrokerError
+from thredfi_async.worker.publisher import Publisher
 from thredfi_async.worker.settings import NatsSettings
 
 _CONNECT_SECONDS: Final = 10.0
@@ -41,6 +42,22 @@ class Broker:
         # Any: parts of nats-py's own annotations are missing.
         self.jetstream: Any = JetStreamContext(connection, timeout=_REQUEST_SECONDS)
         self._clock = clock
+        self._publisher = Publisher(connection)
+        self._stands = asyncio.Event()
+
+    async def start(self) -> None:
+        """Begin, when the connection stands."""
+        await self._publisher.start()
+        self._stands.set()
+
+    def lost(self) -> None:
+        """Take note that the connection is gone, for the time being."""
+        self._stands.clear()
+        self._publisher.connection_lost()
+
+    def found(self) -> None:
+        """Take note that it stands again."""
+        self._stands.set()
 
     @property
     def is_connected(self) -> bool:
@@ -70,17 +87,18 @@ class Broker:
         wait, headers = 0.1, {"Nats-Msg-Id": message_id, "Nats-Expected-Stream": stream}
         while True:
             try:
-                ack = await self.jetstream.publish(subject, payload, headers=headers)
+                # What nats-py would keep while it is not connected may be on its way twice, and in no order.
+                await self._stands.wait()
+                return await self._publisher.publish(subject, payload, headers)
             except nats.errors.MaxPayloadError:
                 raise BrokerError(f"{len(payload):,} bytes are more than the broker takes in one message") from None
             except nats.errors.ConnectionClosedError:
                 raise BrokerError("the connection to NATS is closed") from None
             except TROUBLE as error:
                 logger.warning("NATS did not store a message on %s (%s); trying again", subject, words(error))
-                await self._clock.sleep(wait)
+                if self._stands.is_set():
+                    await self._clock.sleep(wait)
                 wait = min(_LONGEST_WAIT, wait * 2)
-            else:
-                return not ack.duplicate
 
     async def tell(self, reply: str, payload: bytes = b"") -> None:
         """Send an acknowledgement; one that is lost leads to a redelivery, and no harm."""
@@ -120,13 +138,16 @@ async def connected(
         ConfigurationError: The credentials file is of no use, or a package is missing for it.
     """
     connection, last = Client(), _LastError()
+    broker = Broker(connection, clock or SystemClock())
 
     async def reconnected() -> None:
         logger.info("NATS is connected again")
+        broker.found()
         if on_reconnect is not None:
             on_reconnect()
 
     async def disconnected() -> None:
+        broker.lost()
         if connection.is_closed:
             return
         logger.warning("NATS is disconnected; what is held here is kept, and connecting goes on")
@@ -149,7 +170,8 @@ async def connected(
             raise BrokerError(f"NATS cannot be reached at {settings.shown}: {last}") from None
         except (OSError, nats.errors.Error, ImportError) as error:
             raise ConfigurationError(f"NATS cannot be connected to: {words(error)}") from None
-        yield Broker(connection, clock or SystemClock())
+        await broker.start()
+        yield broker
     finally:
         await _close(connection)
 

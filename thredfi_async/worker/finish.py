@@ -1,6 +1,7 @@
 """The end of a command: its dead letter, its outcome, its acknowledgement, in this order and each only once stored."""
 
 import logging
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import attrs
@@ -31,12 +32,14 @@ class Finisher:
         topology: Where to.
         figures: Counts.
         clock: Tells the time.
+        quiet: Waits until this worker would not get at once what it gives back.
     """
 
     broker: Broker
     topology: Topology
     figures: Figures
     clock: Clock
+    quiet: Callable[[], Awaitable[None]]
 
     async def done(self, held: Held, decision: Done) -> None:
         """The customer is archived."""
@@ -65,8 +68,10 @@ class Finisher:
         await self._acknowledge(held)
 
     async def again(self, held: Held, delay: float = 0.0) -> None:
-        """Ask for another delivery, after a delay in seconds."""
+        """Ask for another delivery, after a delay in seconds; without one, it is for another worker."""
         held.settled = True
+        if delay <= 0:
+            await self.quiet()
         payload = _AGAIN if delay <= 0 else _AGAIN + b' {"delay": %d}' % int(delay * 1e9)
         await self.broker.tell(held.message.reply, payload)
 

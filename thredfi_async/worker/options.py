@@ -26,6 +26,8 @@ class WorkerOptions:
         max_deliveries: How often a message is delivered before it is a dead letter; 10 by default. An outage of the
             API spends none; a worker that dies or is stopped spends one for each message that it held.
         drain: Seconds that calls under way have when the worker stops; 30 by default.
+        poll: Seconds for which a request for messages waits at the broker while there are none, and so what stopping
+            takes at least; 1 by default.
         name: What the broker's operators see; `thredfi-worker` by default.
 
     Raises:
@@ -35,4 +37,5 @@ class WorkerOptions:
     concurrency: int = attrs.field(default=32, validator=_check_count)
     max_deliveries: int = attrs.field(default=10, validator=_check_count)
     drain: float = attrs.field(default=30.0, validator=_check_seconds)
+    poll: float = attrs.field(default=1.0, validator=_check_seconds)
     name: str = "thredfi-worker"

@@ -61,6 +61,7 @@ class Processing:
             await self._process(held)
         except BrokerError as error:
             logger.error("a message is left for another delivery: %s", error)  # noqa: TRY400 - the sentence says it all
+            await self.finisher.again(held, _LONGEST_DELAY)
         except Exception as error:  # noqa: BLE001 - one message must not end the others
             await self._met_a_bug(held, error)
         finally:

@@ -137,10 +137,6 @@ class Worker:
     async def _run(self, broker: Broker) -> None:
         await ensure_streams(broker, self._topology)
         ack_wait = await ensure_consumer(broker, self._topology)
-        finisher = Finisher(broker, self._topology, self.figures, self._clock)
-        processing = Processing(
-            self._handler, self.gate, finisher, self.figures, self._options, self._clock, self._stopping
-        )
         async with asyncio.TaskGroup() as background:
             helpers = [
                 background.create_task(self.gate.tend()),
@@ -148,21 +144,29 @@ class Worker:
             ]
             try:
                 async with asyncio.TaskGroup() as messages:
-                    await self._work_on(broker, lambda held: messages.create_task(self._work(held, processing)))
+                    await self._work_on(broker, messages)
             finally:
                 for helper in helpers:
                     helper.cancel()
 
-    async def _work_on(self, broker: Broker, begin: Callable[[Held], asyncio.Task[None]]) -> None:
-        puller = self._puller = Puller(broker, self._topology, partial(self._take, begin))
+    async def _work_on(self, broker: Broker, messages: asyncio.TaskGroup) -> None:
+        def begin(held: Held) -> asyncio.Task[None]:
+            return messages.create_task(self._work(held, processing))
+
+        puller = self._puller = Puller(broker, self._topology, partial(self._take, begin), expires=self._options.poll)
+        finisher = Finisher(broker, self._topology, self.figures, self._clock, puller.quiet)
+        processing = Processing(
+            self._handler, self.gate, finisher, self.figures, self._options, self._clock, self._stopping
+        )
         try:
             await puller.start()
             await self._pull(broker, puller)
             await self._drain(puller)
         finally:
             # From here on no task may be begun: when this was cancelled, messages may still come in.
-            self._puller = None
             self._stopping.set()
+            await puller.stop()
+            self._puller = None
 
     async def _pull(self, broker: Broker, puller: Puller) -> None:
         while not self._stopping.is_set():
@@ -264,7 +268,7 @@ class Worker:
     def _is_reconnected(self) -> None:
         self._reconnected.set()
         if self._puller is not None:
-            self._puller.interrupt()
+            self._puller.reconnected()
 
     def _something_changed(self) -> None:
         self._changed.set()
