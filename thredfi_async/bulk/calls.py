@@ -86,6 +86,7 @@ class Calls:
     async def _ask(self, job: Job) -> Customer | None:
         """Ask for the record; return it if it shows the customer archived."""
         customer: Customer | None = None
+        job.answered = False
         try:
             customer = await self._get(job.item.business_id, job.item.customer_id)
         except ThredfiError as error:
@@ -95,6 +96,7 @@ class Calls:
             job.attempts += error.attempts
         else:
             job.attempts += 1
+        job.answered = True
         if customer is not None and (customer.is_archived or customer.status == CustomerStatus.ARCHIVED):
             return customer
         if job.inherited:

@@ -11,7 +11,7 @@ from thredfi_async.bulk.calls import Calls, UnexpectedError
 from thredfi_async.bulk.errors import BulkStoppedError
 from thredfi_async.bulk.gauges import Gauges, Meter
 from thredfi_async.bulk.intake import Intake
-from thredfi_async.bulk.items import ArchiveResult
+from thredfi_async.bulk.items import ArchiveItem, ArchiveResult
 from thredfi_async.bulk.job import Job
 from thredfi_async.bulk.judgement import failure_of, stops
 from thredfi_async.bulk.ledger import Ledger, uninterrupted
@@ -209,7 +209,6 @@ class Engine:
     # -- items in
 
     async def _feed(self) -> None:
-        assert self._intake is not None  # noqa: S101 - made before this task
         index = 0
         try:
             while not self._draining:
@@ -217,7 +216,7 @@ class Engine:
                 while not self._has_room():
                     self._room.clear()
                     await self._room.wait()
-                items = await self._intake.take(BATCH)
+                items = await self._take()
                 self._reading = False
                 if not items:
                     return
@@ -228,6 +227,15 @@ class Engine:
             self._reading = False
             self._fed = True
             self._wake()
+
+    async def _take(self) -> Sequence[ArchiveItem]:
+        assert self._intake is not None  # noqa: S101 - made before this task
+        try:
+            return await self._intake.take(BATCH)
+        except Exception as error:  # noqa: BLE001 - whatever the iterable raises
+            # As at the input's end: what was read is brought to its end. Then the error is raised.
+            self._error = self._error or error
+            return []
 
     def _line_up(self, jobs: Sequence[Job]) -> None:
         for job in jobs:
@@ -325,6 +333,9 @@ class Engine:
 
     def _fails_for_now(self, job: Job, error: ThredfiError) -> None:
         patience, now = self._patience, self._clock.monotonic()
+        if job.answered:
+            # The API is there, and serves questions: it is this request that it cannot digest.
+            self._served(job)
         patience.failed(error, is_probe=job.is_probe)
         # Its failure counts only if the API has served somebody meanwhile: an outage burns nobody.
         if patience.served > job.served:
@@ -376,10 +387,10 @@ class Engine:
             await self._changed.wait()
 
     def _next_moment(self) -> float | None:
-        wait = self._patience.wait()
-        if wait is None and self._lineup.next_try is not None:
-            return self._lineup.next_try - self._clock.monotonic()
-        return wait
+        if self._patience.is_paused:
+            return self._patience.wait()
+        due = self._lineup.next_try
+        return None if due is None else due - self._clock.monotonic()
 
     def _give_up(self) -> None:
         cause = self._patience.last

@@ -26,10 +26,12 @@ class Job:
         rounds: Calls that failed while the API served others.
         served: How many calls the API had served when its last call failed.
         sent: Whether a call of it has begun.
+        answered: Whether the API has answered a question about it, in the call that is under way.
         is_probe: Whether it is sent to find out how the API is.
     """
 
     __slots__ = (
+        "answered",
         "attempts",
         "elapsed",
         "error",
@@ -59,4 +61,5 @@ class Job:
         self.rounds = 0
         self.served = -1
         self.sent = False
+        self.answered = False
         self.is_probe = False

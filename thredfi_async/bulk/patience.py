@@ -51,7 +51,8 @@ class Patience:
     @property
     def is_exhausted(self) -> bool:
         """Whether the API has been unwell for as long as it was to be waited for."""
-        return self._paused_at is not None and self._now() - self._paused_at >= self._patience
+        is_over = self._paused_at is not None and self._now() - self._paused_at >= self._patience
+        return is_over and not self._probing
 
     def may_start(self, in_flight: int) -> bool:
         """Say whether an item may be sent, when so many are under way."""
@@ -71,11 +72,10 @@ class Patience:
         return 1 if self._paused_at is not None else full if self._room is None else self._room
 
     def wait(self) -> float | None:
-        """Return the seconds until the next probe, or the end of patience; None while the API is well."""
-        if self._paused_at is None:
+        """Return the seconds until the next probe, or the end of patience; None while a probe is out, and without."""
+        if self._paused_at is None or self._probing:
             return None
-        end = self._paused_at + self._patience
-        return max(0.0, (end if self._probing else min(end, self._probe_at)) - self._now())
+        return max(0.0, min(self._paused_at + self._patience, self._probe_at) - self._now())
 
     def succeeded(self, *, is_probe: bool, full: int) -> bool:
         """Take note that the API has served a call, be it with a refusal.

@@ -76,16 +76,14 @@ class Store:
         for position, key in enumerate(ids, first):
             if key not in rows:
                 new.setdefault(key, position)
-        places = self._insert(new) if new else new
+        for key, position in self._insert(new).items() if new else ():
+            rows[key] = Known(position, None, self.session)
         answers: list[Known] = []
-        for position, key in enumerate(ids, first):
-            known = rows.get(key)
-            if known is not None:
-                answers.append(known)
-            elif new[key] == position:
-                answers.append(Known(places[key], None, self.session))
-            else:
-                answers.append(Known(places[key], PENDING, self.session))
+        for key in ids:
+            known = rows[key]
+            answers.append(known)
+            # If it comes once more, it was taken by this very session.
+            rows[key] = Known(known.position, known.state or PENDING, self.session)
         return answers
 
     def retake(self, positions: Iterable[int]) -> None:
