@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol
 
 from thredfi_async import APIError, Clock, ThredfiError
 from thredfi_async.bulk.calls import Calls, UnexpectedError
-from thredfi_async.bulk.errors import BulkStoppedError
+from thredfi_async.bulk.errors import BulkStoppedError, JournalError
 from thredfi_async.bulk.gauges import Gauges, Meter
 from thredfi_async.bulk.intake import Intake
 from thredfi_async.bulk.items import ArchiveItem, ArchiveResult
@@ -154,7 +154,9 @@ class Engine:
         except asyncio.CancelledError:
             raise
         except BaseException as error:  # noqa: BLE001 - it is raised where results are awaited
-            self._error = error if self._error is None else self._error
+            # The journal's last word counts results that are in no journal: nothing else that went wrong matters more.
+            if self._error is None or isinstance(error, JournalError):
+                self._error = error
         finally:
             self._ended = True
             self._tell_consumer()

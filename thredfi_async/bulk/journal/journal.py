@@ -209,15 +209,12 @@ class Journal:
         return [(position, UUID(bytes=business), UUID(bytes=customer)) for position, business, customer in rows]
 
     def close(self) -> None:
-        """Write what is left, sync it, and let others write; a second time does nothing.
-
-        Raises:
-            JournalError: It cannot be written; it is closed all the same.
-        """
+        """Sync what was written, and let others write; a second time does nothing."""
         with self._mutex:
             try:
                 if self._is_open() and self._is_in_place():
-                    with self._transaction():
+                    # What is not indexed now is when the journal is opened again.
+                    with suppress(JournalError), self._transaction():
                         self.rows.index_if_many(now=True)
                     with suppress(sqlite3.OperationalError):  # somebody reads
                         # The log is synced into the file and taken away: a run's journal is one file afterwards.
