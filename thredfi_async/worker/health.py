@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from aiohttp import web
 
 from thredfi_async import ConfigurationError
+from thredfi_async.worker.broker import words
 from thredfi_async.worker.figures import CONTENT_TYPE
 from thredfi_async.worker.worker import Worker
 
@@ -33,14 +34,18 @@ async def serving_health(worker: Worker, *, host: str = "127.0.0.1", port: int =
     Raises:
         ConfigurationError: Nobody can listen there.
     """
+
+    async def livez(_: web.Request) -> web.Response:
+        return _answer(worker.troubles_of_life())
+
+    async def readyz(_: web.Request) -> web.Response:
+        return _answer(worker.troubles_of_work())
+
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(body=worker.figures.exposition(), headers={"Content-Type": CONTENT_TYPE})
+
     app = web.Application()
-    app.add_routes(
-        [
-            web.get("/livez", lambda _: _answer(worker.troubles_of_life())),
-            web.get("/readyz", lambda _: _answer(worker.troubles_of_work())),
-            web.get("/metrics", lambda _: _metrics(worker)),
-        ]
-    )
+    app.add_routes([web.get("/livez", livez), web.get("/readyz", readyz), web.get("/metrics", metrics)])
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1)
     await runner.setup()
     try:
@@ -48,15 +53,11 @@ async def serving_health(worker: Worker, *, host: str = "127.0.0.1", port: int =
             await web.TCPSite(runner, host, port).start()
         except OSError as error:
             why = f"cannot listen on {host}, port {port}"
-            raise ConfigurationError(f"{why}: {error.strerror or type(error).__name__}; give another port") from None
+            raise ConfigurationError(f"{why}: {words(error)}; give another port") from None
         yield int(runner.addresses[0][1])
     finally:
         await runner.cleanup()
 
 
-async def _answer(troubles: list[str]) -> web.Response:
+def _answer(troubles: list[str]) -> web.Response:
     return web.Response(status=_UNAVAILABLE if troubles else _OK, text="\n".join(troubles or ["ok"]) + "\n")
-
-
-async def _metrics(worker: Worker) -> web.Response:
-    return web.Response(body=worker.figures.exposition(), headers={"Content-Type": CONTENT_TYPE})
