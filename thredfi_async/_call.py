@@ -3,11 +3,11 @@
 import asyncio
 import logging
 import math
-from collections.abc import Callable
 from typing import Any, Final, Literal, TypeVar
 
 from thredfi_async._envelope import request_id
 from thredfi_async._ports import (
+    Alarm,
     Attempt,
     Budget,
     CallEnded,
@@ -83,7 +83,7 @@ class Call:
         self._asked = clock.monotonic()
         self._started: float | None = None
         self._deadline: float | None = None
-        self._alarm: asyncio.Timeout | None = None
+        self._alarm: Alarm | None = None
         self._request: Request[Any] | None = None
         self._response: Response | None = None
         self._spent = 0
@@ -152,7 +152,7 @@ class Call:
 
     # -- the alarm
 
-    def watch(self, alarm: asyncio.Timeout | None) -> None:
+    def watch(self, alarm: Alarm | None) -> None:
         """Take the scope that cuts whatever the call awaits, and set it."""
         self._alarm = alarm
         self.set_alarm()
@@ -203,21 +203,22 @@ class Call:
         effect = Effect.NONE
         if request.mutates and (self.sent or response is not None):
             effect = Effect.APPLIED if verdict.error is None else attempt_effect(verdict.error)
-        self.effect = max(self.effect, effect)
+            self.effect = max(self.effect, effect)
         self._response = response
-        self._emit(
-            lambda: Attempt(
-                operation=self.operation,
-                number=self.attempts,
-                method=request.method,
-                status=response.status if response is not None else None,
-                error=type(verdict.error).__name__ if verdict.error is not None else None,
-                effect=effect,
-                elapsed=self._clock.monotonic() - began,
-                request_id=request_id(response) if response is not None else None,
-                idempotency_key=request.idempotency_key,
+        if self._hooks:
+            self._tell(
+                Attempt(
+                    operation=self.operation,
+                    number=self.attempts,
+                    method=request.method,
+                    status=response.status if response is not None else None,
+                    error=type(verdict.error).__name__ if verdict.error is not None else None,
+                    effect=effect,
+                    elapsed=self._clock.monotonic() - began,
+                    request_id=request_id(response) if response is not None else None,
+                    idempotency_key=request.idempotency_key,
+                )
             )
-        )
 
     def cut_off(self, request: Request[Any]) -> None:
         """Count an attempt that came to no verdict."""
@@ -226,8 +227,8 @@ class Call:
 
     def will_retry(self, error: ThredfiError, wait: float) -> None:
         """Tell the hooks of a retry."""
-        self._emit(
-            lambda: RetryScheduled(
+        self._tell(
+            RetryScheduled(
                 operation=self.operation,
                 attempts=self.attempts,
                 wait=wait,
@@ -269,24 +270,22 @@ class Call:
 
     def ended(self, outcome: Literal["succeeded", "failed", "cancelled"], error: BaseException | None = None) -> None:
         """Tell the hooks how the call ended."""
-        self._emit(
-            lambda: CallEnded(
-                operation=self.operation,
-                outcome=outcome,
-                effect=self.effect,
-                attempts=self.attempts,
-                elapsed=self._clock.monotonic() - self._asked,
-                queued=self.queued,
-                error=type(error).__name__ if error is not None else None,
-                request_id=request_id(self._response) if self._response is not None else None,
-                idempotency_key=self.idempotency_key,
+        if self._hooks:
+            self._tell(
+                CallEnded(
+                    operation=self.operation,
+                    outcome=outcome,
+                    effect=self.effect,
+                    attempts=self.attempts,
+                    elapsed=self._clock.monotonic() - self._asked,
+                    queued=self.queued,
+                    error=type(error).__name__ if error is not None else None,
+                    request_id=request_id(self._response) if self._response is not None else None,
+                    idempotency_key=self.idempotency_key,
+                )
             )
-        )
 
-    def _emit(self, make: Callable[[], Event]) -> None:
-        if not self._hooks:
-            return
-        event = make()
+    def _tell(self, event: Event) -> None:
         for hook in self._hooks:
             try:
                 hook.on_event(event)

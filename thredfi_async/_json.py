@@ -47,40 +47,53 @@ def text_problem(value: str) -> str | None:
     return None
 
 
-def _copy(value: object, path: str, problems: list[str]) -> object:
+_Path = str | tuple["_Path", str | int, int]
+"""Where a value stands: a name, or a path, the key or index that leads on from it, and the place among its like.
+
+Written out only for a problem: nearly every value has none.
+"""
+
+
+def _copy(value: object, path: _Path, problems: list[str]) -> object:
     if isinstance(value, dict):
         parts = _members(cast("dict[object, object]", value), path, problems)
-        return {key: _copy(part, where, problems) for key, part, where in parts}
+        return {key: _copy(part, (path, key, position), problems) for key, part, position in parts}
     if isinstance(value, list | tuple):
         items = cast("list[object]", value)
-        return [_copy(part, f"{path}[{index}]", problems) for index, part in enumerate(items)]
+        return [_copy(part, (path, index, index), problems) for index, part in enumerate(items)]
     if (problem := _scalar_problem(value)) is not None:
-        problems.append(f"{path}: {problem}")
+        problems.append(f"{_written(path)}: {problem}")
     return value
 
 
 def _scalar_problem(value: object) -> str | None:
-    match value:
-        case None | bool() | int():
-            return None
-        case str():
-            return text_problem(value)
-        case float():
-            return None if math.isfinite(value) else "NaN and infinities are not JSON"
-        case _:
-            return f"{type(value).__name__} is not a JSON value"
+    if isinstance(value, str):
+        return text_problem(value)
+    if value is None or isinstance(value, int):
+        return None
+    if isinstance(value, float):
+        return None if math.isfinite(value) else "NaN and infinities are not JSON"
+    return f"{type(value).__name__} is not a JSON value"
 
 
-def _members(value: dict[object, object], path: str, problems: list[str]) -> Iterator[tuple[str, object, str]]:
+def _members(value: dict[object, object], path: _Path, problems: list[str]) -> Iterator[tuple[str, object, int]]:
     for position, (key, part) in enumerate(value.items()):
-        # A key may be a person's name as well as a value may: only what looks like a field's name is shown.
-        where = f"{path}.{key}" if is_plain_name(key) else f"{path}[key {position}]"
         if not isinstance(key, str):
-            problems.append(f"{where}: keys must be strings, not {type(key).__name__}")
+            problems.append(f"{_written(path)}[key {position}]: keys must be strings, not {type(key).__name__}")
         elif (problem := text_problem(key)) is not None:
-            problems.append(f"{where}: the key {problem}")
+            problems.append(f"{_written((path, key, position))}: the key {problem}")
         else:
-            yield key, part, where
+            yield key, part, position
+
+
+def _written(path: _Path) -> str:
+    if isinstance(path, str):
+        return path
+    before, step, position = path
+    if isinstance(step, int):
+        return f"{_written(before)}[{step}]"
+    # A key may be a person's name as well as a value may: only what looks like a field's name is shown.
+    return f"{_written(before)}.{step}" if is_plain_name(step) else f"{_written(before)}[key {position}]"
 
 
 def is_plain_name(key: object) -> bool:

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 
 import attrs
 
+from thredfi_async._alarms import Alarms
 from thredfi_async._call import Call
 from thredfi_async._lifetime import Lifetime
 from thredfi_async._ports import Authenticator, Clock, Hook, Outcome, Request, Response, Send, Verdict
@@ -59,6 +60,7 @@ class Pipeline:
         authenticator: Gives the Authorization header.
         limiter: Gives turns.
         lifetime: Knows whether calls are allowed, and which are under way.
+        alarms: Cuts calls at their deadlines.
         timeouts: For calls that bring none.
         retry: For calls that bring none.
         budget: What retries are paid from, unless the policy has its own.
@@ -75,6 +77,7 @@ class Pipeline:
     budget: RetryBudget
     clock: Clock
     hooks: tuple[Hook, ...] = ()
+    alarms: Alarms = attrs.field(factory=Alarms)
 
     async def run(self, operation: str, prepare: Callable[[], Request[T]], options: CallOptions) -> Outcome[T]:
         """Carry one call to its end.
@@ -105,7 +108,12 @@ class Pipeline:
             # The first turn is waited for out here, under as few frames as can be: very many calls may wait at once.
             await self._take_turn(call)
             self.lifetime.started(call)
-            outcome = await self._complete(call, prepare(), policy)
+            request = prepare()
+            call.turns_to(request)
+            verdict = await self._under_alarm(call, self._reach_verdict(call, request, policy))
+            if verdict.error is not None and (question := call.question(verdict)) is not None:
+                verdict = await self._settle(call, verdict, verdict.error, question, policy)
+            outcome = call.outcome(verdict.unwrap())
         except asyncio.CancelledError as cancelled:
             call.annotate(cancelled)
             call.ended("cancelled")
@@ -126,15 +134,9 @@ class Pipeline:
             self._give_turn_back(call)
             self.lifetime.leave(call)
 
-    async def _complete(self, call: Call, request: Request[T], policy: RetryPolicy) -> Outcome[T]:
-        verdict = await self._under_alarm(call, self._reach_verdict(call, request, policy))
-        if verdict.error is not None and (question := call.question(verdict)) is not None:
-            verdict = await self._settle(call, verdict, verdict.error, question, policy)
-        return call.outcome(verdict.unwrap())
-
     async def _under_alarm(self, call: Call, work: Coroutine[Any, Any, Verdict[T]]) -> Verdict[T]:
         try:
-            async with asyncio.timeout(None) as alarm:
+            with self.alarms.scope() as alarm:
                 call.watch(alarm)
                 return await work
         except RequestTimeoutError as error:
@@ -147,16 +149,15 @@ class Pipeline:
 
     async def _reach_verdict(self, call: Call, request: Request[T], policy: RetryPolicy) -> Verdict[T]:
         while True:
-            call.turns_to(request)
-            verdict = await self._attempts(call, request, policy)
+            verdict = await self._attempt(call, request)
+            if verdict.error is not None and verdict.error.transient:
+                verdict = await self._try_again(call, request, verdict, policy)
             if verdict.then is None:
                 return verdict
             request = verdict.then
+            call.turns_to(request)
 
-    async def _attempts(self, call: Call, request: Request[T], policy: RetryPolicy) -> Verdict[T]:
-        first = await self._attempt(call, request)
-        if first.error is None or not first.error.transient:
-            return first
+    async def _try_again(self, call: Call, request: Request[T], first: Verdict[T], policy: RetryPolicy) -> Verdict[T]:
         # tenacity's machinery is entered only now that it is needed, and is handed the first verdict.
         at_hand = [first]
 
@@ -181,30 +182,27 @@ class Pipeline:
         return verdict
 
     async def _in_turn(self, call: Call, request: Request[T]) -> tuple[Verdict[T], str | None]:
+        """Send the request; return what came of it, and the Authorization header if that was refused."""
         if not call.holds_slot:
             await self._take_turn(call)
-        try:
-            return await self._send_once(call, request)
-        finally:
-            self._give_turn_back(call)
-
-    async def _send_once(self, call: Call, request: Request[T]) -> tuple[Verdict[T], str | None]:
-        """Send the request; return what came of it, and the Authorization header if that was refused."""
         call.sent = False
         began = self.clock.monotonic()
         response, header = None, None
         try:
-            header = self.authenticator.header or await self.authenticator.renew()
-            call.attempts += 1
-            response = await self.send(request, {"Authorization": header}, call.timeouts, call)
-            verdict = request.judge(response)
-        except ThredfiError as error:
-            verdict = Verdict[T](error=error)
-        except BaseException:
-            call.cut_off(request)
-            raise
-        self._heed(call, verdict.error, response)
-        call.attempted(request, verdict, response, began)
+            try:
+                header = self.authenticator.header or await self.authenticator.renew()
+                call.attempts += 1
+                response = await self.send(request, {"Authorization": header}, call.timeouts, call)
+                verdict = request.judge(response)
+            except ThredfiError as error:
+                verdict = Verdict[T](error=error)
+            except BaseException:
+                call.cut_off(request)
+                raise
+            self._heed(call, verdict.error, response)
+            call.attempted(request, verdict, response, began)
+        finally:
+            self._give_turn_back(call)
         refused = response is not None and response.status == _UNAUTHORIZED
         return verdict, header if refused else None
 
@@ -256,8 +254,8 @@ class Pipeline:
                 await self.limiter.acquire(call.queue_left, returning=call.has_started)
             finally:
                 call.has_waited(since)
+            call.set_alarm()
         call.has_turn(self.limiter.generation)
-        call.set_alarm()
 
     def _budget(self, policy: RetryPolicy) -> RetryBudget | None:
         if isinstance(policy.budget, RetryBudget):

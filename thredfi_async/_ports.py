@@ -186,6 +186,18 @@ class Hook(Protocol):
         """Take one event."""
 
 
+class Alarm(Protocol):
+    """What cuts a scope at its deadline, such as an `asyncio.Timeout`."""
+
+    def reschedule(self, when: float | None, /) -> None:
+        """Ring at this time of the event loop's clock, or never."""
+        ...
+
+    def expired(self) -> bool:
+        """Say whether it has rung."""
+        ...
+
+
 class Progress(Protocol):
     """Where the transport says that the first byte of a request is being written."""
 

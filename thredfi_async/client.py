@@ -7,6 +7,7 @@ from typing import Any, Final, Self
 
 import aiohttp
 
+from thredfi_async._alarms import Alarms
 from thredfi_async._base_url import checked_base_url, checked_proxy, environment_proxy
 from thredfi_async._lifetime import Lifetime
 from thredfi_async._pipeline import Pipeline
@@ -102,6 +103,7 @@ class ThredfiClient:
                 self._authenticator = RenewedToken(fetch, clock)
             case given:
                 self._authenticator = RenewedToken(given, clock)
+        self._alarms = Alarms()
         pipeline = Pipeline(
             send=self._transport.send,
             authenticator=self._authenticator,
@@ -112,6 +114,7 @@ class ThredfiClient:
             budget=RetryBudget(),
             clock=clock,
             hooks=tuple(hooks),
+            alarms=self._alarms,
         )
         self._base_url = base_url
         self._customers = Customers(pipeline, base_url)
@@ -169,6 +172,7 @@ class ThredfiClient:
             self._limiter.close()
             self._lifetime.interrupt()
             await self._lifetime.drain(None)
+            self._alarms.close()
             await self._authenticator.aclose()
             await self._transport.aclose()
             self._lifetime.is_closed = True

@@ -4,6 +4,7 @@ import datetime as dt
 import enum
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
+from operator import attrgetter
 from typing import Any, Final, Generic, Self, TypeVar
 from uuid import UUID
 
@@ -95,15 +96,13 @@ class CustomerRequest:
         problems: list[str] = []
         if self.individual_name is Unset.NOT_GIVEN and self.company_name is Unset.NOT_GIVEN:
             problems.append("individual_name, company_name: one of them must be given")
-        for name, check in _CHECKS.items():
-            value = getattr(self, name)
-            if value is UNSET:
-                continue
-            if value is Unset.NOT_GIVEN:
-                object.__setattr__(self, name, UNSET)
-                continue
-            problem = check(value)
-            if problem is not None:
+        for (name, check), value in zip(_CHECKS.items(), field_values(self), strict=True):
+            if check is _rules.text and type(value) is str and value and value.isascii():
+                continue  # what nearly every field is, without a call: it halves what validation costs
+            if isinstance(value, Unset):
+                if value is Unset.NOT_GIVEN:
+                    object.__setattr__(self, name, UNSET)
+            elif (problem := check(value)) is not None:
                 problems.append(f"{name}: {problem}")
             elif name in _JSON_FIELDS:
                 object.__setattr__(self, name, snapshot(value, name, problems))
@@ -281,6 +280,7 @@ _JSON_FIELDS: Final = frozenset({"transaction_tags", "metadata"})
 _NAMES: Final = ("individual_name", "company_name")
 FIELD_NAMES: Final[tuple[str, ...]] = tuple(_CHECKS)
 """The documented fields of an archive body, in the contract's order."""
+field_values: Final[Callable[[CustomerRequest], tuple[Any, ...]]] = attrgetter(*FIELD_NAMES)
 
 
 def _unknown(name: object) -> str:

@@ -66,6 +66,8 @@ class AiohttpTransport:
         if options.session is not None and options.ssl is not True:
             raise ConfigurationError("ssl belongs to the connector of the session that is given, not to the client")
         self._own_timeout = self._timeout(options.timeouts)
+        # A session of our own has them from the start, and merges them faster than we could.
+        self._constant_headers = {} if options.session is None else _HEADERS
 
     async def send(
         self, request: Request[T], headers: Mapping[str, str], timeouts: Timeouts, progress: Progress
@@ -91,17 +93,19 @@ class AiohttpTransport:
         # A body says itself when it starts to leave; without one, nobody can tell.
         progress.sent = request.body is None
         try:
-            async with session.request(
+            request_made = session.request(
                 request.method,
                 URL(request.url, encoded=True),
-                headers={**_HEADERS, **request.headers, **headers},
+                headers={**self._constant_headers, **request.headers, **headers},
                 data=None if request.body is None else _Body(request.body, progress),
                 timeout=self._own_timeout if timeouts is self._options.timeouts else self._timeout(timeouts),
                 # A followed redirect would turn the POST into a GET, or take our headers to a stranger.
                 allow_redirects=False,
                 raise_for_status=False,
                 proxy=self._options.proxy,
-            ) as response:
+            )
+            # What is not read to its end costs the connection, which leaving the context closes.
+            async with await request_made as response:
                 answer = await self._read(response, session)
         except asyncio.CancelledError:
             if not _was_closed_meanwhile(session):
@@ -137,6 +141,7 @@ class AiohttpTransport:
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
+            headers=_HEADERS,
         )
         return self._session
 
@@ -145,14 +150,15 @@ class AiohttpTransport:
             # A 101 that nobody asked for is no answer to the request, and says nothing about it.
             raise aiohttp.ServerDisconnectedError
         bound = self._options.max_body_bytes
-        body, flaw = bytearray(), None
-        while chunk := await response.content.readany():
-            body += chunk
-            if len(body) > bound:
-                # What is left unread costs the connection, which leaving the context closes.
-                flaw = f"is longer than max_body_bytes ({bound})"
-                break
-        content, encoding = bytes(body[:bound]), response.headers.get("Content-Encoding", "").strip().lower()
+        content, flaw = await response.content.readany(), None
+        if not response.content.at_eof():
+            body = bytearray(content)
+            while len(body) <= bound and (chunk := await response.content.readany()):
+                body += chunk
+            content = bytes(body)
+        if len(content) > bound:
+            content, flaw = content[:bound], f"is longer than max_body_bytes ({bound})"
+        encoding = response.headers.get("Content-Encoding", "").strip().lower()
         if encoding in _GZIP and not session.auto_decompress and flaw is None:
             content, flaw = _gunzip(content, bound)
         # An encoding that was not asked for stays as it came: whoever reads it will find that it is not JSON.
