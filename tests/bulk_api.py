@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import attrs
@@ -20,6 +20,8 @@ from thredfi_async import (
 from thredfi_async._envelope import api_error
 from thredfi_async._ports import Response
 from thredfi_async.bulk import ArchiveItem, ArchiveResult, ArchiveRun
+
+E = TypeVar("E", bound=BaseException)
 
 BUSINESS = UUID("33333333-3333-4333-8333-333333333333")
 
@@ -136,6 +138,17 @@ def _customer(customer_id: UUID, *, archived: bool) -> Customer:
 async def all_of(run: ArchiveRun) -> list[ArchiveResult]:
     """Every result, in the input's order."""
     return sorted([result async for result in run], key=lambda result: result.index)
+
+
+async def until_it_stops(run: ArchiveRun, kind: type[E]) -> tuple[list[ArchiveResult], E]:
+    """The results until a run stops, and why it does."""
+    results: list[ArchiveResult] = []
+    try:
+        async for result in run:
+            results.append(result)  # noqa: PERF401 - those before the error are wanted
+    except kind as error:
+        return results, error
+    raise AssertionError("the run did not stop")
 
 
 def states(results: Iterable[ArchiveResult]) -> Sequence[str]:

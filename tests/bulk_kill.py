@@ -246,5 +246,6 @@ def parsed() -> Any:
 if __name__ == "__main__":
     given = parsed()
     if given.run is not None:
-        sys.exit(asyncio.run(archive(*given.run, given.seed)))
+        address, secret, file = given.run
+        sys.exit(asyncio.run(archive(address, secret, file, given.seed)))
     sys.exit(asyncio.run(main(given.runs, given.seed)))

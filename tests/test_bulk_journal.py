@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID, uuid5
 
+import attrs
 import pytest
-from bulk_api import Api, all_of, item, items, lost, refusal, states
+from bulk_api import Api, all_of, item, items, lost, refusal, states, until_it_stops
 from helpers import leaving_nothing, until
 
 from thredfi_async.bulk import (
+    ArchiveItem,
     BulkStoppedError,
     ItemState,
     Journal,
@@ -179,9 +181,8 @@ def test_an_input_that_has_changed(path: Path) -> None:
 def test_a_transaction_that_comes_to_nothing(path: Path) -> None:
     """Neither the file nor the memory keeps anything of it."""
     with Journal.open(path) as journal:
-        with pytest.raises(ZeroDivisionError), journal.transaction() as rows:
-            rows.admit(0, [bytes(32)])
-            raise ZeroDivisionError
+        with pytest.raises(IndexError), journal.transaction() as rows:
+            rows.admit(0, [bytes(32)]).pop(1)
         with journal.transaction() as rows:
             assert rows.admit(0, [bytes(32)]) == [Known(0, None, 0)]
 
@@ -218,10 +219,11 @@ def test_what_was_never_sent_is_forgotten(path: Path) -> None:
 )
 def test_outcomes_from_elsewhere(path: Path, before: str, after: str, kept: str) -> None:
     """They can come in any order, and more than once: what is known better stays."""
-    ids = {"business_id": item(0).business_id, "customer_id": item(0).customer_id}
+    first = Outcome(business_id=item(0).business_id, customer_id=item(0).customer_id, state=ItemState(before))
+    second = attrs.evolve(first, state=ItemState(after), code="why", elapsed=0.5)
     with Journal.open(path) as journal:
-        assert journal.record([Outcome(**ids, state=ItemState(before))]) == 1
-        changed = journal.record([Outcome(**ids, state=ItemState(after), code="why", elapsed=0.5)], {"next": "7"})
+        assert journal.record([first]) == 1
+        changed = journal.record([second], {"next": "7"})
         assert changed == (kept == after)
         assert journal.run["next"] == "7"
     assert totals(path) == {kept: 1}
@@ -322,10 +324,7 @@ async def test_a_cut_call_is_unknown(path: Path) -> None:
 async def test_a_stopped_run(path: Path) -> None:
     """All that was sent is in the journal, with the reason, and nothing else."""
     api = Api(lambda _, customer: refusal(401) if customer == item(30).customer_id else None)
-    results: list[str] = []
-    with pytest.raises(BulkStoppedError):
-        async for result in archive_many(api, items(1000), concurrency=4, journal=path):
-            results.append(result.state)  # noqa: PERF401 - those before the error are wanted
+    results, _ = await until_it_stops(archive_many(api, items(1000), concurrency=4, journal=path), BulkStoppedError)
     with read_journal(path) as view:
         assert sum(view.totals().values()) == len(results) == len(api.calls)
         assert view.run["stopped_reason"] == "credentials_refused"
@@ -351,7 +350,7 @@ async def test_a_journal_that_can_no_longer_be_written(path: Path) -> None:
     """One sentence, and nothing that was archived is forgotten: it is in the error, and is asked about later."""
     api = Api(hold=asyncio.Event())
     with Journal.open(path) as journal:
-        run = archive_many(api, items(600), concurrency=500, journal=journal)
+        run = archive_many(api, items(500), concurrency=500, journal=journal)
         task = asyncio.create_task(all_of(run))
         await until(lambda: api.under_way == 500)
         journal._connection.execute("PRAGMA query_only = 1")
@@ -363,9 +362,9 @@ async def test_a_journal_that_can_no_longer_be_written(path: Path) -> None:
         assert set(states(caught.value.unrecorded)) == {"archived"}
         journal._connection.execute("PRAGMA query_only = 0")
     api.calls.clear()
-    results = await all_of(archive_many(api, items(600), journal=path))
-    assert states(results) == ["archived"] * 600
-    assert (len(api.calls), len(api.questions)) == (100, 500)
+    results = await all_of(archive_many(api, items(500), journal=path))
+    assert states(results) == ["archived"] * 500
+    assert (len(api.calls), len(api.questions)) == (0, 500)
 
 
 def test_a_disk_that_is_full(path: Path) -> None:
@@ -384,22 +383,20 @@ def test_a_disk_that_is_full(path: Path) -> None:
 async def test_a_journal_that_is_deleted(path: Path) -> None:
     """The run notices with the next transaction, and gives no result that it cannot keep."""
 
-    def going() -> Iterator[object]:
+    def going() -> Iterator[ArchiveItem]:
         for number in range(5000):
             if number == 2000:
                 path.unlink()
             yield item(number)
 
-    given = 0
-    with pytest.raises(JournalError, match="was deleted or replaced while it was being written"):
-        async for _ in archive_many(Api(), going(), journal=path):  # type: ignore[arg-type]  # an iterator of items
-            given += 1
-    assert given <= 2000
+    given, error = await until_it_stops(archive_many(Api(), going(), journal=path), JournalError)
+    assert "was deleted or replaced while it was being written" in str(error)
+    assert len(given) <= 2000
 
 
 async def test_memory_keeps_no_journal_open(path: Path) -> None:
     """A run that is left early lets go of its journal."""
-    api = Api(lambda *_: lost())
+    api = Api(lambda _, __: lost())
     async with archive_many(api, items(50), journal=path) as run:
         assert run.gauges().done == 0
     Journal.open(path).close()

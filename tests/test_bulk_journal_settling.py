@@ -43,7 +43,7 @@ async def test_settling(path: Path) -> None:
 @pytest.mark.parametrize(("error", "cause"), [(refusal(401), "credentials_refused"), (down(), "api_unavailable")])
 async def test_an_api_that_does_not_answer(path: Path, error: Exception, cause: str) -> None:
     """Settling stops, and the journal is as it was."""
-    api = Api(asked=lambda *_: error)
+    api = Api(asked=lambda _, __: error)
     with Journal.open(path) as journal, pytest.raises(BulkStoppedError) as caught:
         await settle(api, journal, concurrency=3)
     assert caught.value.cause == cause

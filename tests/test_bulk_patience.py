@@ -1,7 +1,6 @@
 from uuid import UUID
 
-import pytest
-from bulk_api import Api, all_of, down, item, items, lost, refusal, states
+from bulk_api import Api, all_of, down, item, items, lost, refusal, states, until_it_stops
 from conftest import FakeClock
 
 from thredfi_async.bulk import BulkStoppedError, StopPolicy, archive_many
@@ -79,7 +78,7 @@ def test_room_grows_with_each_success(clock: FakeClock) -> None:
 async def test_an_outage_of_a_minute_burns_nobody(clock: FakeClock) -> None:
     """Every item has its outcome afterwards, and few requests were made meanwhile."""
     begins, ends = clock.now, clock.now + 60.0
-    api = Api(lambda *_: down() if begins <= clock.now < ends else None)
+    api = Api(lambda _, __: down() if begins <= clock.now < ends else None)
     run = archive_many(api, items(500), concurrency=20, stop=NEVER, clock=clock)
     results = await all_of(run)
     assert states(results) == ["archived"] * 500
@@ -90,7 +89,10 @@ async def test_an_outage_of_a_minute_burns_nobody(clock: FakeClock) -> None:
 async def test_an_outage_after_lost_answers(clock: FakeClock) -> None:
     """Whatever was unknown is asked about before it is sent again, under the key that it had."""
     ends = clock.now + 60.0
-    api = Api(answer=lambda *_: lost() if clock.now < ends else None, asked=lambda *_: lost() if clock.now < ends else None)
+    api = Api(
+        answer=lambda _, __: lost() if clock.now < ends else None,
+        asked=lambda _, __: lost() if clock.now < ends else None,
+    )
     results = await all_of(archive_many(api, items(50), concurrency=10, stop=NEVER, clock=clock))
     assert states(results) == ["archived"] * 50
     tried_again = {customer for customer, count in api.calls.items() if count > 1}
@@ -100,13 +102,11 @@ async def test_an_outage_after_lost_answers(clock: FakeClock) -> None:
 
 async def test_patience_ends(clock: FakeClock) -> None:
     """A run gives up after so long, says that it can be resumed, and what was sent has its result."""
-    api = Api(lambda *_: down())
+    api = Api(lambda _, __: down())
     run = archive_many(api, items(500), concurrency=5, stop=StopPolicy(patience=100.0), clock=clock)
-    results = []
-    with pytest.raises(BulkStoppedError, match="unavailable for 100 s") as caught:
-        async for result in run:
-            results.append(result)  # noqa: PERF401 - those before the error are wanted
-    assert (caught.value.cause, caught.value.resumable) == ("api_unavailable", True)
+    results, why = await until_it_stops(run, BulkStoppedError)
+    assert "unavailable for 100 s" in why.reason
+    assert (why.cause, why.resumable) == ("api_unavailable", True)
     assert {result.item.customer_id for result in results} == api.calls.keys()
     assert set(states(results)) == {"failed"}
 

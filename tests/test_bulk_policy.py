@@ -1,19 +1,22 @@
 from typing import Any
 
 import pytest
-from bulk_api import Api, all_of, item, items, refusal, states
+from bulk_api import Api, all_of, item, items, refusal, states, until_it_stops
 
 from thredfi_async import ClientStateError, ConfigurationError, ConnectError
-from thredfi_async.bulk import ArchiveResult, ArchiveRun, BulkStoppedError, BusinessParkedError, StopPolicy, archive_many
+from thredfi_async.bulk import (
+    ArchiveResult,
+    ArchiveRun,
+    BulkStoppedError,
+    BusinessParkedError,
+    StopPolicy,
+    archive_many,
+)
 
 
 async def stopped(run: ArchiveRun) -> tuple[list[ArchiveResult], BulkStoppedError]:
-    """The results until a run stops, and why it does."""
-    results: list[ArchiveResult] = []
-    with pytest.raises(BulkStoppedError) as caught:
-        async for result in run:
-            results.append(result)  # noqa: PERF401 - those before the error are wanted
-    return results, caught.value
+    """The results until a run stops by policy, and why it does."""
+    return await until_it_stops(run, BulkStoppedError)
 
 
 @pytest.mark.parametrize(

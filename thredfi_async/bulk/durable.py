@@ -63,6 +63,11 @@ class JournalLedger:
         """Results that have not been committed."""
         return len(self._results)
 
+    @property
+    def malformed(self) -> int:
+        """Lines of the source that the journal was told are no items."""
+        return 0 if self._journal is None else self._journal.malformed
+
     async def begin(self) -> None:
         """Open the journal, and begin a session."""
         try:

@@ -79,7 +79,6 @@ class Meter:
         self.retries = 0
         self.duplicates = 0
         self.skipped = 0
-        self.malformed = 0
         self._elapsed: deque[float] = deque(maxlen=_KEPT)
         self._ticks: deque[tuple[float, int]] = deque(maxlen=6)
         self.percentiles: tuple[int | None, int | None, int | None] = (None, None, None)

@@ -24,6 +24,11 @@ class Ledger(Protocol):
         """Results that have not been published."""
         ...
 
+    @property
+    def malformed(self) -> int:
+        """Lines of the source that it was told are no items."""
+        ...
+
     async def begin(self) -> None:
         """Open it."""
         ...
@@ -70,6 +75,7 @@ class MemoryLedger:
     """
 
     held = 0
+    malformed = 0
 
     def __init__(self, meter: Meter, publish: Publish) -> None:
         """Begin with nothing seen."""

@@ -9,8 +9,9 @@ from typing import Self
 
 from thredfi_async import Clock, ConfigurationError, SystemClock
 from thredfi_async.bulk.calls import Calls, HasCustomers
+from thredfi_async.bulk.crew import Plan, RateLimit
 from thredfi_async.bulk.durable import JournalLedger
-from thredfi_async.bulk.engine import Engine, RateLimit
+from thredfi_async.bulk.engine import Engine
 from thredfi_async.bulk.gauges import Gauges, Meter
 from thredfi_async.bulk.intake import Items, intake_of
 from thredfi_async.bulk.items import ArchiveResult, ItemState
@@ -149,23 +150,19 @@ def archive_many(  # noqa: PLR0913 - one client, its items, and the settings of 
     """
     if concurrency is not None and (type(concurrency) is not int or concurrency < 1):
         raise ConfigurationError(f"concurrency must be a whole number of at least 1, not {concurrency!r}")
-    limit = rate_limit(rate)
 
     def ledger(meter: Meter, publish: Callable[[Sequence[ArchiveResult]], None]) -> Ledger:
         return MemoryLedger(meter, publish) if journal is None else JournalLedger(journal, meter, publish, again)
 
-    return ArchiveRun(
-        partial(
-            Engine,
-            calls=Calls(client, settle=settle),
-            ledger=ledger,
-            intake=intake_of(items),
-            concurrency=concurrency or _CONCURRENCY,
-            stop=stop,
-            rate=limit,
-            clock=clock or SystemClock(),
-        )
+    plan = Plan(
+        calls=Calls(client, settle=settle),
+        concurrency=concurrency or _CONCURRENCY,
+        stop=stop,
+        rate=rate_limit(rate),
+        clock=clock or SystemClock(),
     )
+    # The engine belongs to the event loop in which the run begins.
+    return ArchiveRun(partial(Engine, plan, intake_of(items), ledger))
 
 
 def rate_limit(rate: float | None) -> RateLimit | None:
