@@ -5,7 +5,7 @@ import typer
 from thredfi_async.cli import options as opt
 from thredfi_async.cli.bulk import fanout_options as fanout
 from thredfi_async.cli.bulk import options as bulk
-from thredfi_async.cli.bulk.nats import Nats
+from thredfi_async.cli.bulk.nats import Nats, broker_refusals
 from thredfi_async.cli.bulk.speed import Speed
 from thredfi_async.cli.session import Job
 from thredfi_async.cli.settings import Connection
@@ -158,6 +158,7 @@ def publish(  # noqa: PLR0913 - a parameter for each option
     journal: fanout.PublishJournal = None,
     business_id: bulk.Business = None,
     format: bulk.Format = None,  # noqa: A002 - the option's name
+    partial: bulk.Partial = False,
     strict: bulk.Strict = False,
     rejected: bulk.Rejected = None,
     yes: bulk.Yes = False,
@@ -169,7 +170,8 @@ def publish(  # noqa: PLR0913 - a parameter for each option
     Running the same again is safe: what the queue has is stored once, and a customer that is archived stays as it is.
     """
     del json, debug
-    from thredfi_async.cli.bulk.publish import Publish  # noqa: PLC0415 - see the module's docstring
+    with broker_refusals():
+        from thredfi_async.cli.bulk.publish import Publish  # noqa: PLC0415 - see the module's docstring
 
     return Publish(
         source=source,
@@ -178,6 +180,7 @@ def publish(  # noqa: PLR0913 - a parameter for each option
         journal=journal,
         business_id=business_id,
         format=format,
+        partial=partial,
         strict=strict,
         rejected=rejected,
         yes=yes,
@@ -202,7 +205,8 @@ def collect(  # noqa: PLR0913 - a parameter for each option
     It takes the outcomes that there are, or goes on with --follow or --until-done. Any number of times gives the same.
     """
     del json, debug
-    from thredfi_async.cli.bulk.collect import Collect  # noqa: PLC0415 - see the module's docstring
+    with broker_refusals():
+        from thredfi_async.cli.bulk.collect import Collect  # noqa: PLC0415 - see the module's docstring
 
     if follow and until_done:
         raise typer.BadParameter("give --follow or --until-done, not both", param_hint="--until-done")

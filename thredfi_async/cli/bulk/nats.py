@@ -5,6 +5,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from thredfi_async import ConfigurationError
 from thredfi_async.cli.bulk.refusals import refused
 from thredfi_async.cli.bulk.words import command
 
@@ -39,6 +40,11 @@ class Nats:
         """
         from thredfi_async.worker.settings import NatsSettings  # noqa: PLC0415 - options are parsed without it
 
+        if self.url is not None and "@" in self.url:
+            raise ConfigurationError(
+                "--nats must not hold a password, which others on this machine could read: set THREDFI_NATS_USER and "
+                "THREDFI_NATS_PASSWORD, or THREDFI_NATS_URL as a whole"
+            )
         return NatsSettings.from_env(url=self.url)
 
     def topology(self) -> "Topology":
@@ -79,13 +85,13 @@ def broker_refusals() -> Generator[None]:
     Raises:
         FailureError: In the place of a `BrokerError`, and where the extra is not installed.
     """
-    try:
-        from thredfi_async.worker.errors import BrokerError  # noqa: PLC0415 - the extra `worker` brings it
-    except ModuleNotFoundError as error:
-        sentence = f"This needs the package {error.name}, which is not installed."
-        raise refused(sentence, advice="pip install 'thredfi-async[worker]'", kind="MissingExtra") from None
+    from thredfi_async.worker.errors import BrokerError  # noqa: PLC0415 - options are parsed without it
+
     try:
         yield
     except BrokerError as error:
         advice = "look at --nats and at the broker, then run the same again"
         raise refused(f"{str(error).rstrip('.')}.", advice=advice, kind="BrokerError") from error
+    except ModuleNotFoundError as error:
+        sentence = f"This needs the package {error.name}, which is not installed."
+        raise refused(sentence, advice="pip install 'thredfi-async[worker]'", kind="MissingExtra") from None

@@ -40,8 +40,8 @@ class BadLines:
         if self._journal is not None:
             self._journal.reject_line(bad.line, bad.column, bad.reason)
 
-    def begin_again(self, journal: Journal) -> None:
-        """Begin another pass, whose bad lines go to a journal."""
+    def begin_again(self, journal: Journal | None) -> None:
+        """Begin another pass, whose bad lines go to a journal if there is one."""
         self.count, self._each, self._journal = 0, None, journal
 
 
