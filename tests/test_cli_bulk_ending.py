@@ -79,7 +79,6 @@ def test_the_commands_to_go_on_with(facts: dict[str, Any], commands: list[str]) 
     ("facts", "words"),
     [
         ({}, "Done: every customer is archived."),
-        ({"states": {}}, "Nothing to do"),
         ({"states": {"archived": 1200}, "elapsed": 125.0}, "  1,200 archived; in 2 min 5 s\n"),
         ({"bad": 2}, "  2 bad lines, left out\n"),
         ({"bad": 1}, "not everything is archived"),
@@ -88,6 +87,7 @@ def test_the_commands_to_go_on_with(facts: dict[str, Any], commands: list[str]) 
         ({"states": {"unknown": 2}}, "  0 archived, 2 unknown\n"),
         ({"stopped": "the API is down"}, "Stopped: the API is down"),
         ({"interrupted": "SIGINT", "states": {"pending": 3}}, "Interrupted; what was under way has ended."),
+        ({"interrupted": "SIGINT", "at_once": True, "unread": True}, "requests were cut off are asked about"),
         ({"interrupted": "SIGINT", "states": {"pending": 3}}, "  3 not yet taken up\n"),
         ({"interrupted": "SIGINT", "unread": True}, "  the source was not read to its end\n"),
     ],

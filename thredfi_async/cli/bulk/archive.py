@@ -5,10 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from thredfi_async.bulk import read_journal
-from thredfi_async.bulk.journal import Journal
 from thredfi_async.bulk.readers import Source, open_source
 from thredfi_async.cli.bulk.display import event
-from thredfi_async.cli.bulk.facts import Facts, facts_of, fits_host, fits_source
+from thredfi_async.cli.bulk.facts import Facts, facts_of, fits_host, fits_source, writing
 from thredfi_async.cli.bulk.refusals import refusals, refused
 from thredfi_async.cli.bulk.source import BadLines, bad_line, count
 from thredfi_async.cli.bulk.speed import Speed
@@ -57,7 +56,7 @@ class Archive:
         with contextlib.ExitStack() as stack:
             with refusals():
                 # Before the file is looked through: whether somebody else is at it is known at once.
-                journal = stack.enter_context(Journal.open(self.journal)) if self._goes_on else None
+                journal = stack.enter_context(writing(self.journal, create=False)) if self._goes_on else None
                 source = stack.enter_context(contextlib.closing(self._opened(bad)))
                 facts = self._facts(source, target)
                 counted = count(source, bad, whole=self.strict or self.dry_run, quiet=out.json)
@@ -80,7 +79,7 @@ class Archive:
                 return undertaking.rehearsed(out)
             undertaking.ask(yes=self.yes, json=out.json)
             with refusals():
-                journal = journal or stack.enter_context(Journal.open(self.journal))
+                journal = journal or stack.enter_context(writing(self.journal, create=True))
                 journal.describe(**facts.run)
             return undertaking.carry_out(session, journal)
 

@@ -52,6 +52,7 @@ class Ending:
         duplicates: Items that are listed more than once.
         elapsed: Seconds that this process took, or None where it sent nothing.
         interrupted: The signal that ended it, if one did.
+        at_once: Whether a second one cut off what was under way.
         stopped: Why it stopped by itself before its end, if it did.
         resumable: Whether it can go on from there.
         unread: Whether the source was not read to its end.
@@ -63,6 +64,7 @@ class Ending:
     duplicates: int = 0
     elapsed: float | None = None
     interrupted: str | None = None
+    at_once: bool = False
     stopped: str | None = None
     resumable: bool = True
     unread: bool = False
@@ -131,18 +133,18 @@ class Ending:
 
     def _headline(self) -> Text:
         if self.stopped is not None:
-            return Text(f"Stopped: {self.stopped}", style="bold red")
-        if self._is_early:
-            return Text("Interrupted; what was under way has ended.", style="bold yellow")
-        match self.exit_code:
-            case ExitCode.DONE if not sum(self.states.values()):
-                return Text("Nothing to do: there are no customers in it.", style="bold")
-            case ExitCode.DONE:
-                return Text("Done: every customer is archived.", style="bold green")
-            case ExitCode.UNKNOWN:
-                return Text("At its end, and some outcomes are unknown.", style="bold yellow")
-            case _:
-                return Text("At its end, and not everything is archived.", style="bold yellow")
+            words, style = f"Stopped: {self.stopped}", "bold red"
+        elif self._is_early:
+            ended = "customers whose requests were cut off are asked about when it is resumed"
+            words = f"Interrupted; {ended if self.at_once else 'what was under way has ended'}."
+            style = "bold yellow"
+        elif self.exit_code is ExitCode.DONE:
+            words, style = "Done: every customer is archived.", "bold green"
+        elif self.exit_code is ExitCode.UNKNOWN:
+            words, style = "At its end, and some outcomes are unknown.", "bold yellow"
+        else:
+            words, style = "At its end, and not everything is archived.", "bold yellow"
+        return Text(words, style=style)
 
     def _rate(self) -> str:
         if self.elapsed is None:

@@ -1,11 +1,13 @@
 """What a journal says of its run, and whether a command fits it."""
 
+import contextlib
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from thredfi_async.bulk import Journal, JournalError
 from thredfi_async.bulk.readers import Source
 from thredfi_async.cli.bulk.refusals import refused
 from thredfi_async.cli.bulk.target import Target
@@ -78,6 +80,28 @@ class Facts:
     def stopped(self) -> str | None:
         """Why it stopped before its end, if it did."""
         return self.run.get("stopped_reason") or None
+
+
+@contextlib.contextmanager
+def writing(path: Path, *, create: bool) -> Generator[Journal]:
+    """Open a journal for a run.
+
+    Args:
+        path: The journal.
+        create: Whether it is made if it is missing.
+
+    Yields:
+        The journal. What fails when it is closed is not told: a run that could not be written has said so by then.
+
+    Raises:
+        JournalError: It cannot be opened.
+    """
+    journal = Journal.open(path, create=create)
+    try:
+        yield journal
+    finally:
+        with contextlib.suppress(JournalError):
+            journal.close()
 
 
 def facts_of(source: Source, target: Target, *, business_id: str | None, partial: bool, rejected: str | None) -> Facts:

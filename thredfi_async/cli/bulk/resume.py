@@ -5,11 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from thredfi_async.bulk import ItemState
-from thredfi_async.bulk.journal import Journal
 from thredfi_async.bulk.readers import Source, open_source
 from thredfi_async.cli.bulk.conclude import conclude
 from thredfi_async.cli.bulk.ending import Ending
-from thredfi_async.cli.bulk.facts import STDIN, Facts, facts_of, fits_host
+from thredfi_async.cli.bulk.facts import STDIN, Facts, facts_of, fits_host, writing
 from thredfi_async.cli.bulk.next_steps import commands_of
 from thredfi_async.cli.bulk.refusals import refusals, refused
 from thredfi_async.cli.bulk.source import BadLines, count
@@ -48,7 +47,7 @@ class Resume:
         bad = BadLines()
         with contextlib.ExitStack() as stack:
             with refusals():
-                journal = stack.enter_context(Journal.open(self.journal, create=False))
+                journal = stack.enter_context(writing(self.journal, create=False))
                 said, before = Facts(journal.run), totals_of(self.journal)
                 fits_host(self.journal, said, target, other_host=self.other_host)
                 if said.finished and not self._is_left(before):

@@ -23,6 +23,8 @@ from thredfi_async.cli.settings import Connection
 _FRESH: Final = 5.0
 """Seconds: a run that goes on writes a sample each second."""
 
+_OF_A_PROCESS: Final = frozenset({"exit_code", "elapsed", "interrupted", "duplicates"})
+
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
@@ -46,7 +48,8 @@ class Status:
             unread=not standing.facts.finished,
         )
         if session.out.json:
-            session.out.data({"journal": str(self.journal), **standing.as_json(), **ending.as_json()})
+            ended = {name: value for name, value in ending.as_json().items() if name not in _OF_A_PROCESS}
+            session.out.data({"journal": str(self.journal), **standing.as_json(), **ended})
         else:
             session.out.show(*title(self.journal, standing.facts), *standing.as_text(), wrap=False)
             if not standing.running:
@@ -98,7 +101,10 @@ class Standing:
 
     def as_json(self) -> dict[str, Any]:
         """Return it for machines."""
-        now = None if self.moment is None else {**self.moment.as_json(), "rate": round(self.pace.rate, 1)}
+        now = None
+        if self.moment is not None:
+            now = {**self.moment.as_json(), "rate": round(self.pace.rate, 1)}
+            del now["elapsed"]  # of a sample, it is the time of day
         return {"run": dict(self.facts.run), "running": self.running, "now": now}
 
     def as_text(self) -> list[Text]:

@@ -198,6 +198,7 @@ class Undertaking:
             duplicates=gauges.duplicates,
             elapsed=elapsed,
             interrupted=drive.interrupted,
+            at_once=drive.at_once,
             stopped=None if stopped is None else _sentence(stopped),
             resumable=resumable,
             unread=not facts.finished,
