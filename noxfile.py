@@ -157,6 +157,13 @@ def soak(session: nox.Session) -> None:
 
 
 @nox.session
+def bulk_kill(session: nox.Session) -> None:
+    """Kill 30 bulk runs at random moments, resume them, and hold their journals against the server: `-- --runs N`."""
+    session.install(".[bulk]")
+    session.run("python", "tests/bulk_kill.py", *session.posargs)
+
+
+@nox.session
 def mutants(session: nox.Session) -> None:
     """Switch the client's defences off one at a time, and show which test notices: `-- NAME...` for some."""
     session.install("-e", ".[cli]", *group("test"))

@@ -42,6 +42,7 @@ def test_a_number_out_of_range(name: str, value: Any) -> None:
     ("error", "cause"),
     [
         (refusal(401, "invalid_token"), "credentials_refused"),
+        (refusal(404, concerns_token=True), "credentials_refused"),
         (ConnectError("bad certificate", transient=False), "certificate_refused"),
         (ClientStateError("closed"), "client_unusable"),
     ],

@@ -37,14 +37,22 @@ def _state(job: Job, error: ThredfiError) -> ItemState:
         return ItemState.ARCHIVED
     if job.unsure or error.effect is Effect.UNKNOWN:
         return ItemState.UNKNOWN
-    refused = isinstance(error, APIError) and error.status in _REFUSALS and not error.transient
-    if (refused and not isinstance(error, AuthenticationError)) or isinstance(error, InvalidRequestError):
-        return ItemState.REJECTED
-    return ItemState.FAILED
+    match error:
+        case _ if error.transient or stops(error) is not None:
+            return ItemState.FAILED
+        case InvalidRequestError():
+            return ItemState.REJECTED
+        case APIError() if error.status in _REFUSALS:
+            return ItemState.REJECTED
+        case _:
+            return ItemState.FAILED
 
 
 def stops(error: ThredfiError) -> BulkStoppedError | None:
     """Say why a run cannot go on after this error, which would meet every other item too; None if it can."""
+    if error.concerns_token and not error.transient:
+        reason = f"no token can be had ({error}): mend the credentials, and resume"
+        return BulkStoppedError(reason, cause="credentials_refused")
     match error:
         case AuthenticationError():
             reason = f"the API refuses the credentials ({error}): mend them, and resume"
