@@ -72,6 +72,11 @@ class Facts:
         return self.run.get("base_url") or None
 
     @property
+    def queue(self) -> str | None:
+        """The queue that it was published to, if it was."""
+        return self.run.get("queue") or None
+
+    @property
     def finished(self) -> bool:
         """Whether the source was read to its end, and everything in it was taken up."""
         return bool(self.run.get("finished_at"))

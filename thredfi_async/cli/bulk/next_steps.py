@@ -37,8 +37,12 @@ def commands_of(connection: Connection, journal: Path, facts: Facts, *, source: 
         )
     else:
         bad = Next(why="see the bad lines with", command=command("bulk", "report", str(journal)))
+    resume = connection.repeated("bulk", "resume", *where)
+    if facts.queue is not None:
+        # Its workers go on by themselves; what they have done is to be fetched.
+        resume = command("bulk", "collect", "--journal", str(journal), "--stream", facts.queue, "--until-done")
     return Commands(
-        resume=connection.repeated("bulk", "resume", *where),
+        resume=resume,
         report=command("bulk", "report", str(journal), "--failures", failures),
         again=connection.repeated("bulk", "resume", *where, "--failed"),
         bad=bad,

@@ -220,20 +220,24 @@ class Published:
         progress, counts = self.progress, self.progress.counts
         window = duration(progress.window)
         if progress.complete:
-            lines = [Text(f"Published: {counts['new']:,} customers, in {duration(self.elapsed)}.", style="bold green")]
+            lines = [
+                Text(
+                    f"Published: {plural(counts['new'], 'customer')}, in {duration(self.elapsed)}.", style="bold green"
+                )
+            ]
         else:
             style = "bold yellow"
-            lines = [Text(f"Interrupted: {progress.published:,} customers are published.", style=style)]
+            lines = [Text(f"Interrupted. Published by now: {plural(progress.published, 'customer')}.", style=style)]
             again = f"what the queue has is not stored again within {window}, and does no harm after that"
             lines.append(Text(f"  Running the same again is safe: {again}."))
         told = {
-            "there_already": f"were in the queue's memory already, which goes back {window}",
-            "settled_before": "have their final outcome in the journal already",
-            "duplicates": "listed more than once; published once",
-            "bad_lines": "bad lines, left out",
-            "refused": "cannot be messages:",
+            "there_already": ("customer", f" published before: the queue knows each for {window}"),
+            "settled_before": ("customer", " with a final outcome in the journal already"),
+            "duplicates": ("repeated line", "; each customer was published once"),
+            "bad_lines": ("bad line", ", left out"),
+            "refused": ("customer", " left out, who cannot be in a message:"),
         }
-        lines += [Text(f"  {counts[name]:,} {words}") for name, words in told.items() if counts[name]]
+        lines += [Text(f"  {plural(counts[name], what)}{why}") for name, (what, why) in told.items() if counts[name]]
         lines += [Text(f"    {line}") for line in progress.refused]
         steps = {"Archive them, on any number of machines": self.work, "See how far they are": self.collect}
         lines += [Text.assemble((f"{why}: ", "bold"), command) for why, command in steps.items()]

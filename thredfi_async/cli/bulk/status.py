@@ -118,6 +118,9 @@ class Standing:
             lines.append(Text(f"  running: {going(self.moment, self.pace)}", style="cyan"))
         elif self.facts.finished:
             lines.append(Text(f"  at its end since {when(self.facts.run.get('finished_at'))}"))
+        elif self.facts.queue is not None:
+            pending = f"{self.states.get('pending', 0):,} pending in the queue {self.facts.queue}"
+            lines.append(Text(f"  {pending}, or not collected from it", style="yellow"))
         else:
             lines.append(Text(f"  {self.facts.stopped or 'not running, and not at its end'}", style="yellow"))
         return lines
