@@ -136,7 +136,7 @@ def test_a_dry_run(server: SandboxServer, ten: list[SeededCustomer], capsys: Cap
 
 
 def test_a_bad_line(server: SandboxServer, ten: list[SeededCustomer], capsys: Capture) -> None:
-    """It is told, left out, and copied; the others are archived; its copy, mended, can be archived as the output says."""
+    """It is told, left out, and copied; the others are archived; the copy, mended, is archived as the output says."""
     business, _, *body = list(csv.reader(Path("ten.csv").read_text("utf-8").splitlines()))[1]
     write_csv("bad.csv", ten, [business, "Ada Example", *body])
     assert main(["bulk", "archive", "bad.csv", "--journal", "run.db", "--rejected", "rejected.csv"]) == 1
