@@ -288,19 +288,55 @@ async def test_a_message_that_is_delivered_again_while_it_is_held(nats_server: N
         assert server.record.of(event.customer_id).requests == 1
 
 
-async def test_a_broker_that_has_lost_everything(nats_server: NatsServer) -> None:
-    """Streams and consumer are made anew when they are gone, and work goes on."""
-    async with SandboxServer(1) as server, queue(nats_server) as broker:
-        async with client_of(server.url, token=server.token) as client, running(worker_of(nats_server, client)):
-            await until(lambda: True)
-            await broker.jetstream.delete_stream(TOPOLOGY.stream)
-            await broker.jetstream.delete_stream(TOPOLOGY.outcomes_stream)
-            async with asyncio.timeout(10):
-                while await left(broker) != 0:  # noqa: ASYNC110 - another process tells
-                    await asyncio.sleep(0.02)
-            await publish(broker, payloads(server.customers))
-            await ended(broker)
+async def test_what_is_gone_is_made_anew(nats_server: NatsServer) -> None:
+    """A consumer, or a stream of outcomes, that somebody deletes is made again, and work goes on."""
+    async with SandboxServer(2) as server, queue(nats_server) as broker:
+        async with client_of(server.url, token=server.token) as client:
+            worker = worker_of(nats_server, client)
+            async with running(worker):
+                await publish(broker, payloads(server.customers[:1]))
+                await ended(broker)
+                await broker.jetstream.delete_stream(TOPOLOGY.outcomes_stream)
+                await broker.jetstream.delete_consumer(TOPOLOGY.stream, TOPOLOGY.consumer)
+                await publish(broker, payloads(server.customers[1:]))
+                await until(lambda: worker.figures.value("outcomes_total", state="archived") == 2, within=10)
         assert len(await outcomes(broker)) == 1
+
+
+async def delivered_before(broker: Broker) -> None:
+    """Let somebody else take the only message, and fall silent."""
+    subscription = await broker.jetstream.pull_subscribe_bind(TOPOLOGY.consumer, TOPOLOGY.stream)
+    (message,) = await subscription.fetch(1)
+    await message.nak()
+    await subscription.unsubscribe()
+
+
+async def test_what_an_earlier_delivery_may_have_done(nats_server: NatsServer) -> None:
+    """A customer found archived after a redelivery is archived, not archived already: this message may have done it."""
+    async with SandboxServer(1) as server, queue(nats_server) as broker:
+        customer = server.customers[0]
+        async with client_of(server.url, token=server.token) as client:
+            await client.customers.archive(customer.business_id, customer.customer_id)
+            command = ArchiveCommand(customer.business_id, customer.customer_id)
+            await publish(broker, [("1", command.to_json())])
+            await delivered_before(broker)
+            async with running(worker_of(nats_server, client)):
+                await ended(broker)
+        (event,) = await outcomes(broker)
+        assert (event.state, event.deliveries) == (ItemState.ARCHIVED, 2)
+
+
+async def test_a_no_after_an_earlier_delivery(nats_server: NatsServer) -> None:
+    """A rejection after a redelivery leaves open what the earlier one did, and says so."""
+    async with SandboxServer(1) as server, queue(nats_server) as broker:
+        stranger = ArchiveCommand(server.business_ids[0], "11111111-1111-4111-8111-111111111111")
+        await publish(broker, [("1", stranger.to_json())])
+        await delivered_before(broker)
+        async with client_of(server.url, token=server.token) as client, running(worker_of(nats_server, client)):
+            await ended(broker)
+        (event,), (letter,) = await outcomes(broker), await dead_letters(broker)
+        assert (event.state, event.code, event.effect) == (ItemState.UNKNOWN, "not_found", Effect.UNKNOWN)
+        assert (letter.code, letter.effect) == ("not_found", Effect.UNKNOWN)
 
 
 class Buggy(ArchiveHandler):

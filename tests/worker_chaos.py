@@ -16,29 +16,39 @@ Exit status 1: what it is to show is not so.
 
 import argparse
 import asyncio
-import contextlib
 import logging
 import signal
 import socket
 import sys
-import tempfile
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
-from pathlib import Path
+from collections.abc import Awaitable, Sequence
 from random import Random
 
-from natsserver import NatsServer
-from workerpark import TOPOLOGY, Workers, api, commands_for, dead_letters, left, outcomes, publish, queue
+from workerpark import (
+    TOPOLOGY,
+    Api,
+    Report,
+    Scene,
+    commands_for,
+    dead_letters,
+    left,
+    outcomes,
+    publish,
+    queue,
+    scene,
+)
 
 from thredfi_async import ThredfiClient
-
-from thredfi_async.sandbox import Fault, FaultKind, Faults
+from thredfi_async.bulk import ArchiveItem, archive_many
+from thredfi_async.sandbox import Fault, FaultKind, Faults, SeededCustomer
 from thredfi_async.worker import NatsSettings, Worker, WorkerOptions
 from thredfi_async.worker.broker import Broker
 
 WORKERS = 4
-PAUSE = (2.0, 6.0)
+PAUSE = (4.0, 10.0)
+# What is to be shown.
+SETTLED, REFUSED, SHARE, RESUMED, RATIO = 0.85, 0.1, (0.15, 0.35), 10.0, 0.5
 # Not NULL_FIELDS: a record with holes makes a body with holes, which the sandbox rightly refuses.
 FAULTS = (
     Fault(FaultKind.LATENCY, seconds=0.2),
@@ -66,89 +76,87 @@ async def deaths(given: argparse.Namespace) -> list[str]:
     """Kill whatever there is to kill, and look for what got lost."""
     dice = Random(given.seed)
     faults = Faults(rates={fault: given.faults / len(FAULTS) for fault in FAULTS}, include_gets=True, seed=given.seed)
-    with tempfile.TemporaryDirectory() as directory, api(given.messages, faults=faults) as there:
-        with NatsServer(Path(directory)) as nats, contextlib.closing(
-            Workers(there, nats, Path(directory), ("--concurrency", "32", "--timeout", "5s", "--drain-seconds", "10"))
-        ) as workers:
-            began = time.monotonic()
-            killed: Counter[str] = Counter()
-            async with queue(nats) as broker:
-                await publish(broker, commands_for(there.customers))
-                for _ in range(WORKERS):
-                    workers.start()
-                until = time.monotonic() + given.limit
-                while (count := await left(broker)) != 0 and time.monotonic() < until:
-                    await asyncio.sleep(dice.uniform(*PAUSE))
-                    if count > given.messages // 50:  # the last of them are let end
-                        await asyncio.to_thread(_strike, dice, workers, nats, killed)
-                codes = await asyncio.to_thread(workers.stop)
-                return await _account(given, there, broker, killed, codes, time.monotonic() - began)
+    arguments = ("--concurrency", "32", "--timeout", "5s", "--drain-seconds", "10")
+    with scene(given.messages, *arguments, faults=faults) as played:
+        began = time.monotonic()
+        killed: Counter[str] = Counter()
+        async with queue(played.nats) as broker:
+            await publish(broker, commands_for(played.api.customers))
+            for _ in range(WORKERS):
+                played.workers.start()
+            until = began + given.limit
+            while (count := await left(broker)) != 0 and time.monotonic() < until:
+                await asyncio.sleep(dice.uniform(*PAUSE))
+                if count > given.messages // 50:  # the last of them are let end
+                    await asyncio.to_thread(_strike, dice, played, killed)
+            codes = await asyncio.to_thread(played.workers.stop)
+            tell(("seconds", f"{time.monotonic() - began:.0f}"), *killed.items())
+            wrong = await _account(given.messages, played, broker)
+    if set(codes) - {0, -signal.SIGTERM}:  # the latter: before it had begun to listen
+        wrong.append(f"workers ended with {codes}")
+    return wrong
 
 
-def _strike(dice: Random, workers: Workers, nats: NatsServer, killed: Counter[str]) -> None:
+def _strike(dice: Random, played: Scene, killed: Counter[str]) -> None:
     if dice.random() < 0.75:
         index = dice.randrange(WORKERS)
-        killed["workers, with SIGKILL"] += 1
-        workers.kill(index)
+        killed["workers killed with SIGKILL, and others started"] += 1
+        played.workers.kill(index)
         time.sleep(dice.uniform(0, 0.5))
-        workers.start(index)
+        played.workers.start(index)
         return
     how = dice.choice(["kill", "stop"])
-    killed[f"the broker, with {'SIGKILL' if how == 'kill' else 'SIGTERM'}"] += 1
-    getattr(nats, how)()
+    killed[f"the broker ended with {'SIGKILL' if how == 'kill' else 'SIGTERM'}, and started again"] += 1
+    getattr(played.nats, how)()
     time.sleep(dice.uniform(0, 2))
-    nats.start()
+    played.nats.start()
 
 
-async def _account(given, there, broker: Broker, killed, codes, seconds) -> list[str]:  # type: ignore[no-untyped-def]
-    report, events, letters = await there.ask("report"), await outcomes(broker), await dead_letters(broker)
-    consumer = await broker.jetstream.consumer_info(TOPOLOGY.stream, TOPOLOGY.consumer)
-    waiting = (await broker.jetstream.stream_info(TOPOLOGY.stream)).state.messages
-    ids = {str(customer.customer_id): number for number, customer in enumerate(there.customers)}
+async def _account(messages: int, played: Scene, broker: Broker) -> list[str]:
+    report: Report = await played.api.ask("report")
+    events, letters = await outcomes(broker), await dead_letters(broker)
+    ids = {str(customer.customer_id): number for number, customer in enumerate(played.api.customers)}
     ended = {ids[str(event.customer_id)]: event for event in events}
-    lost = [number for number in range(given.messages) if number not in ended]
-    false = [n for n, event in ended.items() if event.state.is_success and not report.archived[n]]
+    lost = [number for number in range(messages) if number not in ended]
+    false = [number for number, event in ended.items() if event.state.is_success and not report.archived[number]]
     other_keys = [number for number, (keys, bodies) in report.keys.items() if keys > 1 or bodies > 1]
-    unarchived = given.messages - sum(report.archived)
+    unarchived, waiting = messages - sum(report.archived), await left(broker)
+    kept = (await broker.jetstream.stream_info(TOPOLOGY.stream)).state.messages - waiting
     tell(
-        ("seconds", f"{seconds:.0f}"),
-        *killed.items(),
-        ("worker processes in all", WORKERS + killed["workers, with SIGKILL"]),
         *((f"outcomes: {state}", count) for state, count in Counter(e.state.value for e in ended.values()).items()),
         ("dead letters", len(letters)),
         *((f"  {code}", count) for code, count in Counter(letter.code for letter in letters).items()),
-        ("messages delivered more than once, of those with an outcome", sum(e.deliveries > 1 for e in ended.values())),
         ("customers not archived", unarchived),
+        ("messages delivered more than once", sum(event.deliveries > 1 for event in ended.values())),
         ("customers whose archive was asked for more than once", len(report.asked)),
         ("  of these with one key and one body only", len(report.asked) - len(other_keys)),
         ("customers archived twice by the server's count", len(report.applied)),
-        ("commands left in the queue, or waiting for an acknowledgement", f"{waiting}, {consumer.num_ack_pending}"),
+        ("commands left in the queue", waiting),
+        ("acknowledged commands that the killed broker has kept", kept),
         ("customers without an outcome", len(lost)),
     )
     wrong = [f"{len(lost)} customers have no outcome"] if lost else []
     wrong += [f"{len(false)} outcomes say archived, and the server does not"] if false else []
     wrong += [f"{len(other_keys)} customers were asked for with another key or body"] if other_keys else []
-    wrong += [f"{waiting} commands are left"] if waiting or consumer.num_ack_pending else []
+    wrong += [f"{waiting} commands are left"] if waiting else []
     if unarchived > len(letters):
         wrong.append(f"{unarchived} customers are not archived, and there are {len(letters)} dead letters")
-    if set(codes) - {0, -signal.SIGTERM}:  # the latter: before it had begun to listen
-        wrong.append(f"workers ended with {codes}")
     return wrong
 
 
 async def share(given: argparse.Namespace) -> list[str]:
     """Let four workers find their share of an API's capacity."""
     customers = int(given.rate * (given.seconds + 20))
-    with tempfile.TemporaryDirectory() as directory, api(customers, rate_limit=given.rate, latency=given.latency) as there:
-        with NatsServer(Path(directory)) as nats, contextlib.closing(Workers(there, nats, Path(directory))) as workers:
-            workers.ports = {index: _free_port() for index in range(WORKERS)}
-            async with queue(nats) as broker:
-                await publish(broker, commands_for(there.customers))
-            for _ in range(WORKERS):
-                workers.start()
-            curve = await _curve(there, given.seconds)
-            figures = [await workers.figures(index) for index in range(WORKERS)]
-            await asyncio.to_thread(workers.stop)
+    with scene(customers, rate_limit=given.rate, latency=given.latency) as played:
+        workers = played.workers
+        workers.ports = {index: _free_port() for index in range(WORKERS)}
+        async with queue(played.nats) as broker:
+            await publish(broker, commands_for(played.api.customers))
+        for _ in range(WORKERS):
+            workers.start()
+        curve = await _curve(played.api, given.seconds)
+        figures = [await workers.figures(index) for index in range(WORKERS)]
+        await asyncio.to_thread(workers.stop)
     settled = curve[given.seconds // 4 :]
     good, refused = sum(row[0] for row in settled), sum(row[1] for row in settled)
     done = [figure['thredfi_worker_outcomes_total{state="archived"}'] for figure in figures]
@@ -161,20 +169,22 @@ async def share(given: argparse.Namespace) -> list[str]:
         ("429s, of all requests, once settled", f"{part:.1%}"),
         ("shares of the workers", ", ".join(f"{part:.0%}" for part in shares)),
     )
-    wrong = [] if rate >= 0.85 * given.rate else [f"only {rate:.0f} of {given.rate:.0f} a second"]
-    wrong += [f"{part:.0%} of requests were refused"] if part >= 0.1 else []
-    return wrong + ([f"shares are {shares}"] if not all(0.15 <= each <= 0.35 for each in shares) else [])
+    wrong = [] if rate >= SETTLED * given.rate else [f"only {rate:.0f} of {given.rate:.0f} a second"]
+    wrong += [f"{part:.0%} of requests were refused"] if part >= REFUSED else []
+    return wrong + ([f"shares are {shares}"] if not all(SHARE[0] <= each <= SHARE[1] for each in shares) else [])
 
 
-async def _curve(there, seconds: int) -> list[tuple[int, int]]:  # type: ignore[no-untyped-def]
+async def _curve(there: Api, seconds: int) -> list[tuple[int, int]]:
     """How many requests were answered, and how many refused, in each second."""
-    before, rows, next_tick = Counter[int](), list[tuple[int, int]](), time.monotonic()
+    rows: list[tuple[int, int]] = []
+    before: Counter[int] = Counter()
     while not before[200]:
         before = await there.ask("statuses")
+    tick = time.monotonic()
     for _ in range(seconds):
-        next_tick = max(next_tick + 1, time.monotonic())
-        await asyncio.sleep(next_tick - time.monotonic())
-        now = await there.ask("statuses")
+        tick += 1
+        await asyncio.sleep(tick - time.monotonic())
+        now: Counter[int] = await there.ask("statuses")
         rows.append((now[200] - before[200], now[429] - before[429]))
         before = now
     return rows
@@ -182,70 +192,70 @@ async def _curve(there, seconds: int) -> list[tuple[int, int]]:  # type: ignore[
 
 async def outage(given: argparse.Namespace) -> list[str]:
     """Take the API away in the middle of the work, and give it back."""
-    with tempfile.TemporaryDirectory() as directory, api(given.messages, latency=0.02) as there:
-        with NatsServer(Path(directory)) as nats, contextlib.closing(Workers(there, nats, Path(directory))) as workers:
-            async with queue(nats) as broker:
-                await publish(broker, commands_for(there.customers))
-                workers.start()
-                workers.start()
-                await _until(broker, lambda count: count < given.messages * 0.8, 30)
-                there.tell("down")
-                await asyncio.sleep(given.seconds)
-                consumer = await broker.jetstream.consumer_info(TOPOLOGY.stream, TOPOLOGY.consumer)
-                before, redelivered = await left(broker), consumer.num_redelivered
-                there.tell("up")
-                back = time.monotonic()
-                await _until(broker, lambda count: count < before - 2 * 32, 60)
-                resumed = time.monotonic() - back
-                await _until(broker, lambda count: count == 0, 120)
-                await asyncio.to_thread(workers.stop)
-                events, letters = await outcomes(broker), await dead_letters(broker)
+    with scene(given.messages, latency=0.02) as played:
+        async with queue(played.nats) as broker:
+            await publish(broker, commands_for(played.api.customers))
+            for _ in range(2):
+                played.workers.start()
+            await _until(broker, given.messages * 4 // 5, 30)
+            played.api.tell("down")
+            await asyncio.sleep(given.seconds)
+            consumer = await broker.jetstream.consumer_info(TOPOLOGY.stream, TOPOLOGY.consumer)
+            before = await left(broker)
+            played.api.tell("up")
+            back = time.monotonic()
+            await _until(broker, before - 2 * 32 - 1, 60)
+            resumed = time.monotonic() - back
+            await _until(broker, 0, 120)
+            await asyncio.to_thread(played.workers.stop)
+            events, letters = await outcomes(broker), await dead_letters(broker)
     again = sum(event.deliveries > 1 for event in events)
     tell(
         ("seconds without an API", given.seconds),
-        ("held meanwhile, in redelivery by the broker's count", redelivered),
+        ("held at its end, and of these delivered again", f"{consumer.num_ack_pending}, {consumer.num_redelivered}"),
         ("outcomes", dict(Counter(event.state.value for event in events))),
         ("messages delivered more than once", again),
         ("dead letters", len(letters)),
-        ("seconds until all that was held and more was done", f"{resumed:.1f}"),
+        ("seconds until all that was held was done, and more", f"{resumed:.1f}"),
     )
     wrong = [f"{again} messages were delivered again"] if again else []
     wrong += [f"{len(letters)} dead letters"] if letters else []
     wrong += [f"{len(events)} outcomes of {given.messages}"] if len(events) != given.messages else []
-    return wrong + ([f"work went on after {resumed:.0f} s only"] if resumed > 10 else [])
+    return wrong + ([f"work went on after {resumed:.0f} s only"] if resumed > RESUMED else [])
 
 
-async def _until(broker: Broker, condition: Callable[[int], bool], seconds: float) -> None:
+async def _until(broker: Broker, count: int, seconds: float) -> None:
+    """Wait until no more commands are left than this."""
     async with asyncio.timeout(seconds):
-        while not condition(await left(broker)):
+        while not 0 <= await left(broker) <= count:  # noqa: ASYNC110 - other processes do the work
             await asyncio.sleep(0.05)
 
 
 async def throughput(given: argparse.Namespace) -> list[str]:
-    """Archive as many customers by messages as by `archive_many`, one after the other, at an API in its own process."""
-    with tempfile.TemporaryDirectory() as directory, api(given.messages * 2) as there:
-        with NatsServer(Path(directory)) as nats:
-            async with queue(nats) as broker:
-                await publish(broker, commands_for(there.customers[: given.messages]))
-                async with ThredfiClient(there.token, base_url=there.url) as client:
-                    options = WorkerOptions(concurrency=given.concurrency)
-                    worker = Worker(client, nats=NatsSettings(url=nats.url), options=options)
-                    by_messages = await _timed(lambda: _work_off(worker, given.messages))
-                async with ThredfiClient(there.token, base_url=there.url) as client:
-                    by_bulk = await _timed(lambda: _in_bulk(client, there.customers[given.messages :], given))
+    """Archive by messages, and as many customers by `archive_many`, at an API in a process of its own."""
+    with scene(given.messages * 2) as played:
+        there, count = played.api, given.messages
+        async with queue(played.nats) as broker:
+            await publish(broker, commands_for(there.customers[:count]))
+        async with ThredfiClient(there.token, base_url=there.url) as client:
+            options = WorkerOptions(concurrency=given.concurrency)
+            worker = Worker(client, nats=NatsSettings(url=played.nats.url), options=options)
+            by_messages = await _timed(_work_off(worker, count))
+        async with ThredfiClient(there.token, base_url=there.url) as client:
+            by_bulk = await _timed(_in_bulk(client, there.customers[count:], given.concurrency))
     ratio = by_bulk / by_messages
     tell(
-        ("messages", given.messages),
-        ("worker, outcomes included, a second", f"{given.messages / by_messages:.0f}"),
-        ("archive_many, a second", f"{given.messages / by_bulk:.0f}"),
+        ("messages", count),
+        ("worker, outcomes included, a second", f"{count / by_messages:.0f}"),
+        ("archive_many, a second", f"{count / by_bulk:.0f}"),
         ("ratio", f"{ratio:.2f}"),
     )
-    return [] if ratio >= 0.5 else [f"the worker is {ratio:.2f} as fast as archive_many"]
+    return [] if ratio >= RATIO else [f"the worker is {ratio:.2f} as fast as archive_many"]
 
 
 async def _work_off(worker: Worker, count: int) -> None:
     async def watch() -> None:
-        while worker.figures.value("outcomes_total", state="archived") < count:
+        while worker.figures.value("outcomes_total", state="archived") < count:  # noqa: ASYNC110 - it tells nobody
             await asyncio.sleep(0.02)
         worker.stop()
 
@@ -254,17 +264,15 @@ async def _work_off(worker: Worker, count: int) -> None:
         group.create_task(watch())
 
 
-async def _in_bulk(client: ThredfiClient, customers, given) -> None:  # type: ignore[no-untyped-def]
-    from thredfi_async.bulk import ArchiveItem, archive_many  # noqa: PLC0415
-
+async def _in_bulk(client: ThredfiClient, customers: Sequence[SeededCustomer], concurrency: int) -> None:
     items = (ArchiveItem(customer.business_id, customer.customer_id) for customer in customers)
-    async for result in archive_many(client, items, concurrency=given.concurrency):
+    async for result in archive_many(client, items, concurrency=concurrency):
         assert result.state.is_success
 
 
-async def _timed(work: Callable[[], Awaitable[None]]) -> float:
+async def _timed(work: Awaitable[None]) -> float:
     began = time.monotonic()
-    await work()
+    await work
     return time.monotonic() - began
 
 
@@ -290,7 +298,7 @@ def main() -> int:
     parser.add_argument("--rate", type=float, default=200.0)
     parser.add_argument("--latency", type=float, default=0.02)
     parser.add_argument("--concurrency", type=int, default=32)
-    parser.add_argument("--limit", type=float, default=300.0, help="seconds that `deaths` may take")
+    parser.add_argument("--limit", type=float, default=600.0, help="seconds that `deaths` may take")
     given = parser.parse_args()
     logging.getLogger("thredfi_async").addHandler(logging.NullHandler())
     wrong: list[str] = []

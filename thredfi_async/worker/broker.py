@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any, Final
 
 import nats.errors
@@ -12,9 +12,9 @@ from nats.aio.client import Client
 from nats.js import JetStreamContext
 from nats.js.errors import APIError
 
-from thredfi_async import Clock, ConfigurationError, SystemClock
+from thredfi_async import Clock, ConfigurationError, SystemClock, ThredfiError
 from thredfi_async.worker.errors import BrokerError
-from thredfi_async.worker.publisher import Publisher
+from thredfi_async.worker.publisher import NoStreamError, Publisher
 from thredfi_async.worker.settings import NatsSettings
 
 _CONNECT_SECONDS: Final = 10.0
@@ -44,6 +44,9 @@ class Broker:
         self._clock = clock
         self._publisher = Publisher(connection)
         self._stands = asyncio.Event()
+        self._mending = asyncio.Lock()
+        self.mend: Callable[[], Awaitable[None]] | None = None
+        """Makes streams anew that are gone; called when one that should store a message is not there."""
 
     async def start(self) -> None:
         """Begin, when the connection stands."""
@@ -96,9 +99,20 @@ class Broker:
                 raise BrokerError("the connection to NATS is closed") from None
             except TROUBLE as error:
                 logger.warning("NATS did not store a message on %s (%s); trying again", subject, words(error))
+                if isinstance(error, NoStreamError):
+                    await self._mend()
                 if self._stands.is_set():
                     await self._clock.sleep(wait)
                 wait = min(_LONGEST_WAIT, wait * 2)
+
+    async def _mend(self) -> None:
+        if self.mend is None or self._mending.locked():
+            return
+        async with self._mending:
+            try:
+                await self.mend()
+            except ThredfiError as error:
+                logger.warning("%s", error)
 
     async def tell(self, reply: str, payload: bytes = b"") -> None:
         """Send an acknowledgement; one that is lost leads to a redelivery, and no harm."""

@@ -43,14 +43,18 @@ class Finisher:
 
     async def done(self, held: Held, decision: Done) -> None:
         """The customer is archived."""
-        await self._outcome(held, decision.state, decision)
+        # Found archived is not archived already, if an earlier request for this message can have done it.
+        ours = held.effect is not Effect.NONE
+        await self._outcome(held, ItemState.ARCHIVED if ours else decision.state, decision)
         await self._acknowledge(held)
 
     async def rejected(self, held: Held, decision: Rejected) -> None:
-        """The API, or the contract, has said no."""
+        """The API, or the contract, has said no; a request before that may have been applied all the same."""
         held.saw(decision.effect)
-        await self._dead_letter(held, decision.code, decision.reason, "rejected", decision)
-        await self._outcome(held, ItemState.REJECTED, decision)
+        certain = held.effect is Effect.NONE
+        why: Trouble = "rejected" if certain else "unknown"
+        await self._dead_letter(held, decision.code, decision.reason, why, decision)
+        await self._outcome(held, ItemState.REJECTED if certain else ItemState.UNKNOWN, decision)
         await self._acknowledge(held)
 
     async def given_up(self, held: Held, code: str, reason: str, decision: RetryLater | None = None) -> None:

@@ -17,6 +17,10 @@ class NotStoredError(nats.errors.Error):
     """The broker did not store a message; its own word says why."""
 
 
+class NoStreamError(NotStoredError):
+    """No stream takes the subject at the moment."""
+
+
 class Publisher:
     """Publishes, and waits for the stream's acknowledgement.
 
@@ -79,7 +83,7 @@ class Publisher:
 
 def _read(message: Msg) -> bool:
     if not message.data:
-        raise NotStoredError("no stream takes this subject at the moment")
+        raise NoStreamError("no stream takes this subject at the moment")
     fields = as_object(json.loads(message.data)) or {}
     error = as_object(fields.get("error"))
     if error is not None:

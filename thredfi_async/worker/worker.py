@@ -137,6 +137,7 @@ class Worker:
     async def _run(self, broker: Broker) -> None:
         await ensure_streams(broker, self._topology)
         ack_wait = await ensure_consumer(broker, self._topology)
+        broker.mend = partial(ensure_streams, broker, self._topology)
         async with asyncio.TaskGroup() as background:
             helpers = [
                 background.create_task(self.gate.tend()),
