@@ -175,11 +175,12 @@ def test_interrupted_publishing_says_how_far_it_came(nats: NatsServer, server: S
         process.stdin.flush()  # and nothing more, for as long as it runs
         until(lambda: states().get("pending", 0) >= 90)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=20)
+        process.wait(20)  # not `communicate`, which would end the source
+        out, err = process.communicate()
     assert process.returncode == 130, err
     told = re.search(r"Interrupted. Published by now: (\d+) customers?\.", out)
     assert told is not None
-    assert int(told[1]) == states().get("pending", 0)
+    assert int(told[1]) == states().get("pending", 0), out
     assert "Running the same again is safe: what the queue has is not stored again within 1 h 0 min" in out
     assert "Traceback" not in err
 
