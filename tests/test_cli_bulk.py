@@ -209,7 +209,7 @@ def test_events(ten: list[SeededCustomer], capsys: Capture) -> None:
     assert err == ""
     assert {each["version"] for each in events(out)} == {1}
     assert first.items() >= {"event": "plan", "kind": "loopback", "lines": 10, "bad_lines": 0, "dry_run": False}.items()
-    assert {each["event"] for each in between} == {"progress"}
+    assert {each["event"] for each in between} <= {"progress"}
     assert last.items() >= {"event": "summary", "exit_code": 0, "complete": True, "next": []}.items()
     assert last["states"] == {"archived": 10}
 

@@ -42,7 +42,7 @@ class Drive:
         """Do nothing yet."""
         self.run = run
         self._display, self._moment = display, moment
-        self._ended = asyncio.Event()
+        self._ended = False
         self._said: list[tuple[str, str, dict[str, Any]]] = []
         self._heard = asyncio.Event()
         self.interrupted: str | None = None
@@ -69,25 +69,27 @@ class Drive:
                 self.at_once = True
                 task.uncancel()
             finally:
-                self._ended.set()
+                self._ended = True
                 self._heard.set()
                 await self._close(shows)
 
     async def _show(self) -> None:
         """Show a moment every so often; threads do it, since a terminal that is halted must not halt the run."""
-        while not self._ended.is_set() and self.unheard is None:
+        while self.unheard is None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._display.interval):
+                    await self._heard.wait()
+            self._heard.clear()
             try:
                 while self._said:
                     name, sentence, facts = self._said.pop(0)
                     await asyncio.to_thread(self._display.say, name, sentence, **facts)
+                if self._ended:
+                    return
                 await asyncio.to_thread(self._display.show, self._moment())
             except (OutputError, ReaderGoneError) as error:
                 self.unheard = error
                 self.run.drain()
-            self._heard.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._display.interval):
-                    await self._heard.wait()
 
     async def _close(self, shows: "asyncio.Task[None]") -> None:
         if self.at_once:

@@ -110,7 +110,7 @@ class Standing:
     def as_text(self) -> list[Text]:
         """Return it for people."""
         done = {state: count for state, count in self.states.items() if state != "pending"}
-        of = "" if self.facts.lines is None else f" of {self.facts.lines:,}"
+        of = "" if self.facts.lines is None else f" of {max(self.facts.lines - self.bad, 0):,}"
         lines = [Text(f"  {sum(done.values()):,}{of}: {outcomes(done)}")]
         if self.bad:
             lines.append(Text(f"  {plural(self.bad, 'bad line')}, left out"))
