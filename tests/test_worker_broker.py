@@ -58,7 +58,8 @@ async def test_a_stream_of_ones_own(nats_server: NatsServer) -> None:
 async def test_a_stream_that_cannot_serve(nats_server: NatsServer, config: dict[str, Any], problem: str) -> None:
     """It is refused with the reason, and what to do."""
     async with connected(NatsSettings(url=nats_server.url)) as broker:
-        await broker.jetstream.add_stream(StreamConfig(**{"name": "THREDFI", "subjects": ["thredfi.*"]} | config))
+        wrong: dict[str, Any] = {"name": "THREDFI", "subjects": ["thredfi.*"]} | config
+        await broker.jetstream.add_stream(StreamConfig(**wrong))
         with pytest.raises(ConfigurationError) as caught:
             await ensure_streams(broker, TOPOLOGY)
     assert str(caught.value) == f"the stream THREDFI is there already, and {problem}: mend it, or name another"
@@ -76,8 +77,8 @@ async def test_a_consumer_that_cannot_serve(nats_server: NatsServer, config: dic
     """It is refused with the reason: past a delivery limit, JetStream would strand messages."""
     async with connected(NatsSettings(url=nats_server.url)) as broker:
         await broker.jetstream.add_stream(StreamConfig(name="THREDFI", subjects=["thredfi.archive"]))
-        wrong = ConsumerConfig(**{"durable_name": TOPOLOGY.consumer, "ack_policy": "explicit"} | config)
-        await broker.jetstream.add_consumer("THREDFI", wrong)
+        wrong: dict[str, Any] = {"durable_name": TOPOLOGY.consumer, "ack_policy": "explicit"} | config
+        await broker.jetstream.add_consumer("THREDFI", ConsumerConfig(**wrong))
         with pytest.raises(ConfigurationError) as caught:
             await ensure_consumer(broker, TOPOLOGY)
     assert problem in str(caught.value)

@@ -32,7 +32,7 @@ def worker_of(nats: NatsServer, client: ThredfiClient, **options: Any) -> Worker
     return Worker(
         client,
         nats=NatsSettings(url=nats.url),
-        options=WorkerOptions(**{"poll": 0.05} | options),
+        options=WorkerOptions(poll=0.05, **options),
         handler=ArchiveHandler(client, delay_initial=0.02, delay_max=0.02),
         gate=Gate(wait_initial=0.02, wait_max=0.05),
     )
