@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import sqlite3
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -9,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 from thredfi_async.bulk import Journal, read_journal
 from thredfi_async.cli import main
+from thredfi_async.cli.bulk.app import app
 from thredfi_async.sandbox import Fault, FaultKind, SandboxServer, SeededCustomer
 
 Capture = pytest.CaptureFixture[str]
@@ -258,15 +261,22 @@ def test_a_report_that_cannot_be_written(ten: list[SeededCustomer], capsys: Capt
     assert "no/report.html cannot be written: No such file or directory." in capsys.readouterr().err
     assert main(["bulk", "report", "run.db", "--failures", "-", "--json"]) == 2
     assert not list(Path().glob(".*"))
+    for option in ("--failures", "--html"):
+        assert main(["bulk", "report", "run.db", option, "./run.db"]) == 2
+        assert "is the journal itself" in capsys.readouterr().err
+    assert totals("run.db") == {"archived": 10}
 
 
-def test_an_empty_journal(capsys: Capture) -> None:
-    """A journal in which nothing stands yet can be looked at."""
+def test_an_empty_journal(ten: object, capsys: Capture) -> None:
+    """A journal in which nothing stands yet can be looked at, and begun with."""
     Journal.open("run.db").close()
     assert main(["bulk", "status", "run.db"]) == 0
     assert "0: 0 archived" in capsys.readouterr().out
     assert main(["bulk", "report", "run.db", "--html", "report.html"]) == 0
     assert "archived  0" in capsys.readouterr().out
+    assert main(["bulk", "resume", "run.db"]) == 2
+    assert "was not begun with a file" in capsys.readouterr().err
+    assert main(["bulk", "archive", "ten.csv", "--journal", "run.db"]) == 0
 
 
 def test_unknown_and_settled(server: SandboxServer, ten: list[SeededCustomer], capsys: Capture) -> None:
@@ -282,6 +292,14 @@ def test_unknown_and_settled(server: SandboxServer, ten: list[SeededCustomer], c
     assert server.record.of(ten[4].customer_id).requests == posts
     assert main(["bulk", "settle", "run.db", "--json"]) == 0
     assert events(capsys.readouterr().out)[-1].items() >= {"event": "summary", "unknown": 0, "total": 0}.items()
+
+
+def test_no_option_takes_a_secret() -> None:
+    """No command has an argument or option that could hold a credential."""
+    command: Any = typer.main.get_command(app)
+    names = [name for each in command.commands.values() for param in each.params for name in [param.name, *param.opts]]
+    assert "--journal" in names
+    assert [name for name in names if re.search("token|secret|api.?key|password|partner|auth", name)] == []
 
 
 # -- going on

@@ -17,7 +17,8 @@ COMMANDS = Commands(
 
 def ending(**facts: Any) -> Ending:
     """An ending of a run that archived one customer, unless the facts say otherwise."""
-    return Ending(**{"states": {"archived": 1}, "commands": COMMANDS, **facts})
+    usual: dict[str, Any] = {"states": {"archived": 1}, "commands": COMMANDS}
+    return Ending(**usual | facts)
 
 
 def text(end: Ending) -> str:

@@ -87,9 +87,11 @@ def test_how_it_goes() -> None:
     """Rate, time left, and what is under way; a pause and a wait say so."""
     made = pace((0.0, 0), (10.0, 1000))
     moment = Moment(elapsed=10.0, done=1000, total=2000, in_flight=60, concurrency=64, retries=1200)
-    assert going(moment, made) == "100/s, 10 s left, 60 under way of at most 64, 1,200 sent again"
+    assert going(moment, made) == "100/s, 10 s left, 60 under way of at most 64, 1,200 further requests"
     assert going(Moment(elapsed=10.0, done=5, cooldown=12.0), made).endswith("the API asked to wait: 12 s")
-    assert "PAUSED" in going(Moment(elapsed=10.0, done=5, paused=True, cooldown=12.0), made)
+    paused = going(Moment(elapsed=10.0, done=5, in_flight=9, paused=True, cooldown=12.0), made)
+    assert paused.startswith("100/s, PAUSED: the API is unwell")
+    assert paused.endswith("the next in 12 s")
 
 
 def test_a_command_can_be_pasted() -> None:

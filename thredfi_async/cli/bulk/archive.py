@@ -101,8 +101,10 @@ class Archive:
         """Put together what the journal is to say; refuse one that says something else already."""
         if _is_begun(self.journal):
             with read_journal(self.journal) as view:
-                said = Facts(view.run)
-            fits_source(self.journal, said, source, business_id=self.business_id)
+                said, items = Facts(view.run), view.totals()
+            # One without either was killed in its first moment, and is as good as new.
+            if said.source is not None or items:
+                fits_source(self.journal, said, source, business_id=self.business_id)
             fits_host(self.journal, said, target, other_host=False)
         rejected = None if self.rejected is None else str(self.rejected)
         return facts_of(source, target, business_id=self.business_id, partial=self.partial, rejected=rejected)

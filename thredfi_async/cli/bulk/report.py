@@ -50,6 +50,9 @@ class Report:
         """Count, and write the files that are wanted."""
         if self.failures == STDIN and session.out.json:
             raise refused("Stdout cannot have both --failures - and --json.", advice="give --failures a file")
+        for path in (self.html, None if self.failures in {None, STDIN} else Path(str(self.failures))):
+            if path is not None and path.exists() and self.journal.exists() and path.samefile(self.journal):
+                raise refused(f"{path} is the journal itself, which a report must not replace.")
         with refusals(), read_journal(self.journal) as view:
             whole = summary(view)
             written = self._write(view, session.out)

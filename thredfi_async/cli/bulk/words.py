@@ -49,11 +49,13 @@ def going(moment: Moment, pace: Pace) -> str:
     left = pace.left(moment)
     if left is not None and moment.done < (moment.total or 0):
         parts.append(f"{duration(left)} left")
-    parts.append(f"{moment.in_flight:,} under way of at most {moment.concurrency:,}")
+    if not moment.paused:
+        parts.append(f"{moment.in_flight:,} under way of at most {moment.concurrency:,}")
     if moment.retries:
-        parts.append(f"{moment.retries:,} sent again")
+        parts.append(plural(moment.retries, "further request"))
     if moment.paused:
-        parts.append("PAUSED: the API is unwell, and one request at a time looks whether it is back")
+        next_ = f", the next in {duration(moment.cooldown)}" if moment.cooldown > 0.0 else ""
+        parts.append(f"PAUSED: the API is unwell, and one request at a time looks whether it is back{next_}")
     elif moment.cooldown > 0.0:
         parts.append(f"the API asked to wait: {duration(moment.cooldown)}")
     return ", ".join(parts)
