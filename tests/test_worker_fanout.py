@@ -15,7 +15,7 @@ import pytest
 from helpers import body, until
 from natsserver import NatsServer
 
-from thredfi_async.bulk import ArchiveItem, ItemState, JournalError
+from thredfi_async.bulk import ArchiveItem, ItemState, JournalError, read_journal
 from thredfi_async.bulk.journal import Journal, Outcome
 from thredfi_async.worker import ArchiveCommand, OutcomeEvent, Topology
 from thredfi_async.worker.broker import Broker, connected
@@ -77,7 +77,7 @@ class Taken:
     def start(self, state: Backlog) -> int:
         return self.next
 
-    def record(self, outcomes: Sequence[Outcome], following: int) -> None:
+    def record(self, outcomes: Sequence[Outcome], following: int, held: int) -> None:
         self.outcomes += outcomes
         self.next = following
 
@@ -398,6 +398,21 @@ async def test_without_a_list_all_outcomes_belong_to_the_run(nats_server: NatsSe
         await happen(broker, 4, "archived")
         await collect(broker, journal)
     assert rows(journal) == dict.fromkeys((1, 2, 3, 4), ("archived", None, 0))
+
+
+async def test_the_course_of_a_run_is_told_by_its_outcomes(nats_server: NatsServer, tmp_path: Path) -> None:
+    """Samples say when outcomes came about and how long they took, for the report's charts."""
+    begun = dt.datetime(2026, 1, 2, tzinfo=dt.UTC)
+    async with the_broker(nats_server) as broker:
+        for number in range(1, 251):
+            at = begun + dt.timedelta(seconds=number / 100)
+            await happen(broker, number, "archived" if number % 5 else "rejected", elapsed_ms=number, at=at)
+        await collect(broker, tmp_path / "run.db")
+    with read_journal(tmp_path / "run.db") as view:
+        first, second = view.samples()
+    assert (first.at, first.done, first.archived, first.rejected) == (begun.timestamp() + 2.0, 200, 160, 40)
+    assert (first.p50_ms, first.p90_ms, first.p99_ms) == (101, 181, 199)
+    assert (second.at, second.done, second.p50_ms) == (begun.timestamp() + 2.5, 250, 226)
 
 
 def test_a_journal_of_something_else_is_refused(tmp_path: Path) -> None:

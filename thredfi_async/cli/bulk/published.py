@@ -97,6 +97,7 @@ class Publishing:
     def begin(self, broker: Broker, publisher: Publisher) -> None:
         """Take note of who does it."""
         self._broker, self._publisher = broker, publisher
+        self.glance()
 
     def refuse(self, refused: Refused) -> None:
         """Take an item that cannot be a message."""

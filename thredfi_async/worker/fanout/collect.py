@@ -45,12 +45,13 @@ class Takes(Protocol):
         """
         ...
 
-    def record(self, outcomes: Sequence[Outcome], following: int) -> None:
+    def record(self, outcomes: Sequence[Outcome], following: int, held: int) -> None:
         """Return when it is durable.
 
         Args:
             outcomes: What came about, in its order.
             following: The sequence number to go on with after them.
+            held: Messages that workers hold, as the broker said last.
         """
         ...
 
@@ -123,7 +124,7 @@ class Collector:
             outcomes = [outcome for task in tasks if (outcome := task.result()) is not None]
             if self._stop.is_set() and any(task.result() is None for task in tasks):
                 return  # some were given up, and not found missing: the next run reads them again
-            await asyncio.to_thread(self._run.record, outcomes, end)
+            await asyncio.to_thread(self._run.record, outcomes, end, state.held)
             self.next, self.read = end, self.read + len(outcomes)
 
     async def _event(self, number: int) -> Outcome | None:

@@ -9,6 +9,7 @@ from thredfi_async.bulk.journal import Journal, Outcome
 from thredfi_async.bulk.journal.store import Known
 from thredfi_async.worker.fanout.backlog import Backlog
 from thredfi_async.worker.fanout.publish import Refused, message_id_of
+from thredfi_async.worker.fanout.tally import Tally
 from thredfi_async.worker.topology import Topology
 
 _PENDING: Final = "pending"
@@ -50,6 +51,7 @@ class QueueRun:
         self._unsent: set[bytes] = set()
         self._given_up: set[bytes] = set()
         self._refused: deque[Outcome] = deque()
+        self._tally = Tally()
         journal.describe(queue=topology.stream)
 
     def key(self, item: ArchiveItem) -> str:
@@ -121,9 +123,13 @@ class QueueRun:
         self._journal.describe(outcomes_epoch=state.epoch, outcomes_next=1)
         return 1
 
-    def record(self, outcomes: Sequence[Outcome], following: int) -> None:
-        """Record outcomes, together with how far they go."""
+    def record(self, outcomes: Sequence[Outcome], following: int, held: int) -> None:
+        """Record outcomes, together with how far they go, and then how the run stood."""
         self._journal.record(outcomes, {"outcomes_next": str(following)}, known_only=self._listed)
+        sample = self._tally.sample(outcomes, held)
+        if sample is not None:
+            with self._journal.transaction(sample):
+                pass
 
     def _wanted(self, chunk: Sequence[ArchiveItem], known: Sequence[Known]) -> list[tuple[ArchiveItem, Known]]:
         wanted: dict[int, tuple[ArchiveItem, Known]] = {}
