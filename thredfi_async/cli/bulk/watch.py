@@ -79,7 +79,7 @@ async def watch(  # noqa: PLR0913 - the work, and five things to be said of it b
     def stop(name: str) -> None:
         watched.interrupted = name
         drain()
-        shower.say(f"{name}: {draining}; once more ends it at once.")
+        shower.say(name, f"{name}: {draining}; once more ends it at once.")
 
     def unheard(error: OutputError | ReaderGoneError) -> None:
         watched.unheard = error
@@ -116,7 +116,7 @@ class _Shower:
     def __init__(self, glance: Callable[[], Glance], out: Output, *, debug: bool) -> None:
         self._glance, self._out = glance, out
         self._wake, self._ended = asyncio.Event(), asyncio.Event()
-        self._said: list[str] = []
+        self._said: list[tuple[str, str]] = []
         terminal = not out.json and not debug and sys.stderr is not None and sys.stderr.isatty()
         self._live = (
             Live(
@@ -131,8 +131,8 @@ class _Shower:
         )
         self._interval = _EVENT_SECONDS if out.json else _TERMINAL_SECONDS if terminal else _LINE_SECONDS
 
-    def say(self, sentence: str) -> None:
-        self._said.append(sentence)
+    def say(self, signal: str, sentence: str) -> None:
+        self._said.append((signal, sentence))
         self._wake.set()
 
     def end(self) -> None:
@@ -156,20 +156,20 @@ class _Shower:
                 with contextlib.suppress(OSError, ValueError):
                     self._live.stop()
 
-    def _show(self, said: list[str]) -> None:
+    def _show(self, said: list[tuple[str, str]]) -> None:
         glance = self._glance()
         if self._out.json:
-            for sentence in said:
-                event(self._out, "draining", message=sentence)
+            for signal, sentence in said:
+                event(self._out, "draining", message=sentence, signal=signal)
             event(self._out, "progress", **glance.as_json())
         elif self._live is None:
-            for line in [*said, str(glance)]:
+            for line in [*(sentence for _, sentence in said), str(glance)]:
                 tell(line)
         else:
             # A terminal may be gone, as after SIGHUP; the work is not.
             with contextlib.suppress(OSError, ValueError):
                 if not self._live.is_started:
                     self._live.start()
-                for sentence in said:
+                for _, sentence in said:
                     self._live.console.print(Text(sentence, style="bold yellow"))
                 self._live.update(Text(str(glance), style="cyan"), refresh=True)
