@@ -22,6 +22,7 @@ _RECONNECT_SECONDS: Final = 1
 _REQUEST_SECONDS: Final = 5.0
 _LONGEST_WAIT: Final = 5.0
 _UNLIMITED: Final = -1
+_REFUSED: Final = "Authorization Violation"
 
 logger = logging.getLogger("thredfi_async.worker")
 
@@ -178,8 +179,9 @@ async def connected(
     } | _credentials(settings)
     try:
         try:
-            async with asyncio.timeout(within):
+            async with asyncio.timeout(within) as last.patience:
                 await connection.connect(**options)
+            last.patience = None
         except TimeoutError:
             raise BrokerError(f"NATS cannot be reached at {settings.shown}: {last}") from None
         except (OSError, nats.errors.Error, ImportError) as error:
@@ -207,14 +209,24 @@ def words(error: Exception) -> str:
 
 
 class _LastError:
-    """What nats-py met with last: until the first connection stands, its only sign of why it does not."""
+    """What nats-py met with last: until the first connection stands, its only sign of why it does not.
+
+    Attributes:
+        patience: The bound of the first connection; refused credentials end it, since nothing but they can help.
+    """
 
     def __init__(self) -> None:
         self._error: Exception | None = None
+        self.patience: asyncio.Timeout | None = None
 
     async def take(self, error: Exception) -> None:
         logger.debug("NATS: %s", type(error).__name__)
+        if self._error is not None and _REFUSED in str(self._error):
+            return  # what follows from it says less
         self._error = error
+        if _REFUSED in str(error) and self.patience is not None:
+            # A moment later: by then nats-py has closed this try's socket, and only waits for the next.
+            self.patience.reschedule(asyncio.get_running_loop().time() + _RECONNECT_SECONDS / 5)
 
     def __str__(self) -> str:
         return "no answer in time" if self._error is None else words(self._error)
