@@ -36,10 +36,8 @@ REJECTED = 50
 FAULTS = (
     Fault(FaultKind.LATENCY, seconds=READ / 5),
     Fault(FaultKind.LATENCY, seconds=READ * 1.3),  # applied when the client has gone
-    Fault(FaultKind.THROTTLE, retry_after=0.01, form="ms"),
     Fault(FaultKind.SERVER_ERROR, status=500),
     Fault(FaultKind.SERVER_ERROR, status=502, html=True),
-    Fault(FaultKind.SERVER_ERROR, status=503, retry_after=0.01, form="ms"),
     Fault(FaultKind.RESET_BEFORE),
     Fault(FaultKind.RESET_AFTER),
     Fault(FaultKind.HANG),
@@ -49,6 +47,12 @@ FAULTS = (
     Fault(FaultKind.NULL_FIELDS),
     Fault(FaultKind.WRONG_ID),
 )
+THROTTLES = (
+    Fault(FaultKind.THROTTLE, retry_after=0.01, form="ms"),
+    Fault(FaultKind.SERVER_ERROR, status=503, retry_after=0.01, form="ms"),
+)
+THROTTLED = 0.001
+"""Few of them: the client takes each for a sign of how much the API bears, and comes to send less and less."""
 say = sys.stdout.write
 
 
@@ -208,7 +212,9 @@ class Story:
 
 async def one(seed: int, folder: Path) -> tuple[Story, Counter[str]]:
     """Tell one story."""
-    faults = Faults(rates={fault: RATE / len(FAULTS) for fault in FAULTS}, include_gets=True, seed=seed)
+    often = (RATE - THROTTLED) / len(FAULTS)
+    rates = dict.fromkeys(FAULTS, often) | dict.fromkeys(THROTTLES, THROTTLED / len(THROTTLES))
+    faults = Faults(rates=rates, include_gets=True, seed=seed)
     async with SandboxServer(ITEMS, BUSINESSES, seed, faults=faults, repeat="conflict") as server:
         story = Story(server, folder / f"run-{seed}.db", seed)
         await story.tell()
