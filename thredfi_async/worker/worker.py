@@ -10,12 +10,12 @@ from typing import Final
 from nats.aio.msg import Msg
 
 from thredfi_async import Clock, SystemClock
-from thredfi_async.limits import Limiter
 from thredfi_async.worker.broker import Broker, connected
 from thredfi_async.worker.errors import BrokerError
 from thredfi_async.worker.figures import Figures
 from thredfi_async.worker.finish import Finisher
 from thredfi_async.worker.gate import Gate
+from thredfi_async.worker.gauges import show_gauges
 from thredfi_async.worker.handler import ArchiveClient, ArchiveHandler
 from thredfi_async.worker.held import Held
 from thredfi_async.worker.options import WorkerOptions
@@ -79,7 +79,7 @@ class Worker:
         self._puller: Puller | None = None
         self._extra = 0
         self._beat = self._clock.monotonic()
-        self._show_gauges(client)
+        show_gauges(self, client)
 
     @property
     def held(self) -> int:
@@ -251,20 +251,6 @@ class Worker:
         for held in list(self._held.values()):
             if held.task is not None:
                 held.task.cancel()
-
-    def _show_gauges(self, client: object) -> None:
-        gauge = self.figures.gauge
-        gauge("held", "Messages that are held, at work or waiting.", lambda: len(self._held))
-        gauge("waiting", "Messages of these that wait for the API to be well.", lambda: self.gate.waiting)
-        gauge("api_unwell", "1 while the API, or the credentials, do not work.", lambda: not self.gate.is_open)
-        gauge("broker_connected", "1 while NATS is connected.", lambda: self.is_connected)
-        # A stand-in for the client has none.
-        limiter = getattr(client, "_limiter", None)
-        if isinstance(limiter, Limiter):
-            gauge("limiter_window", "Requests that the client allows itself at once.", lambda: limiter.window)
-            gauge("limiter_in_use", "Requests under way.", lambda: limiter.in_use)
-            gauge("limiter_waiting", "Calls that wait for their turn.", lambda: limiter.waiting)
-            gauge("limiter_cooldown_seconds", "For how long the API wants peace.", limiter.cooldown)
 
     def _is_reconnected(self) -> None:
         self._reconnected.set()
