@@ -212,8 +212,8 @@ class Story:
 
 async def one(seed: int, folder: Path) -> tuple[Story, Counter[str]]:
     """Tell one story."""
-    often = (RATE - THROTTLED) / len(FAULTS)
-    rates = dict.fromkeys(FAULTS, often) | dict.fromkeys(THROTTLES, THROTTLED / len(THROTTLES))
+    rates: dict[FaultKind | Fault, float] = {fault: (RATE - THROTTLED) / len(FAULTS) for fault in FAULTS}
+    rates.update((fault, THROTTLED / len(THROTTLES)) for fault in THROTTLES)
     faults = Faults(rates=rates, include_gets=True, seed=seed)
     async with SandboxServer(ITEMS, BUSINESSES, seed, faults=faults, repeat="conflict") as server:
         story = Story(server, folder / f"run-{seed}.db", seed)
