@@ -52,7 +52,6 @@ SETTLED, REFUSED, SHARE, RESUMED, RATIO = 0.85, 0.1, (0.15, 0.35), 10.0, 0.5
 # Not NULL_FIELDS: a record with holes makes a body with holes, which the sandbox rightly refuses.
 FAULTS = (
     Fault(FaultKind.LATENCY, seconds=0.2),
-    Fault(FaultKind.THROTTLE),
     Fault(FaultKind.THROTTLE, retry_after=0.05, form="ms"),
     Fault(FaultKind.SERVER_ERROR, status=500),
     Fault(FaultKind.SERVER_ERROR, status=502, html=True),
@@ -63,6 +62,8 @@ FAULTS = (
     Fault(FaultKind.NOT_JSON),
     Fault(FaultKind.WRONG_ID),
 )
+# Each costs seconds: silence lasts until the deadline, and a client that is throttled slows down, as it should.
+RARE = (FaultKind.HANG, FaultKind.THROTTLE)
 say = sys.stdout.write
 
 
@@ -75,7 +76,11 @@ def tell(*rows: tuple[str, object]) -> None:
 async def deaths(given: argparse.Namespace) -> list[str]:
     """Kill whatever there is to kill, and look for what got lost."""
     dice = Random(given.seed)
-    faults = Faults(rates={fault: given.faults / len(FAULTS) for fault in FAULTS}, include_gets=True, seed=given.seed)
+    weights = {fault: 0.25 if fault.kind in RARE else 1.0 for fault in FAULTS}
+    rates: dict[Fault | FaultKind, float] = {
+        fault: given.faults * weight / sum(weights.values()) for fault, weight in weights.items()
+    }
+    faults = Faults(rates=rates, include_gets=True, seed=given.seed)
     arguments = ("--concurrency", "32", "--timeout", "5s", "--drain-seconds", "10")
     with scene(given.messages, *arguments, faults=faults) as played:
         began = time.monotonic()
