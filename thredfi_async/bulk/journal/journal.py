@@ -30,7 +30,7 @@ _PRAGMAS: Final = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = NORMAL",
     "PRAGMA wal_autocheckpoint = 4000",
-    "PRAGMA cache_size = -32000",
+    "PRAGMA cache_size = -8000",
 )
 
 
