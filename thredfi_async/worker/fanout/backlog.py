@@ -1,5 +1,7 @@
 """How much there is left to do, as the broker knows it."""
 
+import contextlib
+
 import attrs
 from nats.js.errors import NotFoundError
 
@@ -13,7 +15,7 @@ class Backlog:
     """What is in the streams.
 
     Args:
-        queued: Commands that are not done: those that wait, and those that workers hold.
+        waiting: Commands that no worker holds.
         held: Commands that workers hold.
         dead: Dead letters.
         outcomes: The sequence number of the last outcome event; 0 before the first.
@@ -21,7 +23,7 @@ class Backlog:
         epoch: Changes when the stream of outcomes is made anew, and its numbers begin again.
     """
 
-    queued: int
+    waiting: int
     held: int
     dead: int
     outcomes: int
@@ -29,9 +31,9 @@ class Backlog:
     epoch: str
 
     @property
-    def waiting(self) -> int:
-        """Commands that no worker holds."""
-        return max(self.queued - self.held, 0)
+    def queued(self) -> int:
+        """Commands that are not done."""
+        return self.waiting + self.held
 
 
 async def backlog(broker: Broker, topology: Topology) -> Backlog:
@@ -52,11 +54,12 @@ async def backlog(broker: Broker, topology: Topology) -> Backlog:
     """
     jetstream = broker.jetstream
     try:
-        queue = (await jetstream.stream_info(topology.stream)).state
-        try:
-            held = (await jetstream.consumer_info(topology.stream, topology.consumer)).num_ack_pending
-        except NotFoundError:
-            held = 0  # no worker was ever started
+        waiting, held = (await jetstream.stream_info(topology.stream)).state.messages, 0
+        # The workers' consumer knows better, if there is one: a broker that was killed may keep messages in the stream
+        # whose acknowledgement it has stored (seen with nats-server 2.9).
+        with contextlib.suppress(NotFoundError):
+            consumer = await jetstream.consumer_info(topology.stream, topology.consumer)
+            waiting, held = consumer.num_pending or 0, consumer.num_ack_pending or 0
         outcomes = await jetstream.stream_info(topology.outcomes_stream)
         dead = (await jetstream.stream_info(topology.dead_stream)).state
     except NotFoundError:
@@ -67,8 +70,8 @@ async def backlog(broker: Broker, topology: Topology) -> Backlog:
     except TROUBLE as error:
         raise BrokerError(f"NATS does not say how far the queue is: {words(error)}") from None
     return Backlog(
-        queued=queue.messages,
-        held=held or 0,
+        waiting=waiting,
+        held=held,
         dead=dead.messages,
         outcomes=outcomes.state.last_seq,
         oldest=outcomes.state.first_seq,
