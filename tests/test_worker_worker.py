@@ -298,6 +298,7 @@ async def test_what_is_gone_is_made_anew(nats_server: NatsServer) -> None:
                 await ended(broker)
                 await broker.jetstream.delete_stream(TOPOLOGY.outcomes_stream)
                 await broker.jetstream.delete_consumer(TOPOLOGY.stream, TOPOLOGY.consumer)
+                await ended(broker)  # which says that there is a consumer again
                 await publish(broker, payloads(server.customers[1:]))
                 await until(lambda: worker.figures.value("outcomes_total", state="archived") == 2, within=10)
         assert len(await outcomes(broker)) == 1
