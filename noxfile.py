@@ -138,7 +138,7 @@ def typing(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """Build the documentation into docs/_build, every warning an error."""
-    session.install("-e", ".[cli]", *group("docs"))
+    session.install("-e", ".[bulk,cli,worker]", *group("docs"))
     session.run("sphinx-build", "-n", "-W", "--keep-going", "-q", "-E", "docs", "docs/_build")
 
 
@@ -180,7 +180,7 @@ def worker_chaos(session: nox.Session) -> None:
 @nox.session
 def mutants(session: nox.Session) -> None:
     """Switch the client's defences off one at a time, and show which test notices: `-- NAME...` for some."""
-    session.install("-e", ".[cli]", *group("test"))
+    session.install("-e", ".[bulk,cli,parquet,worker]", *group("test"))
     session.run("python", "tests/mutants.py", *session.posargs)
 
 

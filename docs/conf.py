@@ -45,7 +45,7 @@ nitpicky = True
 # No inventory of another project is fetched, so that the build needs no network: what belongs to others is
 # named here, and everything else must resolve.
 nitpick_ignore_regex = [
-    ("py:.*", r"(asyncio|collections|contextlib|datetime|enum|logging|pathlib|ssl|types|uuid)\..*"),
+    ("py:.*", r"(asyncio|collections|contextlib|datetime|enum|logging|os|pathlib|ssl|types|uuid)\..*"),
     ("py:.*", r"(aiohttp|multidict|tenacity|yarl)\..*"),
     ("py:.*", r"thredfi_async\._.*"),  # what parts hand each other is no part of the reference
     ("py:.*", r"thredfi_async\.\w+\.[A-Z]"),  # type variables

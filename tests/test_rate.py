@@ -1,5 +1,7 @@
 """The rate that repeated throttling teaches, without a loop and without waiting."""
 
+from random import Random
+
 import pytest
 
 from thredfi_async._rate import LearnedRate
@@ -27,13 +29,13 @@ def taken(rate: LearnedRate, clock: Clock, seconds: float) -> int:
     return count
 
 
-def learned(clock: Clock, answers: int) -> LearnedRate:
-    """A rate that was throttled twice, a second apart, with so many good answers in between."""
+def learned(clock: Clock, rate_borne: int) -> LearnedRate:
+    """A rate that was throttled twice, five seconds apart, with so many good answers a second in between."""
     rate = LearnedRate(clock.now)
     rate.throttled(clock.now, clock.now)
-    for _ in range(answers):
+    for _ in range(5 * rate_borne):
         rate.answered_well(clock.now)
-    clock.now += 1.0
+    clock.now += 5.0
     rate.throttled(clock.now, clock.now)
     return rate
 
@@ -59,7 +61,9 @@ def test_a_cooldown_does_not_let_it_grow() -> None:
     """Growth starts when the cooldown is over."""
     clock = Clock()
     rate = learned(clock, 100)
-    clock.now += 0.1
+    for _ in range(500):
+        rate.answered_well(clock.now)
+    clock.now += 5.0
     rate.throttled(clock.now, clock.now + 50.0)
     clock.now += 50.0
     assert 80 <= taken(rate, clock, 1.0) <= 92
@@ -71,7 +75,18 @@ def test_refusals_that_come_together_are_one_lesson() -> None:
     rate = learned(clock, 100)
     clock.now += 0.4
     rate.throttled(clock.now, clock.now)
-    assert 80 <= taken(rate, clock, 1.0) <= 92
+    assert 80 <= taken(rate, clock, 1.0) <= 95
+
+
+def test_an_api_that_refuses_much_is_obeyed_sooner() -> None:
+    """Half a second will do, when one of nine is refused."""
+    clock = Clock()
+    rate = learned(clock, 100)
+    for _ in range(8):
+        rate.answered_well(clock.now)
+    clock.now += 0.5
+    rate.throttled(clock.now, clock.now)
+    assert 12 <= taken(rate, clock, 1.0) <= 24
 
 
 def test_an_api_that_bears_nothing_is_still_asked_once_a_second() -> None:
@@ -85,11 +100,10 @@ def test_clients_with_unequal_rates_come_to_share_alike() -> None:
     """Two that are throttled together, one with ten times the other's rate, are nearly equal a few lessons later."""
     clock = Clock()
     small, big = learned(clock, 20), learned(clock, 200)
-    clock.now += 2.0
     shares = [0, 0]
     for _ in range(25):
         shares = [0, 0]
-        end = clock.now + 3.0
+        end = clock.now + 5.0
         while clock.now < end:
             for index, rate in enumerate((small, big)):
                 while clock.now >= rate.next:
@@ -108,7 +122,7 @@ def test_a_quiet_minute_and_it_is_forgotten() -> None:
     limiter = Limiter(50, clock.monotonic)
     for _ in range(3):
         limiter.throttled(limiter.generation, 0.0)
-        clock.now += 1.0
+        clock.now += 0.5
     assert limiter.acquire_nowait()
     assert not limiter.acquire_nowait()
     limiter.release()
@@ -141,3 +155,22 @@ def test_it_keeps_to_what_an_api_bears(api: int) -> None:
         clock.now += 0.001
     assert good > 0.7 * 60 * api
     assert refused < 0.1 * (good + refused)
+
+
+def test_refusals_at_random_do_not_bring_it_down() -> None:
+    """An API that refuses one request in thirty, however few there are, is still asked hundreds of times a second."""
+    clock, random = Clock(), Random(1)
+    limiter = Limiter(50, clock.monotonic)
+    good = 0
+    for _ in range(60_000):
+        for _ in range(2):  # half a millisecond each
+            if not limiter.acquire_nowait():
+                break
+            if random.random() < 1 / 30:
+                limiter.throttled(limiter.generation, 0.0)
+            else:
+                good += 1
+                limiter.answered_well()
+            limiter.release()
+        clock.now += 0.001
+    assert good > 60 * 300

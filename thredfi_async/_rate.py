@@ -9,8 +9,11 @@ _ADDED: Final = 10.0
 """What a second adds to the rate, whatever it is: so clients that share a limit come to have equal shares of it."""
 _GROWN: Final = 0.02
 """The part of itself that a second adds to it: so a rate that was learned in a bad minute is soon outgrown."""
+_LESSON: Final = 5.0
+"""Seconds between two lessons, so that an API which refuses now and then, at whatever rate, is not obeyed too much."""
 _BRIEFEST: Final = 0.5
-"""Seconds from which a rate can be told."""
+"""Seconds between them when more than one in ten is refused."""
+_OFTEN: Final = 0.1
 _BURST: Final = 0.02
 """Seconds' worth of slots that may be caught up on: timers are not exact, and calls do not arrive evenly."""
 _SLOWEST: Final = 1.0
@@ -29,33 +32,35 @@ class LearnedRate:
         now: The time of the first throttling, in monotonic seconds.
     """
 
-    __slots__ = ("_borne", "_counted", "_grows_from", "_throttled_at", "next")
+    __slots__ = ("_borne", "_good", "_grows_from", "_learned_at", "_refused", "next")
 
     def __init__(self, now: float) -> None:
         """Start to count, without a rate."""
         self.next = -math.inf
         """When the next slot may be given."""
         self._borne: float | None = None
-        self._throttled_at = self._grows_from = now
-        self._counted = 0
+        self._learned_at = self._grows_from = now
+        self._good = self._refused = 0
 
     def answered_well(self, now: float) -> bool:
         """Count a good answer; say whether throttling is long enough ago to be forgotten."""
-        self._counted += 1
-        return now - self._grows_from > _FORGOTTEN_AFTER
+        self._good += 1
+        return now - self._learned_at > _FORGOTTEN_AFTER
 
     def throttled(self, now: float, resumes: float) -> None:
-        """Learn that this was too much.
+        """Count a refusal, and learn from it if it is time for that.
 
         Args:
             now: The time.
             resumes: When the cooldown is over, if there is one; else the time too.
         """
-        passed = now - self._throttled_at
-        if passed >= _BRIEFEST:
-            # Cooldowns count too: what is let through after one is more than what would be borne for long.
-            self._borne = max(_SLOWEST, self._counted / passed)
-            self._throttled_at, self._counted = now, 0
+        self._refused += 1
+        passed, often = now - self._learned_at, self._refused > _OFTEN * (self._good + self._refused)
+        if passed < (_BRIEFEST if often else _LESSON):
+            return
+        # Cooldowns count too: what is let through after one is more than what would be borne for long.
+        self._borne = max(_SLOWEST, self._good / passed)
+        self._learned_at, self._good, self._refused = now, 0, 0
         self._grows_from = resumes
 
     def take(self, now: float) -> None:

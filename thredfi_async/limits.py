@@ -128,8 +128,8 @@ class Limiter:
         if generation == self._halvings:
             self._halvings += 1
             self._window = max(1.0, self._window / 2)
-            self._rate = self._rate or LearnedRate(now)
-            self._rate.throttled(now, now + max(hold, self.cooldown()))
+        self._rate = self._rate or LearnedRate(now)
+        self._rate.throttled(now, now + max(hold, self.cooldown()))
         if hold > self.cooldown():
             self._pace = _Pace(now + hold, min(hold, _LONGEST_RAMP), self.window)
 

@@ -67,7 +67,7 @@ def measure(settings: Settings, say: Callable[[str], None]) -> Section:
 
 
 def _per_item(big: dict[str, Any], many: int, theirs: list[float], few: int) -> float:
-    return (big["cpu"] / many) / (sorted(theirs)[len(theirs) // 2] / few)
+    return float(big["cpu"]) / many / (sorted(theirs)[len(theirs) // 2] / few)
 
 
 def _written(folder: Path, count: int) -> Path:

@@ -10,6 +10,7 @@ import attrs
 
 from thredfi_async import (
     APIError,
+    AuthenticationError,
     Customer,
     CustomerRequest,
     InvalidRequestError,
@@ -136,6 +137,26 @@ def code_of(error: ThredfiError) -> str:
             return _CODES.get(type(error).__name__, "error")
 
 
+def is_refusal(error: ThredfiError) -> bool:
+    """Say whether the API, or the contract, has said no to this very customer, and will again.
+
+    A refusal counts if it comes in the API's own envelope and is about the request (401, 408 and 429 are not, and no
+    failure to get a token is). A proxy's page, or another server under a wrong address, cannot reject a customer.
+
+    Args:
+        error: How a call ended.
+
+    Returns:
+        Whether to ask again is of no use.
+    """
+    if isinstance(error, InvalidRequestError):
+        return True
+    if not isinstance(error, APIError) or isinstance(error, AuthenticationError) or error.concerns_token:
+        return False
+    return error.status in _REFUSALS and not error.transient and bool(error.error_code)
+
+
+_REFUSALS: Final = range(400, 500)
 _CODES: Final = {
     "BusinessParkedError": "business_parked",
     "ClientStateError": "client_closed",

@@ -1,22 +1,18 @@
 """What a call's end means for its item, and for the run: each is decided here, once."""
 
 from thredfi_async import (
-    APIError,
     AuthenticationError,
     ClientStateError,
     ConfigurationError,
     ConnectError,
     Customer,
     Effect,
-    InvalidRequestError,
     RawResponse,
     ThredfiError,
 )
 from thredfi_async.bulk.errors import BulkStoppedError
-from thredfi_async.bulk.items import ArchiveResult, ItemState
+from thredfi_async.bulk.items import ArchiveResult, ItemState, is_refusal
 from thredfi_async.bulk.job import Job
-
-_REFUSALS = range(400, 500)
 
 
 def success_of(job: Job, response: RawResponse[Customer]) -> ArchiveResult:
@@ -37,15 +33,7 @@ def _state(job: Job, error: ThredfiError) -> ItemState:
         return ItemState.ARCHIVED
     if job.unsure or error.effect is Effect.UNKNOWN:
         return ItemState.UNKNOWN
-    match error:
-        case _ if error.transient or stops(error) is not None:
-            return ItemState.FAILED
-        case InvalidRequestError():
-            return ItemState.REJECTED
-        case APIError() if error.status in _REFUSALS:
-            return ItemState.REJECTED
-        case _:
-            return ItemState.FAILED
+    return ItemState.REJECTED if is_refusal(error) else ItemState.FAILED
 
 
 def stops(error: ThredfiError) -> BulkStoppedError | None:

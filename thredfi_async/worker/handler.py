@@ -13,17 +13,15 @@ from thredfi_async import (
     ClientStateError,
     ConnectError,
     Effect,
-    InvalidRequestError,
     RetryPolicy,
     ThredfiError,
     Timeouts,
 )
 from thredfi_async.bulk import ItemState
-from thredfi_async.bulk.items import code_of
+from thredfi_async.bulk.items import code_of, is_refusal
 from thredfi_async.worker.command import ArchiveCommand
 
-_REFUSALS: Final = range(400, 500)
-_NOT_THE_CUSTOMERS: Final = frozenset({401, 408, 429})
+_CLIENT_ERRORS: Final = 400
 
 
 @attrs.frozen(kw_only=True)
@@ -207,32 +205,22 @@ class ArchiveHandler:
             # The answer proves it, though its record cannot be read whole.
             return Done(state=ItemState.ARCHIVED, **how)
         how |= {"code": code_of(error), "reason": str(error), "effect": error.effect, "error": error}
-        if is_final(error):
+        # After a lost answer a no leaves open what was applied before: it is asked once more.
+        if is_refusal(error) and error.effect is Effect.NONE:
             return Rejected(**how)
         asked = (error.retry_after or 0.0) if isinstance(error, APIError) else 0.0
         return RetryLater(delay=max(asked, self._pause.after(delivery)), cause=_cause(error), **how)
-
-
-def is_final(error: ThredfiError) -> bool:
-    """Say whether the API, or the contract, has said no to this command for good.
-
-    A refusal counts if it comes in the API's own envelope, is about the request (401, 408 and 429 are not), and
-    leaves nothing open: after a lost answer it is asked once more. A proxy's page, or another server under a wrong
-    address, cannot reject a customer.
-    """
-    if isinstance(error, InvalidRequestError):
-        return True
-    refused = isinstance(error, APIError) and error.status in _REFUSALS and error.status not in _NOT_THE_CUSTOMERS
-    return refused and isinstance(error, APIError) and bool(error.error_code) and error.effect is Effect.NONE
 
 
 def _cause(error: ThredfiError) -> Literal["api", "settings", "client"]:
     match error:
         case ClientStateError():
             return "client"
+        case _ if error.concerns_token and not error.transient:
+            return "settings"
         case AuthenticationError() | ConnectError(transient=False):
             return "settings"
-        case APIError(status=status) if status < _REFUSALS.start:  # a redirect: the address is not the API's
+        case APIError(status=status) if status < _CLIENT_ERRORS:  # a redirect: the address is not the API's
             return "settings"
         case _:
             return "api"

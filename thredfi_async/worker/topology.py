@@ -36,11 +36,9 @@ def _check_window(instance: object, attribute: "attrs.Attribute[float]", value: 
 class Topology:
     """Where commands come from, and where outcomes and dead letters go: all of it follows from two names.
 
-    | what | stream | subject |
-    |---|---|---|
-    | commands, until they are done | `THREDFI` | `thredfi.archive` |
-    | outcomes, for a week | `THREDFI_OUTCOMES` | `thredfi.archive.outcomes.<state>` |
-    | dead letters, until somebody deals with them | `THREDFI_DEAD` | `thredfi.archive.dead` |
+    - Commands, until they are done: stream `THREDFI`, subject `thredfi.archive`.
+    - Outcomes, for a week: stream `THREDFI_OUTCOMES`, subjects `thredfi.archive.outcomes.<state>`.
+    - Dead letters, until somebody deals with them: stream `THREDFI_DEAD`, subject `thredfi.archive.dead`.
 
     Two queues on one broker share nothing as long as both names differ.
 
