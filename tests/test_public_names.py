@@ -108,9 +108,8 @@ def test_every_error_is_public() -> None:
             yield from tree(each)
 
     # Another test may have imported an upper floor, whose errors are public there.
-    modules = (kind.__module__.split(".") + [""] for kind in tree(ThredfiError))
-    ours = [module[0] == "thredfi_async" and module[1] not in UPPER for module in modules]
-    names = {kind.__name__ for kind, is_ours in zip(tree(ThredfiError), ours, strict=True) if is_ours}
+    kinds = [kind for kind in tree(ThredfiError) if kind.__module__.startswith("thredfi_async.")]
+    names = {kind.__name__ for kind in kinds if kind.__module__.split(".")[1] not in UPPER}
     assert names <= set(thredfi_async.__all__)
 
 
