@@ -17,7 +17,16 @@ from cattrs.gen import make_dict_structure_fn, override
 from thredfi_async._json import as_array, as_object
 from thredfi_async._quick import Hook, quickly
 from thredfi_async.errors import InvalidRequestError, ResponseDecodeError
-from thredfi_async.models import FIELD_NAMES, UNSET, Customer, CustomerRequest, CustomerStatus, Document, field_values
+from thredfi_async.models import (
+    FIELD_NAMES,
+    UNSET,
+    Customer,
+    CustomerRequest,
+    CustomerStatus,
+    Document,
+    Unset,
+    field_values,
+)
 
 T = TypeVar("T")
 
@@ -42,7 +51,10 @@ def encode(request: CustomerRequest) -> bytes:
     Raises:
         InvalidRequestError: A number or a nesting that Python's encoders cannot write.
     """
-    body = {name: value for name, value in zip(FIELD_NAMES, field_values(request), strict=True) if value is not UNSET}
+    values = field_values(request)
+    body = dict(zip(FIELD_NAMES, values, strict=True))
+    if Unset in set(map(type, values)):
+        body = {name: value for name, value in body.items() if value is not UNSET}
     try:
         return orjson.dumps(body)
     except TypeError:

@@ -80,8 +80,7 @@ def _copied_object(value: dict[object, object], path: _Path, problems: list[str]
 
 def _is_plain(value: object) -> bool:
     """Say at once of what nearly every value is that nothing is wrong with it, and nothing to copy."""
-    kind = type(value)
-    return kind is int or (kind is str and cast("str", value).isascii())
+    return (type(value) is str and value.isascii()) or type(value) is int
 
 
 def _scalar_problem(value: object) -> str | None:
