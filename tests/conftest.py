@@ -21,6 +21,26 @@ def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.Abstrac
     return factories
 
 
+UPPER_FLOORS = ("test_bulk", "test_worker")
+"""How the test modules of floors are named that the coverage gate does not hold."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Name what a marker expression can ask for; with `not` before it, it asks for all the rest."""
+    config.addinivalue_line("markers", "uvloop: an asynchronous test in its run on uvloop (put there by conftest)")
+    config.addinivalue_line("markers", "upper: a test of bulk or worker (put there by conftest)")
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark a test with the loop and the floor that decide which process of `nox -s tests` it runs in."""
+    callspec = getattr(item, "callspec", None)
+    factory = callspec.params.get("_asyncio_loop_factory") if callspec else None
+    if getattr(factory, "__module__", "").partition(".")[0] == "uvloop":
+        item.add_marker("uvloop")
+    if item.path.name.startswith(UPPER_FLOORS):
+        item.add_marker("upper")
+
+
 class FakeClock:
     """A clock whose sleeps are over at once, and remembered."""
 

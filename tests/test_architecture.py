@@ -15,7 +15,7 @@ NAME = "thredfi_async"
 # Each row may import from the rows above it, and no module from another of its own row. A package stands for all that
 # is in it. Beside each module, the third-party packages that it may import.
 ROWS: list[dict[str, set[str]]] = [
-    {"errors": set(), "_version": set(), "_json": set(), "_headers": set(), "_redaction": set()},
+    {"errors": set(), "_version": set(), "_json": set(), "_headers": set(), "_rate": set(), "_redaction": set()},
     {"settings": {"attrs"}, "_quick": {"attrs"}, "_rules": set()},
     {"_ports": {"attrs"}},
     {"_envelope": set(), "_translation": {"aiohttp"}, "_wire": {"aiohttp", "multidict", "yarl"}},

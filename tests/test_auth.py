@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import pickle
 import re
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
@@ -20,6 +21,7 @@ from thredfi_async import (
     ConnectError,
     ConnectionLostError,
     Effect,
+    NotFoundError,
     PartnerCredentials,
     RateLimitedError,
     RequestTimeoutError,
@@ -560,3 +562,19 @@ async def test_credentials_through_a_renewed_token(clock: FakeClock) -> None:
     assert at_hand(auth) == "Bearer abc"
     clock.now += 1.0
     assert (at_hand(auth), await auth.renew(), len(sent)) == (None, "Bearer abc", 2)
+
+
+@pytest.mark.parametrize(
+    "failure", [NotFoundError("404", status=404), RuntimeError("mine")], ids=["refusal", "provider"]
+)
+async def test_a_failure_says_that_it_is_about_the_token(failure: Exception, clock: FakeClock) -> None:
+    """A 404 of the token endpoint must not be taken for one about a customer, whoever fetches."""
+
+    async def fetch() -> str:
+        raise failure
+
+    with pytest.raises(ThredfiError) as raised:
+        await RenewedToken(fetch, clock).renew()
+    assert raised.value.concerns_token
+    assert not NotFoundError("404", status=404).concerns_token
+    assert pickle.loads(pickle.dumps(raised.value)).concerns_token  # noqa: S301 - our own

@@ -100,16 +100,18 @@ async def test_one_429_holds_back_two_hundred_calls_and_they_resume_gradually() 
     assert all(end.is_archived for end in ends)
     assert len(times) == 201
     assert watcher.begins
-    # Whoever had a slot by then may still arrive.
-    assert sum(when < watcher.begins for when in times) <= watcher.answered_before + watcher.in_use - 1 < 100
+    # Whoever had a slot by then may still arrive, on a busy machine even after the cooldown.
+    before = sum(when < watcher.begins for when in times)
+    assert before <= watcher.answered_before + watcher.in_use - 1 < 100
+    late = watcher.answered_before + watcher.in_use - 1 - before
     after = sorted(when for when in times if when >= watcher.begins)
     # The window is 20 by now: one at once, and so many over as long as the cooldown was, ever faster.
     assert watcher.ramp_count == 20
     for number, when in enumerate(after[:20]):
-        assert when >= watcher.begins + HOLD * (number / 20) ** 0.5
+        assert when >= watcher.begins + HOLD * (max(0, number - late) / 20) ** 0.5
     tenths = histogram(after, watcher.begins, HOLD / 10, 10)
-    assert all(sum(tenths[: n + 1]) <= 1 + 20 * ((n + 1) / 10) ** 2 for n in range(10))
-    assert sum(tenths) <= 20
+    assert all(sum(tenths[: n + 1]) <= late + 1 + 20 * ((n + 1) / 10) ** 2 for n in range(10))
+    assert sum(tenths) <= late + 20
 
 
 @pytest.mark.parametrize("fault", [THROTTLED, UNAVAILABLE], ids=["429", "503"])

@@ -160,6 +160,15 @@ async def test_time_is_up_in_the_moment_of_the_turn() -> None:
     assert limiter.in_use == 1
 
 
+async def test_time_is_up_before_the_turn_is_noticed() -> None:
+    """The turn has come, and the clock rings before the waiter wakes: the turn counts."""
+    limiter = full()
+    # Both timers are due in the same iteration of the loop, this one first.
+    asyncio.get_running_loop().call_later(0.0, limiter.release)
+    await limiter.acquire(0.0)
+    assert limiter.in_use == 1
+
+
 async def test_cancelled_when_the_time_is_up() -> None:
     """A waiter that is cancelled in the moment when its time is up has no slot to hand on."""
     limiter = full()

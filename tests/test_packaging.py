@@ -145,12 +145,15 @@ def test_nox_runs_the_pythons_of_the_classifiers() -> None:
 
 @pytest.mark.parametrize("name", ["tests", "demo"])
 def test_readme_command_is_what_ci_runs(name: str) -> None:
-    """The README has each command as one line, and `.ci/run` runs that very line."""
+    """The README has each command as one line, and `.ci/run` runs that very line: its beginning once, then its end."""
     (line,) = readme_command(name)
     script = (ROOT / ".ci" / "run").read_text("utf-8")
-    assert line.endswith(f"nox -s {name}")
+    prepare, _, end = line.rpartition(" && ")
+    assert end == f".venv/bin/nox -s {name}"
+    assert {command.rpartition(" && ")[0] for command in readme_command("tests")} == {prepare}
     assert f"{name}=$(readme {name})" in script
-    assert f'step {name} bash -c "${name}"' in script
+    assert 'step prepare bash -c "${tests% && *}"' in script
+    assert f'step {name} bash -c "${{{name}##* && }}"' in script
 
 
 @pytest.mark.skipif(

@@ -8,6 +8,7 @@ import io
 import json
 import logging
 import pickle
+import sys
 import traceback
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -131,6 +132,7 @@ class Observer:
             # In the midst of a call, when its own objects are alive: frames and all that they hold.
             self.scans -= 1
             self.see(*(repr(thing) for thing in gc.get_objects() if _is_ours(thing)))
+            self.see(*(repr(value) for value in _globals_of_ours()))
 
     def see(self, *texts: str) -> None:
         self.seen.write("\n".join(texts) + "\n")
@@ -152,9 +154,18 @@ def _is_ours(thing: object) -> bool:
     return isinstance(module, str) and module.startswith("thredfi_async") and ".sandbox" not in module
 
 
+def _globals_of_ours() -> Iterator[object]:
+    """What outlives a call: all that our modules hold, and what that holds."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith("thredfi_async") and ".sandbox" not in name:
+            yield from (value for key, value in vars(module).items() if not key.startswith("__"))
+
+
 @pytest.fixture
 def observer() -> Iterator[Observer]:
     """Looks at all loggers at DEBUG, asyncio's and aiohttp's among them."""
+    # `gc.get_objects` then gives what is made from here on, and not the half million objects of the whole suite.
+    gc.freeze()
     seen = Observer()
     handler, root = Everything(seen), logging.getLogger()
     loggers = [root, *(logging.getLogger(name) for name in ("asyncio", "aiohttp", "aiohttp.client", "thredfi_async"))]
@@ -163,6 +174,7 @@ def observer() -> Iterator[Observer]:
     for logger in loggers:
         logger.setLevel(logging.DEBUG)
     yield seen
+    gc.unfreeze()
     root.removeHandler(handler)
     for logger, level in zip(loggers, levels, strict=True):
         logger.setLevel(level)

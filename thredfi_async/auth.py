@@ -166,7 +166,8 @@ class RenewedToken:
         asked_at = self._clock.monotonic()
         try:
             given = await self._fetch()
-        except ThredfiError:
+        except ThredfiError as error:
+            error.concerns_token = True
             raise
         except asyncio.CancelledError:
             if (task := asyncio.current_task()) is not None and task.cancelling():
@@ -182,6 +183,7 @@ class RenewedToken:
             self._renew_at = None if life is None else asked_at + life - min(_MARGIN, life / 2)
             self._header = header = f"Bearer {token.token}"
             return header
+        failure.concerns_token = True
         raise failure
 
 

@@ -1,7 +1,7 @@
 """What can go wrong, and what the server may have done by then.
 
 ```
-ThredfiError                     .effect  .attempts  .request_id  .idempotency_key  .transient
+ThredfiError                     .effect  .attempts  .request_id  .idempotency_key  .transient  .concerns_token
 ├── ConfigurationError           (ValueError)
 ├── ClientStateError             (RuntimeError) closed, or used from another loop or process
 ├── InvalidRequestError          (ValueError) .problems; nothing was sent
@@ -53,9 +53,12 @@ class ThredfiError(Exception):
         request_id: The `X-Request-Id` of the answer that the error comes from, if there was one.
         idempotency_key: The key that the call's requests carried, if it had come to have one.
         transient: Whether the same call may well succeed later, unchanged.
+        concerns_token: Whether it says why there was no token, and nothing of what the call was about: a
+            `NotFoundError` is about the token endpoint then, and not about the customer.
     """
 
     transient: bool = False
+    concerns_token: bool = False
 
     def __init__(self, summary: str, *, request_id: str | None = None) -> None:
         """Take the sentence that `str` shows, and the answer's request id."""

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+from thredfi_async._rate import LearnedRate
 from thredfi_async.errors import ClientStateError, RequestTimeoutError
 
 _LONGEST_RAMP: Final = 1.0
@@ -21,6 +22,7 @@ class Limiter:
       requests that were under way together, since they all tell of the same moment.
     - A cooldown holds back every slot. After it slots are given at a growing pace, one window's worth over as long as
       the cooldown was, a second at most; the calls that it held back would otherwise arrive as one herd.
+    - An API that throttles again and again teaches a rate, by which slots are spaced out.
 
     State changes in synchronous functions only, and no task is behind it, only a timer while a cooldown has waiters.
 
@@ -40,6 +42,7 @@ class Limiter:
         self._returning: deque[asyncio.Future[None]] = deque()
         self._arriving: deque[asyncio.Future[None]] = deque()
         self._pace: _Pace | None = None
+        self._rate: LearnedRate | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -108,6 +111,8 @@ class Limiter:
 
     def answered_well(self) -> None:
         """Learn that the API bears what it gets."""
+        if self._rate is not None and self._rate.answered_well(self._now()):
+            self._rate = None
         if self._window < self._limit:
             self._window = min(float(self._limit), self._window + 1.0 / self._window)
             self._serve()
@@ -119,11 +124,14 @@ class Limiter:
             generation: What `generation` was when the request took its slot.
             hold: Seconds for which the API wants peace; 0 if it does not say.
         """
+        now = self._now()
         if generation == self._halvings:
             self._halvings += 1
             self._window = max(1.0, self._window / 2)
+            self._rate = self._rate or LearnedRate(now)
+            self._rate.throttled(now, now + max(hold, self.cooldown()))
         if hold > self.cooldown():
-            self._pace = _Pace(self._now() + hold, min(hold, _LONGEST_RAMP), self.window)
+            self._pace = _Pace(now + hold, min(hold, _LONGEST_RAMP), self.window)
 
     def close(self) -> None:
         """End every wait with a ClientStateError."""
@@ -135,12 +143,22 @@ class Limiter:
         self._stop_timer()
 
     def _has_slot(self) -> bool:
-        return self._in_use + 1 <= self._window and (self._pace is None or self._now() >= self._pace.next)
+        return self._in_use + 1 <= self._window and (self._is_unpaced() or self._now() >= self._next())
+
+    def _is_unpaced(self) -> bool:
+        return self._pace is None and self._rate is None
+
+    def _next(self) -> float:
+        """When the next slot may be given, if one is free."""
+        pace = -math.inf if self._pace is None else self._pace.next
+        return pace if self._rate is None else max(pace, self._rate.next)
 
     def _take(self) -> None:
         self._in_use += 1
         if self._pace is not None and self._pace.step():
             self._pace = None
+        if self._rate is not None:
+            self._rate.take(self._now())
 
     def _serve(self) -> None:
         """Give out what is to be had, and come back when the pace allows more."""
@@ -153,8 +171,8 @@ class Limiter:
         waiting = bool(self._returning or self._arriving)
         # One timer, which may ring too early after the pace was moved: then it is set anew. Without a free slot,
         # whoever gives one back comes here.
-        if waiting and self._pace is not None and self._timer is None and self._in_use < self.window:
-            self._timer = asyncio.get_running_loop().call_later(self._pace.next - self._now(), self._ring)
+        if waiting and not self._is_unpaced() and self._timer is None and self._in_use < self.window:
+            self._timer = asyncio.get_running_loop().call_later(self._next() - self._now(), self._ring)
 
     def _ring(self) -> None:
         self._timer = None
@@ -181,7 +199,7 @@ class _Pace:
         """Count a slot; say whether the ramp is over."""
         self._given += 1
         self.next = self.begins + self._ramp * math.sqrt(self._given / self._count)
-        return self._given >= self._count
+        return self._given > self._count
 
 
 def _time_is_up(turn: asyncio.Future[None], timeout: float) -> None:

@@ -1,0 +1,143 @@
+"""The rate that repeated throttling teaches, without a loop and without waiting."""
+
+import pytest
+
+from thredfi_async._rate import LearnedRate
+from thredfi_async.limits import Limiter
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+def taken(rate: LearnedRate, clock: Clock, seconds: float) -> int:
+    """How many slots can be had in so many seconds by whoever asks every millisecond."""
+    count, end = 0, clock.now + seconds
+    while clock.now < end:
+        while clock.now >= rate.next:
+            rate.take(clock.now)
+            count += 1
+            if count > 100_000:
+                return count
+        clock.now += 0.001
+    return count
+
+
+def learned(clock: Clock, answers: int) -> LearnedRate:
+    """A rate that was throttled twice, a second apart, with so many good answers in between."""
+    rate = LearnedRate(clock.now)
+    rate.throttled(clock.now, clock.now)
+    for _ in range(answers):
+        rate.answered_well(clock.now)
+    clock.now += 1.0
+    rate.throttled(clock.now, clock.now)
+    return rate
+
+
+def test_one_throttling_teaches_nothing_yet() -> None:
+    """A single 429 is a matter of the window and the cooldown."""
+    clock = Clock()
+    rate = LearnedRate(clock.now)
+    rate.throttled(clock.now, clock.now)
+    assert taken(rate, clock, 0.01) > 100_000
+
+
+def test_the_second_throttling_teaches_what_was_borne_in_between() -> None:
+    """It goes on with four fifths of that, and ten a second more with each second."""
+    clock = Clock()
+    rate = learned(clock, 100)
+    assert 80 <= taken(rate, clock, 1.0) <= 92
+    assert 90 <= taken(rate, clock, 1.0) <= 104
+    assert 500 <= taken(rate, clock, 4.0) <= 560
+
+
+def test_a_cooldown_does_not_let_it_grow() -> None:
+    """Growth starts when the cooldown is over."""
+    clock = Clock()
+    rate = learned(clock, 100)
+    clock.now += 0.1
+    rate.throttled(clock.now, clock.now + 50.0)
+    clock.now += 50.0
+    assert 80 <= taken(rate, clock, 1.0) <= 92
+
+
+def test_refusals_that_come_together_are_one_lesson() -> None:
+    """Too little passes between them to tell a rate from."""
+    clock = Clock()
+    rate = learned(clock, 100)
+    clock.now += 0.4
+    rate.throttled(clock.now, clock.now)
+    assert 80 <= taken(rate, clock, 1.0) <= 92
+
+
+def test_an_api_that_bears_nothing_is_still_asked_once_a_second() -> None:
+    """Otherwise nobody would learn that it has recovered."""
+    clock = Clock()
+    rate = learned(clock, 0)
+    assert 1 <= taken(rate, clock, 1.0) <= 12
+
+
+def test_clients_with_unequal_rates_come_to_share_alike() -> None:
+    """Two that are throttled together, one with ten times the other's rate, are nearly equal a few lessons later."""
+    clock = Clock()
+    small, big = learned(clock, 20), learned(clock, 200)
+    clock.now += 2.0
+    shares = [0, 0]
+    for _ in range(25):
+        shares = [0, 0]
+        end = clock.now + 3.0
+        while clock.now < end:
+            for index, rate in enumerate((small, big)):
+                while clock.now >= rate.next:
+                    rate.take(clock.now)
+                    rate.answered_well(clock.now)
+                    shares[index] += 1
+            clock.now += 0.001
+        for rate in (small, big):
+            rate.throttled(clock.now, clock.now)
+    assert 0.4 <= shares[0] / sum(shares) <= 0.5
+
+
+def test_a_quiet_minute_and_it_is_forgotten() -> None:
+    """A limiter gives all its slots at once again."""
+    clock = Clock()
+    limiter = Limiter(50, clock.monotonic)
+    for _ in range(3):
+        limiter.throttled(limiter.generation, 0.0)
+        clock.now += 1.0
+    assert limiter.acquire_nowait()
+    assert not limiter.acquire_nowait()
+    limiter.release()
+    clock.now += 59.0
+    for _ in range(2000):
+        limiter.answered_well()
+    assert limiter.window == 50
+    clock.now += 2.0
+    limiter.answered_well()
+    assert [limiter.acquire_nowait() for _ in range(50)] == [True] * 50
+
+
+@pytest.mark.parametrize("api", [20, 200])
+def test_it_keeps_to_what_an_api_bears(api: int) -> None:
+    """Over a minute with a limit that answers in no time, few requests are refused, and hardly any share is left."""
+    clock = Clock()
+    limiter = Limiter(20, clock.monotonic)
+    tokens, good, refused = float(api), 0, 0
+    for _ in range(60_000):
+        tokens = min(float(api), tokens + api / 1000)
+        while limiter.acquire_nowait():
+            if tokens >= 1:
+                tokens -= 1
+                good += 1
+                limiter.answered_well()
+            else:
+                refused += 1
+                limiter.throttled(limiter.generation, 1.0)
+            limiter.release()
+        clock.now += 0.001
+    assert good > 0.7 * 60 * api
+    assert refused < 0.1 * (good + refused)
