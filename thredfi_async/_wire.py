@@ -107,7 +107,6 @@ class Wire:
             answer, content = await protocol.read()
             while answer.code in _CONTINUE and answer.code != _SWITCHING_PROTOCOLS:
                 answer, content = await protocol.read()
-            result = await read(answer.code, answer.headers, content)
         except HttpProcessingError:
             connection.close()
             # The session's own words for it: what came is no HTTP.
@@ -115,9 +114,11 @@ class Wire:
         except BaseException:
             connection.close()
             raise
-        # A connection whose answer was not read to its end is closed by this.
-        connection.release()
-        return result
+        try:
+            return await read(answer.code, answer.headers, content)
+        finally:
+            # Unless the answer was read to its end, this closes the connection.
+            connection.release()
 
     def _written(self, request: Request[Any], headers: Mapping[str, str]) -> tuple[aiohttp.ClientRequest, bytes]:
         """Write a request out; return for whom it is, and its bytes."""
