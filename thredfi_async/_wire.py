@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeVar
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.tracing import Trace
@@ -43,8 +44,7 @@ class Connector(aiohttp.TCPConnector):
     ) -> Connection:
         """Lend a connection of the pool, or a new one."""
         connection = await super().connect(req, traces, timeout)
-        protocol = connection.protocol
-        if protocol is None or protocol.should_close or not protocol.is_connected():
+        if connection.protocol is None or connection.protocol.should_close:
             connection.close()
             raise aiohttp.ServerDisconnectedError
         return connection
@@ -97,11 +97,11 @@ class Wire:
         peer, message = self._written(request, headers)
         connection = await self._connect(peer, timeout)
         try:
-            protocol, transport = connection.protocol, connection.transport
-            assert protocol is not None  # noqa: S101 - the connector lends what is connected
-            assert transport is not None  # noqa: S101 - as above
-            protocol.set_response_params(auto_decompress=False, read_until_eof=True, read_timeout=timeout.sock_read)
+            # From here on it counts as sent: whether a server closed before or while it was written to, not every
+            # event loop tells.
             progress.sent = True
+            protocol, transport = _open(connection)
+            protocol.set_response_params(auto_decompress=False, read_until_eof=True, read_timeout=timeout.sock_read)
             transport.write(message)
             protocol.start_timeout()
             answer, content = await protocol.read()
@@ -151,3 +151,10 @@ class Wire:
         prepared = request, CIMultiDict({"Host": request.headers["Host"], **self._headers})
         self._peers[origin] = prepared
         return prepared
+
+
+def _open(connection: Connection) -> tuple[ResponseHandler, asyncio.Transport]:
+    protocol = connection.protocol
+    if protocol is None or protocol.transport is None or protocol.transport.is_closing():
+        raise aiohttp.ServerDisconnectedError
+    return protocol, protocol.transport
