@@ -18,7 +18,7 @@ ROWS: list[dict[str, set[str]]] = [
     {"errors": set(), "_version": set(), "_json": set(), "_headers": set(), "_rate": set(), "_redaction": set()},
     {"settings": {"attrs"}, "_quick": {"attrs"}, "_rules": set()},
     {"_ports": {"attrs"}},
-    {"_envelope": set(), "_translation": {"aiohttp"}, "_wire": {"aiohttp", "multidict", "yarl"}},
+    {"_envelope": set(), "_translation": {"aiohttp"}, "_wire": {"aiohttp", "yarl"}},
     {
         "_alarms": set(),
         "_base_url": set(),

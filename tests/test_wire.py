@@ -53,13 +53,13 @@ async def test_a_body_that_is_long() -> None:
 )
 def test_what_goes_this_way(changed: dict[str, Any], takes: bool) -> None:
     """A POST with a body that can be written at once."""
-    assert Wire(mock.Mock(), {}).takes(request_of(**changed)) is takes
+    assert Wire(mock.Mock(), mock.Mock(), {}).takes(request_of(**changed)) is takes
 
 
 def test_a_session_that_is_stood_in_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a test library has taken the session's place, every request goes there."""
     monkeypatch.setattr(aiohttp.ClientSession, "_request", mock.AsyncMock())
-    assert not Wire(mock.Mock(), {}).takes(request_of())
+    assert not Wire(mock.Mock(), mock.Mock(), {}).takes(request_of())
 
 
 @pytest.mark.parametrize("end", ["\r\n", "\n", "\r"])

@@ -14,7 +14,6 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.tracing import Trace
-from multidict import CIMultiDict
 from yarl import URL
 
 from thredfi_async._ports import Progress, Request
@@ -55,14 +54,16 @@ class Wire:
 
     Args:
         session: The session: one of our own, without a proxy.
+        connector: Its connector.
         headers: The headers that every request has.
     """
 
-    def __init__(self, session: aiohttp.ClientSession, headers: Mapping[str, str]) -> None:
+    def __init__(self, session: aiohttp.ClientSession, connector: Connector, headers: Mapping[str, str]) -> None:
         """Start without knowing any server."""
         self._session = session
+        self._connector = connector
         self._headers = headers
-        self._peers: dict[str, tuple[aiohttp.ClientRequest, CIMultiDict[str]]] = {}
+        self._peers: dict[str, tuple[aiohttp.ClientRequest, dict[str, str]]] = {}
 
     def takes(self, request: Request[Any]) -> bool:
         """Say whether a request can go this way; the others are the session's."""
@@ -95,7 +96,10 @@ class Wire:
             aiohttp.ClientError: There was no whole answer; other exceptions as from a session.
         """
         peer, message = self._written(request, headers)
-        connection = await self._connect(peer, timeout)
+        try:
+            connection = await self._connector.connect(peer, [], timeout)
+        except TimeoutError as error:
+            raise aiohttp.ConnectionTimeoutError from error
         try:
             # From here on it counts as sent: whether a server closed before or while it was written to, not every
             # event loop tells.
@@ -125,32 +129,25 @@ class Wire:
         place = request.url.index("/", request.url.index("://") + 3)
         origin, target = request.url[:place], request.url[place:]
         peer, constant = self._peers.get(origin) or self._prepare(origin)
-        fields = constant.copy()
-        fields.update(request.headers)
-        fields.update(headers)
+        lines = constant | _lines(request.headers) | _lines(headers)
         body = request.body or b""
-        lines = [f"POST {target} HTTP/1.1", *[f"{name}: {value}" for name, value in fields.items()]]
-        head = "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""])
-        if not head.count("\r") == head.count("\n") == len(lines) + 2:
+        head = f"POST {target} HTTP/1.1\r\n{''.join(lines.values())}Content-Length: {len(body)}\r\n\r\n"
+        if not head.count("\r") == head.count("\n") == len(lines) + 3:
             # Whoever gave it to us should have looked; but this is how one request becomes two.
             raise ValueError("the URL or a header holds the end of a line")
         return peer, head.encode("ascii") + body
 
-    async def _connect(self, peer: aiohttp.ClientRequest, timeout: aiohttp.ClientTimeout) -> Connection:  # noqa: ASYNC109 - aiohttp's
-        connector = self._session.connector
-        if connector is None:
-            raise aiohttp.ServerDisconnectedError
-        try:
-            return await connector.connect(peer, [], timeout)
-        except TimeoutError as error:
-            raise aiohttp.ConnectionTimeoutError from error
-
-    def _prepare(self, origin: str) -> tuple[aiohttp.ClientRequest, CIMultiDict[str]]:
-        """Make what leads to a server: a request that says to the pool where to, and the constant headers."""
+    def _prepare(self, origin: str) -> tuple[aiohttp.ClientRequest, dict[str, str]]:
+        """Make what leads to a server: a request that says to the pool where to, and the lines of every head."""
         request = aiohttp.ClientRequest("POST", URL(origin), loop=asyncio.get_running_loop(), session=self._session)
-        prepared = request, CIMultiDict({"Host": request.headers["Host"], **self._headers})
+        prepared = request, _lines({"Host": request.headers["Host"], **self._headers})
         self._peers[origin] = prepared
         return prepared
+
+
+def _lines(headers: Mapping[str, str]) -> dict[str, str]:
+    """Write headers out, under names by which a later one takes an earlier one's place."""
+    return {name.lower(): f"{name}: {value}\r\n" for name, value in headers.items()}
 
 
 def _open(connection: Connection) -> tuple[ResponseHandler, asyncio.Transport]:

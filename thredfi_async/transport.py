@@ -149,7 +149,7 @@ class AiohttpTransport:
             headers=_HEADERS,
         )
         if options.proxy is None:
-            self._wire = Wire(self._session, _HEADERS)
+            self._wire = Wire(self._session, connector, _HEADERS)
         return self._session
 
     async def _read(self, status: int, headers: Mapping[str, str], stream: aiohttp.StreamReader) -> Response:
