@@ -4,7 +4,7 @@ import datetime as dt
 import json
 from collections.abc import Callable, Mapping
 from functools import cache, partial
-from operator import eq
+from operator import attrgetter, eq
 from types import NoneType
 from typing import Any, Final, TypeVar, cast
 from uuid import UUID
@@ -25,7 +25,6 @@ from thredfi_async.models import (
     CustomerStatus,
     Document,
     Unset,
-    field_values,
 )
 
 T = TypeVar("T")
@@ -51,7 +50,7 @@ def encode(request: CustomerRequest) -> bytes:
     Raises:
         InvalidRequestError: A number or a nesting that Python's encoders cannot write.
     """
-    values = field_values(request)
+    values = _field_values(request)
     body = dict(zip(FIELD_NAMES, values, strict=True))
     if Unset in set(map(type, values)):
         body = {name: value for name, value in body.items() if value is not UNSET}
@@ -267,6 +266,7 @@ def _each(item: Callable[[object, object], T]) -> Callable[[list[Any], Any], lis
     return lambda values, kind: [item(value, kind) for value in values]
 
 
+_field_values: Final[Callable[[CustomerRequest], tuple[Any, ...]]] = attrgetter(*FIELD_NAMES)
 _PLAIN: Final[Mapping[type, str]] = {str: "a string", int: "an integer", bool: "true or false"}
 _STATUSES: Final[Mapping[str, CustomerStatus]] = {status.value: status for status in CustomerStatus}
 _DOCUMENTED: Final = frozenset(field.name for field in attrs.fields(Customer)) - {"extra"}

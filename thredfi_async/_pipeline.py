@@ -110,7 +110,10 @@ class Pipeline:
         )
         try:
             # The first turn is waited for out here, under as few frames as can be: very many calls may wait at once.
-            await self._take_turn(call)
+            if self.limiter.acquire_nowait():
+                call.has_turn(self.limiter.generation)
+            else:
+                await self._take_turn(call)
             self.lifetime.started(call)
             request = prepare()
             call.turns_to(request)

@@ -7,7 +7,9 @@ is aiohttp's: the pool with its DNS and TLS, the parser, and the timer that watc
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, TypeVar
+from functools import partial
+from ssl import SSLContext
+from typing import Any, Final, Self, TypeVar
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
@@ -35,6 +37,13 @@ class Connector(aiohttp.TCPConnector):
     The next request would take it for its own answer, and a stray 404 would say of a customer that nothing was done.
     """
 
+    @classmethod
+    def make(cls, limit: int, ssl: SSLContext | aiohttp.Fingerprint | bool) -> Self:  # noqa: FBT001 - aiohttp's
+        """Make one for so many connections, each with a `_Protocol`."""
+        connector = cls(limit=limit, ssl=ssl)
+        connector._factory = partial(_Protocol, asyncio.get_running_loop())  # type: ignore[assignment] # invariant
+        return connector
+
     async def connect(
         self,
         req: aiohttp.ClientRequest,
@@ -47,6 +56,49 @@ class Connector(aiohttp.TCPConnector):
             connection.close()
             raise aiohttp.ServerDisconnectedError
         return connection
+
+
+class _Protocol(ResponseHandler):
+    """Watches for silence with one timer that it lets run on, and sets anew only when that has rung too early.
+
+    aiohttp sets and cancels a timer for every request and for every piece of an answer: a twentieth of a call. It
+    promises none of the names here; under others, its own timers would be back.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self._silent_until: float | None = None
+        self._watch: asyncio.TimerHandle | None = None
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        super().connection_lost(exc)
+        self._stop_watch()
+
+    def _reschedule_timeout(self) -> None:
+        if not self._read_timeout:
+            self._silent_until = None
+            return
+        self._silent_until = until = self._loop.time() + self._read_timeout
+        if self._watch is None or self._watch.when() > until:
+            self._stop_watch()
+            self._watch = self._loop.call_at(until, self._look)
+
+    def _drop_timeout(self) -> None:
+        self._silent_until = None
+
+    def _look(self) -> None:
+        self._watch = None
+        if self._silent_until is None:
+            return
+        if self._loop.time() < self._silent_until:
+            self._watch = self._loop.call_at(self._silent_until, self._look)
+        else:
+            self._on_read_timeout()
+
+    def _stop_watch(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
 
 
 class Wire:

@@ -282,7 +282,6 @@ _JSON_FIELDS: Final = frozenset({"transaction_tags", "metadata"})
 _NAMES: Final = ("individual_name", "company_name")
 FIELD_NAMES: Final[tuple[str, ...]] = tuple(_CHECKS)
 """The documented fields of an archive body, in the contract's order."""
-field_values: Final[Callable[[CustomerRequest], tuple[Any, ...]]] = attrgetter(*FIELD_NAMES)
 
 
 def _unknown(name: object) -> str:

@@ -141,7 +141,7 @@ class AiohttpTransport:
     def _open(self) -> aiohttp.ClientSession:
         options = self._options
         # One connection more than calls can have: a token is fetched while they all wait for it.
-        connector = Connector(limit=options.max_connections + 1, ssl=options.ssl)
+        connector = Connector.make(options.max_connections + 1, options.ssl)
         self._session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
