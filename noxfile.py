@@ -49,7 +49,7 @@ def lowest() -> list[str]:
 def built_wheel() -> str:
     """The wheel that the session `wheel` has just built, with the extras that the tests need."""
     (path,) = WHEELS.glob("*.whl")
-    return f"{path}[cli]"
+    return f"{path}[bulk,cli,parquet,worker]"
 
 
 def side_by_side(session: nox.Session, first: Sequence[str], second: Sequence[str], env: Mapping[str, str]) -> None:
@@ -129,7 +129,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def typing(session: nox.Session) -> None:
     """Check the types of package and tests with mypy and pyright, both strict."""
-    session.install("-e", ".[cli]", *group("typing"))
+    session.install("-e", ".[bulk,cli,parquet,worker]", *group("typing"))
     # The wheels bring pyright and its Node.js along: nothing is fetched, not even news of a version.
     env = {"PYRIGHT_PYTHON_GLOBAL_NODE": "0", "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"}
     side_by_side(session, ["pyright"], ["mypy"], env)
@@ -154,6 +154,27 @@ def soak(session: nox.Session) -> None:
     """Archive 50,000 customers through all faults, and hold every statement against the server: `-- --seed N`."""
     session.install(".")
     session.run("python", "tests/soak.py", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure a call against a bare aiohttp post and generated SDKs, and write docs/benchmarks: `-- --quick`."""
+    session.install(".[bulk,cli]", *group("bench"))
+    session.run("python", "benchmarks/run.py", *session.posargs)
+
+
+@nox.session
+def bulk_kill(session: nox.Session) -> None:
+    """Kill 30 bulk runs at random moments, resume them, and hold their journals against the server: `-- --runs N`."""
+    session.install(".[bulk]")
+    session.run("python", "tests/bulk_kill.py", *session.posargs)
+
+
+@nox.session
+def worker_chaos(session: nox.Session) -> None:
+    """Kill workers and their broker, take the API away, limit it, and time the worker: `-- deaths --seed N`."""
+    session.install(".[bulk,cli,worker]", *group("test"))
+    session.run("python", "tests/worker_chaos.py", *session.posargs)
 
 
 @nox.session

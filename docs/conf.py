@@ -24,7 +24,7 @@ release = version = metadata.version(project)
 
 default_role = "code"  # so that `name` in a docstring means what it means in Markdown
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "benchmarks/*"]  # the latter are included by the page of that name
 html_theme = "furo"
 html_title = f"{project} {release}"
 

@@ -3,12 +3,14 @@
 import asyncio
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import aiohttp
 import pytest
 from aioresponses import aioresponses
+from natsserver import NatsServer
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -61,6 +63,13 @@ class FakeClock:
 def clock() -> FakeClock:
     """A clock that nobody waits for."""
     return FakeClock()
+
+
+@pytest.fixture
+def nats_server(tmp_path: Path) -> Iterator[NatsServer]:
+    """A real NATS server with JetStream and an empty store."""
+    with NatsServer(tmp_path) as server:
+        yield server
 
 
 class _MockedResponse(aiohttp.ClientResponse):

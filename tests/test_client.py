@@ -120,6 +120,7 @@ def test_repr_shows_no_secret(given: dict[str, Any]) -> None:
     """Where it sends to, and nothing else."""
     client = ThredfiClient(base_url="https://gateway.example/path/", **given)
     assert repr(client) == "<ThredfiClient https://gateway.example/path>"
+    assert client.base_url == "https://gateway.example/path"
 
 
 def test_environments() -> None:

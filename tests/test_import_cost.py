@@ -13,6 +13,7 @@ LEFT_OUT = [
     "aiohttp.test_utils",
     "aiohttp.web",
     "hypothesis",
+    "jinja2",
     "multiprocessing",
     "nats",
     "opentelemetry",

@@ -31,7 +31,7 @@ def checked_base_url(base_url: Environment | str) -> str:
         raise ConfigurationError(f"base_url must be an absolute URL such as {Environment.SANDBOX.value}")
     if "@" in url.netloc or "?" in text or "#" in text:
         raise ConfigurationError("base_url must not hold a user, a query or a fragment")
-    if url.scheme == "http" and not _is_loopback(url.hostname or ""):
+    if url.scheme == "http" and not is_loopback(url.hostname or ""):
         msg = f"base_url must use https for {url.hostname}: plain http would show the token to the network"
         raise ConfigurationError(msg)
     return f"{url.scheme}://{url.netloc}{url.path.rstrip('/')}"
@@ -75,6 +75,16 @@ def checked_proxy(proxy: str | None) -> str | None:
     return proxy
 
 
+def is_loopback(host: str) -> bool:
+    """Say whether a host is this machine, as far as its name or address alone can tell."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def _split(text: str) -> SplitResult | None:
     if any(not "!" <= character <= "~" for character in text):
         return None
@@ -89,12 +99,3 @@ def _split(text: str) -> SplitResult | None:
 def _is_host(host: str | None) -> bool:
     # What the resolver cannot even encode would fail with an error of its own, call by call.
     return host is not None and (_NAME.fullmatch(host) is not None or ":" in host)
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -143,6 +143,11 @@ class ThredfiClient:
         return cls(variables.get("THREDFI_TOKEN"), credentials=credentials, base_url=where, **settings)
 
     @property
+    def base_url(self) -> str:
+        """Where the API is, without a slash at the end."""
+        return self._base_url
+
+    @property
     def customers(self) -> Customers:
         """The customers of your businesses."""
         return self._customers

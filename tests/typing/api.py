@@ -118,6 +118,7 @@ async def lifetime() -> None:
     """Opening and closing."""
     async with ThredfiClient("token") as client:
         assert_type(client, ThredfiClient)
+        assert_type(client.base_url, str)
     assert_type(await client.aclose(), None)
     assert_type(await client.aclose(drain=1.0), None)
 

@@ -6,6 +6,9 @@ import typer
 
 from thredfi_async import __version__
 from thredfi_async.cli import options as opt
+from thredfi_async.cli.bulk import fanout_options as fanout
+from thredfi_async.cli.bulk.app import app as bulk
+from thredfi_async.cli.bulk.nats import Nats
 from thredfi_async.cli.customers import Archive, Get, List
 from thredfi_async.cli.exits import EXIT_CODES
 from thredfi_async.cli.session import Job
@@ -39,6 +42,9 @@ def thredfi(
 ) -> None:
     """Archive Thredfi customers; every call ends in a statement about the server."""
     del version
+
+
+app.add_typer(bulk, name="bulk")
 
 
 # --json and --debug are parsed here for --help's sake: `run` looks at them itself, since they matter before and
@@ -170,3 +176,44 @@ def demo(
     from thredfi_async.cli.demo import Demo  # noqa: PLC0415 - as for the sandbox
 
     return Demo(customers=customers, seed=seed)
+
+
+@app.command()
+def worker(  # noqa: PLR0913 - a parameter for each option
+    *,
+    nats: fanout.Nats = None,
+    stream: fanout.Stream = None,
+    subject: fanout.Subject = None,
+    consumer: fanout.Consumer = None,
+    duplicate_window: fanout.Window = None,
+    concurrency: opt.Concurrency = 32,
+    max_deliveries: opt.MaxDeliveries = 10,
+    drain_seconds: opt.Drain = 30.0,
+    health_host: opt.HealthHost = "127.0.0.1",
+    health_port: opt.HealthPort = 9464,
+    no_health: opt.NoHealth = False,
+    base_url: opt.BaseUrl = None,
+    environment: opt.Where = None,
+    env_file: opt.EnvFile = None,
+    timeout: opt.Timeout = None,
+    json: opt.Json = False,
+    debug: opt.Debug = False,
+) -> Job:
+    """Archive what messages on NATS JetStream ask for, until SIGTERM or Ctrl-C.
+
+    Any number of workers share one queue. Streams and consumer are made where they are missing. Every message ends in
+    an outcome or as a dead letter before it is acknowledged. The first signal lets calls under way end, the second
+    does not wait for them.
+    """
+    del json, debug
+    from thredfi_async.cli.worker import Work  # noqa: PLC0415 - as for the sandbox
+
+    return Work(
+        connection=Connection(base_url=base_url, environment=environment, env_file=env_file, timeout=timeout),
+        nats=Nats(url=nats, stream=stream, subject=subject, consumer=consumer, duplicate_window=duplicate_window),
+        concurrency=concurrency,
+        max_deliveries=max_deliveries,
+        drain=drain_seconds,
+        health_host=health_host,
+        health_port=None if no_health else health_port,
+    )

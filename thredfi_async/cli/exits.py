@@ -12,13 +12,18 @@ class ExitCode(enum.IntEnum):
     DONE = 0
     """Done; for `archive`, the customer is archived."""
     REFUSED = 1
-    """The API said no or could not be reached, and nothing was changed; or a check of the demo failed."""
+    """The API said no or could not be reached, and nothing was changed; or a check of the demo failed.
+
+    For `bulk`: some lines were rejected, failed or are bad; the others are archived.
+    """
     USAGE = 2
     """The arguments, the settings, the body or the output are of no use."""
     UNKNOWN = 3
-    """The customer may be archived or not."""
+    """The customer, or some of a bulk run's, may be archived or not."""
+    STOPPED = 4
+    """A bulk run stopped before its end, and can be resumed."""
     INTERRUPTED = 130
-    """Ctrl-C."""
+    """Ctrl-C; a bulk run takes SIGTERM and SIGHUP for it too, and can be resumed."""
 
 
 EXIT_CODES: Final = {
@@ -26,6 +31,7 @@ EXIT_CODES: Final = {
     ExitCode.REFUSED: "the API said no or could not be reached; certainly nothing was changed",
     ExitCode.USAGE: "usage, settings or body are wrong and nothing was sent; or the output cannot be written",
     ExitCode.UNKNOWN: "outcome unknown: the customer may be archived or not",
+    ExitCode.STOPPED: "a bulk run stopped before its end: resume it",
     ExitCode.INTERRUPTED: "interrupted with Ctrl-C; stderr says what is known",
 }
 """What `thredfi --help` says of each."""

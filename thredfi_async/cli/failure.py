@@ -113,6 +113,19 @@ class Failure:
         return text
 
 
+class FailureError(Exception):
+    """What went wrong, in words already.
+
+    Args:
+        failure: The words.
+    """
+
+    def __init__(self, failure: Failure) -> None:
+        """Take the words."""
+        super().__init__(failure.sentence)
+        self.failure = failure
+
+
 def failure_of(error: ThredfiError, session: Session) -> Failure:
     """Put an error of the client in words.
 

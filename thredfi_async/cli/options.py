@@ -68,3 +68,18 @@ Lenient = Annotated[bool, typer.Option("--lenient", help="Take bodies with field
 
 # demo
 DemoCustomers = Annotated[int, typer.Option(min=20, max=100_000, help="How many to archive.")]
+
+# worker
+Concurrency = Annotated[int, typer.Option(min=1, max=10_000, help="Messages held, and calls made, at once at most.")]
+MaxDeliveries = Annotated[
+    int,
+    typer.Option(min=1, help="Deliveries of a message before it is a dead letter; an outage of the API spends none."),
+]
+Drain = Annotated[
+    float, typer.Option(metavar="DURATION", parser=seconds, help="How long calls under way may take when it stops.")
+]
+HealthHost = Annotated[
+    str, typer.Option(help="The address for /livez, /readyz and /metrics; nobody is asked who they are.")
+]
+HealthPort = Annotated[int, typer.Option(min=0, max=65535, help="The port for these; 0 for a free one.")]
+NoHealth = Annotated[bool, typer.Option("--no-health", help="Serve none of these.")]

@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import sys
+import traceback
 from collections.abc import Iterable
 from json import dumps
 from typing import Any, Protocol, TextIO
@@ -127,6 +128,13 @@ def tell(*renderables: RenderableType) -> None:
     if sys.stderr is not None:
         with contextlib.suppress(OSError, ValueError):
             write_text(sys.stderr, _drawn(sys.stderr, renderables, wrap=False))
+
+
+def trace(error: Exception) -> None:
+    """Write a stack trace to stderr."""
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError, ValueError):
+            traceback.print_exception(error)
 
 
 class _Page(io.StringIO):

@@ -5,7 +5,7 @@ from typing import Final
 
 import typer
 
-_DURATION: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|min|m)?", re.ASCII)
+_DURATION: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|min|m|h)?", re.ASCII)
 _RATE: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(?:/(s|min|m|h))?", re.ASCII)
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, None: 1.0}
 

@@ -4,7 +4,6 @@ import contextlib
 import logging
 import re
 import sys
-import traceback
 from collections.abc import Generator, Sequence
 from typing import Any, Final, cast
 
@@ -13,8 +12,8 @@ import typer
 from thredfi_async import Effect, ThredfiError
 from thredfi_async.cli.app import app
 from thredfi_async.cli.exits import ExitCode
-from thredfi_async.cli.failure import Failure, accident, failure_of, interruption
-from thredfi_async.cli.output import Output, OutputError, ReaderGoneError, abandon_stdout, reason, report
+from thredfi_async.cli.failure import Failure, FailureError, accident, failure_of, interruption
+from thredfi_async.cli.output import Output, OutputError, ReaderGoneError, abandon_stdout, reason, report, trace
 from thredfi_async.cli.session import Job, Session
 
 # Its own name for it is typer's or click's secret, depending on the version.
@@ -43,7 +42,7 @@ def run(arguments: Sequence[str]) -> int:
             return ExitCode.UNKNOWN if session.known.effect is Effect.UNKNOWN else ExitCode.DONE
         except Exception as error:  # noqa: BLE001 - no stack trace reaches the user unless it is asked for
             if session.debug:
-                _trace(error)
+                trace(error)
             failure = _in_words(error, session)
         report(failure, json=session.out.json)
         return failure.exit_code
@@ -66,6 +65,8 @@ def _run(arguments: Sequence[str], session: Session) -> int:
 def _in_words(error: Exception, session: Session) -> Failure:
     if isinstance(error, ThredfiError):
         return failure_of(error, session)
+    if isinstance(error, FailureError):
+        return error.failure
     if isinstance(error, _UsageError):
         return _usage(error, session)
     if isinstance(error, OutputError):
@@ -83,12 +84,6 @@ def _usage(error: Any, session: Session) -> Failure:  # noqa: ANN401 - see _Usag
     sentence = _QUOTED_ARGUMENTS.sub(r"\1", str(error.format_message())).rstrip(".")
     command = error.ctx.command_path if error.ctx is not None else "thredfi"
     return accident(f"{sentence}.", session, kind="UsageError", code=ExitCode.USAGE, advice=f"see: {command} --help")
-
-
-def _trace(error: Exception) -> None:
-    if sys.stderr is not None:
-        with contextlib.suppress(OSError, ValueError):
-            traceback.print_exception(error)
 
 
 @contextlib.contextmanager

@@ -37,11 +37,12 @@ class Connection:
     env_file: Path | None = None
     timeout: float | None = None
 
-    def client(self, *hooks: Hook) -> ThredfiClient:
+    def client(self, *hooks: Hook, **more: Any) -> ThredfiClient:  # noqa: ANN401 - as ThredfiClient
         """Make the client.
 
         Args:
             *hooks: Are told what happens.
+            **more: Further settings of the client.
 
         Returns:
             The client.
@@ -51,7 +52,7 @@ class Connection:
         """
         if self.base_url is not None and self.environment is not None:
             raise ConfigurationError("give --base-url or --environment, not both")
-        settings: dict[str, Any] = {"hooks": hooks, "base_url": self.base_url}
+        settings: dict[str, Any] = {"hooks": hooks, "base_url": self.base_url, **more}
         if self.environment is not None:
             settings["base_url"] = Environment[self.environment.name]
         if self.timeout is not None:

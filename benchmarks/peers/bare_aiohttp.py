@@ -1,0 +1,33 @@
+"""What a user would have written by hand, and what everything else is held against."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import aiohttp
+import orjson
+from work import BUSINESS, TOKEN, Work
+
+
+@dataclass
+class Bare:
+    """A session and where to post to."""
+
+    session: aiohttp.ClientSession
+    url: str
+
+    async def archive(self, work: Work) -> object:
+        """Post, and decode."""
+        url = f"{self.url}/v1/platform/businesses/{BUSINESS}/customers/{work.customer_id}/archive/"
+        async with self.session.post(url, data=orjson.dumps(work.fields)) as response:
+            response.raise_for_status()
+            return orjson.loads(await response.read())
+
+
+@asynccontextmanager
+async def connect(url: str, connections: int) -> AsyncGenerator[Bare]:
+    """Open a session whose headers are set once."""
+    headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
+    connector = aiohttp.TCPConnector(limit=connections)
+    async with aiohttp.ClientSession(connector=connector, headers=headers) as session:
+        yield Bare(session, url)

@@ -1,0 +1,257 @@
+"""The kill test: bulk runs that are killed at random moments and resumed, and afterwards held against the server.
+
+    nox -s bulk_kill -- --runs 30 --seed 1
+
+Each run archives 5,000 customers with a fifth of all requests going wrong. Its process gets SIGKILL at a random moment,
+up to three times, and is resumed from its journal. The sandbox lives in this process, and survives.
+
+Exit status 1: a customer was lost, a final state was sent again, or journal and server do not agree.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from thredfi_async import RetryPolicy, ThredfiClient, Timeouts
+from thredfi_async.bulk import ArchiveItem, BulkStoppedError, StopPolicy, archive_many, read_journal
+from thredfi_async.sandbox import Fault, FaultKind, Faults, SandboxServer, seeded_customers
+
+ITEMS = 5_000
+BUSINESSES = 7
+RATE = 0.2
+READ = 0.15
+KILLS = 3
+REJECTED = 50
+"""Every so many items have a body that the API refuses."""
+FAULTS = (
+    Fault(FaultKind.LATENCY, seconds=READ / 5),
+    Fault(FaultKind.LATENCY, seconds=READ * 1.3),  # applied when the client has gone
+    Fault(FaultKind.SERVER_ERROR, status=500),
+    Fault(FaultKind.SERVER_ERROR, status=502, html=True),
+    Fault(FaultKind.RESET_BEFORE),
+    Fault(FaultKind.RESET_AFTER),
+    Fault(FaultKind.HANG),
+    Fault(FaultKind.HANG, applied=False),
+    Fault(FaultKind.TRUNCATED),
+    Fault(FaultKind.NOT_JSON),
+    Fault(FaultKind.NULL_FIELDS),
+    Fault(FaultKind.WRONG_ID),
+)
+THROTTLES = (
+    Fault(FaultKind.THROTTLE, retry_after=0.01, form="ms"),
+    Fault(FaultKind.SERVER_ERROR, status=503, retry_after=0.01, form="ms"),
+)
+THROTTLED = 0.001
+"""Few of them: the client takes each for a sign of how much the API bears, and comes to send less and less."""
+say = sys.stdout.write
+
+
+def items(seed: int) -> Iterator[ArchiveItem]:
+    """What every process of a run reads: some items twice, and some that the API refuses."""
+    dice = random.Random(seed)
+    for number, customer in enumerate(seeded_customers(ITEMS, BUSINESSES, seed)):
+        fields = dict(customer.body)
+        if number % REJECTED == 0:
+            # Well-formed by our own rules; the sandbox knows no such customer.
+            unknown = f"00000000-0000-4000-8000-{number:012d}"
+            yield ArchiveItem(customer.business_id, unknown, fields)
+            continue
+        item = ArchiveItem(customer.business_id, customer.customer_id, fields)
+        yield item
+        if dice.random() < 0.02:
+            yield item
+
+
+# The process that is killed
+
+
+async def archive(url: str, token: str, journal: str, seed: int) -> int:
+    """Run or resume, and print each result that was given."""
+    retry = RetryPolicy(backoff_initial=0.01, backoff_max=0.1, throttle_initial=0.01, max_retry_after=1.0)
+    client = ThredfiClient(
+        token,
+        base_url=url,
+        timeouts=Timeouts(connect=1.0, read=READ, deadline=3.0),
+        retry=retry,
+        max_connections=50,
+    )
+    async with client:
+        run = archive_many(client, items(seed), concurrency=50, journal=journal, stop=StopPolicy(failure_ratio=None))
+        try:
+            async for result in run:
+                line = {"customer": str(result.item.customer_id), "state": result.state}
+                sys.stdout.write(json.dumps(line) + "\n")
+                sys.stdout.flush()
+        except BulkStoppedError as stopped:
+            sys.stderr.write(f"{stopped}\n")
+            return 1
+    return 0
+
+
+# The process that kills
+
+
+class Story:
+    """One run, from its first process to its last."""
+
+    def __init__(self, server: SandboxServer, journal: Path, seed: int) -> None:
+        """Begin with nothing seen."""
+        self.server, self.journal, self.seed = server, journal, seed
+        self.dice = random.Random(seed)
+        self.kills = 0
+        self.sessions = 0
+        self.given: dict[str, str] = {}
+        self.final: dict[str, int] = {}
+        self.wrong: list[str] = []
+
+    async def tell(self) -> None:
+        """Run, kill and resume until nothing is left to do."""
+        for _ in range(20):
+            moment = self.dice.uniform(0.3, 4.0) if self.kills < KILLS else None
+            ended = await self.session(moment)
+            self.remember()
+            if ended and not self.open():
+                return
+        self.wrong.append("the run came to no end")
+
+    async def session(self, kill_after: float | None) -> bool:
+        """Start a process, and kill it or let it end; say whether it ended."""
+        arguments = ["--run", self.server.url, self.server.token, str(self.journal), "--seed", str(self.seed)]
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, __file__, *arguments, stdout=asyncio.subprocess.PIPE
+        )
+        self.sessions += 1
+        reading = asyncio.create_task(self.read(process))
+        try:
+            async with asyncio.timeout(kill_after if kill_after is not None else 180.0):
+                await asyncio.shield(reading)
+        except TimeoutError:
+            if kill_after is None:
+                self.wrong.append("a session did not end in time")
+            os.kill(process.pid, signal.SIGKILL)
+            self.kills += 1
+        await reading
+        return await process.wait() == 0
+
+    async def read(self, process: asyncio.subprocess.Process) -> None:
+        """Remember every result that was given."""
+        assert process.stdout is not None
+        async for line in process.stdout:
+            if line.endswith(b"\n"):
+                told = json.loads(line)
+                if self.given.get(told["customer"]) in {"archived", "already_archived", "rejected"}:
+                    self.wrong.append(f"{told['customer']}: was given as final, and again")
+                self.given[told["customer"]] = told["state"]
+
+    def rows(self) -> dict[str, str]:
+        """Read the journal, as anybody can."""
+        import sqlite3  # noqa: PLC0415 - only here, to look beneath the view
+
+        with sqlite3.connect(f"file:{self.journal}?mode=ro", uri=True) as connection:
+            query = "SELECT lower(hex(customer_id)), state FROM items"
+            rows = connection.execute(query).fetchall()
+        connection.close()
+        return {str(key): str(state) for key, state in rows}
+
+    def open(self) -> bool:
+        """Say whether something has no final state."""
+        return any(state not in {"archived", "already_archived", "rejected"} for state in self.rows().values())
+
+    def remember(self) -> None:
+        """Hold that what was final before was not sent again since."""
+        if not self.journal.exists():
+            return
+        states = self.rows()
+        for customer, requests in self.final.items():
+            now = self.requests(customer)
+            if now != requests:
+                self.wrong.append(f"{customer}: was final, and {now - requests} requests came afterwards")
+        for customer, state in self.given.items():
+            kept = states.get(customer.replace("-", ""))
+            if state in {"archived", "already_archived", "rejected"} and kept != state:
+                self.wrong.append(f"{customer}: was given as {state}, and the journal says {kept}")
+        for key, state in states.items():
+            if state in {"archived", "already_archived", "rejected"}:
+                self.final[key] = self.requests(key)
+
+    def requests(self, customer: str) -> int:
+        """How many archive requests the server received for a customer."""
+        canonical = f"{customer[:8]}-{customer[8:12]}-{customer[12:16]}-{customer[16:20]}-{customer[20:]}"
+        return self.server.record.of(canonical).requests
+
+    def judge(self) -> Counter[str]:
+        """Hold the journal against the server and the input."""
+        states = self.rows()
+        wanted = {str(item.customer_id).replace("-", "") for item in items(self.seed)}
+        if wanted != states.keys():
+            self.wrong.append(f"{len(wanted - states.keys())} customers are missing in the journal")
+        for customer in self.server.customers:
+            key = str(customer.customer_id).replace("-", "")
+            archived = self.server.is_archived(customer.customer_id)
+            if key in states and archived != (states[key] in {"archived", "already_archived"}):
+                self.wrong.append(f"{customer.customer_id}: journal {states[key]}, server archived: {archived}")
+            keys = self.server.record.of(customer.customer_id).keys
+            if len(keys) > 1:
+                self.wrong.append(f"{customer.customer_id}: was sent with {len(keys)} keys")
+        with read_journal(self.journal) as view:
+            totals, reasons = view.totals(), view.by_reason()
+        if sum(reasons.values()) != totals.get("rejected", 0):
+            self.wrong.append(f"the report's reasons are {dict(reasons)}")
+        return Counter(dict(totals))
+
+
+async def one(seed: int, folder: Path) -> tuple[Story, Counter[str]]:
+    """Tell one story."""
+    rates: dict[FaultKind | Fault, float] = {fault: (RATE - THROTTLED) / len(FAULTS) for fault in FAULTS}
+    rates.update((fault, THROTTLED / len(THROTTLES)) for fault in THROTTLES)
+    faults = Faults(rates=rates, include_gets=True, seed=seed)
+    async with SandboxServer(ITEMS, BUSINESSES, seed, faults=faults, repeat="conflict") as server:
+        story = Story(server, folder / f"run-{seed}.db", seed)
+        await story.tell()
+        await asyncio.sleep(READ * 2)  # what was left behind is applied by then
+        story.remember()
+        return story, story.judge()
+
+
+async def main(runs: int, seed: int) -> int:
+    """Tell them all."""
+    failed = 0
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(seed, seed + runs):
+            began = time.monotonic()
+            story, totals = await one(number, Path(folder))
+            took = time.monotonic() - began
+            say(f"seed {number}: {story.kills} kills, {story.sessions} sessions, {took:.0f} s, {dict(totals)}\n")
+            for problem in story.wrong[:10]:
+                say(f"  WRONG  {problem}\n")
+            failed += bool(story.wrong)
+            sys.stdout.flush()
+    say("\nnobody was lost, and nothing final was sent again\n" if not failed else f"\n{failed} runs went wrong\n")
+    return 1 if failed else 0
+
+
+def parsed() -> Any:
+    """Read the arguments."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--runs", type=int, default=30)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--run", nargs=3, metavar=("URL", "TOKEN", "JOURNAL"), help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    given = parsed()
+    if given.run is not None:
+        address, secret, file = given.run
+        sys.exit(asyncio.run(archive(address, secret, file, given.seed)))
+    sys.exit(asyncio.run(main(given.runs, given.seed)))

@@ -1,0 +1,93 @@
+"""A real `nats-server` with JetStream, on a free port and with a store of its own, to be stopped and killed at will."""
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import pytest
+
+MISSING = "nats-server is not installed: `apt-get install nats-server`, or a release from nats.io, puts it on the PATH"
+
+
+def required() -> str:
+    """The program; on CI its absence is a failure, elsewhere a skip that says so."""
+    program = shutil.which("nats-server")
+    if program is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail(MISSING)
+        pytest.skip(MISSING)
+    return program
+
+
+class NatsServer:
+    """One server; its port and its store stay the same over restarts.
+
+    Args:
+        store: A directory for the store and the log.
+        arguments: Further arguments, such as `--user`.
+    """
+
+    def __init__(self, store: Path, *arguments: str) -> None:
+        self._program = required()
+        self._store = store
+        self._arguments = arguments
+        self._process: subprocess.Popen[bytes] | None = None
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port: int = probe.getsockname()[1]
+
+    @property
+    def url(self) -> str:
+        """Where clients connect."""
+        return f"nats://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start it, and wait until it talks."""
+        command = [self._program, "-js", "-a", "127.0.0.1", "-p", str(self.port), "-sd", str(self._store / "store")]
+        with (self._store / "log").open("ab") as log:
+            self._process = subprocess.Popen([*command, *self._arguments], stdout=log, stderr=log)
+        until = time.monotonic() + 10
+        while not self._talks():
+            if self._process.poll() is not None or time.monotonic() > until:
+                raise AssertionError((self._store / "log").read_text("utf-8")[-2000:])
+            time.sleep(0.005)
+
+    def stop(self) -> None:
+        """Let it shut down."""
+        self._end("terminate")
+
+    def kill(self) -> None:
+        """End it as a power cut would, save that the operating system keeps what was written."""
+        self._end("kill")
+
+    def restart(self) -> None:
+        """Kill it, and start it on the same store."""
+        self.kill()
+        self.start()
+
+    def _end(self, how: str) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            getattr(process, how)()
+            process.wait(10)
+
+    def _talks(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
+                return connection.recv(4) == b"INFO"
+        except OSError:
+            return False
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()

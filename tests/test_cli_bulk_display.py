@@ -1,0 +1,116 @@
+"""What is seen of a bulk run: a bar on a terminal, lines in a log, events for a machine."""
+
+import io
+import json
+import sys
+from typing import Any
+
+import pytest
+
+from thredfi_async.cli.bulk.display import Bar, Events, Lines, display
+from thredfi_async.cli.bulk.moment import Moment
+from thredfi_async.cli.output import Output
+
+MOMENTS = [
+    Moment(elapsed=0.0, done=0, total=4000, concurrency=100),
+    Moment(elapsed=10.0, done=1000, total=4000, states={"archived": 990, "failed": 10}, in_flight=50, concurrency=100),
+]
+
+
+class Terminal(io.StringIO):
+    encoding = "utf-8"
+
+    def isatty(self) -> bool:
+        return True
+
+
+class Gone(Terminal):
+    def write(self, text: str, /) -> int:
+        del text
+        raise OSError(5, "Input/output error")
+
+
+def test_which_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bar only for somebody who looks at it, and not where logs would garble it."""
+    people, machine = Output(json=False), Output(json=True)
+    assert isinstance(display(people, debug=False), Lines)
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    assert isinstance(display(people, debug=False), Bar)
+    assert isinstance(display(people, debug=True), Lines)
+    assert isinstance(display(machine, debug=False), Events)
+    monkeypatch.setattr(sys, "stderr", None)
+    assert isinstance(display(people, debug=False), Lines)
+
+
+def test_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    """A log gets a whole line for each moment, on stderr, and sentences as they are."""
+    lines = Lines()
+    for moment in MOMENTS:
+        lines.show(moment)
+    lines.say("draining", "Interrupted: ...", signal="SIGINT")
+    lines.show(Moment(elapsed=20.0, done=5))
+    lines.close()
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines() == [
+        "0 of 4,000: 0 archived; 0/s, 0 under way of at most 100",
+        "1,000 of 4,000: 990 archived, 10 failed; 100/s, 30 s left, 50 under way of at most 100",
+        "Interrupted: ...",
+        "5: 0 archived; 0/s, 0 under way of at most 0",
+    ]
+
+
+def test_events(capsys: pytest.CaptureFixture[str]) -> None:
+    """A machine gets an object a line, on stdout, with every figure and the version of their form."""
+    events = Events(Output(json=True))
+    for moment in MOMENTS:
+        events.show(moment)
+    events.say("draining", "Interrupted: ...", signal="SIGINT")
+    events.close()
+    out, err = capsys.readouterr()
+    assert err == ""
+    first, second, third = map(json.loads, out.splitlines())
+    assert {each["version"] for each in (first, second, third)} == {1}
+    assert first.items() >= {"event": "progress", "done": 0, "total": 4000, "rate": 0.0, "seconds_left": None}.items()
+    assert second.items() >= {"rate": 100.0, "seconds_left": 30.0, "in_flight": 50, "concurrency": 100}.items()
+    assert second["states"] == {"archived": 990, "already_archived": 0, "rejected": 0, "failed": 10, "unknown": 0}
+    assert third == {"event": "draining", "version": 1, "message": "Interrupted: ...", "signal": "SIGINT"}
+
+
+def test_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal shows how far it is, the outcomes and the pace, and is left clean."""
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("COLUMNS", "120")
+    bar = Bar()
+    bar.show(MOMENTS[0])
+    bar.say("draining", "Interrupted: ...")
+    bar.show(MOMENTS[1])
+    drawn = terminal.getvalue()
+    assert all(text in drawn for text in ("Archiving", "1,000 of 4,000 25%", "990 archived, 10 failed", "30 s left"))
+    assert "Interrupted: ..." in drawn
+    bar.close()
+    end = terminal.getvalue().removeprefix(drawn).rpartition("under way")[2]
+    assert "\x1b[?25h" in end  # the cursor is back
+    assert end.endswith("\x1b[1A\x1b[2K" * 3)  # and so is the line where the bar began
+
+
+@pytest.mark.parametrize("moment", [Moment(elapsed=1.0, done=7), Moment(elapsed=1.0, done=7, total=0)])
+def test_the_bar_without_a_total(moment: Moment, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nobody knows how many there are, the bar counts."""
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    bar = Bar()
+    bar.show(moment)
+    bar.close()
+    assert "7" in terminal.getvalue()
+    assert "%" not in terminal.getvalue()
+
+
+def test_a_terminal_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run outlives the terminal that it was started on."""
+    monkeypatch.setattr(sys, "stderr", Gone())
+    bar: Any = Bar()
+    bar.show(MOMENTS[0])
+    bar.say("draining", "Interrupted: ...")
+    bar.close()

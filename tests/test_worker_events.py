@@ -1,0 +1,141 @@
+"""Outcome events and dead letters: what they say, that it survives the wire, and what they do not hold."""
+
+import datetime as dt
+import json
+from typing import Any
+from uuid import UUID
+
+import pytest
+from helpers import BUSINESS, CUSTOMER
+from hypothesis import given
+from hypothesis import strategies as st
+
+from thredfi_async import Effect, InvalidRequestError
+from thredfi_async.bulk import ItemState
+from thredfi_async.worker import DeadLetter, OutcomeEvent
+
+AT = dt.datetime(2026, 11, 26, 1, 2, 3, 456789, tzinfo=dt.UTC)
+
+
+def event(**fields: Any) -> OutcomeEvent:
+    """An outcome with these fields."""
+    usual: dict[str, Any] = {
+        "business_id": UUID(BUSINESS),
+        "customer_id": UUID(CUSTOMER),
+        "state": ItemState.ARCHIVED,
+        "at": AT,
+    }
+    return OutcomeEvent(**usual | fields)
+
+
+@given(
+    state=st.sampled_from(ItemState),
+    code=st.none() | st.text("abc_", min_size=1),
+    effect=st.none() | st.sampled_from(Effect),
+    numbers=st.tuples(*[st.integers(0, 10_000)] * 3),
+    at=st.datetimes(dt.datetime(2000, 1, 1), timezones=st.just(dt.UTC)),  # noqa: DTZ001 - hypothesis adds the zone
+)
+def test_an_outcome_survives_the_wire(
+    state: ItemState, code: str | None, effect: Effect | None, numbers: tuple[int, int, int], at: dt.datetime
+) -> None:
+    """What is read is what was written."""
+    attempts, deliveries, elapsed = numbers
+    written = event(
+        state=state, code=code, effect=effect, attempts=attempts, deliveries=deliveries, elapsed_ms=elapsed, at=at
+    )
+    assert OutcomeEvent.from_json(written.to_json()) == written
+
+
+def test_the_payload_of_an_outcome() -> None:
+    """These are the fields, for readers in any language."""
+    written = event(
+        state=ItemState.REJECTED, code="not_found", effect=Effect.NONE, attempts=1, command_id="THREDFI/7/1.0"
+    )
+    assert json.loads(written.to_json()) == {
+        "version": 1,
+        "business_id": BUSINESS,
+        "customer_id": CUSTOMER,
+        "state": "rejected",
+        "code": "not_found",
+        "effect": "NONE",
+        "attempts": 1,
+        "deliveries": 1,
+        "elapsed_ms": 0,
+        "at": "2026-11-26T01:02:03.456789Z",
+        "command_id": "THREDFI/7/1.0",
+        "idempotency_key": None,
+    }
+
+
+def test_fields_to_come_are_ignored() -> None:
+    """A reader goes on when a later release says more."""
+    assert OutcomeEvent.from_json(event().to_json()[:-1] + b',"more":[1]}') == event()
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"state": "gone"}, "state: is not what an outcome has there"),
+        ({"customer_id": "Jane"}, "customer_id: is not what an outcome has there"),
+        ({"attempts": -1}, "attempts: is not what an outcome has there"),
+        ({"attempts": True}, "attempts: is not what an outcome has there"),
+        ({"at": 5}, "at: is not what an outcome has there"),
+        ({"code": 5}, "code: is not what an outcome has there"),
+        ({"effect": "MAYBE"}, "effect: is not what an outcome has there"),
+        ({"version": 2}, "version: must be 1"),
+    ],
+)
+def test_a_wrong_outcome(change: dict[str, Any], problem: str) -> None:
+    """Each wrong field is named, and not quoted."""
+    with pytest.raises(InvalidRequestError) as caught:
+        OutcomeEvent.from_json(json.dumps(json.loads(event().to_json()) | change).encode())
+    assert caught.value.problems == (problem,)
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"\xff", b"[" * 100_000])
+def test_no_event_at_all(data: bytes) -> None:
+    """What is no JSON object is neither an outcome nor a dead letter."""
+    for kind in (OutcomeEvent, DeadLetter):
+        with pytest.raises(InvalidRequestError, match=r"^\$: the payload must be a JSON object$"):
+            kind.from_json(data)
+
+
+def test_a_missing_field() -> None:
+    """What an outcome cannot be without is named."""
+    with pytest.raises(InvalidRequestError) as caught:
+        OutcomeEvent.from_json(b'{"version": 1}')
+    assert caught.value.problems == tuple(
+        f"{name}: is missing" for name in ("business_id", "customer_id", "state", "at")
+    )
+
+
+@given(original=st.binary(max_size=200), effect=st.sampled_from(Effect))
+def test_a_dead_letter_survives_the_wire(original: bytes, effect: Effect) -> None:
+    """The original comes back byte by byte, whatever it was."""
+    written = DeadLetter(reason="why", code="malformed", original=original, subject="s", effect=effect, at=AT)
+    assert DeadLetter.from_json(written.to_json()) == written
+
+
+@pytest.mark.parametrize("reason", ["why", "why " * 100_000])
+def test_a_dead_letter_that_is_too_large(reason: str) -> None:
+    """It is cut to what the broker takes, and says so; the beginning of the original is kept."""
+    written = DeadLetter(reason=reason, code="malformed", original=b"x" * 900_000, subject="s", at=AT)
+    payload = written.to_json(at_most=1_000_000)
+    assert len(payload) < 1_000_000
+    read = DeadLetter.from_json(payload)
+    assert read.cut
+    assert written.original.startswith(read.original)
+    assert DeadLetter.from_json(written.to_json(at_most=5_000_000)) == written
+
+
+@pytest.mark.parametrize("change", [{"original": "é"}, {"effect": "?"}, {"at": "?"}])
+def test_a_wrong_dead_letter(change: dict[str, Any]) -> None:
+    """What is no dead letter is refused."""
+    letter = DeadLetter(reason="why", code="x", original=b"", subject="s")
+    with pytest.raises(InvalidRequestError, match="is not a dead letter"):
+        DeadLetter.from_json(json.dumps(json.loads(letter.to_json()) | change).encode())
+
+
+def test_nothing_shows_the_original() -> None:
+    """`repr`, and so a log, does not show what the message said."""
+    assert "jane" not in repr(DeadLetter(reason="why", code="x", original=b"jane", subject="s"))

@@ -1,0 +1,192 @@
+"""The handler: one command to one decision, whatever the API does, and never an exception."""
+
+import asyncio
+
+import pytest
+from faultserver import Answer, Cut, FaultServer, Step, bodies, faults
+from helpers import BUSINESS, CUSTOMER, GET, ONCE, OTHER, POST, body, client_of, until
+
+from thredfi_async import Effect, RetryPolicy, Timeouts
+from thredfi_async.bulk import ItemState
+from thredfi_async.sandbox import Fault, FaultKind, SandboxServer
+from thredfi_async.worker import ArchiveCommand, ArchiveHandler, Decision, Done, Rejected, RetryLater
+
+LOST = Cut("request", "rst")
+
+
+async def decided(*steps: Step) -> Decision:
+    """The decision about a command with a body, when its requests meet with this; asked, the server shows it active."""
+    routes: dict[tuple[str, str], list[Step]] = {POST: list(steps), GET: [Answer.json(200, bodies.active)]}
+    async with FaultServer(routes=routes) as server, client_of(server.url, retry=ONCE) as client:
+        handler = ArchiveHandler(client, jitter=lambda: 1.0)
+        return await handler(ArchiveCommand(BUSINESS, CUSTOMER, body()), message_id="THREDFI/1")
+
+
+async def test_done() -> None:
+    """An archived customer is done, under the message's own key."""
+    async with SandboxServer(2) as server, client_of(server.url, token=server.token) as client:
+        customer = server.customers[0]
+        command = ArchiveCommand(customer.business_id, customer.customer_id)
+        decision = await ArchiveHandler(client)(command.to_json(), message_id="THREDFI/1")
+        assert isinstance(decision, Done)
+        assert (decision.state, decision.attempts) == (ItemState.ARCHIVED, 2)
+        assert server.record.of(customer.customer_id).keys == {command.key("THREDFI/1")} == {decision.idempotency_key}
+
+
+async def test_done_already() -> None:
+    """A customer that was archived before is done too, and called that."""
+    async with SandboxServer(2) as server, client_of(server.url, token=server.token) as client:
+        command = ArchiveCommand(server.customers[0].business_id, server.customers[0].customer_id)
+        handler = ArchiveHandler(client)
+        await handler(command)
+        decision = await handler(command)
+        assert isinstance(decision, Done)
+        assert (decision.state, decision.attempts) == (ItemState.ALREADY_ARCHIVED, 1)
+
+
+async def test_done_though_it_cannot_be_read() -> None:
+    """An answer that proves it is enough, even if a field of it cannot be read."""
+    decision = await decided(Answer.json(200, bodies.customer(CUSTOMER, is_active="no")).applied())
+    assert isinstance(decision, Done)
+    assert decision.state is ItemState.ARCHIVED
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(400, "validation_error"), (403, "permission_denied"), (404, "not_found"), (422, "invalid"), (413, "too_large")],
+)
+async def test_rejected(status: int, code: str) -> None:
+    """The API's own no, in its own envelope, is final, with its code and without its words."""
+    decision = await decided(faults.problem(status, code))
+    assert isinstance(decision, Rejected)
+    assert (decision.code, decision.effect, decision.attempts) == (code, Effect.NONE, 1)
+    assert decision.reason.startswith(f"{status}, {code}")
+
+
+async def test_rejected_before_it_is_sent() -> None:
+    """A payload that is no command is rejected, and nothing is sent."""
+    async with FaultServer() as server, client_of(server.url) as client:
+        decision = await ArchiveHandler(client)(b'{"version": 1}')
+        assert isinstance(decision, Rejected)
+        assert (decision.code, decision.attempts) == ("invalid_request", 0)
+        assert decision.reason == "business_id: is missing; customer_id: is missing"
+        assert server.requests == []
+
+
+@pytest.mark.parametrize("status", [404, 403, 400, 405])
+async def test_a_page_of_somebody_else_rejects_nobody(status: int) -> None:
+    """A refusal without the API's envelope may come from a proxy, or from another server: the message is kept."""
+    decision = await decided(faults.html(status))
+    assert isinstance(decision, RetryLater)
+    assert (decision.cause, decision.code) == ("api", f"http_{status}")
+
+
+@pytest.mark.parametrize(
+    ("step", "code", "effect"),
+    [
+        (faults.problem(500), "server_error", Effect.UNKNOWN),
+        (faults.problem(503, "down"), "down", Effect.UNKNOWN),
+        (faults.problem(429, "throttled"), "throttled", Effect.NONE),
+        (faults.html(502), "http_502", Effect.UNKNOWN),
+        (LOST, "connection_lost", Effect.UNKNOWN),
+        (faults.html(200), "decode_error", Effect.UNKNOWN),
+    ],
+)
+async def test_later(step: Step, code: str, effect: Effect) -> None:
+    """What may pass is tried again later, with what the requests may have done."""
+    decision = await decided(step)
+    assert isinstance(decision, RetryLater)
+    assert (decision.cause, decision.code, decision.effect) == ("api", code, effect)
+
+
+async def test_a_no_after_a_lost_answer_is_asked_again() -> None:
+    """A 404 that follows a request of unknown end rejects nobody yet: that request may have been applied."""
+    routes: dict[tuple[str, str], list[Step]] = {POST: [LOST, faults.problem(404)], GET: [faults.problem(404)]}
+    async with FaultServer(routes=routes) as server:
+        retry = RetryPolicy(max_attempts=2, waiting=False)
+        async with client_of(server.url, retry=retry) as client:
+            decision = await ArchiveHandler(client)(ArchiveCommand(BUSINESS, CUSTOMER, body()))
+    assert isinstance(decision, RetryLater)
+    assert decision.effect is Effect.UNKNOWN
+
+
+async def test_refused_credentials_are_the_operators() -> None:
+    """A 401 is no fault of the message."""
+    decision = await decided(faults.problem(401))
+    assert isinstance(decision, RetryLater)
+    assert decision.cause == "settings"
+
+
+async def test_a_redirect_is_the_operators() -> None:
+    """An address that redirects is not the API's."""
+    decision = await decided(faults.redirect(308, "http://elsewhere.example.com/"))
+    assert isinstance(decision, RetryLater)
+    assert (decision.cause, decision.code) == ("settings", "http_308")
+
+
+async def test_a_closed_client() -> None:
+    """A client that was closed is nobody's fault: the message is for another worker."""
+    client = client_of("http://127.0.0.1:9")
+    await client.aclose()
+    decision = await ArchiveHandler(client)(ArchiveCommand(BUSINESS, CUSTOMER))
+    assert isinstance(decision, RetryLater)
+    assert (decision.cause, decision.code) == ("client", "client_closed")
+
+
+async def test_a_deadline() -> None:
+    """A call that runs out of time is tried again later."""
+    hang: list[Step] = [Cut("request", "hang")]
+    async with FaultServer(routes={POST: hang, GET: hang}) as server, client_of(server.url) as client:
+        handler = ArchiveHandler(client, timeouts=Timeouts(deadline=0.1))
+        decision = await handler(ArchiveCommand(BUSINESS, CUSTOMER, body()))
+    assert isinstance(decision, RetryLater)
+    assert (decision.code, decision.effect) == ("timeout_deadline", Effect.UNKNOWN)
+
+
+@pytest.mark.parametrize(("delivery", "delay"), [(1, 1.0), (2, 2.0), (5, 16.0), (20, 60.0), (10_000, 60.0)])
+async def test_delays_grow(delivery: int, delay: float) -> None:
+    """Each delivery waits longer, up to a bound."""
+    client = client_of("http://127.0.0.1:9", retry=ONCE)
+    async with client:
+        handler = ArchiveHandler(client, jitter=lambda: 1.0)
+        decision = await handler(ArchiveCommand(BUSINESS, CUSTOMER), delivery=delivery)
+    assert isinstance(decision, RetryLater)
+    assert (decision.delay, decision.code) == (delay, "connect_error")
+
+
+async def test_retry_after() -> None:
+    """The API's own wish for a longer wait is kept, beyond the handler's bound too."""
+    decision = await decided(faults.problem(429, headers={"Retry-After": "300"}))
+    assert isinstance(decision, RetryLater)
+    assert decision.delay == 300
+
+
+async def test_cancelled() -> None:
+    """A handler that is cancelled decides nothing."""
+    async with FaultServer(routes={POST: [Cut("request", "hang")]}) as server, client_of(server.url) as client:
+        task = asyncio.create_task(ArchiveHandler(client)(ArchiveCommand(BUSINESS, CUSTOMER, body())))
+        await until(lambda: len(server.requests) == 1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+async def test_redelivered_it_has_the_same_key_and_bytes() -> None:
+    """A second delivery of a message sends what the first one sent."""
+    async with SandboxServer(1) as server, client_of(server.url, token=server.token, retry=ONCE) as client:
+        customer = server.customers[0]
+        server.plan(customer.customer_id, Fault(FaultKind.RESET_BEFORE), Fault(FaultKind.SERVER_ERROR))
+        payload = ArchiveCommand(customer.business_id, customer.customer_id, customer.body).to_json()
+        handler = ArchiveHandler(client)
+        decisions = [await handler(payload, message_id="THREDFI/1", delivery=number) for number in (1, 2, 3)]
+        record = server.record.of(customer.customer_id)
+    assert [type(decision) for decision in decisions] == [RetryLater, RetryLater, Done]
+    assert (record.applied, len(record.keys), len(record.digests)) == (1, 1, 1)
+
+
+async def test_the_reason_quotes_nobody() -> None:
+    """Neither `repr` nor the reason of a decision shows what the API or the message said."""
+    decision = await decided(Answer.json(400, bodies.problem("validation_error", "jane.roe@example.com is bad")))
+    assert isinstance(decision, Rejected)
+    assert "jane" not in repr(decision) + decision.reason
+    assert OTHER not in repr(decision)

@@ -1,0 +1,265 @@
+"""What the worker's long runs share: an API and workers in processes of their own, a queue, and what came of it."""
+
+import asyncio
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from collections import Counter
+from collections.abc import AsyncGenerator, Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from nats.js.api import AckPolicy, ConsumerConfig
+from natsserver import NatsServer
+
+from thredfi_async.sandbox import Faults, SandboxServer, SeededCustomer, seeded_customers
+from thredfi_async.worker import ArchiveCommand, DeadLetter, NatsSettings, OutcomeEvent, Topology
+from thredfi_async.worker.broker import Broker, connected
+from thredfi_async.worker.streams import ensure_consumer, ensure_streams
+
+TOPOLOGY = Topology()
+_JUST_READING = ConsumerConfig(ack_policy=AckPolicy.NONE)
+
+
+@dataclass
+class Report:
+    """What the API knows.
+
+    Args:
+        archived: For each customer, whether it is archived.
+        applied: How many requests took effect, for customers with more than one.
+        asked: How many archive requests came, for customers with more than one.
+        keys: For these, how many distinct keys and bodies they had.
+        statuses: How many requests were answered with which status.
+    """
+
+    archived: bytes
+    applied: dict[int, int]
+    asked: dict[int, int]
+    keys: dict[int, tuple[int, int]]
+    statuses: Counter[int]
+
+
+def serve(pipe: Connection, customers: int, settings: Mapping[str, Any]) -> None:
+    """Run the sandbox in this process, and do what the other one says."""
+    asyncio.run(_serve(pipe, customers, settings))
+
+
+async def _serve(pipe: Connection, customers: int, settings: Mapping[str, Any]) -> None:
+    async with SandboxServer(customers, **settings) as server:
+        pipe.send((server.url, server.token))
+        while (order := await asyncio.to_thread(pipe.recv)) is not None:
+            match order:
+                case "down":
+                    server.set_down(True, status=503)
+                case "up":
+                    server.set_down(False)
+                case "statuses":
+                    pipe.send(Counter(server.record.statuses))
+                case _:
+                    pipe.send(_report(server))
+
+
+def _report(server: SandboxServer) -> Report:
+    records = [server.record.of(customer.customer_id) for customer in server.customers]
+    repeated = {number: record for number, record in enumerate(records) if record.requests > 1}
+    return Report(
+        archived=bytes(server.is_archived(customer.customer_id) for customer in server.customers),
+        applied={number: record.applied for number, record in enumerate(records) if record.applied > 1},
+        asked={number: record.requests for number, record in repeated.items()},
+        keys={number: (len(record.keys), len(record.digests)) for number, record in repeated.items()},
+        statuses=server.record.statuses,
+    )
+
+
+@dataclass
+class Api:
+    """The sandbox in its process."""
+
+    pipe: Connection
+    url: str
+    token: str
+    customers: Sequence[SeededCustomer]
+
+    def tell(self, order: str) -> None:
+        """Give an order that has no answer."""
+        self.pipe.send(order)
+
+    async def ask(self, question: str) -> Any:
+        """Ask, and wait for the answer."""
+        self.pipe.send(question)
+        return await asyncio.to_thread(self.pipe.recv)
+
+
+@contextlib.contextmanager
+def api(customers: int, *, faults: Faults | None = None, **settings: Any) -> Generator[Api]:
+    """Run the sandbox in a process of its own."""
+    context = get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=serve, args=(theirs, customers, {"faults": faults, **settings}), daemon=True)
+    process.start()
+    try:
+        url, token = ours.recv()
+        yield Api(ours, url, token, seeded_customers(customers))
+        ours.send(None)
+        process.join(10)
+    finally:
+        process.kill()
+
+
+@dataclass
+class Workers:
+    """Worker processes, of the command that users run."""
+
+    api: Api
+    nats: NatsServer
+    directory: Path
+    arguments: tuple[str, ...] = ()
+    ports: dict[int, int] = field(default_factory=dict[int, int])
+    _processes: list[subprocess.Popen[bytes] | None] = field(default_factory=list[subprocess.Popen[bytes] | None])
+    starts: int = 0
+
+    def start(self, index: int | None = None) -> None:
+        """Start one, in the place of one that was killed if an index says so."""
+        self.starts += 1
+        command = [sys.executable, "-m", "thredfi_async.cli", "worker", "--json", "--nats", self.nats.url]
+        environment = os.environ | {"THREDFI_TOKEN": self.api.token, "THREDFI_BASE_URL": self.api.url}
+        place = len(self._processes) if index is None else index
+        health = ["--health-port", str(self.ports[place])] if place in self.ports else ["--no-health"]
+        with (self.directory / f"worker-{place}.log").open("ab") as log:
+            process = subprocess.Popen([*command, *health, *self.arguments], env=environment, stdout=log, stderr=log)
+        if index is None:
+            self._processes.append(process)
+        else:
+            self._processes[index] = process
+
+    def kill(self, index: int) -> None:
+        """Kill one where it stands."""
+        process, self._processes[index] = self._processes[index], None
+        if process is not None:
+            process.kill()
+            process.wait(10)
+
+    def stop(self) -> list[int]:
+        """Let all end, and return their exit codes."""
+        running = [process for process in self._processes if process is not None]
+        for process in running:
+            process.terminate()
+        return [process.wait(60) for process in running]
+
+    def close(self) -> None:
+        """Leave none behind."""
+        for index in range(len(self._processes)):
+            self.kill(index)
+
+    async def figures(self, index: int) -> dict[str, float]:
+        """Ask one for its metrics."""
+        url = f"http://127.0.0.1:{self.ports[index]}/metrics"
+
+        def read() -> str:
+            with urllib.request.urlopen(url, timeout=2) as answer:
+                return str(answer.read().decode())
+
+        lines = (await asyncio.to_thread(read)).splitlines()
+        return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if line[:1] != "#")}
+
+
+@dataclass
+class Scene:
+    """All that a long run plays with."""
+
+    api: Api
+    nats: NatsServer
+    workers: Workers
+
+
+@contextlib.contextmanager
+def scene(customers: int, *arguments: str, **settings: Any) -> Generator[Scene]:
+    """Set the scene: an API, a broker, and no workers yet.
+
+    Args:
+        customers: The API's.
+        *arguments: The workers'.
+        **settings: The API's.
+    """
+    with contextlib.ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        there = stack.enter_context(api(customers, **settings))
+        nats = stack.enter_context(NatsServer(directory))
+        workers = Workers(there, nats, directory, arguments)
+        stack.callback(workers.close)
+        yield Scene(there, nats, workers)
+
+
+@contextlib.asynccontextmanager
+async def queue(nats: NatsServer) -> AsyncGenerator[Broker]:
+    """Connect to a broker, with streams and consumer made."""
+    async with connected(NatsSettings(url=nats.url), name="watch") as broker:
+        await ensure_streams(broker, TOPOLOGY)
+        await ensure_consumer(broker, TOPOLOGY)
+        yield broker
+
+
+async def publish(broker: Broker, commands: Iterable[tuple[str, bytes]]) -> None:
+    """Publish payloads with their message ids."""
+    slots = asyncio.Semaphore(200)
+
+    async def one(message_id: str, payload: bytes) -> None:
+        async with slots:
+            await broker.store(TOPOLOGY.subject, payload, message_id=message_id, stream=TOPOLOGY.stream)
+
+    async with asyncio.TaskGroup() as group:
+        for message_id, payload in commands:
+            group.create_task(one(message_id, payload))
+
+
+def commands_for(customers: Iterable[SeededCustomer]) -> Iterator[tuple[str, bytes]]:
+    """A message for each customer."""
+    for number, customer in enumerate(customers):
+        yield str(number), ArchiveCommand(customer.business_id, customer.customer_id).to_json()
+
+
+async def read_all(broker: Broker, stream: str, subject: str) -> list[bytes]:
+    """Read every message of a stream, without taking any away."""
+    count = (await broker.jetstream.stream_info(stream)).state.messages
+    if not count:
+        return []
+    subscription = await broker.jetstream.pull_subscribe(subject, stream=stream, config=_JUST_READING)
+    payloads: list[bytes] = []
+    while len(payloads) < count:
+        payloads += [message.data for message in await subscription.fetch(min(500, count - len(payloads)), timeout=5)]
+    await subscription.unsubscribe()
+    return payloads
+
+
+async def outcomes(broker: Broker) -> list[OutcomeEvent]:
+    """Every outcome event."""
+    return [
+        OutcomeEvent.from_json(payload)
+        for payload in await read_all(broker, TOPOLOGY.outcomes_stream, TOPOLOGY.outcomes_subjects)
+    ]
+
+
+async def dead_letters(broker: Broker) -> list[DeadLetter]:
+    """Every dead letter."""
+    return [
+        DeadLetter.from_json(payload) for payload in await read_all(broker, TOPOLOGY.dead_stream, TOPOLOGY.dead_subject)
+    ]
+
+
+async def left(broker: Broker) -> int:
+    """Commands that were not acknowledged; -1 while the broker cannot say.
+
+    By the consumer's count: after a kill, nats-server 2.9 may keep messages in the stream that were acknowledged.
+    """
+    try:
+        info = await broker.jetstream.consumer_info(TOPOLOGY.stream, TOPOLOGY.consumer)
+    except Exception:  # noqa: BLE001 - it is being restarted
+        return -1
+    return int(info.num_pending + info.num_ack_pending)

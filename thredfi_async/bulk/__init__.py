@@ -1,0 +1,34 @@
+"""Archive very many customers: bounded memory, one result for each, and a journal that survives a kill."""
+
+from thredfi_async.bulk.errors import (
+    BulkError,
+    BulkStoppedError,
+    BusinessParkedError,
+    JournalBusyError,
+    JournalError,
+    SourceError,
+)
+from thredfi_async.bulk.gauges import Gauges
+from thredfi_async.bulk.items import ArchiveItem, ArchiveResult, ItemState
+from thredfi_async.bulk.journal import Journal, JournalView, read_journal
+from thredfi_async.bulk.policy import StopPolicy
+from thredfi_async.bulk.run import ArchiveRun, archive_many
+
+__all__ = [
+    "ArchiveItem",
+    "ArchiveResult",
+    "ArchiveRun",
+    "BulkError",
+    "BulkStoppedError",
+    "BusinessParkedError",
+    "Gauges",
+    "ItemState",
+    "Journal",
+    "JournalBusyError",
+    "JournalError",
+    "JournalView",
+    "SourceError",
+    "StopPolicy",
+    "archive_many",
+    "read_journal",
+]

@@ -1,0 +1,105 @@
+"""One call for one item: asked about first, if it may have been archived already by a request of ours."""
+
+import time
+from typing import Any, Protocol
+
+from thredfi_async import Customer, CustomerStatus, Effect, RawResponse, ThredfiError
+from thredfi_async.bulk.items import ArchiveResult, ItemState
+from thredfi_async.bulk.job import Job
+from thredfi_async.bulk.judgement import stops, success_of
+
+
+class HasCustomers(Protocol):
+    """What a run needs of a client: its `customers` with `with_raw_response.archive` and `get`."""
+
+    @property
+    def customers(self) -> Any:  # noqa: ANN401 - a stand-in for a test has two methods of it
+        """The customers."""
+        ...
+
+
+class UnexpectedError(Exception):
+    """What came out of a call, and is none of this library's errors.
+
+    Args:
+        reason: What came out.
+    """
+
+    def __init__(self, reason: Exception) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Calls:
+    """Makes the calls of a run.
+
+    Args:
+        client: The client.
+        settle: Whether a call asks about its own outcome when that is not known.
+    """
+
+    def __init__(self, client: HasCustomers, *, settle: bool) -> None:
+        """Look the methods up once."""
+        self._archive = client.customers.with_raw_response.archive
+        self._get = client.customers.get
+        self._settle = settle
+
+    async def make(self, job: Job) -> ArchiveResult:
+        """Archive the item.
+
+        Args:
+            job: The item; it is told what its call has sent, and whether that leaves a doubt.
+
+        Returns:
+            The result of a success.
+
+        Raises:
+            ThredfiError: How the call failed.
+            UnexpectedError: Something else came out of it.
+        """
+        began = time.monotonic()
+        try:
+            found = await self._ask(job) if job.unsure else None
+            if found is not None:
+                return ArchiveResult(
+                    job.item, job.index, ItemState.ARCHIVED, found, None, job.attempts, time.monotonic() - began
+                )
+            item = job.item
+            response: RawResponse[Customer] = await self._archive(
+                item.business_id, item.customer_id, item.customer, settle=self._settle, idempotency_key=job.key
+            )
+        except ThredfiError as error:
+            job.attempts += error.attempts
+            job.key = job.key or error.idempotency_key
+            job.unsure = job.unsure or error.effect is Effect.UNKNOWN
+            raise
+        except Exception as error:
+            raise UnexpectedError(error) from error
+        else:
+            job.attempts += response.attempts
+            job.elapsed += time.monotonic() - began
+            began = time.monotonic()
+            return success_of(job, response)
+        finally:
+            job.elapsed += time.monotonic() - began
+
+    async def _ask(self, job: Job) -> Customer | None:
+        """Ask for the record; return it if it shows the customer archived."""
+        customer: Customer | None = None
+        job.answered = False
+        try:
+            customer = await self._get(job.item.business_id, job.item.customer_id)
+        except ThredfiError as error:
+            if error.transient or stops(error) is not None:
+                raise
+            # A refusal: whether the customer can be archived is for the archive call to find out.
+            job.attempts += error.attempts
+        else:
+            job.attempts += 1
+        job.answered = True
+        if customer is not None and (customer.is_archived or customer.status == CustomerStatus.ARCHIVED):
+            return customer
+        if job.inherited:
+            # What an earlier session sent would have arrived by now.
+            job.inherited = job.unsure = False
+        return None

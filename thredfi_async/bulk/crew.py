@@ -1,0 +1,235 @@
+"""The workers of a run: who is sent next, and what becomes of it."""
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Final, Protocol
+
+import attrs
+
+from thredfi_async import APIError, Clock, ThredfiError
+from thredfi_async.bulk.calls import Calls, UnexpectedError
+from thredfi_async.bulk.gauges import Meter
+from thredfi_async.bulk.items import ArchiveResult
+from thredfi_async.bulk.job import Job
+from thredfi_async.bulk.judgement import failure_of, stops
+from thredfi_async.bulk.ledger import Ledger
+from thredfi_async.bulk.lineup import Lineup
+from thredfi_async.bulk.patience import Patience
+from thredfi_async.bulk.policy import StopPolicy, Watch
+
+if TYPE_CHECKING:
+    from thredfi_async.bulk.errors import BulkStoppedError
+
+ROUNDS: Final = 5
+"""Calls that an item may fail in while the API serves others."""
+_LONGEST_BACKOFF: Final = 30.0
+
+
+class RateLimit(Protocol):
+    """Lets so many calls begin a second."""
+
+    def acquire(self) -> Awaitable[None]:
+        """Wait for a turn."""
+        ...
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Plan:
+    """How a run goes about its items.
+
+    Args:
+        calls: Carries single items.
+        concurrency: Items under way at most.
+        stop: When to stop before the end.
+        rate: Lets calls begin, or None for no limit.
+        clock: Tells the time and sleeps.
+    """
+
+    calls: Calls
+    concurrency: int
+    stop: StopPolicy
+    rate: RateLimit | None
+    clock: Clock
+
+
+class Crew:
+    """Carries jobs, as many at a time as may be; each worker is one task for as long as the run lasts.
+
+    Args:
+        plan: How.
+        ledger: Takes results, cut calls, and what was never sent.
+        meter: Counts results.
+        fail: Is told why the run has to stop.
+
+    Attributes:
+        lineup: Who waits.
+        patience: Says whether somebody may be sent.
+        in_flight: How many are under way.
+        changed: Is set when somebody's time to be sent may have changed.
+        fed: Whether nobody will be lined up any more.
+        draining: Whether nobody is sent any more.
+    """
+
+    def __init__(self, plan: Plan, ledger: Ledger, meter: Meter, fail: Callable[[Exception], None]) -> None:
+        """Begin with nobody."""
+        self._plan = plan
+        self._now = plan.clock.monotonic
+        self._ledger = ledger
+        self._meter = meter
+        self._fail = fail
+        self._watch = Watch(plan.stop)
+        self._idlers: deque[asyncio.Future[None]] = deque()
+        self.lineup = Lineup()
+        self.patience = Patience(plan.stop.patience, plan.clock.monotonic)
+        self.in_flight = 0
+        self.changed = asyncio.Event()
+        self.fed = False
+        self.draining = False
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.fed and not self.in_flight and not len(self.lineup)
+
+    def line_up(self, jobs: Sequence[Job]) -> None:
+        """Take jobs."""
+        for job in jobs:
+            if self.draining:
+                self._ledger.give_back(job)
+            else:
+                self.lineup.add(job)
+        self.wake(len(jobs))
+
+    def drain(self) -> None:
+        """Send nobody any more; whoever waits for another try ends as the last one did."""
+        self.draining = True
+        for job in self.lineup.clear():
+            if job.error is not None:
+                self._resolve(job, failure_of(job, job.error))
+            else:
+                self._ledger.give_back(job)
+        self.wake()
+
+    def wake(self, count: int | None = None) -> None:
+        """Let so many idle workers look again; all by default."""
+        for _ in range(len(self._idlers) if count is None else min(count, len(self._idlers))):
+            idler = self._idlers.popleft()
+            if not idler.done():
+                idler.set_result(None)
+
+    async def work(self) -> None:
+        """Carry one job after the other, until nothing is left to do."""
+        while not self.is_done:
+            job = self._next()
+            if job is None:
+                idler = asyncio.get_running_loop().create_future()
+                self._idlers.append(idler)
+                await idler
+            else:
+                await self._carry(job)
+
+    def next_moment(self) -> float | None:
+        """Return the seconds until somebody may be sent who may not now; None if that is not a question of time."""
+        if self.patience.is_paused:
+            return self.patience.wait()
+        due = self.lineup.next_try
+        return None if due is None else due - self._now()
+
+    def _next(self) -> Job | None:
+        patience = self.patience
+        while patience.may_start(self.in_flight):
+            now = self._now()
+            job = self.lineup.take_any(now) if patience.is_paused else self.lineup.take(now)
+            if job is None:
+                return None
+            parked = self._watch.parked(job.item.business_id)
+            if parked is None:
+                job.is_probe = patience.starts()
+                self.in_flight += 1
+                if job.error is not None:
+                    self.changed.set()
+                return job
+            self._resolve(job, failure_of(job, job.error or parked))
+        return None
+
+    async def _carry(self, job: Job) -> None:
+        try:
+            if self._plan.rate is not None:
+                await self._plan.rate.acquire()
+            job.sent = True
+            result = await self._plan.calls.make(job)
+        except ThredfiError as error:
+            self._failed(job, error)
+        except asyncio.CancelledError:
+            if job.sent:
+                self._ledger.cut(job)
+            else:
+                self._ledger.give_back(job)
+            raise
+        except UnexpectedError as error:
+            # Whatever it is, it is not ours: no statement can be made about the item.
+            self._ledger.cut(job)
+            self._fail(error.reason)
+        else:
+            self._served(job)
+            self._resolve(job, result)
+        finally:
+            self._let_go(job)
+
+    def _let_go(self, job: Job) -> None:
+        self.in_flight -= 1
+        if job.is_probe:
+            self.patience.left()
+            self.changed.set()
+        if self.is_done:
+            self.wake()
+        elif self._idlers and len(self.lineup):
+            self.wake(1)
+
+    def _served(self, job: Job) -> None:
+        if self.patience.succeeded(is_probe=job.is_probe, full=self._plan.concurrency):
+            self.changed.set()
+            self.wake()
+
+    def _failed(self, job: Job, error: ThredfiError) -> None:
+        job.error = error
+        stopped = stops(error)
+        if stopped is not None:
+            stopped.__cause__ = error
+            self._resolve(job, failure_of(job, error))
+            self._fail(stopped)
+        elif not error.transient:
+            if isinstance(error, APIError):
+                self._served(job)
+            self._resolve(job, failure_of(job, error))
+        else:
+            self._fails_for_now(job, error)
+
+    def _fails_for_now(self, job: Job, error: ThredfiError) -> None:
+        patience = self.patience
+        if job.answered:
+            # The API is there, and serves questions: it is this request that it cannot digest.
+            self._served(job)
+        patience.failed(error, is_probe=job.is_probe)
+        # Its failure counts only if the API has served somebody meanwhile: an outage burns nobody.
+        if patience.served > job.served:
+            job.rounds += 1
+        job.served = patience.served
+        asked = (error.retry_after or 0.0) if isinstance(error, APIError) else 0.0
+        if self.draining or job.rounds >= ROUNDS or asked > self._plan.stop.patience:
+            self._resolve(job, failure_of(job, error))
+            return
+        backoff = min(_LONGEST_BACKOFF, 2.0 ** (job.rounds - 1)) * (0.5 + 0.5 * random.random())  # noqa: S311 - a wait
+        self.lineup.postpone(job, self._now() + max(backoff, asked))
+        self.changed.set()
+
+    def _resolve(self, job: Job, result: ArchiveResult) -> None:
+        self._meter.count(result)
+        self._ledger.settle(job, result)
+        # What was held back unsent says nothing of the API.
+        stopped: BulkStoppedError | None = self._watch.sees(result) if job.sent else None
+        if stopped is not None and not self.draining:
+            stopped.__cause__ = result.error
+            self._fail(stopped)

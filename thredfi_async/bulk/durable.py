@@ -1,0 +1,248 @@
+"""The ledger in a journal: batched transactions on one thread; a result is published once it is committed."""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, TypeVar
+
+from thredfi_async.bulk.errors import JournalError
+from thredfi_async.bulk.gauges import Gauges, Meter
+from thredfi_async.bulk.items import ArchiveResult, ItemState
+from thredfi_async.bulk.job import Job
+from thredfi_async.bulk.journal.journal import Journal
+from thredfi_async.bulk.journal.rows import Sample
+from thredfi_async.bulk.journal.schema import PENDING
+from thredfi_async.bulk.journal.store import Known, Settled, Store
+from thredfi_async.bulk.ledger import Publish, uninterrupted
+
+T = TypeVar("T")
+
+_PACE: Final = 0.02
+"""Seconds between transactions: a result waits this long at most, and a busy run writes a hundred at a time."""
+CUT: Final = "cancelled"
+
+_Admission = tuple[Sequence[Job], "asyncio.Future[Sequence[Job]]"]
+
+
+class JournalLedger:
+    """Keeps a run in a journal.
+
+    Args:
+        journal: A path, opened and closed with the run, or a journal that its owner closes.
+        meter: Counts what comes again, or needs nothing any more.
+        publish: Takes results.
+        again: Which final states are taken up again all the same.
+    """
+
+    def __init__(
+        self,
+        journal: str | os.PathLike[str] | Journal,
+        meter: Meter,
+        publish: Publish,
+        again: Collection[ItemState] = (),
+    ) -> None:
+        """Open nothing yet."""
+        self._given = journal
+        self._meter = meter
+        self._publish = publish
+        self._done = frozenset(state.value for state in ItemState if state.is_final and state not in again)
+        self._thread = ThreadPoolExecutor(1, "thredfi-bulk-journal")
+        self._journal: Journal | None = None
+        self._admissions: list[_Admission] = []
+        self._rows: list[Settled] = []
+        self._results: list[ArchiveResult] = []
+        self._unsent: dict[bytes, int] = {}
+        self._sample: Sample | None = None
+        self._work = asyncio.Event()
+        self._broken: JournalError | None = None
+
+    @property
+    def held(self) -> int:
+        """Results that have not been committed."""
+        return len(self._results)
+
+    @property
+    def malformed(self) -> int:
+        """Lines of the source that the journal was told are no items."""
+        return 0 if self._journal is None else self._journal.malformed
+
+    async def begin(self) -> None:
+        """Open the journal, and begin a session."""
+        try:
+            await uninterrupted(asyncio.ensure_future(self._begin()))
+        except BaseException:
+            await self._close()
+            raise
+
+    async def run(self) -> None:
+        """Write what there is to write, every so often, until cancelled.
+
+        Raises:
+            JournalError: It cannot be written.
+        """
+        while True:
+            await self._work.wait()
+            self._work.clear()
+            try:
+                # As a task of its own: what has been committed is accounted for, whoever cancels meanwhile.
+                await uninterrupted(asyncio.ensure_future(self._flush()))
+            except JournalError as error:
+                self._broken = error
+                for _, answer in self._admissions:
+                    if not answer.done():
+                        answer.cancel()
+                raise
+            await asyncio.sleep(_PACE)
+
+    async def admit(self, jobs: Sequence[Job]) -> Sequence[Job]:
+        """Take jobs in with the next transaction."""
+        if self._broken is not None:
+            raise self._broken
+        answer: asyncio.Future[Sequence[Job]] = asyncio.get_running_loop().create_future()
+        self._admissions.append((jobs, answer))
+        self._work.set()
+        try:
+            return await answer
+        except asyncio.CancelledError:
+            if answer.done() and not answer.cancelled():
+                for job in answer.result():
+                    self.give_back(job)
+            raise
+
+    def settle(self, job: Job, result: ArchiveResult) -> None:
+        """Write a result with the next transaction, and publish it then."""
+        self._results.append(result)
+        self._note(job, result.state, result.code)
+
+    def cut(self, job: Job) -> None:
+        """Write that the outcome is not known."""
+        self._note(job, ItemState.UNKNOWN, CUT)
+
+    def give_back(self, job: Job) -> None:
+        """Forget a job that was never sent, at the end."""
+        self._unsent[_key(job)] = job.row
+
+    def sample(self, gauges: Gauges) -> None:
+        """Write the gauges with the next transaction."""
+        self._sample = gauges.sample()
+        self._work.set()
+
+    async def end(self, how: str | None) -> None:
+        """Write what is left, and close the journal.
+
+        Raises:
+            JournalError: Something could not be written; it has the results.
+        """
+        try:
+            await self._flush(last=True, how=how)
+        except JournalError as error:
+            raise self._told(error) from error
+        finally:
+            await self._close()
+
+    def _note(self, job: Job, state: ItemState, code: str | None) -> None:
+        elapsed = round(job.elapsed * 1000)
+        self._rows.append(Settled(job.row, state.value, job.attempts, code, elapsed, time.time()))
+        self._work.set()
+
+    async def _flush(self, *, last: bool = False, how: str | None = None) -> None:
+        """Write all that there is in one transaction; if that fails, it is still there to be written."""
+        admissions, self._admissions = self._admissions, []
+        rows, results, sample = self._rows[:], self._results[:], self._sample
+        wanted = [jobs for jobs, answer in admissions if not answer.done()]
+        answers = [answer for _, answer in admissions if not answer.done()]
+        try:
+            admitted = await self._in_thread(self._write, [] if last else wanted, rows, sample, last, how)
+        except JournalError:
+            for answer in answers:
+                answer.cancel()
+            raise
+        del self._rows[: len(rows)], self._results[: len(results)]
+        self._sample = None if self._sample is sample else self._sample
+        for answer, jobs in zip(answers, admitted, strict=False):
+            if answer.done():
+                for job in jobs:
+                    self.give_back(job)
+            else:
+                answer.set_result(jobs)
+        if results:
+            self._publish(results)
+
+    async def _begin(self) -> None:
+        self._journal = await self._in_thread(self._open)
+
+    # -- in the thread
+
+    def _open(self) -> Journal:
+        journal = self._given if isinstance(self._given, Journal) else Journal.open(self._given)
+        journal.begin()
+        return journal
+
+    def _write(
+        self,
+        admissions: Sequence[Sequence[Job]],
+        rows: Sequence[Settled],
+        sample: Sample | None,
+        last: bool,  # noqa: FBT001 - passed on by position
+        how: str | None,
+    ) -> list[Sequence[Job]]:
+        assert self._journal is not None  # noqa: S101 - `begin` comes first
+        with self._journal.transaction(sample) as store:
+            store.settle(rows)
+            admitted = [self._admit(store, self._journal, jobs) for jobs in admissions]
+            if last and self._unsent:
+                store.release(self._unsent)
+        if last:
+            self._journal.finish(how)
+        return admitted
+
+    def _admit(self, store: Store, journal: Journal, jobs: Sequence[Job]) -> Sequence[Job]:
+        known = store.admit(jobs[0].index, [_key(job) for job in jobs])
+        wanted = [job for job, row in zip(jobs, known, strict=True) if self._is_wanted(job, row, store.session)]
+        again = [job.row for job in wanted if job.inherited]
+        if again:
+            store.retake(again)
+        for job in wanted:
+            job.key = journal.key_of(job.item.business_id, job.item.customer_id)
+        return wanted
+
+    def _is_wanted(self, job: Job, known: Known, session: int) -> bool:
+        job.row = known.position
+        if known.state is None:
+            return True
+        if known.session == session:
+            self._meter.duplicates += 1
+            return False
+        if known.state in self._done:
+            self._meter.skipped += 1
+            return False
+        job.inherited = True
+        job.unsure = known.state in {ItemState.UNKNOWN, PENDING}
+        return True
+
+    # -- threads and ends
+
+    async def _in_thread(self, function: Callable[..., T], *args: Any) -> T:  # noqa: ANN401 - passed on
+        return await asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
+
+    async def _close(self) -> None:
+        journal, self._journal = self._journal, None
+        try:
+            if journal is not None and journal is not self._given:
+                await uninterrupted(asyncio.ensure_future(self._in_thread(journal.close)))
+        finally:
+            self._thread.shutdown(wait=False)
+
+    def _told(self, error: JournalError) -> JournalError:
+        count = len(self._results)
+        if not count:
+            return error
+        outcomes = "1 outcome" if count == 1 else f"{count:,} outcomes"
+        summary = f"{error}; {outcomes} could not be written: a resumed run asks the API about them before it sends any"
+        return JournalError(summary, unrecorded=self._results)
+
+
+def _key(job: Job) -> bytes:
+    return job.item.customer_id.bytes + job.item.business_id.bytes

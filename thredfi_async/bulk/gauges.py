@@ -1,0 +1,111 @@
+"""How far a run has come, and how it goes."""
+
+import time
+from collections import Counter, deque
+from collections.abc import Mapping
+from typing import Final
+
+import attrs
+
+from thredfi_async.bulk.items import ArchiveResult, ItemState
+from thredfi_async.bulk.journal.rows import Sample
+
+_KEPT: Final = 10_000
+
+
+@attrs.frozen(kw_only=True)
+class Gauges:
+    """One look at a run; counts are of this session.
+
+    Args:
+        done: Items with an outcome.
+        by_state: The same by state.
+        duplicates: Items that came again, and were sent once.
+        skipped: Items that an earlier session had brought to a final state.
+        malformed: Lines of the source that were no items, as far as the run was told of them.
+        in_flight: Items that are under way.
+        waiting: Items that were read and wait for their turn, or for another try.
+        concurrency: Items that may be under way at once.
+        cooldown: Seconds until the next probe, while the API is unwell.
+        paused: Whether only probes are sent.
+        retries: Requests that were sent beyond the first of each item.
+        rate: Outcomes a second, over the last seconds.
+        p50_ms: Milliseconds that half the calls of the last second took at most; None without any.
+        p90_ms: The same for nine tenths.
+        p99_ms: The same for all but a hundredth.
+    """
+
+    done: int
+    by_state: Mapping[ItemState, int]
+    duplicates: int
+    skipped: int
+    malformed: int
+    in_flight: int
+    waiting: int
+    concurrency: int
+    cooldown: float
+    paused: bool
+    retries: int
+    rate: float
+    p50_ms: int | None
+    p90_ms: int | None
+    p99_ms: int | None
+
+    def sample(self) -> Sample:
+        """Write it as the journal keeps it."""
+        counts = {state.value: self.by_state.get(state, 0) for state in ItemState}
+        return Sample(
+            at=time.time(),
+            done=self.done,
+            **counts,
+            in_flight=self.in_flight,
+            concurrency=self.concurrency,
+            retries=self.retries,
+            cooldown=self.cooldown,
+            paused=self.paused,
+            p50_ms=self.p50_ms,
+            p90_ms=self.p90_ms,
+            p99_ms=self.p99_ms,
+        )
+
+
+class Meter:
+    """Counts results, and measures over the last second."""
+
+    def __init__(self) -> None:
+        """Begin at nothing."""
+        self.by_state: Counter[ItemState] = Counter()
+        self.done = 0
+        self.retries = 0
+        self.duplicates = 0
+        self.skipped = 0
+        self._elapsed: deque[float] = deque(maxlen=_KEPT)
+        self._ticks: deque[tuple[float, int]] = deque(maxlen=6)
+        self.percentiles: tuple[int | None, int | None, int | None] = (None, None, None)
+
+    def count(self, result: ArchiveResult) -> None:
+        """Take one result."""
+        self.done += 1
+        self.by_state[result.state] += 1
+        if result.attempts > 1:
+            self.retries += result.attempts - 1
+        if result.attempts:
+            self._elapsed.append(result.elapsed)
+
+    def tick(self, now: float) -> None:
+        """Begin another second."""
+        self._ticks.append((now, self.done))
+        times = sorted(self._elapsed)
+        self._elapsed.clear()
+        if times:
+            p50, p90, p99 = (round(times[int(part * (len(times) - 1))] * 1000) for part in (0.5, 0.9, 0.99))
+            self.percentiles = p50, p90, p99
+        else:
+            self.percentiles = None, None, None
+
+    def rate(self, now: float) -> float:
+        """Return the outcomes a second, over the last seconds."""
+        if not self._ticks:
+            return 0.0
+        since, before = self._ticks[0]
+        return (self.done - before) / (now - since) if now > since else 0.0

@@ -1,0 +1,147 @@
+"""What goes into a bulk run, and what comes out of it."""
+
+import enum
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+from uuid import UUID
+
+import attrs
+
+from thredfi_async import (
+    APIError,
+    Customer,
+    CustomerRequest,
+    InvalidRequestError,
+    RequestTimeoutError,
+    ThredfiError,
+)
+
+_UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
+_CODE: Final = re.compile(r"[a-z][a-z0-9_.-]{0,63}", re.ASCII)
+
+
+class ItemState(enum.StrEnum):
+    """What became of one item; the first three are final, the others are taken up again by a resumed run."""
+
+    ARCHIVED = "archived"
+    """The server shows the customer archived, and a request of ours can have done it."""
+    ALREADY_ARCHIVED = "already_archived"
+    """The customer was archived before anything of ours can have done it."""
+    REJECTED = "rejected"
+    """The API, or the check before sending, said no to this very item, and will again."""
+    FAILED = "failed"
+    """Certainly not applied, for a reason that may pass."""
+    UNKNOWN = "unknown"
+    """A request may have been applied, or may still be on its way."""
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing is left to do for the item."""
+        return self in _FINAL
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the customer is archived."""
+        return self in _SUCCESS
+
+
+_SUCCESS: Final = frozenset({ItemState.ARCHIVED, ItemState.ALREADY_ARCHIVED})
+_FINAL: Final = _SUCCESS | {ItemState.REJECTED}
+
+
+def _identifier(name: str, value: object) -> UUID:
+    if isinstance(value, UUID):
+        return value
+    if isinstance(value, str) and _UUID.fullmatch(value):
+        return UUID(value)
+    # Without the value: what is given by mistake for an id may be anybody's name.
+    what = f"text of {len(value)} characters" if isinstance(value, str) else type(value).__name__
+    raise InvalidRequestError([f"{name}: must be a UUID such as 3c90c3cc-0d44-4b50-8888-8dd25736052a, not {what}"])
+
+
+def business_id_of(value: UUID | str) -> UUID:
+    """Read a business's id, or say that it is none."""
+    return _identifier("business_id", value)
+
+
+def customer_id_of(value: UUID | str) -> UUID:
+    """Read a customer's id, or say that it is none."""
+    return _identifier("customer_id", value)
+
+
+@attrs.frozen
+class ArchiveItem:
+    """One customer to archive.
+
+    Args:
+        business_id: The business's UUID, or its canonical text.
+        customer_id: The customer's UUID, or its canonical text.
+        customer: The body, as a `CustomerRequest` or a mapping of its fields; None, the default, for the server's own
+            record. It is checked when the item has its turn. Hidden in `repr`.
+
+    Raises:
+        InvalidRequestError: An id is none; the error names which.
+    """
+
+    business_id: UUID = attrs.field(converter=business_id_of)
+    customer_id: UUID = attrs.field(converter=customer_id_of)
+    customer: CustomerRequest | Mapping[str, Any] | None = attrs.field(default=None, repr=False)
+
+
+@attrs.frozen
+class ArchiveResult:
+    """What became of one item.
+
+    Args:
+        item: The item.
+        index: Its place in the input, counted from 0.
+        state: What became of it.
+        customer: The archived customer, where the server gave it whole.
+        error: Why it is not archived; or why the answer that says so could not be read whole.
+        attempts: Requests that were sent for it in this run.
+        elapsed: Seconds that its calls took in this run, waits between them apart.
+    """
+
+    item: ArchiveItem
+    index: int
+    state: ItemState
+    customer: Customer | None = attrs.field(default=None, repr=False)
+    error: ThredfiError | None = None
+    attempts: int = 0
+    elapsed: float = 0.0
+
+    @property
+    def code(self) -> str | None:
+        """The machine-readable reason, such as `not_found`, `http_503` or `connect_error`; None without an error."""
+        return None if self.error is None else code_of(self.error)
+
+
+def code_of(error: ThredfiError) -> str:
+    """Give an error's machine-readable reason: the API's own code where it has one, and nobody's data ever.
+
+    Args:
+        error: How a call ended.
+
+    Returns:
+        Lower-case ASCII letters, digits and `_.-`, 64 characters at most.
+    """
+    match error:
+        case APIError():
+            code = error.error_code
+            return code if code is not None and _CODE.fullmatch(code) else f"http_{error.status}"
+        case RequestTimeoutError():
+            return f"timeout_{error.phase}"
+        case _:
+            return _CODES.get(type(error).__name__, "error")
+
+
+_CODES: Final = {
+    "BusinessParkedError": "business_parked",
+    "ClientStateError": "client_closed",
+    "ConfigurationError": "configuration",
+    "ConnectError": "connect_error",
+    "ConnectionLostError": "connection_lost",
+    "InvalidRequestError": "invalid_request",
+    "ResponseDecodeError": "decode_error",
+}

@@ -1,0 +1,65 @@
+"""One item on its way through a run."""
+
+from typing import TYPE_CHECKING
+
+from thredfi_async.bulk.items import ArchiveItem
+
+if TYPE_CHECKING:
+    from thredfi_async import ThredfiError
+
+
+class Job:
+    """What a run knows of an item that has no outcome yet.
+
+    Args:
+        item: The item.
+        index: Its place in the input.
+
+    Attributes:
+        row: Its place in the journal, the same but for an input that has changed.
+        key: The idempotency key of all its requests, or None for a new one with each call.
+        unsure: Whether an earlier request may have been applied, or may still be on its way.
+        inherited: Whether that request was an earlier session's, and its answer would have come by now.
+        error: How its last call ended; None before the first.
+        attempts: Requests that were sent for it.
+        elapsed: Seconds that its calls took.
+        rounds: Calls that failed while the API served others.
+        served: How many calls the API had served when its last call failed.
+        sent: Whether a call of it has begun.
+        answered: Whether the API has answered a question about it, in the call that is under way.
+        is_probe: Whether it is sent to find out how the API is.
+    """
+
+    __slots__ = (
+        "answered",
+        "attempts",
+        "elapsed",
+        "error",
+        "index",
+        "inherited",
+        "is_probe",
+        "item",
+        "key",
+        "rounds",
+        "row",
+        "sent",
+        "served",
+        "unsure",
+    )
+
+    def __init__(self, item: ArchiveItem, index: int) -> None:
+        """Begin with nothing sent."""
+        self.item = item
+        self.index = index
+        self.row = index
+        self.key: str | None = None
+        self.unsure = False
+        self.inherited = False
+        self.error: ThredfiError | None = None
+        self.attempts = 0
+        self.elapsed = 0.0
+        self.rounds = 0
+        self.served = -1
+        self.sent = False
+        self.answered = False
+        self.is_probe = False

@@ -1,0 +1,315 @@
+"""A journal that is open for writing: created, locked, and changed in transactions."""
+
+import datetime as dt
+import os
+import platform
+import sqlite3
+import threading
+import time
+from collections import deque
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+from uuid import UUID, uuid4, uuid5
+
+from thredfi_async.bulk.errors import JournalError
+from thredfi_async.bulk.journal import statements
+from thredfi_async.bulk.journal.files import check_header, create_private, translated, uri_of
+from thredfi_async.bulk.journal.lock import WriterLock
+from thredfi_async.bulk.journal.rows import Outcome, RejectedLine, Sample
+from thredfi_async.bulk.journal.schema import APPLICATION_ID, TABLES, VERSION
+from thredfi_async.bulk.journal.store import Store
+
+_OLDEST_SQLITE: Final = (3, 37)
+# NORMAL: the log is not synced with every commit. A kill loses nothing, since what was written is the system's; a power
+# cut may take the last moments' commits with it, whole ones, so that these items are asked for or sent again under the
+# same keys. FULL would sync fifty times a second for that. A checkpoint syncs, and closing the journal ends in one.
+_PRAGMAS: Final = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = NORMAL",
+    "PRAGMA wal_autocheckpoint = 4000",
+    "PRAGMA cache_size = -8000",
+)
+
+
+class Journal:
+    """The one writer of a journal, from any thread, one call at a time.
+
+    Make it with `Journal.open`, and use it as `with`, or call `close`.
+
+    Attributes:
+        path: The file, as it was named.
+        id: The run's own UUID; idempotency keys derive from it.
+        malformed: Lines of the source that were noted as no items, since it was opened.
+    """
+
+    def __init__(self, path: str, lock: WriterLock, connection: sqlite3.Connection) -> None:
+        """Take over what `open` has made."""
+        self.path = path
+        self._lock = lock
+        self._connection = connection
+        self._mutex = threading.RLock()
+        self._rejected: deque[RejectedLine] = deque()
+        self._identity = _identity(path)
+        self._stale = False
+        facts = self.run
+        self.id = UUID(facts["id"])
+        self.malformed = 0
+        with self._transaction():
+            self.rows = Store(connection, int(facts.get("sessions", "0")))
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], *, create: bool = True) -> Self:
+        """Open a journal for writing; it is locked for as long as it is open.
+
+        Args:
+            path: The file.
+            create: Whether it is made if it is missing; true by default.
+
+        Returns:
+            The journal.
+
+        Raises:
+            JournalBusyError: It is being written by somebody else.
+            JournalError: It is missing, damaged, foreign, of a newer version, or cannot be written.
+        """
+        name = os.fspath(path)
+        if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+            needed = ".".join(map(str, _OLDEST_SQLITE))
+            raise JournalError(f"a journal needs SQLite {needed}, and this Python has {sqlite3.sqlite_version}")
+        if not create or Path(name).is_dir():
+            uri_of(name, mode="rw")
+        lock = WriterLock(name)
+        try:
+            with translated(name, "written"):
+                connection = _connect(name)
+                try:
+                    return cls(name, lock, connection)
+                except BaseException:
+                    connection.close()
+                    raise
+        except BaseException:
+            lock.release()
+            raise
+
+    @property
+    def run(self) -> Mapping[str, str]:
+        """What is known of the run: id, created_at, host, source_path and the like."""
+        with self._mutex, translated(self.path, "read"):
+            return dict(self._connection.execute("SELECT key, value FROM run"))
+
+    def key_of(self, business_id: UUID, customer_id: UUID) -> str:
+        """Return an item's idempotency key, the same in every session."""
+        return str(uuid5(self.id, f"{business_id}/{customer_id}"))
+
+    def describe(self, **facts: str | float | None) -> None:
+        """Write facts about the run; None leaves out.
+
+        Args:
+            **facts: Such as `source_path`; a fact that was written before is written over.
+
+        Raises:
+            JournalError: It cannot be written.
+        """
+        with self._transaction():
+            self._describe({name: str(fact) for name, fact in facts.items() if fact is not None})
+
+    def begin(self) -> None:
+        """Begin a session: what is taken in from now on was not taken by an earlier one.
+
+        Raises:
+            JournalError: It cannot be written.
+        """
+        with self._transaction():
+            self.rows.session += 1
+            self._describe({"sessions": str(self.rows.session)})
+            self._connection.execute("DELETE FROM run WHERE key IN ('finished_at', 'stopped_reason')")
+
+    def finish(self, why: str | None) -> None:
+        """End a session.
+
+        Args:
+            why: Why before the run's end; None for its end.
+
+        Raises:
+            JournalError: It cannot be written.
+        """
+        now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+        self.describe(**{"finished_at": now} if why is None else {"stopped_reason": why})
+
+    def reject_line(self, line: int, column: str | None, reason: str) -> None:
+        """Note that a line of the source is no item; it is written with what is written next.
+
+        Args:
+            line: Its number, from 1.
+            column: Which column is wrong, if it is one.
+            reason: Why, without the value.
+        """
+        self._rejected.append(RejectedLine(line, column, reason))
+        self.malformed += 1
+
+    def record(
+        self, outcomes: Iterable[Outcome], facts: Mapping[str, str] | None = None, *, known_only: bool = False
+    ) -> int:
+        """Record outcomes that come from elsewhere, in one transaction.
+
+        It can be repeated: a final state stays, and what is unknown does not become a certain failure; only a
+        rejection gives way to a success.
+
+        Args:
+            outcomes: What became of items, by their ids.
+            facts: About the run, to be written with them.
+            known_only: Whether outcomes of items that were not taken in are left out; false by default.
+
+        Returns:
+            How many rows were new or have changed.
+
+        Raises:
+            JournalError: It cannot be written; nothing of it was.
+        """
+        with self._transaction():
+            changed = self.rows.record(outcomes, time.time(), known_only=known_only)
+            self._describe(facts or {})
+            return changed
+
+    @contextmanager
+    def transaction(self, sample: Sample | None = None) -> Generator[Store]:
+        """Change rows, all or none; they are durable when the context is left.
+
+        Args:
+            sample: The gauges of this moment, to be written with them.
+
+        Yields:
+            The rows.
+
+        Raises:
+            JournalError: It cannot be written; nothing of it was.
+        """
+        with self._transaction():
+            yield self.rows
+            self.rows.index_if_many()
+            if sample is not None:
+                self._connection.execute(statements.SAMPLE, sample.values())
+
+    def unsettled(self, after: int, count: int) -> Sequence[tuple[int, UUID, UUID]]:
+        """Return items whose outcome is not known, in their order: position, business and customer.
+
+        Args:
+            after: The position to go on after.
+            count: How many at most.
+        """
+        query = (
+            "SELECT position, business_id, customer_id FROM items WHERE state = 'unknown' AND position > ? "
+            "ORDER BY position LIMIT ?"
+        )
+        with self._mutex, translated(self.path, "read"):
+            rows = self._connection.execute(query, (after, count)).fetchall()
+        return [(position, UUID(bytes=business), UUID(bytes=customer)) for position, business, customer in rows]
+
+    def close(self) -> None:
+        """Sync what was written, and let others write; a second time does nothing."""
+        with self._mutex:
+            try:
+                if self._is_open() and self._is_in_place():
+                    # What is not indexed now is when the journal is opened again.
+                    with suppress(JournalError), self._transaction():
+                        self.rows.index_if_many(now=True)
+                    with suppress(sqlite3.OperationalError):  # somebody reads
+                        # The log is synced into the file and taken away: a run's journal is one file afterwards.
+                        self._connection.execute("PRAGMA journal_mode = DELETE")
+            finally:
+                self._connection.close()
+                self._lock.release()
+
+    def __enter__(self) -> Self:
+        """Return the journal itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    @contextmanager
+    def _transaction(self) -> Generator[None]:
+        with self._mutex, translated(self.path, "written"):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                if self._stale:
+                    self.rows.reload()
+                    self._stale = False
+                yield
+                while self._rejected:
+                    line = self._rejected.popleft()
+                    self._connection.execute(statements.REJECT_LINE, (line.line, line.column, line.reason))
+                self._connection.execute("COMMIT")
+            except BaseException:
+                self._stale = True
+                with suppress(sqlite3.Error):
+                    self._connection.execute("ROLLBACK")
+                raise
+            if not self._is_in_place():
+                # SQLite goes on writing to a file that has no name any more.
+                raise JournalError(
+                    f"the journal {self.path} was deleted or replaced while it was being written: "
+                    "what was written last is lost; begin a new one, customers that are archived stay so"
+                )
+
+    def _describe(self, facts: Mapping[str, str]) -> None:
+        self._connection.executemany(statements.DESCRIBE, facts.items())
+
+    def _is_open(self) -> bool:
+        try:
+            self._connection.execute("SELECT 1")
+        except sqlite3.ProgrammingError:
+            return False
+        return True
+
+    def _is_in_place(self) -> bool:
+        return _identity(self.path) == self._identity
+
+
+def _connect(path: str) -> sqlite3.Connection:
+    new = not Path(path).exists()
+    if new:
+        create_private(path)
+    connection = sqlite3.connect(
+        uri_of(path, mode="rw"), uri=True, isolation_level=None, check_same_thread=False, timeout=5.0
+    )
+    try:
+        # An empty file is as good as none: so does a run look that was killed in its first moment.
+        if Path(path).stat().st_size == 0:
+            _create_tables(connection)
+        check_header(connection, path)
+        for pragma in _PRAGMAS:
+            connection.execute(pragma)
+    except BaseException:
+        connection.close()
+        if new:
+            Path(path).unlink(missing_ok=True)
+        raise
+    return connection
+
+
+def _create_tables(connection: sqlite3.Connection) -> None:
+    facts = {
+        "id": str(uuid4()),
+        "created_at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        "host": platform.node(),
+    }
+    connection.executescript(
+        f"BEGIN; {TABLES} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION};"
+    )
+    connection.executemany(statements.DESCRIBE, facts.items())
+    connection.execute("COMMIT")
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)  # noqa: PTH116 - as a pair that can be compared
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

@@ -1,0 +1,190 @@
+"""The journal's rows, as its one writer changes them. Nothing in here knows of threads or of the event loop."""
+
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from thredfi_async.bulk.items import ItemState
+from thredfi_async.bulk.journal import statements
+from thredfi_async.bulk.journal.rows import Outcome
+from thredfi_async.bulk.journal.schema import PENDING
+
+RECENT: Final = 20_000
+"""So many ids are kept in memory, at about 150 bytes each, before they are indexed together."""
+
+
+class Known(NamedTuple):
+    """What a row says of an item that is to be taken in.
+
+    `state` is the state before; None for a new item. `session` is the one that took the item last.
+    """
+
+    position: int
+    state: str | None
+    session: int
+
+
+class Settled(NamedTuple):
+    """What is written of an item that has ended; in the order of the statement."""
+
+    position: int
+    state: str
+    attempts: int
+    code: str | None
+    elapsed_ms: int
+    ended_at: float
+
+
+class Store:
+    """Rows of one journal that is open for writing.
+
+    Args:
+        connection: To the file, in autocommit mode.
+        session: The number that rows get when they are taken in.
+        recent: How many ids are kept in memory before they are indexed.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, session: int, recent: int = RECENT) -> None:
+        """Find out which rows have not been indexed, and which were never settled."""
+        self.session = session
+        self._connection = connection
+        self._execute = connection.execute
+        self._limit = recent
+        self._recent: dict[bytes, int] = {}
+        self._execute(statements.INTERRUPTED)
+        self.reload()
+
+    def reload(self) -> None:
+        """Find out anew which rows have not been indexed, as after a transaction that came to nothing."""
+        self._recent = dict(self._execute(statements.UNINDEXED))
+
+    def admit(self, first: int, ids: Sequence[bytes]) -> list[Known]:
+        """Take items in, whose places in the input follow each other.
+
+        Args:
+            first: The first one's place.
+            ids: Customer's and business's id of each, 32 bytes.
+
+        Returns:
+            What was known of each. Those that are new have been taken in, all others are as they were.
+        """
+        rows = self._look(ids)
+        new: dict[bytes, int] = {}
+        for position, key in enumerate(ids, first):
+            if key not in rows:
+                new.setdefault(key, position)
+        for key, position in self._insert(new).items() if new else ():
+            rows[key] = Known(position, None, self.session)
+        answers: list[Known] = []
+        for key in ids:
+            known = rows[key]
+            answers.append(known)
+            # If it comes once more, it was taken by this very session.
+            rows[key] = Known(known.position, known.state or PENDING, self.session)
+        return answers
+
+    def retake(self, positions: Iterable[int]) -> None:
+        """Take items in again, which an earlier session has left without a final state."""
+        self._execute(statements.RETAKE, {"session": self.session, "positions": _json(positions)})
+
+    def release(self, ids: Mapping[bytes, int]) -> None:
+        """Let go of items, by their ids, that were taken in and never sent."""
+        positions = _json(ids.values())
+        self._execute(statements.FORGET, (positions,))
+        self._execute(statements.RESTORE, (positions,))
+        left = {row[0] for row in self._one(statements.LOOK, {"positions": positions})}
+        for key, position in ids.items():
+            if position not in left:
+                self._recent.pop(key, None)
+
+    def settle(self, rows: Sequence[Settled]) -> None:
+        """Write how items have ended."""
+        size = statements.CHUNK
+        for start in range(0, len(rows), size):
+            part = rows[start : start + size]
+            padding = statements.NOBODY * (size - len(part))
+            self._execute(statements.SETTLE, [*chain.from_iterable(part), *padding])
+
+    def record(self, outcomes: Iterable[Outcome], now: float, *, known_only: bool = False) -> int:
+        """Write outcomes by their ids; what is known better stays. Say how many rows have changed."""
+        changed = 0
+        for outcome in outcomes:
+            key = outcome.customer_id.bytes + outcome.business_id.bytes
+            known = self._look([key]).get(key)
+            if known is None and known_only:
+                continue
+            position = self._end() if known is None else known.position
+            changed += self._execute(statements.UPSERT, _upsert(position, outcome, self.session, now)).rowcount
+            if known is None:
+                self._recent[key] = position
+                self.index_if_many()
+        return changed
+
+    def index_if_many(self, *, now: bool = False) -> None:
+        """Index the ids in memory, if these are many, or in any case."""
+        if len(self._recent) >= self._limit or (now and self._recent):
+            lowest = min((position for position in self._recent.values() if position >= 0), default=0)
+            self._execute(statements.INDEX, (lowest,))
+            self._recent.clear()
+
+    def _look(self, ids: Sequence[bytes]) -> dict[bytes, Known]:
+        found: dict[bytes, Known] = {}
+        recent = {self._recent[key]: key for key in ids if key in self._recent}
+        if recent:
+            for position, state, session in self._one(statements.LOOK, {"positions": _json(recent)}):
+                found[recent[position]] = Known(position, state, session)
+        others = [key for key in ids if key not in found] if recent else ids
+        if others:
+            asked = {"count": len(others), "ids": b"".join(others)}
+            for number, position, state, session in self._one(statements.FIND, asked):
+                found[others[number]] = Known(position, state, session)
+        return found
+
+    def _insert(self, new: dict[bytes, int]) -> dict[bytes, int]:
+        """Insert new rows, and say where they are."""
+        values = {"ids": b"".join(new), "positions": _json(new.values()), "session": self.session}
+        inserted = self._execute(statements.INSERT, values).rowcount
+        places = new
+        if inserted < len(new):
+            # The input is not the one of an earlier session: other items have these places.
+            places = {key: self._place(key, position) for key, position in new.items()}
+        self._recent.update(places)
+        return places
+
+    def _place(self, key: bytes, position: int) -> int:
+        if self._execute(statements.WHOSE, (position,)).fetchone() == (key,):
+            return position
+        (lowest,) = self._execute(statements.LOWEST).fetchone()
+        values = {"ids": key, "positions": _json([lowest - 1]), "session": self.session}
+        self._execute(statements.INSERT, values)
+        return int(lowest) - 1
+
+    def _end(self) -> int:
+        (highest,) = self._execute("SELECT coalesce(max(position), -1) FROM items").fetchone()
+        return int(highest) + 1
+
+    def _one(self, query: str, values: Mapping[str, Any]) -> list[Any]:
+        (text,) = self._execute(query, values).fetchone()
+        rows: list[Any] = orjson.loads(text)
+        return rows
+
+
+def _json(positions: Iterable[int]) -> str:
+    return orjson.dumps(list(positions)).decode()
+
+
+def _upsert(position: int, outcome: Outcome, session: int, now: float) -> tuple[Any, ...]:
+    return (
+        position,
+        outcome.business_id.bytes,
+        outcome.customer_id.bytes,
+        ItemState(outcome.state).value,
+        session,
+        outcome.attempts,
+        outcome.code,
+        None if outcome.elapsed is None else round(outcome.elapsed * 1000),
+        now if outcome.ended_at is None else outcome.ended_at,
+    )

@@ -1,0 +1,98 @@
+"""Ids and fields to `ArchiveItem`, with one sentence for what is wrong."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+from uuid import UUID
+
+from thredfi_async import UNSET, CustomerRequest, InvalidRequestError
+from thredfi_async.bulk.items import ArchiveItem
+from thredfi_async.bulk.readers.bad_line import Wrong
+from thredfi_async.bulk.readers.columns import BUSINESS, CUSTOMER
+from thredfi_async.models import FIELD_NAMES
+
+_UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
+_LEFT_OUT: Final[Mapping[str, Any]] = dict.fromkeys(FIELD_NAMES, UNSET)
+
+
+class ItemMaker:
+    """Makes the items of one pass over a file.
+
+    Args:
+        business_id: The business of every record, or None where each names its own.
+    """
+
+    def __init__(self, business_id: UUID | None) -> None:
+        self._business_id = business_id
+        self._last_text: object = None
+        self._last_id: UUID | None = None
+
+    def make(self, business: object, customer: object, fields: Mapping[str, Any] | None) -> ArchiveItem | Wrong:
+        """Make an item.
+
+        Args:
+            business: The business's id as the record has it; ignored where one was given for all.
+            customer: The customer's id as the record has it.
+            fields: The body; what it lacks is left out. None for the server's own record.
+
+        Returns:
+            The item, or what is wrong with the first wrong value.
+        """
+        business_id = self._business_id or self._business(business)
+        if business_id is None:
+            return Wrong(BUSINESS, _not_an_id(business))
+        customer_id = identifier(customer)
+        if customer_id is None:
+            return Wrong(CUSTOMER, _not_an_id(customer))
+        if fields is None:
+            return ArchiveItem(business_id, customer_id)
+        try:
+            body = CustomerRequest(**{**_LEFT_OUT, **fields})
+        except InvalidRequestError as error:
+            return _first(error.problems)
+        return ArchiveItem(business_id, customer_id, body)
+
+    def _business(self, value: object) -> UUID | None:
+        # Files come sorted by business more often than not, and a UUID takes a microsecond to parse.
+        if value == self._last_text and self._last_id is not None:
+            return self._last_id
+        self._last_text, self._last_id = value, identifier(value)
+        return self._last_id
+
+
+def identifier(value: object) -> UUID | None:
+    """Read an id: a UUID, or its canonical text; None for anything else."""
+    if isinstance(value, str):
+        return UUID(value) if _UUID.fullmatch(value) else None
+    return value if isinstance(value, UUID) else None
+
+
+def _not_an_id(value: object) -> str:
+    if value is None or value == "":
+        return "is empty, and must be a UUID"
+    if not isinstance(value, str):
+        return f"must be a UUID as text, not {kind(value)}"
+    around = ", without the spaces around it" if _UUID.fullmatch(value.strip()) else ""
+    return f"must be a UUID such as 3c90c3cc-0d44-4b50-8888-8dd25736052a{around}"
+
+
+def kind(value: object) -> str:
+    """Name a value's type as JSON's users know it."""
+    return "null" if value is None else _KINDS.get(type(value).__name__, type(value).__name__)
+
+
+_KINDS: Final[Mapping[str, str]] = {
+    "bool": "boolean",
+    "dict": "object",
+    "float": "number",
+    "int": "number",
+    "list": "array",
+    "str": "string",
+}
+
+
+def _first(problems: tuple[str, ...]) -> Wrong:
+    where, _, what = problems[0].partition(": ")
+    others = "; ".join(problems[1:])
+    reason = what.replace("not NoneType", "not null") + (f"; {others}" if others else "")
+    return Wrong(where.partition(".")[0].partition("[")[0], reason)

@@ -1,0 +1,10 @@
+"""What became of a bulk run: a summary, the failures as CSV, and one self-contained page of HTML.
+
+All of it is read from a journal, while a run writes it or afterwards, and none of it is personal data.
+"""
+
+from thredfi_async.bulk.report.failures import write_failures_csv
+from thredfi_async.bulk.report.page import write_html
+from thredfi_async.bulk.report.summary import Reason, Summary, summary
+
+__all__ = ["Reason", "Summary", "summary", "write_failures_csv", "write_html"]

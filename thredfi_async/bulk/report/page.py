@@ -1,0 +1,153 @@
+"""One page of HTML that needs nothing else: no network, no other file."""
+
+import base64
+import datetime as dt
+import hashlib
+from collections.abc import Iterator, Mapping
+from importlib import resources
+from itertools import islice
+from typing import Any, Final, TextIO
+
+import attrs
+
+from thredfi_async import ConfigurationError
+from thredfi_async.bulk.items import ItemState
+from thredfi_async.bulk.journal import JournalView
+from thredfi_async.bulk.report import charts
+from thredfi_async.bulk.report.failures import moment
+from thredfi_async.bulk.report.series import points_of
+from thredfi_async.bulk.report.summary import MEANINGS, PENDING, STATES, Summary, summary
+
+MOST_FAILURES: Final = 5000
+"""Failures that the page lists; the CSV file has them all."""
+MOST_BUSINESSES: Final = 25
+MOST_REASONS: Final = 50
+MOST_LINES: Final = 200
+
+
+@attrs.frozen
+class Business:
+    """A business's outcomes by state."""
+
+    business_id: str
+    counts: Mapping[str, int]
+    items: int
+    open: int
+
+
+def write_html(view: JournalView, file: TextIO) -> None:
+    """Write a run's report as one page.
+
+    Args:
+        view: The run's journal.
+        file: Where to write; open it as UTF-8.
+
+    Raises:
+        ConfigurationError: jinja2 is not installed.
+        JournalError: The journal cannot be read.
+        OSError: The file cannot be written.
+    """
+    template = _template()
+    file.writelines(template.generate(**_context(view)))
+
+
+def _template() -> Any:  # noqa: ANN401 - jinja2 is imported on use
+    try:
+        import jinja2  # noqa: PLC0415 - the extra `bulk` brings it, and only this page needs it
+    except ImportError:
+        raise ConfigurationError("the page needs the package jinja2: pip install 'thredfi-async[bulk]'") from None
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    environment.lstrip_blocks = True
+    environment.filters["number"] = lambda value: f"{value:,}"
+    environment.filters["moment"] = _readable
+    return environment.from_string(_asset("page.html"))
+
+
+def _context(view: JournalView) -> dict[str, Any]:
+    total = summary(view)
+    businesses = _businesses(view)
+    style, script = _asset("page.css"), _asset("page.js")
+    return {
+        "charts": charts.charts_of(points_of(view.samples())),
+        "geometry": charts,
+        "businesses": businesses[:MOST_BUSINESSES],
+        "business_count": len(businesses),
+        "failures": islice(view.failures(), MOST_FAILURES),
+        "shown": min(total.failures, MOST_FAILURES),
+        "bad_lines": list(islice(view.rejected_lines(), MOST_LINES)),
+        "journal": view.path,
+        "meanings": MEANINGS,
+        "names": {state: state.replace("_", " ") for state in STATES},
+        "facts": _facts(total),
+        "reasons": total.reasons[:MOST_REASONS],
+        "script": script,
+        "script_hash": _hash(script),
+        "states": STATES,
+        "status": _status(total),
+        "style": style,
+        "style_hash": _hash(style),
+        "total": total,
+        "written_at": dt.datetime.now(dt.UTC).isoformat(sep=" ", timespec="minutes").removesuffix("+00:00"),
+    }
+
+
+def _businesses(view: JournalView) -> list[Business]:
+    """Sort the businesses: first those with the most items that are not archived."""
+    found: list[Business] = []
+    for business_id, counts in view.by_business().items():
+        items = sum(counts.values())
+        done = counts.get(ItemState.ARCHIVED, 0) + counts.get(ItemState.ALREADY_ARCHIVED, 0)
+        found.append(Business(str(business_id), {state: counts.get(state, 0) for state in STATES}, items, items - done))
+    return sorted(found, key=lambda each: (-each.open, -each.items, each.business_id))
+
+
+def _status(total: Summary) -> tuple[str, str]:
+    """Say how the run stands: a word for the style, and a sentence."""
+    reason = total.run.get("stopped_reason")
+    if reason:
+        return "stopped", f"Stopped: {reason}"
+    if not total.run.get("finished_at"):
+        return "open", "Not finished: it is running, or was ended before its time and can be resumed."
+    left = total.items - total.archived
+    if left == 0:
+        return "done", "Finished: every customer is archived."
+    return "left", f"Finished: {left:,} of {total.items:,} customers are not known to be archived."
+
+
+def _facts(total: Summary) -> Iterator[tuple[str, str]]:
+    run = total.run
+    labels = {
+        "source_path": "Input",
+        "source_sha256": "SHA-256 of the input",
+        "base_url": "API",
+        "created_at": "Begun",
+        "finished_at": "Finished",
+        "id": "Run",
+    }
+    for key, label in labels.items():
+        if run.get(key):
+            yield label, _date(run[key]) if key.endswith("_at") else run[key]
+    if run.get("bodies"):
+        yield "Bodies", "from the input" if run["bodies"] == "source" else "the server's own records"
+    if total.totals[PENDING]:
+        yield "Without an outcome", f"{total.totals[PENDING]:,}"
+
+
+def _date(text: str) -> str:
+    try:
+        return f"{dt.datetime.fromisoformat(text).astimezone(dt.UTC):%Y-%m-%d %H:%M:%S} UTC"
+    except ValueError:
+        return text
+
+
+def _readable(seconds: float | None) -> str:
+    return moment(seconds).replace("T", " ").removesuffix("+00:00")
+
+
+def _asset(name: str) -> str:
+    return resources.files("thredfi_async.bulk.report").joinpath("assets", name).read_text("utf-8")
+
+
+def _hash(text: str) -> str:
+    """Name an inline script or style for the page's own content security policy."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

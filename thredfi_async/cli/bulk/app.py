@@ -1,0 +1,218 @@
+"""The commands of `thredfi bulk`; each returns a job, imported when wanted, since readers and journal are dear."""
+
+import typer
+
+from thredfi_async.cli import options as opt
+from thredfi_async.cli.bulk import fanout_options as fanout
+from thredfi_async.cli.bulk import options as bulk
+from thredfi_async.cli.bulk.nats import Nats, broker_refusals
+from thredfi_async.cli.bulk.speed import Speed
+from thredfi_async.cli.session import Job
+from thredfi_async.cli.settings import Connection
+
+app = typer.Typer(help="Archive what a file lists, with a journal that knows how far the run has come.")
+
+
+@app.command()
+def archive(  # noqa: PLR0913 - a parameter for each option
+    source: bulk.Source,
+    *,
+    journal: bulk.Journal,
+    business_id: bulk.Business = None,
+    format: bulk.Format = None,  # noqa: A002 - the option's name
+    partial: bulk.Partial = False,
+    concurrency: bulk.Concurrency = None,
+    rate: bulk.Rate = None,
+    patience: bulk.Patience = None,
+    max_failures: bulk.MaxFailures = None,
+    strict: bulk.Strict = False,
+    rejected: bulk.Rejected = None,
+    dry_run: bulk.DryRun = False,
+    yes: bulk.Yes = False,
+    base_url: opt.BaseUrl = None,
+    environment: opt.Where = None,
+    env_file: opt.EnvFile = None,
+    timeout: opt.Timeout = None,
+    json: opt.Json = False,
+    debug: opt.Debug = False,
+) -> Job:
+    """Archive every customer that a file lists.
+
+    Lines have a customer_id, a business_id unless --business-id gives it, and the fields of the body, or none of them:
+    then the server's own record is fetched and sent. The first Ctrl-C ends what is under way and says how to go on.
+    """
+    del json, debug
+    from thredfi_async.cli.bulk.archive import Archive  # noqa: PLC0415 - see the module's docstring
+
+    return Archive(
+        connection=Connection(base_url=base_url, environment=environment, env_file=env_file, timeout=timeout),
+        source=source,
+        journal=journal,
+        business_id=business_id,
+        format=format,
+        partial=partial,
+        strict=strict,
+        rejected=rejected,
+        dry_run=dry_run,
+        yes=yes,
+        speed=Speed(concurrency=concurrency, rate=rate, patience=patience, max_failures=max_failures),
+    )
+
+
+@app.command()
+def resume(  # noqa: PLR0913 - a parameter for each option
+    journal: bulk.Begun,
+    source: bulk.Again = None,
+    *,
+    failed: bulk.Failed = False,
+    other_host: bulk.OtherHost = False,
+    concurrency: bulk.Concurrency = None,
+    rate: bulk.Rate = None,
+    patience: bulk.Patience = None,
+    max_failures: bulk.MaxFailures = None,
+    yes: bulk.Yes = False,
+    base_url: opt.BaseUrl = None,
+    environment: opt.Where = None,
+    env_file: opt.EnvFile = None,
+    timeout: opt.Timeout = None,
+    json: opt.Json = False,
+    debug: opt.Debug = False,
+) -> Job:
+    """Go on with a run: take up every customer that has no final outcome.
+
+    Those whose outcome is unknown are looked at first. The source must still be what it was.
+    """
+    del json, debug
+    from thredfi_async.cli.bulk.resume import Resume  # noqa: PLC0415 - see the module's docstring
+
+    return Resume(
+        connection=Connection(base_url=base_url, environment=environment, env_file=env_file, timeout=timeout),
+        journal=journal,
+        source=source,
+        failed=failed,
+        other_host=other_host,
+        yes=yes,
+        speed=Speed(concurrency=concurrency, rate=rate, patience=patience, max_failures=max_failures),
+    )
+
+
+@app.command()
+def status(journal: bulk.Begun, *, json: opt.Json = False, debug: opt.Debug = False) -> Job:
+    """Show how far a run has come, while it goes on too."""
+    del json, debug
+    from thredfi_async.cli.bulk.status import Status  # noqa: PLC0415 - see the module's docstring
+
+    return Status(journal=journal)
+
+
+@app.command()
+def settle(  # noqa: PLR0913 - a parameter for each option
+    journal: bulk.Begun,
+    *,
+    other_host: bulk.OtherHost = False,
+    concurrency: bulk.Concurrency = None,
+    base_url: opt.BaseUrl = None,
+    environment: opt.Where = None,
+    env_file: opt.EnvFile = None,
+    timeout: opt.Timeout = None,
+    json: opt.Json = False,
+    debug: opt.Debug = False,
+) -> Job:
+    """Ask the API about every customer whose outcome is unknown; nothing is archived."""
+    del json, debug
+    from thredfi_async.cli.bulk.settle import Settle  # noqa: PLC0415 - see the module's docstring
+
+    return Settle(
+        connection=Connection(base_url=base_url, environment=environment, env_file=env_file, timeout=timeout),
+        journal=journal,
+        other_host=other_host,
+        concurrency=concurrency,
+    )
+
+
+@app.command()
+def report(
+    journal: bulk.Begun,
+    *,
+    failures: bulk.Failures = None,
+    html: bulk.Html = None,
+    json: opt.Json = False,
+    debug: opt.Debug = False,
+) -> Job:
+    """Count the outcomes and the reasons, and write who is not archived, without anybody's data."""
+    del json, debug
+    from thredfi_async.cli.bulk.report import Report  # noqa: PLC0415 - see the module's docstring
+
+    return Report(journal=journal, failures=failures, html=html)
+
+
+@app.command()
+def publish(  # noqa: PLR0913 - a parameter for each option
+    source: bulk.Source,
+    *,
+    nats: fanout.Nats = None,
+    stream: fanout.Stream = None,
+    subject: fanout.Subject = None,
+    duplicate_window: fanout.Window = None,
+    batch: fanout.Batch = "",
+    journal: fanout.PublishJournal = None,
+    business_id: bulk.Business = None,
+    format: bulk.Format = None,  # noqa: A002 - the option's name
+    partial: bulk.Partial = False,
+    strict: bulk.Strict = False,
+    rejected: bulk.Rejected = None,
+    yes: bulk.Yes = False,
+    json: opt.Json = False,
+    debug: opt.Debug = False,
+) -> Job:
+    """Publish every customer that a file lists to a queue of NATS, for `thredfi worker` on any number of machines.
+
+    Running the same again is safe: what the queue has is stored once, and a customer that is archived stays as it is.
+    """
+    del json, debug
+    with broker_refusals():
+        from thredfi_async.cli.bulk.publish import Publish  # noqa: PLC0415 - see the module's docstring
+
+    return Publish(
+        source=source,
+        nats=Nats(url=nats, stream=stream, subject=subject, duplicate_window=duplicate_window),
+        batch=batch,
+        journal=journal,
+        business_id=business_id,
+        format=format,
+        partial=partial,
+        strict=strict,
+        rejected=rejected,
+        yes=yes,
+    )
+
+
+@app.command()
+def collect(  # noqa: PLR0913 - a parameter for each option
+    *,
+    journal: fanout.CollectJournal,
+    nats: fanout.Nats = None,
+    stream: fanout.Stream = None,
+    subject: fanout.Subject = None,
+    consumer: fanout.Consumer = None,
+    follow: fanout.Follow = False,
+    until_done: fanout.UntilDone = False,
+    json: opt.Json = False,
+    debug: opt.Debug = False,
+) -> Job:
+    """Write what the workers have done into a journal, for `bulk status` and `bulk report`.
+
+    It takes the outcomes that there are, or goes on with --follow or --until-done. Any number of times gives the same.
+    """
+    del json, debug
+    with broker_refusals():
+        from thredfi_async.cli.bulk.collect import Collect  # noqa: PLC0415 - see the module's docstring
+
+    if follow and until_done:
+        raise typer.BadParameter("give --follow or --until-done, not both", param_hint="--until-done")
+    return Collect(
+        journal=journal,
+        nats=Nats(url=nats, stream=stream, subject=subject, consumer=consumer),
+        follow=follow,
+        until_done=until_done,
+    )

@@ -1,0 +1,231 @@
+"""`collect`: what the workers have done, written into a journal."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Group
+from rich.text import Text
+
+from thredfi_async.bulk.journal import Journal
+from thredfi_async.cli.bulk.display import event
+from thredfi_async.cli.bulk.nats import Nats, broker_refusals
+from thredfi_async.cli.bulk.refusals import refusals
+from thredfi_async.cli.bulk.undertaking import totals_of
+from thredfi_async.cli.bulk.watch import Watched, watch
+from thredfi_async.cli.bulk.words import command, outcomes, plural
+from thredfi_async.cli.exits import ExitCode
+from thredfi_async.cli.output import Output, OutputError, ReaderGoneError, abandon_stdout, tell
+from thredfi_async.cli.session import Session
+from thredfi_async.worker.broker import Broker, connected
+from thredfi_async.worker.fanout import Collector, QueueRun, Until
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collect:
+    """The job of `thredfi bulk collect`.
+
+    Args:
+        journal: The journal's path.
+        nats: Where the queue is.
+        follow: Whether to go on until Ctrl-C.
+        until_done: Whether to go on until the queue is empty.
+    """
+
+    journal: Path
+    nats: Nats
+    follow: bool = False
+    until_done: bool = False
+
+    def __call__(self, session: Session) -> int:
+        """Collect, and say how far the run is."""
+        progress = Collecting(self.journal)
+        with refusals(), broker_refusals():
+            watched = asyncio.run(self._collect(session, progress))
+            collected = Collected(
+                progress=progress,
+                watched=watched,
+                followed=self.follow,
+                states=totals_of(self.journal),
+                report=command("bulk", "report", str(self.journal)),
+                again=self.nats.repeated("bulk", "collect", "--journal", str(self.journal), "--until-done"),
+            )
+        return collected.conclude(session.out)
+
+    async def _collect(self, session: Session, progress: "Collecting") -> Watched:
+        topology = self.nats.topology()
+        # Before the journal: a broker that is not there leaves no empty file behind.
+        async with connected(self.nats.settings(), name="thredfi bulk collect") as broker:
+            with Journal.open(self.journal) as journal:
+                collector = Collector(broker, topology, QueueRun(journal, topology))
+                progress.begin(broker, collector)
+                watched = await watch(
+                    collector.collect(self._until),
+                    drain=collector.drain,
+                    glance=progress.glance,
+                    draining="what is being recorded is recorded",
+                    out=session.out,
+                    debug=session.debug,
+                )
+                if await asyncio.to_thread(lambda: progress.is_done):
+                    await asyncio.to_thread(journal.finish, None)
+        return watched
+
+    @property
+    def _until(self) -> Until:
+        return Until.STOPPED if self.follow else Until.DONE if self.until_done else Until.NOW
+
+
+class Collecting:
+    """How far it is.
+
+    Args:
+        journal: The journal's path.
+    """
+
+    def __init__(self, journal: Path) -> None:
+        """Begin with nothing."""
+        self._journal = journal
+        self._broker: Broker | None = None
+        self._collector: Collector | None = None
+        self._states: Mapping[str, int] = {}
+        self._due = 0.0
+
+    def begin(self, broker: Broker, collector: Collector) -> None:
+        """Take note of who does it."""
+        self._broker, self._collector = broker, collector
+
+    def glance(self) -> "Collecting":
+        """Count the journal's rows, in the thread that shows them; the more there are, the more seldom."""
+        began = time.monotonic()
+        if began >= self._due:
+            self._states = totals_of(self._journal)
+            self._due = began + 10 * (time.monotonic() - began)
+        return self
+
+    @property
+    def queue(self) -> dict[str, int | None]:
+        """What the broker said last."""
+        state = None if self._collector is None else self._collector.backlog
+        return {
+            "waiting": None if state is None else state.waiting,
+            "held": None if state is None else state.held,
+            "dead_letters": None if state is None else state.dead,
+        }
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the queue is empty, and everybody in the journal has an outcome."""
+        state = None if self._collector is None else self._collector.backlog
+        empty = state is not None and state.queued == 0 and self.read == state.outcomes
+        return empty and not totals_of(self._journal).get("pending", 0)
+
+    @property
+    def read(self) -> int:
+        """The number of the last outcome that was read."""
+        return 0 if self._collector is None else self._collector.next - 1
+
+    @property
+    def collected(self) -> int:
+        """Outcomes that were read this time."""
+        return 0 if self._collector is None else self._collector.read
+
+    @property
+    def unreadable(self) -> int:
+        """Events that are none of this version."""
+        return 0 if self._collector is None else self._collector.unreadable
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for machines."""
+        away = self._broker is not None and not self._broker.is_connected
+        return {"states": dict(self._states), "collected": self.collected, "queue": self.queue, "connected": not away}
+
+    def __str__(self) -> str:
+        """Say it in one line."""
+        parts = [standing(self._states, self.queue)]
+        if self._broker is not None and not self._broker.is_connected:
+            parts.append("NATS IS AWAY: waiting until it is back")
+        return "; ".join(parts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collected:
+    """How it ended.
+
+    Args:
+        progress: How far it came.
+        watched: Whether anything ended it before its time.
+        followed: Whether it was to go on until it was ended.
+        states: The journal's items by state.
+        report: The command that shows who is not archived, and why.
+        again: The command to go on with.
+    """
+
+    progress: Collecting
+    watched: Watched
+    followed: bool
+    states: Mapping[str, int]
+    report: str
+    again: str
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """How the command ends: following ends with Ctrl-C, and that is as it should be."""
+        return ExitCode.INTERRUPTED if self.watched.interrupted and not self.followed else ExitCode.DONE
+
+    def conclude(self, out: Output) -> int:
+        """Say how it ended."""
+        unheard = self.watched.unheard
+        if unheard is None:
+            try:
+                self._say(out)
+            except (OutputError, ReaderGoneError) as error:
+                unheard = error
+        if unheard is not None:
+            abandon_stdout()
+            tell(f"The output cannot be written: {str(unheard) or 'nobody reads it any more'}.", self._as_text())
+        return self.exit_code
+
+    def _say(self, out: Output) -> None:
+        if out.json:
+            facts = {**self.progress.as_json(), "states": dict(self.states), "done": self.progress.is_done}
+            event(out, "summary", exit_code=int(self.exit_code), interrupted=self.watched.interrupted, **facts)
+        else:
+            out.show(self._as_text(), wrap=False)
+
+    def _as_text(self) -> Group:
+        queue, pending = self.progress.queue, self.states.get("pending", 0)
+        lines = [Text(f"Collected: {plural(self.progress.collected, 'new outcome')}.", style="bold green")]
+        lines.append(Text(f"  {standing(self.states, queue)}"))
+        if self.progress.unreadable:
+            lines.append(
+                Text(f"  {plural(self.progress.unreadable, 'event')} of another version, left out", style="yellow")
+            )
+        if pending and queue["waiting"] == queue["held"] == 0:
+            words = "pending, and the queue is empty: publish them again, with --batch again"
+            lines.append(Text(f"  {pending:,} {words}", style="bold yellow"))
+        elif not self.progress.is_done:
+            lines.append(Text.assemble(("Go on with: ", "bold"), self.again))
+        lines.append(Text.assemble(("See who is not archived, and why, with: ", "bold"), self.report))
+        return Group(*lines)
+
+
+def standing(states: Mapping[str, int], queue: Mapping[str, int | None]) -> str:
+    """Say how a run over a queue stands.
+
+    Args:
+        states: Its items by state.
+        queue: What the broker said.
+
+    Returns:
+        A line.
+    """
+    pending = f"{states.get('pending', 0):,} pending"
+    line = f"{plural(sum(states.values()), 'customer')}: {outcomes(states)}, {pending}"
+    if queue["waiting"] is None:
+        return line
+    dead = f", {plural(queue['dead_letters'] or 0, 'dead letter')}" if queue["dead_letters"] else ""
+    return f"{line}; in the queue {queue['waiting']:,} waiting and {queue['held']:,} with workers{dead}"

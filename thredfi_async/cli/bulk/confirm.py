@@ -1,0 +1,34 @@
+"""The question before a run on a host where customers may be real."""
+
+import sys
+
+import typer
+
+from thredfi_async.cli.bulk.refusals import refused
+from thredfi_async.cli.bulk.target import Target
+
+
+def confirm(target: Target, customers: str, *, yes: bool, stdin_is_taken: bool, json: bool) -> None:
+    """Ask whether to go on, unless nothing real is at stake or the answer was given before.
+
+    Args:
+        target: Where the run sends to.
+        customers: How many customers it is about, in words.
+        yes: Whether `--yes` was given.
+        stdin_is_taken: Whether stdin is the source, so that no answer can come from there.
+        json: Whether a machine started it, which answers no questions.
+
+    Raises:
+        FailureError: Nobody is there to ask, or the answer was no; nothing was sent.
+    """
+    if yes or not target.takes_a_question:
+        return
+    if json or stdin_is_taken or not _somebody_is_there():
+        advice = "look at what it would do with --dry-run, then add --yes"
+        raise refused(f"This takes a yes, and there is nobody to ask: it would archive at {target}.", advice=advice)
+    if not typer.confirm(f"Archive {customers} at {target}?", err=True):
+        raise refused("The answer was no, so nothing was sent.")
+
+
+def _somebody_is_there() -> bool:
+    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))

@@ -1,0 +1,97 @@
+"""Where the queue is, as the options say it, and what is wrong with that in words."""
+
+import contextlib
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from thredfi_async import ConfigurationError
+from thredfi_async.cli.bulk.refusals import refused
+from thredfi_async.cli.bulk.words import command
+
+if TYPE_CHECKING:
+    from thredfi_async.worker import Topology
+    from thredfi_async.worker.settings import NatsSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Nats:
+    """What the options say of the queue; None is for the default.
+
+    Args:
+        url: `--nats`.
+        stream: `--stream`.
+        subject: `--subject`.
+        consumer: `--consumer`.
+        duplicate_window: `--duplicate-window`, in seconds.
+    """
+
+    url: str | None = None
+    stream: str | None = None
+    subject: str | None = None
+    consumer: str | None = None
+    duplicate_window: float | None = None
+
+    def settings(self) -> "NatsSettings":
+        """Say where the broker is and who asks.
+
+        Raises:
+            ConfigurationError: It cannot work.
+        """
+        from thredfi_async.worker.settings import NatsSettings  # noqa: PLC0415 - options are parsed without it
+
+        if self.url is not None and "@" in self.url:
+            raise ConfigurationError(
+                "--nats must not hold a password, which others on this machine could read: set THREDFI_NATS_USER and "
+                "THREDFI_NATS_PASSWORD, or THREDFI_NATS_URL as a whole"
+            )
+        return NatsSettings.from_env(url=self.url)
+
+    def topology(self) -> "Topology":
+        """Name the streams.
+
+        Raises:
+            ConfigurationError: A name is none.
+        """
+        from thredfi_async.worker import Topology  # noqa: PLC0415 - options are parsed without it
+
+        names: dict[str, Any] = {
+            "stream": self.stream,
+            "subject": self.subject,
+            "consumer": self.consumer,
+            "duplicate_window": self.duplicate_window,
+        }
+        return Topology(**{name: value for name, value in names.items() if value is not None})
+
+    def repeated(self, *words: str) -> str:
+        """Write another command about the same queue.
+
+        Args:
+            *words: Its name and arguments.
+
+        Returns:
+            The line to paste.
+        """
+        options = {"--nats": self.url, "--stream": self.stream, "--subject": self.subject}
+        return command(
+            *words, *(part for name, value in options.items() if value is not None for part in (name, value))
+        )
+
+
+@contextlib.contextmanager
+def broker_refusals() -> Generator[None]:
+    """Put in words what is wrong with the broker.
+
+    Raises:
+        FailureError: In the place of a `BrokerError`, and where the extra is not installed.
+    """
+    from thredfi_async.worker.errors import BrokerError  # noqa: PLC0415 - options are parsed without it
+
+    try:
+        yield
+    except BrokerError as error:
+        advice = "look at --nats and at the broker, then run the same again"
+        raise refused(f"{str(error).rstrip('.')}.", advice=advice, kind="BrokerError") from error
+    except ModuleNotFoundError as error:
+        sentence = f"This needs the package {error.name}, which is not installed."
+        raise refused(sentence, advice="pip install 'thredfi-async[worker]'", kind="MissingExtra") from None

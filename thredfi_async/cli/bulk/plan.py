@@ -1,0 +1,107 @@
+"""What a run will do, said before it does it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from thredfi_async.cli.bulk.speed import Speed
+from thredfi_async.cli.bulk.target import Target
+from thredfi_async.cli.bulk.words import outcomes, plural, size
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a run will do.
+
+    Args:
+        target: Where it sends to.
+        source: The file's name.
+        format: The file's format.
+        size: Bytes of it, or None for stdin.
+        lines: Customers that it lists, or None where nobody has counted them.
+        bad: Lines that are none, or None where nobody has looked.
+        first_bad: The first of them, each with its place and reason.
+        has_bodies: Whether bodies come from the source.
+        journal: The journal.
+        before: Items by outcome that the journal has already; empty for a new one.
+        speed: How fast it may go.
+        dry_run: Whether it stops there.
+    """
+
+    target: Target
+    source: str
+    format: str
+    size: int | None
+    lines: int | None
+    bad: int | None
+    first_bad: Sequence[str]
+    has_bodies: bool
+    journal: Path
+    before: Mapping[str, int]
+    speed: Speed
+    dry_run: bool = False
+
+    @property
+    def customers(self) -> str:
+        """How many it is about, in words."""
+        if self.lines is None:
+            return "the customers that stdin lists"
+        final = sum(self.before.get(state, 0) for state in ("archived", "already_archived", "rejected"))
+        return plural(max(self.lines - final, 0), "customer")
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for machines."""
+        return {
+            "base_url": self.target.base_url,
+            "host": self.target.host,
+            "kind": self.target.kind.name.lower(),
+            "source": self.source,
+            "format": self.format,
+            "size": self.size,
+            "lines": self.lines,
+            "bad_lines": self.bad,
+            "bodies": "source" if self.has_bodies else "server",
+            "journal": str(self.journal),
+            "before": dict(self.before),
+            "concurrency": self.speed.at_a_time,
+            "rate": self.speed.rate,
+            "patience": self.speed.waits,
+            "max_failures": self.speed.max_failures,
+            "dry_run": self.dry_run,
+        }
+
+    def as_text(self) -> Group:
+        """Return it for people."""
+        table = Table.grid(padding=(0, 2, 0, 0))
+        table.add_column(style="bold", no_wrap=True)
+        table.add_column(overflow="fold")
+        for name, value in self._rows():
+            table.add_row(name, value)
+        more = (self.bad or 0) - len(self.first_bad)
+        bad = [Text(f"  {line}") for line in self.first_bad]
+        if more > 0 and bad:
+            bad.append(Text(f"  and {plural(more, 'other')}; --rejected FILE writes them all to a file"))
+        return Group(Text(f"To archive {self.customers} at {self.target}", style="bold"), table, *bad)
+
+    def _rows(self) -> list[tuple[str, str]]:
+        counted = "" if self.lines is None else f", {plural(self.lines, 'customer')}"
+        measured = "" if self.size is None else f", {size(self.size)}"
+        rows = [
+            ("from", f"{self.source} ({self.format}{measured}{counted})"),
+            ("bodies", "from the file" if self.has_bodies else "the server's own records, one more request each"),
+            ("journal", f"{self.journal} ({self._journal()})"),
+            ("speed", str(self.speed)),
+        ]
+        if self.bad is None:
+            rows.append(("bad lines", "left out, whichever there are; --dry-run looks for them first"))
+        elif self.bad:
+            rows.append(("left out", plural(self.bad, "bad line")))
+        return rows
+
+    def _journal(self) -> str:
+        return f"goes on: {outcomes(self.before)}" if self.before else "new"

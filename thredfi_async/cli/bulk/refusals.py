@@ -1,0 +1,52 @@
+"""What keeps a bulk command from starting, in words; nothing was sent by then."""
+
+import contextlib
+from collections.abc import Generator
+
+from thredfi_async import Effect
+from thredfi_async.cli.exits import ExitCode
+from thredfi_async.cli.failure import Failure, FailureError
+
+
+@contextlib.contextmanager
+def refusals() -> Generator[None]:
+    """Put in words what goes wrong before anything is sent.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        FailureError: In the place of a `BulkError`.
+    """
+    # Imported here, so that commands that have nothing to do with it do not load SQLite.
+    from thredfi_async.bulk import BulkError, JournalError, SourceError  # noqa: PLC0415
+
+    try:
+        yield
+    except BulkError as error:
+        match error:
+            case JournalError():
+                happened = ""  # it begins with the journal
+            case SourceError():
+                happened = "The file cannot be used: "
+            case _:
+                happened = "The run cannot start: "
+        text = str(error).rstrip(".")
+        if text.startswith(("the ", "there ")):
+            text = text[0].upper() + text[1:]
+        raise refused(f"{happened}{text}.", kind=type(error).__name__) from error
+
+
+def refused(sentence: str, *, advice: str | None = None, kind: str = "Refused") -> FailureError:
+    """Refuse to start.
+
+    Args:
+        sentence: Why.
+        advice: What to do next, where the sentence does not say it.
+        kind: The error's name, for machines.
+
+    Returns:
+        What to raise.
+    """
+    failure = Failure(kind=kind, sentence=sentence, exit_code=ExitCode.USAGE, effect=Effect.NONE, advice=advice)
+    return FailureError(failure)

@@ -1,0 +1,170 @@
+"""`report`: what became of a run, for people, for spreadsheets and for a browser."""
+
+import contextlib
+import io
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final, TextIO, cast
+
+from rich import box
+from rich.table import Table
+
+from thredfi_async.bulk import JournalView, read_journal
+from thredfi_async.bulk.journal import RejectedLine
+from thredfi_async.bulk.report import Summary, summary, write_failures_csv, write_html
+from thredfi_async.bulk.report.summary import MEANINGS
+from thredfi_async.cli.bulk.facts import STDIN, Facts
+from thredfi_async.cli.bulk.refusals import refusals, refused
+from thredfi_async.cli.bulk.status import title
+from thredfi_async.cli.bulk.words import plural
+from thredfi_async.cli.exits import ExitCode
+from thredfi_async.cli.output import Output, reason
+from thredfi_async.cli.session import Session
+
+_SHOWN: Final = 20
+"""Reasons that people are shown."""
+_LINES: Final = 10
+"""Bad lines that people are shown."""
+_LABELS: Final = {"already_archived": "archived already", "pending": "no outcome yet"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """The job of `thredfi bulk report`.
+
+    Args:
+        journal: The journal.
+        failures: Where to write who is not archived, as CSV; `-` for stdout.
+        html: Where to write a page.
+    """
+
+    journal: Path
+    failures: str | None = None
+    html: Path | None = None
+
+    def __call__(self, session: Session) -> int:
+        """Count, and write the files that are wanted."""
+        if self.failures == STDIN and session.out.json:
+            raise refused("Stdout cannot have both --failures - and --json.", advice="give --failures a file")
+        for path in (self.html, None if self.failures in {None, STDIN} else Path(str(self.failures))):
+            if path is not None and path.exists() and self.journal.exists() and path.samefile(self.journal):
+                raise refused(f"{path} is the journal itself, which a report must not replace.")
+        with refusals(), read_journal(self.journal) as view:
+            whole = summary(view)
+            written = self._write(view, session.out)
+            lines = list(islice(view.rejected_lines(), _LINES))
+        if session.out.json:
+            session.out.data({"journal": str(self.journal), **_as_json(whole), "written": written})
+        elif self.failures != STDIN:
+            session.out.show(*title(self.journal, Facts(whole.run)), _counts(whole), wrap=False)
+            if whole.reasons:
+                session.out.show(_reasons(whole))
+            session.out.show(*_bad_lines(lines, whole.bad_lines), wrap=False)
+            session.out.show(*(f"Written: {path}" for path in written), wrap=False)
+        return ExitCode.DONE
+
+    def _write(self, view: JournalView, out: Output) -> list[str]:
+        written: list[str] = []
+        if self.html is not None:
+            _replace(self.html, lambda file: write_html(view, file))
+            written.append(str(self.html))
+        if self.failures == STDIN:
+            write_failures_csv(view, cast("TextIO", _Stdout(out)))
+        elif self.failures is not None:
+            _replace(Path(self.failures), lambda file: write_failures_csv(view, file))
+            written.append(self.failures)
+        return written
+
+
+class _Stdout(io.TextIOBase):
+    """Stdout as a file, whose failures are told as those of all output are."""
+
+    def __init__(self, out: Output) -> None:
+        self._out = out
+
+    def write(self, text: str, /) -> int:
+        self._out.write(text)
+        return len(text)
+
+
+def _replace(path: Path, write: Callable[[TextIO], object]) -> None:
+    """Write a file whole, or leave what was there."""
+    beside: str | None = None
+    try:
+        if path.exists() and not path.is_file():  # a device or a pipe, which cannot be replaced
+            with path.open("w", encoding="utf-8", newline="") as file:
+                write(file)
+            return
+        made, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with open(made, "w", encoding="utf-8", newline="") as file:  # noqa: PTH123 - a descriptor
+            write(file)
+        Path(beside).chmod(0o666 & ~_umask())
+        Path(beside).replace(path)
+        beside = None
+    except OSError as error:
+        raise refused(f"{path} cannot be written: {reason(error)}.", kind="OutputError") from None
+    finally:
+        if beside is not None:
+            with contextlib.suppress(OSError):
+                Path(beside).unlink()
+
+
+def _umask() -> int:
+    # There is no way to ask for it.
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _as_json(whole: Summary) -> dict[str, Any]:
+    return {
+        "run": dict(whole.run),
+        "states": dict(whole.totals),
+        "bad_lines": whole.bad_lines,
+        "reasons": [
+            {"state": each.state, "code": each.code, "count": each.count, "advice": each.advice}
+            for each in whole.reasons
+        ],
+    }
+
+
+def _counts(whole: Summary) -> Table:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(justify="right", style="cyan", no_wrap=True)
+    table.add_column(style="dim")
+    for state, count in whole.totals.items():
+        if count or state == "archived":
+            table.add_row(f"  {_label(state)}", f"{count:,}", MEANINGS[state])
+    if whole.bad_lines:
+        table.add_row("  bad lines", f"{whole.bad_lines:,}", "left out; nothing was sent for them")
+    return table
+
+
+def _reasons(whole: Summary) -> Table:
+    more = len(whole.reasons) - _SHOWN
+    caption = f"and {plural(more, 'other reason')}; --json and --html have them" if more > 0 else None
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", caption=caption, caption_justify="left")
+    table.add_column("outcome", no_wrap=True)
+    table.add_column("reason", overflow="fold")
+    table.add_column("customers", justify="right", style="cyan", no_wrap=True)
+    table.add_column("what to do")
+    for each in whole.reasons[:_SHOWN]:
+        table.add_row(_label(each.state), each.code or "", f"{each.count:,}", each.advice)
+    return table
+
+
+def _bad_lines(lines: Sequence[RejectedLine], count: int) -> Iterator[str]:
+    for each in lines:
+        column = "" if each.column is None else f", column {each.column}"
+        yield f"  bad line {each.line}{column}: {each.reason}"
+    if count > len(lines):
+        yield f"  and {plural(count - len(lines), 'other')}"
+
+
+def _label(state: str) -> str:
+    return _LABELS.get(state, state)

@@ -1,0 +1,89 @@
+"""The source's lines, counted and looked at before the run, and its bad ones wherever they turn up."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from thredfi_async.bulk.journal import Journal
+from thredfi_async.bulk.readers import BadLine, Source
+from thredfi_async.cli.bulk.words import size
+from thredfi_async.cli.output import tell
+
+SHOWN: Final = 10
+"""Bad lines that people are shown one by one."""
+_CHECKED: Final = 100_000
+"""Records of a file that is looked at whole before the run, in a few seconds at most; a longer one is only counted."""
+_LARGE: Final = 100_000_000
+
+
+class BadLines:
+    """Takes the bad lines of a source, pass by pass.
+
+    Args:
+        each: Is told of every one of the first pass.
+    """
+
+    def __init__(self, each: Callable[[BadLine], None] | None = None) -> None:
+        """Begin with none."""
+        self.count = 0
+        self.first: list[str] = []
+        self._each = each
+        self._journal: Journal | None = None
+
+    def __call__(self, bad: BadLine) -> None:
+        """Take one; the thread that reads the source calls it."""
+        self.count += 1
+        if len(self.first) < SHOWN:
+            self.first.append(str(bad))
+        if self._each is not None:
+            self._each(bad)
+        if self._journal is not None:
+            self._journal.reject_line(bad.line, bad.column, bad.reason)
+
+    def begin_again(self, journal: Journal | None) -> None:
+        """Begin another pass, whose bad lines go to a journal if there is one."""
+        self.count, self._each, self._journal = 0, None, journal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Count:
+    """What is known of a source before it is sent.
+
+    Args:
+        lines: Customers that it lists, or None.
+        bad: Lines that are none, or None where nobody has looked.
+    """
+
+    lines: int | None
+    bad: int | None
+
+
+def count(source: Source, bad: BadLines, *, whole: bool, quiet: bool) -> Count:
+    """Count the lines of a source, and look at each if that is wanted or quick.
+
+    Args:
+        source: The source.
+        bad: Takes its bad lines.
+        whole: Whether every line is to be looked at, however many there are; stdin is then used up.
+        quiet: Whether nobody wants to hear that this takes a while.
+
+    Returns:
+        What was found.
+
+    Raises:
+        SourceError: The source cannot be read.
+    """
+    if not source.repeatable:
+        lines = sum(1 for _ in source) if whole else None
+        return Count(lines=lines, bad=bad.count if whole else None)
+    if not quiet and (source.size or 0) >= _LARGE:
+        tell(f"Looking through {source.name} ({size(source.size or 0)}) first.")
+    records = source.count_lines()
+    if not whole and records is not None and records > _CHECKED:
+        return Count(lines=records, bad=None)
+    return Count(lines=source.check().items, bad=bad.count)
+
+
+def bad_line(bad: BadLine) -> dict[str, Any]:
+    """Return a bad line for machines, without what stands on it."""
+    return {"file": bad.file, "line": bad.line, "column": bad.column, "reason": bad.reason}

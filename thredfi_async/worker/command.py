@@ -1,0 +1,186 @@
+"""A message's content: which customer is to be archived, and with what."""
+
+import json
+import re
+from collections.abc import Mapping
+from difflib import get_close_matches
+from hashlib import sha256
+from typing import Any, Final, NoReturn, Self, cast
+from uuid import UUID, uuid5
+
+import attrs
+import orjson
+
+from thredfi_async import UNSET, CustomerRequest, InvalidRequestError
+from thredfi_async._converter import encode
+from thredfi_async._headers import value_problem
+from thredfi_async._json import as_object, is_plain_name
+from thredfi_async.models import FIELD_NAMES
+
+VERSION: Final = 1
+"""Of the payload; another one is refused, since its fields may mean something else."""
+
+_FIELDS: Final = ("version", "business_id", "customer_id", "customer", "partial", "idempotency_key")
+_NAMESPACE: Final = UUID("6f3d3f0c-6c1e-5d5b-9f43-5a0e6b1d2c47")
+_UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
+
+
+def _identifier(value: UUID | str) -> UUID:
+    # What is no id stays as it is, and is named together with whatever else is wrong.
+    return UUID(value) if isinstance(value, str) and _UUID.fullmatch(value) else cast("UUID", value)
+
+
+def _body(value: CustomerRequest | Mapping[str, Any] | None) -> Any:  # noqa: ANN401 - what is wrong is told later
+    if not isinstance(value, Mapping):
+        return value
+    try:
+        return CustomerRequest.from_mapping(value)
+    except InvalidRequestError as error:
+        return error
+
+
+@attrs.frozen
+class ArchiveCommand:
+    """Archive this customer: what a message says.
+
+    The payload of a message is this as a JSON object, `{"version": 1, "business_id": ..., "customer_id": ...}` and,
+    where they are needed, `customer` (the fields of the body), `"partial": true` (fields that the body lacks are left
+    out of the request on purpose) and `idempotency_key`. Other fields are refused.
+
+    Args:
+        business_id: The business's id, a UUID or its canonical text.
+        customer_id: The customer's id, likewise.
+        customer: The body, as a `CustomerRequest` or a mapping of its fields; None, the default, for the server's own
+            record. It holds personal data, and is hidden in `repr`.
+        idempotency_key: What every attempt carries; None, the default, for one that `key` derives.
+
+    Raises:
+        InvalidRequestError: Fields are wrong; `.problems` names every one by its path, without its value.
+    """
+
+    business_id: UUID = attrs.field(converter=_identifier)
+    customer_id: UUID = attrs.field(converter=_identifier)
+    customer: CustomerRequest | None = attrs.field(default=None, converter=_body, repr=False)
+    idempotency_key: str | None = attrs.field(default=None, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        """Name all that is wrong at once."""
+        problems = [
+            f"{name}: must be a UUID such as 3c90c3cc-0d44-4b50-8888-8dd25736052a"
+            for name in ("business_id", "customer_id")
+            if not isinstance(getattr(self, name), UUID)
+        ]
+        body: object = self.customer
+        if isinstance(body, InvalidRequestError):
+            problems += [f"customer.{problem}" for problem in body.problems]
+        elif body is not None and not isinstance(body, CustomerRequest):
+            problems.append(f"customer: must be a CustomerRequest or a mapping, not {type(body).__name__}")
+        if self.idempotency_key is not None and (problem := value_problem(self.idempotency_key)) is not None:
+            problems.append(f"idempotency_key: {problem}")
+        if problems:
+            raise InvalidRequestError(problems)
+
+    def key(self, message_id: str | None = None) -> str:
+        """Return the idempotency key for this command, the same whenever the same message is delivered again.
+
+        Args:
+            message_id: What identifies the message at its broker and stays the same over redeliveries, such as
+                stream and sequence. With it, the key is of this message alone: a command that is published anew, after
+                its customer was mended, is a new request. Without it, the key derives from the ids and the body,
+                so that it is the same for the same request for ever, and never the same for another body.
+
+        Returns:
+            The command's own key if it has one, or a UUID.
+        """
+        if self.idempotency_key is not None:
+            return self.idempotency_key
+        if message_id is None:
+            message_id = "" if self.customer is None else sha256(encode(self.customer)).hexdigest()
+        return str(uuid5(_NAMESPACE, f"{self.business_id}/{self.customer_id}/{message_id}"))
+
+    def to_json(self) -> bytes:
+        """Return the payload of a message.
+
+        Returns:
+            JSON in UTF-8; `from_json` makes the same command of it.
+        """
+        payload: dict[str, Any] = {
+            "version": VERSION,
+            "business_id": str(self.business_id),
+            "customer_id": str(self.customer_id),
+        }
+        if self.customer is not None:
+            payload["customer"] = orjson.Fragment(encode(self.customer))
+            if any(getattr(self.customer, name) is UNSET for name in FIELD_NAMES):
+                payload["partial"] = True
+        if self.idempotency_key is not None:
+            payload["idempotency_key"] = self.idempotency_key
+        return orjson.dumps(payload)
+
+    @classmethod
+    def from_json(cls, payload: bytes) -> Self:
+        """Read the payload of a message, strictly.
+
+        Args:
+            payload: The bytes.
+
+        Returns:
+            The command.
+
+        Raises:
+            InvalidRequestError: It is no such payload; `.problems` names all that is wrong by its path, and quotes
+                none of it.
+        """
+        fields = _parsed(payload)
+        problems = [_unknown(name) for name in fields if name not in _FIELDS]
+        problems += [f"{name}: is missing" for name in ("version", "business_id", "customer_id") if name not in fields]
+        if "version" in fields and (type(fields["version"]) is not int or fields["version"] != VERSION):
+            problems.append(f"version: must be {VERSION}, the only one that this worker reads")
+        partial = fields.get("partial", False)
+        if not isinstance(partial, bool):
+            problems.append("partial: must be true or false")
+        body: Any = fields.get("customer")
+        if body is not None and (body := as_object(body)) is None:
+            problems.append("customer: must be an object with the fields of the body")
+        elif body is not None and partial is True:
+            body = {name: UNSET for name in FIELD_NAMES if name not in body} | body
+        try:
+            # Ids that are missing were named above: what stands in for them only lets the rest be looked at.
+            business_id, customer_id = fields.get("business_id", _NAMESPACE), fields.get("customer_id", _NAMESPACE)
+            command = cls(business_id, customer_id, body, idempotency_key=fields.get("idempotency_key"))
+        except InvalidRequestError as error:
+            raise InvalidRequestError([*problems, *map(_in_json, error.problems)]) from None
+        if problems:
+            raise InvalidRequestError(problems)
+        return command
+
+
+def _parsed(payload: bytes) -> dict[str, Any]:
+    try:
+        # Not orjson, which makes floats of integers beyond 64 bits: what a body says is sent digit by digit.
+        value = json.loads(payload.decode(), parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        raise InvalidRequestError(["$: the payload is not JSON in UTF-8"]) from None
+    fields = as_object(value)
+    if fields is None:
+        raise InvalidRequestError(["$: the payload must be a JSON object"])
+    return fields
+
+
+def _no_constant(_: str) -> NoReturn:
+    raise ValueError("NaN and infinities are not JSON")
+
+
+def _in_json(problem: str) -> str:
+    """Say what to do where UNSET is no answer: there is none in JSON."""
+    return problem.replace("give UNSET to leave it", 'give "partial": true to leave such fields')
+
+
+def _unknown(name: object) -> str:
+    if not is_plain_name(name):
+        return "a field whose name is not shown: is not one of a command's"
+    meant = get_close_matches(cast("str", name), _FIELDS, n=1)
+    hint = f"; did you mean {meant[0]}?" if meant else ""
+    if not meant and name in FIELD_NAMES:
+        hint = f"; did you mean customer.{name}?"
+    return f"{name}: is not a field of a command{hint}"

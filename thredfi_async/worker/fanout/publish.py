@@ -1,0 +1,189 @@
+"""From items to messages: a window of them is under way, and each counts once the broker has stored it."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+import attrs
+
+from thredfi_async import InvalidRequestError
+from thredfi_async.bulk import ArchiveItem
+from thredfi_async.bulk.intake import Items
+from thredfi_async.worker.broker import TROUBLE, Broker, words
+from thredfi_async.worker.command import ArchiveCommand
+from thredfi_async.worker.errors import BrokerError
+from thredfi_async.worker.fanout.feed import Feed, Prepare
+from thredfi_async.worker.topology import Topology
+
+WINDOW: Final = 256
+"""Messages that the broker has not confirmed yet, at most."""
+
+_HEADERS: Final = 512
+"""Bytes kept for a message's headers, which count as its payload does."""
+
+
+@attrs.frozen
+class Refused:
+    """An item that cannot become a message; `str` says which and why, by its ids.
+
+    Args:
+        item: The item.
+        code: Why, for machines: `too_large` or `invalid_request`.
+        reason: Why, in a sentence without any value.
+    """
+
+    item: ArchiveItem
+    code: str
+    reason: str
+
+    def __str__(self) -> str:
+        """Say which and why."""
+        return f"customer {self.item.customer_id} of business {self.item.business_id}: {self.reason}"
+
+
+def message_id_of(item: ArchiveItem) -> str:
+    """Make a message's id of its item's ids."""
+    return f"{item.business_id}/{item.customer_id}"
+
+
+class Publisher:
+    """Publishes a command for each item, and waits for the broker's word that it is stored.
+
+    A message's id is made from its item's ids, so that publishing an item again stores nothing new within the stream's
+    duplicate window, and does no harm after it: a customer that is archived already stays as it is. A broker that goes
+    away is waited for.
+
+    Args:
+        broker: The broker, connected.
+        topology: Where to.
+        message_id: Gives an item's message id; `message_id_of` by default. Another id lets the same item be published
+            again within the duplicate window, as after its data was mended.
+        key: Gives an item's idempotency key; None, the default, lets the worker make one of the message.
+        refuse: Is called with each item that cannot become a message.
+        window: Messages that the broker has not confirmed yet, at most; 256 by default.
+
+    Attributes:
+        stored: Messages that are stored now and were not before.
+        repeats: Messages that the broker had already.
+        refused: Items that could not become messages.
+        duplicate_window: Seconds for which the stream knows a message's id; 0 before it was asked.
+    """
+
+    def __init__(  # noqa: PLR0913 - settings, nearly all by name
+        self,
+        broker: Broker,
+        topology: Topology,
+        *,
+        message_id: Callable[[ArchiveItem], str] = message_id_of,
+        key: Callable[[ArchiveItem], str] | None = None,
+        refuse: Callable[[Refused], None] = lambda _: None,
+        window: int = WINDOW,
+    ) -> None:
+        self.stored = 0
+        self.repeats = 0
+        self.refused = 0
+        self.duplicate_window = 0.0
+        self._broker = broker
+        self._topology = topology
+        self._message_id = message_id
+        self._key = key
+        self._refuse = refuse
+        self._window = window
+        self._largest = 0
+        self._feed: Feed | None = None
+
+    @property
+    def done(self) -> int:
+        """Items that are dealt with."""
+        return self.stored + self.repeats + self.refused
+
+    async def publish(
+        self,
+        items: Items,
+        *,
+        prepare: Prepare = lambda chunk: chunk,
+    ) -> bool:
+        """Publish all items.
+
+        Args:
+            items: The items; a synchronous iterator runs in a thread.
+            prepare: Is given each chunk of them in a thread before it is published, and returns what is to be published
+                of it.
+
+        Returns:
+            Whether the items were read to their end, and not stopped before.
+
+        Raises:
+            BrokerError: The broker refuses, or the connection was closed.
+            Exception: Whatever the iterator raises, after the messages that are under way.
+        """
+        await self._look()
+        feed = self._feed = Feed(items, prepare=prepare)
+        failures: list[Exception] = []
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(self._window):
+                    group.create_task(self._work(feed, failures))
+        finally:
+            await feed.aclose()
+        if failures:
+            raise failures[0]
+        return feed.ended
+
+    def drain(self) -> None:
+        """Take no new items; those under way are still waited for."""
+        if self._feed is not None:
+            self._feed.stop()
+
+    def left(self) -> list[ArchiveItem]:
+        """Return the items that were read, and not begun."""
+        return [] if self._feed is None else self._feed.left()
+
+    async def _work(self, feed: Feed, failures: list[Exception]) -> None:
+        try:
+            while (item := await feed.take()) is not None:
+                await self._store(item)
+        except Exception as error:  # noqa: BLE001 - raised by `publish`, when the others have ended in order
+            feed.stop()
+            failures.append(error)
+
+    async def _store(self, item: ArchiveItem) -> None:
+        try:
+            command = ArchiveCommand(
+                item.business_id,
+                item.customer_id,
+                item.customer,
+                idempotency_key=None if self._key is None else self._key(item),
+            )
+        except InvalidRequestError as error:
+            self._say_no(Refused(item, "invalid_request", str(error)))
+            return
+        payload = command.to_json()
+        if len(payload) > self._largest:
+            reason = f"its command has {len(payload):,} bytes, and the queue takes {self._largest:,}"
+            self._say_no(Refused(item, "too_large", reason))
+            return
+        if await self._broker.store(
+            self._topology.subject,
+            payload,
+            message_id=self._message_id(item),
+            stream=self._topology.stream,
+        ):
+            self.stored += 1
+        else:
+            self.repeats += 1
+
+    def _say_no(self, refused: Refused) -> None:
+        self.refused += 1
+        self._refuse(refused)
+
+    async def _look(self) -> None:
+        """Ask what the stream takes: what it refuses later is not to be told from a broker in trouble."""
+        name = self._topology.stream
+        try:
+            config = (await self._broker.jetstream.stream_info(name)).config
+        except TROUBLE as error:
+            raise BrokerError(f"NATS does not say what the stream {name} takes: {words(error)}") from None
+        limits = [self._broker.largest_payload, config.max_msg_size or 0]
+        self._largest = min(limit for limit in limits if limit > 0) - _HEADERS
+        self.duplicate_window = config.duplicate_window or 0.0

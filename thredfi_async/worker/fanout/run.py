@@ -1,0 +1,154 @@
+"""A run over a queue, as its journal has it: who was published, and what became of them."""
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from thredfi_async.bulk import ArchiveItem, ItemState, JournalError
+from thredfi_async.bulk.journal import Journal, Outcome
+from thredfi_async.bulk.journal.store import Known
+from thredfi_async.worker.fanout.backlog import Backlog
+from thredfi_async.worker.fanout.publish import Refused, message_id_of
+from thredfi_async.worker.fanout.tally import Tally
+from thredfi_async.worker.topology import Topology
+
+_PENDING: Final = "pending"
+_GIVEN_UP: Final = frozenset({ItemState.FAILED, ItemState.UNKNOWN})
+_AGAIN: Final = _GIVEN_UP | {_PENDING}
+
+
+class QueueRun:
+    """Keeps the journal of a run over a queue; its methods block, and one thread at a time may be in them.
+
+    A row is `pending` from the moment before its message is published until its outcome is collected.
+
+    Args:
+        journal: The journal, open for writing.
+        topology: The queue.
+
+    Attributes:
+        duplicates: Items that were listed more than once in what is published now.
+        settled: Items of what is published now that have their final outcome already.
+
+    Raises:
+        JournalError: It is the journal of another run.
+    """
+
+    def __init__(self, journal: Journal, topology: Topology) -> None:
+        facts = journal.run
+        queue = facts.get("queue")
+        if queue is None and "sessions" in facts:
+            raise JournalError(f"{journal.path} is the journal of a run without a queue: name another one")
+        if queue not in {None, topology.stream}:
+            raise JournalError(f"{journal.path} is the journal of a run over the queue {queue}, not {topology.stream}")
+        self.duplicates = 0
+        self.settled = 0
+        self._journal = journal
+        self._topology = topology
+        # Without a list, whoever the events name belongs to the run.
+        self._listed = "queue_listed" in facts
+        self._position = 0
+        self._unsent: set[bytes] = set()
+        self._given_up: set[bytes] = set()
+        self._refused: deque[Outcome] = deque()
+        self._tally = Tally()
+        journal.describe(queue=topology.stream)
+
+    def key(self, item: ArchiveItem) -> str:
+        """Return an item's idempotency key, the same whenever this run publishes it."""
+        return self._journal.key_of(item.business_id, item.customer_id)
+
+    def message_id(self, item: ArchiveItem) -> str:
+        """Return the id of an item's message: a new one after a worker has given the item up."""
+        again = f"/{self._journal.rows.session}" if _key(item) in self._given_up else ""
+        return f"{message_id_of(item)}{again}"
+
+    def begin(self, state: Backlog) -> None:
+        """Publish from now on; outcomes that are there before the first time are of other runs.
+
+        Args:
+            state: What the broker says, before the first message.
+        """
+        self._journal.begin()
+        if not self._listed:
+            self._listed = True
+            self._journal.describe(queue_listed=1, outcomes_epoch=state.epoch, outcomes_next=state.outcomes + 1)
+
+    def take(self, chunk: Sequence[ArchiveItem]) -> Sequence[ArchiveItem]:
+        """Write items down before they are published.
+
+        Args:
+            chunk: Items, in the input's order.
+
+        Returns:
+            Those to publish: neither repeated nor settled.
+        """
+        with self._journal.transaction() as rows:
+            known = rows.admit(self._position, [_key(item) for item in chunk])
+            self._position += len(chunk)
+            wanted = self._wanted(chunk, known)
+            rows.retake(each.position for _, each in wanted if each.state is not None)
+        self._write_refused()
+        # What an earlier session took in may have been published then, unless it has failed since.
+        self._unsent = {_key(item) for item, each in wanted if each.state in {None, ItemState.FAILED}}
+        self._given_up.update(_key(item) for item, each in wanted if each.state in _GIVEN_UP)
+        return [item for item, _ in wanted]
+
+    def refuse(self, refused: Refused) -> None:
+        """Write down an item that cannot become a message, with what is written next."""
+        item = refused.item
+        self._refused.append(
+            Outcome(
+                business_id=item.business_id,
+                customer_id=item.customer_id,
+                state=ItemState.REJECTED,
+                code=refused.code,
+            )
+        )
+
+    def release(self, items: Iterable[ArchiveItem]) -> None:
+        """Let go of items that were written down and not published after all, and write what is left to write."""
+        keys = [key for item in items if (key := _key(item)) in self._unsent]
+        with self._journal.transaction() as rows:
+            if keys:
+                known = rows.admit(self._position, keys)
+                rows.release({key: each.position for key, each in zip(keys, known, strict=True)})
+        self._write_refused()
+
+    def start(self, state: Backlog) -> int:
+        """Say where to begin to collect: where it ended, as long as that is the same stream."""
+        facts = self._journal.run
+        if facts.get("outcomes_epoch") == state.epoch:
+            return int(facts["outcomes_next"])
+        self._journal.describe(outcomes_epoch=state.epoch, outcomes_next=1)
+        return 1
+
+    def record(self, outcomes: Sequence[Outcome], following: int, held: int) -> None:
+        """Record outcomes, together with how far they go, and then how the run stood."""
+        self._journal.record(outcomes, {"outcomes_next": str(following)}, known_only=self._listed)
+        sample = self._tally.sample(outcomes, held)
+        if sample is not None:
+            with self._journal.transaction(sample):
+                pass
+
+    def _wanted(self, chunk: Sequence[ArchiveItem], known: Sequence[Known]) -> list[tuple[ArchiveItem, Known]]:
+        wanted: dict[int, tuple[ArchiveItem, Known]] = {}
+        for item, each in zip(chunk, known, strict=True):
+            if each.state not in _AGAIN and each.state is not None:
+                self.settled += 1
+            elif each.position in wanted or (each.state is not None and each.session == self._journal.rows.session):
+                self.duplicates += 1
+            else:
+                wanted[each.position] = item, each
+        return list(wanted.values())
+
+    def _write_refused(self) -> None:
+        refused: list[Outcome] = []
+        while self._refused:
+            refused.append(self._refused.popleft())
+        if refused:
+            self._journal.record(refused)
+
+
+def _key(item: ArchiveItem) -> bytes:
+    return item.customer_id.bytes + item.business_id.bytes

@@ -1,0 +1,53 @@
+"""What the outcomes of many workers say of a run's course, as samples like those of a bulk run."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from thredfi_async.bulk import ItemState
+from thredfi_async.bulk.journal import Outcome, Sample
+
+
+class Tally:
+    """Counts the outcomes that were collected in one session, by the time at which they came about."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[ItemState] = Counter()
+        self._at = 0.0
+
+    def sample(self, outcomes: Sequence[Outcome], held: int) -> Sample | None:
+        """Count more outcomes.
+
+        Args:
+            outcomes: Outcomes that follow those before.
+            held: Messages that workers hold right now.
+
+        Returns:
+            How the run stood at the last one's time; None without a time that is later than the last.
+        """
+        self._counts.update(outcome.state for outcome in outcomes)
+        ended = max((outcome.ended_at or 0.0 for outcome in outcomes), default=0.0)
+        if ended <= self._at:
+            return None
+        self._at = ended
+        elapsed = sorted(round(1000 * outcome.elapsed) for outcome in outcomes if outcome.elapsed is not None)
+        return Sample(
+            at=ended,
+            done=self._counts.total(),
+            archived=self._counts[ItemState.ARCHIVED],
+            already_archived=self._counts[ItemState.ALREADY_ARCHIVED],
+            rejected=self._counts[ItemState.REJECTED],
+            failed=self._counts[ItemState.FAILED],
+            unknown=self._counts[ItemState.UNKNOWN],
+            in_flight=held,
+            concurrency=held,
+            retries=0,
+            cooldown=0.0,
+            paused=False,
+            p50_ms=_percentile(elapsed, 0.50),
+            p90_ms=_percentile(elapsed, 0.90),
+            p99_ms=_percentile(elapsed, 0.99),
+        )
+
+
+def _percentile(ordered: Sequence[int], part: float) -> int | None:
+    return ordered[min(int(part * len(ordered)), len(ordered) - 1)] if ordered else None

@@ -1,0 +1,238 @@
+"""One command to one decision, without a broker: what a consumer of any message queue binds in a few lines."""
+
+import random
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Literal, Protocol
+
+import attrs
+
+from thredfi_async import (
+    APIError,
+    AuthenticationError,
+    ClientStateError,
+    ConnectError,
+    Effect,
+    InvalidRequestError,
+    RetryPolicy,
+    ThredfiError,
+    Timeouts,
+)
+from thredfi_async.bulk import ItemState
+from thredfi_async.bulk.items import code_of
+from thredfi_async.worker.command import ArchiveCommand
+
+_REFUSALS: Final = range(400, 500)
+_NOT_THE_CUSTOMERS: Final = frozenset({401, 408, 429})
+
+
+@attrs.frozen(kw_only=True)
+class Done:
+    """The customer is archived: acknowledge the message.
+
+    Args:
+        state: ARCHIVED, or ALREADY_ARCHIVED if no request of this call can have done it.
+        attempts: Requests sent.
+        elapsed: Seconds.
+        idempotency_key: What they carried.
+    """
+
+    state: ItemState
+    attempts: int = 0
+    elapsed: float = 0.0
+    idempotency_key: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Rejected:
+    """The same message will never do: put it aside with the reason, and acknowledge it.
+
+    Args:
+        code: Why, for machines: the API's own `error_code`, `http_<status>`, or `invalid_request` for a command
+            that is malformed or whose body breaks the contract.
+        reason: Why, in a sentence that quotes nothing of the message and nothing of the answer.
+        effect: What the call's requests may have done.
+        attempts: Requests sent.
+        elapsed: Seconds.
+        idempotency_key: What they carried.
+        error: The error itself.
+    """
+
+    code: str
+    reason: str
+    effect: Effect = Effect.NONE
+    attempts: int = 0
+    elapsed: float = 0.0
+    idempotency_key: str | None = None
+    error: ThredfiError = attrs.field(repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class RetryLater:
+    """Not yet: deliver the message again after a delay.
+
+    Args:
+        delay: Seconds to wait, at least what the API asked for.
+        code: Why, for machines.
+        reason: Why, in a sentence that quotes nothing.
+        cause: Whose fault it seems to be. `api`: it failed, and if it goes on with other customers, it is unwell;
+            `settings`: credentials or the API's address were refused, and no message is to blame; `client`: the client
+            was closed.
+        effect: What the call's requests may have done.
+        attempts: Requests sent.
+        elapsed: Seconds.
+        idempotency_key: What they carried, and what the next delivery must carry.
+        error: The error itself.
+    """
+
+    delay: float
+    code: str
+    reason: str
+    cause: Literal["api", "settings", "client"]
+    effect: Effect = Effect.NONE
+    attempts: int = 0
+    elapsed: float = 0.0
+    idempotency_key: str | None = None
+    error: ThredfiError = attrs.field(repr=False)
+
+
+Decision = Done | Rejected | RetryLater
+"""What to do with a message."""
+
+
+class ArchiveClient(Protocol):
+    """What a handler needs of `ThredfiClient`."""
+
+    @property
+    def customers(self) -> Any:  # noqa: ANN401 - `Customers`, or a test's stand-in
+        """Has `with_raw_response.archive`."""
+        ...
+
+
+@attrs.frozen(kw_only=True)
+class _Pause:
+    initial: float
+    longest: float
+    jitter: Callable[[], float]
+
+    def after(self, tries: int) -> float:
+        """Equal jitter: a delay at the broker should not be nothing."""
+        bound = min(self.longest, self.initial * 2.0 ** min(max(tries, 1) - 1, 64))
+        return bound * (0.5 + 0.5 * self.jitter())
+
+
+class ArchiveHandler:
+    """Archives the customer that a command names, and says what is to become of the message.
+
+    Args:
+        client: The client, which stays its owner's.
+        timeouts: Bounds of each call, in the place of the client's.
+        retry: How each call is tried again, in the place of the client's.
+        delay_initial: The first delay's upper bound in seconds, doubled for each further delivery; 1 by default.
+        delay_max: The upper bound of any delay in seconds, unless the API asks for more; 60 by default.
+        jitter: Draws the part of a delay that is left to chance, from 0 to 1; `random.random` by default.
+        monotonic: Tells the time in seconds, for `elapsed`.
+    """
+
+    def __init__(  # noqa: PLR0913 - settings, all but the first by name
+        self,
+        client: ArchiveClient,
+        *,
+        timeouts: Timeouts | None = None,
+        retry: RetryPolicy | None = None,
+        delay_initial: float = 1.0,
+        delay_max: float = 60.0,
+        jitter: Callable[[], float] = random.random,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._client = client
+        self._timeouts = timeouts
+        self._retry = retry
+        self._pause = _Pause(initial=delay_initial, longest=delay_max, jitter=jitter)
+        self._monotonic = monotonic
+
+    async def __call__(
+        self,
+        command: ArchiveCommand | bytes,
+        *,
+        message_id: str | None = None,
+        delivery: int = 1,
+        retry: RetryPolicy | None = None,
+    ) -> Decision:
+        """Handle one message.
+
+        Args:
+            command: The command, or the payload that holds one; a payload that does not is `Rejected`.
+            message_id: What identifies the message over its redeliveries, for `ArchiveCommand.key`.
+            delivery: How often the message was delivered, this time included; delays grow with it. 1 by default.
+            retry: How this one call is tried again, in the place of the handler's policy.
+
+        Returns:
+            What to do with the message. Whatever goes wrong with a call comes out as a decision.
+
+        Raises:
+            asyncio.CancelledError: The caller was cancelled; do not acknowledge the message.
+        """
+        began = self._monotonic()
+        key: str | None = None
+        try:
+            if isinstance(command, bytes):
+                command = ArchiveCommand.from_json(command)
+            key = command.key(message_id)
+            raw = await self._archive(command, key, retry or self._retry)
+        except ThredfiError as error:
+            return self._decide(error, error.idempotency_key or key, self._monotonic() - began, delivery)
+        return Done(
+            state=ItemState.ALREADY_ARCHIVED if raw.already_archived else ItemState.ARCHIVED,
+            attempts=raw.attempts,
+            elapsed=self._monotonic() - began,
+            idempotency_key=key,
+        )
+
+    def _archive(self, command: ArchiveCommand, key: str, retry: RetryPolicy | None) -> Awaitable[Any]:
+        archive = self._client.customers.with_raw_response.archive
+        call: Awaitable[Any] = archive(
+            command.business_id,
+            command.customer_id,
+            command.customer,
+            timeouts=self._timeouts,
+            retry=retry,
+            idempotency_key=key,
+        )
+        return call
+
+    def _decide(self, error: ThredfiError, key: str | None, elapsed: float, delivery: int) -> Decision:
+        how: dict[str, Any] = {"attempts": error.attempts, "elapsed": elapsed, "idempotency_key": key}
+        if error.effect is Effect.APPLIED:
+            # The answer proves it, though its record cannot be read whole.
+            return Done(state=ItemState.ARCHIVED, **how)
+        how |= {"code": code_of(error), "reason": str(error), "effect": error.effect, "error": error}
+        if is_final(error):
+            return Rejected(**how)
+        asked = (error.retry_after or 0.0) if isinstance(error, APIError) else 0.0
+        return RetryLater(delay=max(asked, self._pause.after(delivery)), cause=_cause(error), **how)
+
+
+def is_final(error: ThredfiError) -> bool:
+    """Say whether the API, or the contract, has said no to this command for good.
+
+    A refusal counts if it comes in the API's own envelope, is about the request (401, 408 and 429 are not), and
+    leaves nothing open: after a lost answer it is asked once more. A proxy's page, or another server under a wrong
+    address, cannot reject a customer.
+    """
+    if isinstance(error, InvalidRequestError):
+        return True
+    refused = isinstance(error, APIError) and error.status in _REFUSALS and error.status not in _NOT_THE_CUSTOMERS
+    return refused and isinstance(error, APIError) and bool(error.error_code) and error.effect is Effect.NONE
+
+
+def _cause(error: ThredfiError) -> Literal["api", "settings", "client"]:
+    match error:
+        case ClientStateError():
+            return "client"
+        case AuthenticationError() | ConnectError(transient=False):
+            return "settings"
+        case APIError(status=status) if status < _REFUSALS.start:  # a redirect: the address is not the API's
+            return "settings"
+        case _:
+            return "api"

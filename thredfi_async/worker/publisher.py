@@ -1,0 +1,91 @@
+"""Publishes to streams, and knows of each message whether it was stored."""
+
+import asyncio
+import json
+from typing import Any, Final
+
+import nats.errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from thredfi_async._json import as_object
+
+_SECONDS: Final = 5.0
+
+
+class NotStoredError(nats.errors.Error):
+    """The broker did not store a message; its own word says why."""
+
+
+class NoStreamError(NotStoredError):
+    """No stream takes the subject at the moment."""
+
+
+class Publisher:
+    """Publishes, and waits for the stream's acknowledgement.
+
+    nats-py's own publish would wait its whole time out for an answer that went down with a connection; here all that
+    wait learn at once that it is gone.
+
+    Args:
+        connection: nats-py's client.
+    """
+
+    def __init__(self, connection: Client) -> None:
+        self._connection = connection
+        self._inbox = connection.new_inbox()
+        self._waiting: dict[str, asyncio.Future[Msg]] = {}
+        self._count = 0
+
+    async def start(self) -> None:
+        """Subscribe to where acknowledgements come."""
+        connection: Any = self._connection  # nats-py's annotation of this method is partly missing
+        await connection.subscribe(f"{self._inbox}.*", cb=self._answered)
+
+    async def publish(self, subject: str, payload: bytes, headers: dict[str, str]) -> bool:
+        """Publish a message once.
+
+        Args:
+            subject: Its subject.
+            payload: Its payload.
+            headers: Its headers.
+
+        Returns:
+            Whether it was new to the stream.
+
+        Raises:
+            NotStoredError: The broker said no, or no stream listens.
+            nats.errors.Error: The connection is gone.
+            TimeoutError: No answer came.
+        """
+        self._count += 1
+        reply = f"{self._inbox}.{self._count}"
+        answer: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
+        self._waiting[reply] = answer
+        try:
+            await self._connection.publish(subject, payload, reply=reply, headers=headers)
+            async with asyncio.timeout(_SECONDS):
+                return _read(await answer)
+        finally:
+            del self._waiting[reply]
+
+    def connection_lost(self) -> None:
+        """Let all that wait know that no answer will come."""
+        for answer in self._waiting.values():
+            if not answer.done():
+                answer.set_exception(NotStoredError("the connection was lost"))
+
+    async def _answered(self, message: Msg) -> None:
+        answer = self._waiting.get(message.subject)
+        if answer is not None and not answer.done():
+            answer.set_result(message)
+
+
+def _read(message: Msg) -> bool:
+    if not message.data:
+        raise NoStreamError("no stream takes this subject at the moment")
+    fields = as_object(json.loads(message.data)) or {}
+    error = as_object(fields.get("error"))
+    if error is not None:
+        raise NotStoredError(str(error.get("description")))
+    return not fields.get("duplicate", False)

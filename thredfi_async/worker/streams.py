@@ -1,0 +1,179 @@
+"""The streams and the consumer: made where they are missing, and looked at where they are not."""
+
+from typing import Final
+
+from nats.js.api import (
+    AckPolicy,
+    ConsumerConfig,
+    ConsumerInfo,
+    DeliverPolicy,
+    DiscardPolicy,
+    RetentionPolicy,
+    StorageType,
+    StreamConfig,
+    StreamInfo,
+)
+from nats.js.errors import APIError, NotFoundError
+
+from thredfi_async import ConfigurationError
+from thredfi_async.worker.broker import TROUBLE, Broker, words
+from thredfi_async.worker.errors import BrokerError
+from thredfi_async.worker.topology import Topology
+
+ACK_WAIT: Final = 30.0
+"""Seconds after which the broker delivers a message again whose worker has fallen silent."""
+
+_LARGEST_COMMAND: Final = 512 * 1024  # in base64, inside a dead letter, it still is below the broker's usual 1 MiB
+_UNLIMITED: Final = -1
+_WEEK: Final = 7 * 86_400.0
+
+
+async def ensure_streams(broker: Broker, topology: Topology) -> None:
+    """Make the three streams of a queue, or accept those that are there.
+
+    Args:
+        broker: The broker.
+        topology: The names.
+
+    Raises:
+        ConfigurationError: A stream is there and cannot serve; the sentence says why, and what to do.
+        BrokerError: The broker refuses, has no JetStream, or does not answer.
+    """
+    window = topology.duplicate_window
+    await _ensure_stream(
+        broker,
+        topology.subject,
+        StreamConfig(
+            name=topology.stream,
+            description="Thredfi customers to archive",
+            subjects=[topology.subject],
+            retention=RetentionPolicy.WORK_QUEUE,
+            # A full queue refuses new commands; the default would throw the oldest away.
+            discard=DiscardPolicy.NEW,
+            max_msg_size=_LARGEST_COMMAND,
+            storage=StorageType.FILE,
+            duplicate_window=window,
+        ),
+    )
+    outcomes = StreamConfig(
+        name=topology.outcomes_stream,
+        description="How archiving ended, by customer",
+        subjects=[topology.outcomes_subjects],
+        max_age=_WEEK,
+        storage=StorageType.FILE,
+        duplicate_window=min(window, _WEEK),
+    )
+    await _ensure_stream(broker, topology.outcomes_subject("archived"), outcomes)
+    dead = StreamConfig(
+        name=topology.dead_stream,
+        description="Commands that were given up, with the reason",
+        subjects=[topology.dead_subject],
+        storage=StorageType.FILE,
+        duplicate_window=window,
+    )
+    await _ensure_stream(broker, topology.dead_subject, dead)
+
+
+async def ensure_consumer(broker: Broker, topology: Topology) -> float:
+    """Make the durable pull consumer that all workers of a queue share, or accept the one that is there.
+
+    It has no limit of deliveries: past one, JetStream neither delivers a message again nor removes it.
+
+    Args:
+        broker: The broker.
+        topology: The names.
+
+    Returns:
+        The seconds after which it delivers a message again.
+
+    Raises:
+        ConfigurationError: A consumer is there and cannot serve.
+        BrokerError: The broker refuses, or does not answer.
+    """
+    config = ConsumerConfig(
+        durable_name=topology.consumer,
+        description="thredfi worker",
+        ack_policy=AckPolicy.EXPLICIT,
+        ack_wait=ACK_WAIT,
+        deliver_policy=DeliverPolicy.ALL,
+        filter_subject=topology.subject,
+        max_deliver=_UNLIMITED,
+        # Each worker holds no more than it has slots; a limit for all of them together would only make some idle.
+        max_ack_pending=_UNLIMITED,
+    )
+    jetstream, name = broker.jetstream, topology.consumer
+    try:
+        try:
+            info: ConsumerInfo = await jetstream.consumer_info(topology.stream, name)
+        except NotFoundError:
+            info = await jetstream.add_consumer(topology.stream, config)
+    except TROUBLE as error:
+        raise BrokerError(f"NATS refuses the consumer {name} on the stream {topology.stream}: {words(error)}") from None
+    _check_consumer(info.config, topology)
+    # `backoff`, where somebody has set it, takes the place of `ack_wait`.
+    return min(info.config.backoff or [info.config.ack_wait or ACK_WAIT])
+
+
+async def _ensure_stream(broker: Broker, subject: str, config: StreamConfig) -> None:
+    jetstream, name = broker.jetstream, str(config.name)
+    try:
+        try:
+            info: StreamInfo = await jetstream.stream_info(name)
+        except NotFoundError:
+            info = await _add_stream(broker, config)
+    except TROUBLE as error:
+        raise BrokerError(f"NATS refuses the stream {name}: {words(error)}") from None
+    _check_stream(info.config, subject)
+
+
+async def _add_stream(broker: Broker, config: StreamConfig) -> StreamInfo:
+    info: StreamInfo
+    try:
+        info = await broker.jetstream.add_stream(config)
+    except APIError as refusal:
+        try:
+            # Another worker may have made it in between, with other settings.
+            info = await broker.jetstream.stream_info(config.name)
+        except NotFoundError:
+            raise refusal from None
+    return info
+
+
+def _check_stream(config: StreamConfig, subject: str) -> None:
+    problem = None
+    if not any(_matches(pattern, subject) for pattern in config.subjects or []):
+        problem = f"does not take the subject {subject}"
+    elif config.no_ack:
+        problem = "does not acknowledge what it stores (no_ack)"
+    elif config.sealed:
+        problem = "is sealed"
+    elif config.retention == RetentionPolicy.INTEREST:
+        problem = "keeps messages only while somebody is interested (retention interest)"
+    if problem is not None:
+        raise ConfigurationError(f"the stream {config.name} is there already, and {problem}: mend it, or name another")
+
+
+def _check_consumer(config: ConsumerConfig, topology: Topology) -> None:
+    problem = None
+    if config.deliver_subject is not None:
+        problem = "is a push consumer"
+    elif config.ack_policy != AckPolicy.EXPLICIT:
+        problem = "does not ask for an acknowledgement of each message (ack_policy explicit)"
+    elif config.max_deliver not in {None, _UNLIMITED}:
+        problem = f"gives up after {config.max_deliver} deliveries (max_deliver), and strands a message then"
+    elif config.filter_subject and not _matches(config.filter_subject, topology.subject):
+        problem = f"does not get the subject {topology.subject} (filter_subject)"
+    if problem is not None:
+        what = f"the consumer {topology.consumer} of the stream {topology.stream} is there already, and {problem}"
+        raise ConfigurationError(f"{what}: mend it, or name another")
+
+
+def _matches(pattern: str, subject: str) -> bool:
+    """Say whether a pattern with NATS's wildcards takes a subject."""
+    given, wanted = subject.split("."), pattern.split(".")
+    for position, word in enumerate(wanted):
+        if word == ">":
+            return position < len(given)
+        if position == len(given) or word not in {"*", given[position]}:
+            return False
+    return len(wanted) == len(given)

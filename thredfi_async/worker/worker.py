@@ -1,0 +1,263 @@
+"""The worker: takes commands off a work queue, and lets go of each only when its end is written down."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from nats.aio.msg import Msg
+
+from thredfi_async import Clock, SystemClock
+from thredfi_async.worker.broker import Broker, connected
+from thredfi_async.worker.errors import BrokerError
+from thredfi_async.worker.figures import Figures
+from thredfi_async.worker.finish import Finisher
+from thredfi_async.worker.gate import Gate
+from thredfi_async.worker.gauges import show_gauges
+from thredfi_async.worker.handler import ArchiveClient, ArchiveHandler
+from thredfi_async.worker.held import Held
+from thredfi_async.worker.options import WorkerOptions
+from thredfi_async.worker.processing import Processing
+from thredfi_async.worker.puller import Puller
+from thredfi_async.worker.settings import NatsSettings
+from thredfi_async.worker.streams import ensure_consumer, ensure_streams
+from thredfi_async.worker.topology import Topology
+
+_PROGRESS: Final = b"+WPI"
+_LONGEST_WAIT: Final = 5.0
+_SILENCE: Final = 60.0
+
+logger = logging.getLogger("thredfi_async.worker")
+
+
+class Worker:
+    """Archives what messages on NATS JetStream ask for, until it is stopped.
+
+    Any number of workers share a queue, in one process or on many machines. Every message ends in an outcome event,
+    or as a dead letter, before it is acknowledged; whatever dies in between, it is delivered again.
+
+    Args:
+        client: The client, which stays its owner's and is not closed.
+        nats: Where the broker is; on this machine by default.
+        topology: The names of streams and subjects.
+        options: How it works.
+        handler: Makes the calls; by default one for the client.
+        gate: Holds messages while the API is unwell.
+        clock: Tells the time and sleeps; for tests.
+
+    Attributes:
+        figures: What it counts.
+    """
+
+    def __init__(  # noqa: PLR0913 - parts of one worker, all but the first by name
+        self,
+        client: ArchiveClient,
+        *,
+        nats: NatsSettings | None = None,
+        topology: Topology | None = None,
+        options: WorkerOptions | None = None,
+        handler: ArchiveHandler | None = None,
+        gate: Gate | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._nats = nats or NatsSettings()
+        self._topology = topology or Topology()
+        self._options = options or WorkerOptions()
+        self._clock = clock or SystemClock()
+        self._handler = handler or ArchiveHandler(client)
+        self.gate = gate or Gate(clock=self._clock)
+        self.gate.on_change = self._something_changed
+        self.figures = Figures()
+        self._held: dict[int, Held] = {}
+        self._changed = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._reconnected = asyncio.Event()
+        self._broker: Broker | None = None
+        self._puller: Puller | None = None
+        self._extra = 0
+        self._beat = self._clock.monotonic()
+        show_gauges(self, client)
+
+    @property
+    def held(self) -> int:
+        """Messages that it has taken and not let go of."""
+        return len(self._held)
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the broker is there."""
+        return self._broker is not None and self._broker.is_connected
+
+    def troubles_of_life(self) -> list[str]:
+        """Say why it should be restarted; empty while it lives."""
+        silent = self._clock.monotonic() - self._beat
+        return [f"nothing has moved for {silent:.0f} s"] if silent > _SILENCE else []
+
+    def troubles_of_work(self) -> list[str]:
+        """Say why it takes no messages at the moment; empty while it does."""
+        troubles = [] if self.is_connected else ["NATS is not connected"]
+        if self._stopping.is_set():
+            troubles.append("it is stopping")
+        if self.gate.cause == "api":
+            troubles.append(f"the API is unwell: {self.gate.reason}")
+        elif self.gate.cause == "settings":
+            troubles.append(f"the API refuses the credentials, or the address is wrong: {self.gate.reason}")
+        return troubles
+
+    def stop(self) -> None:
+        """Take no more messages, and end when those under way have; called again, it ends them at once.
+
+        May be called from a signal handler of the event loop.
+        """
+        if self._stopping.is_set():
+            self._hurry.set()
+        self._stopping.set()
+        self._something_changed()
+
+    async def run(self) -> None:
+        """Work until `stop` is called.
+
+        Raises:
+            BrokerError: NATS cannot be reached at the start, or refuses what is needed.
+            ConfigurationError: A stream or the consumer is there and cannot serve.
+        """
+        async with connected(
+            self._nats, name=self._options.name, on_reconnect=self._is_reconnected, clock=self._clock
+        ) as broker:
+            self._broker = broker
+            try:
+                await self._run(broker)
+                await broker.flush()
+            finally:
+                self._broker = None
+
+    async def _run(self, broker: Broker) -> None:
+        await ensure_streams(broker, self._topology)
+        ack_wait = await ensure_consumer(broker, self._topology)
+        broker.mend = partial(ensure_streams, broker, self._topology)
+        async with asyncio.TaskGroup() as background:
+            helpers = [
+                background.create_task(self.gate.tend()),
+                background.create_task(self._keep_alive(broker, ack_wait / 3)),
+            ]
+            try:
+                async with asyncio.TaskGroup() as messages:
+                    await self._work_on(broker, messages)
+            finally:
+                for helper in helpers:
+                    helper.cancel()
+
+    async def _work_on(self, broker: Broker, messages: asyncio.TaskGroup) -> None:
+        def begin(held: Held) -> asyncio.Task[None]:
+            return messages.create_task(self._work(held, processing))
+
+        puller = self._puller = Puller(broker, self._topology, partial(self._take, begin), expires=self._options.poll)
+        finisher = Finisher(broker, self._topology, self.figures, self._clock, puller.quiet)
+        processing = Processing(
+            self._handler, self.gate, finisher, self.figures, self._options, self._clock, self._stopping
+        )
+        try:
+            await puller.start()
+            await self._pull(broker, puller)
+            await self._drain(puller)
+        finally:
+            # From here on no task may be begun: when this was cancelled, messages may still come in.
+            self._stopping.set()
+            await puller.stop()
+            self._puller = None
+
+    async def _pull(self, broker: Broker, puller: Puller) -> None:
+        while not self._stopping.is_set():
+            self._changed.clear()
+            room = self._room()
+            if room <= 0:
+                await self._changed.wait()
+                continue
+            if not await puller.pull(room):
+                await self._find_consumer(broker)
+
+    def _room(self) -> int:
+        """Say how many messages may be asked for; the gate may allow some more as probes while it is closed."""
+        if self.gate.is_open:
+            self._extra = 0
+            return self._options.concurrency - len(self._held)
+        return min(1, self.gate.extra - self._extra)
+
+    async def _find_consumer(self, broker: Broker) -> None:
+        """Make the consumer anew if it is gone, as after a broker came back without its store."""
+        wait = 0.5
+        while not self._stopping.is_set():
+            try:
+                await ensure_streams(broker, self._topology)
+                await ensure_consumer(broker, self._topology)
+            except BrokerError as error:
+                logger.warning("%s; trying again", error)
+                await self._clock.sleep(wait)
+                wait = min(_LONGEST_WAIT, wait * 2)
+            else:
+                return
+
+    def _take(self, begin: Callable[[Held], asyncio.Task[None]], message: Msg) -> bool:
+        if self._stopping.is_set():
+            return False
+        held = Held.of(message, self._clock.monotonic())
+        self.figures.delivered(again=held.deliveries > 1)
+        known = self._held.get(held.sequence)
+        if known is not None:
+            # The broker had not heard of it for too long, and this worker still has it: one task is enough.
+            known.message, known.deliveries = message, held.deliveries
+            return True
+        if not self.gate.is_open:
+            self._extra += 1
+        self._held[held.sequence] = held
+        held.task = begin(held)
+        return True
+
+    async def _work(self, held: Held, processing: Processing) -> None:
+        try:
+            await processing.process(held)
+        finally:
+            del self._held[held.sequence]
+            self._something_changed()
+
+    async def _keep_alive(self, broker: Broker, every: float) -> None:
+        """Tell the broker of every message that is held that it is being worked on."""
+        while True:
+            self._beat = self._clock.monotonic()
+            for held in list(self._held.values()):
+                if not held.settled and broker.is_connected:
+                    await broker.tell(held.message.reply, _PROGRESS)
+            self._reconnected.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(every):
+                    await self._reconnected.wait()
+
+    async def _drain(self, puller: Puller) -> None:
+        """Let what is under way end, for a bounded time; what only waits is given back at once."""
+        await puller.stop()
+        for held in list(self._held.values()):
+            if not held.busy and held.task is not None:
+                held.task.cancel()
+        try:
+            async with asyncio.timeout(self._options.drain):
+                while self._held and not self._hurry.is_set():
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            logger.warning("%d calls did not end in time; their messages are delivered again", len(self._held))
+        for held in list(self._held.values()):
+            if held.task is not None:
+                held.task.cancel()
+
+    def _is_reconnected(self) -> None:
+        self._reconnected.set()
+        if self._puller is not None:
+            self._puller.reconnected()
+
+    def _something_changed(self) -> None:
+        self._changed.set()
+        if self._stopping.is_set() and self._puller is not None:
+            self._puller.interrupt()
