@@ -8,7 +8,7 @@ import pytest
 from faultserver import FaultServer, Healthy, faults
 from helpers import BUSINESS, CUSTOMER, ONCE, body, client_of, failure
 
-from thredfi_async import ConnectError, Effect
+from thredfi_async import APIError, ConnectError, Effect
 from thredfi_async._ports import Request, Verdict
 from thredfi_async._wire import LONGEST, Wire
 
@@ -60,6 +60,13 @@ def test_a_session_that_is_stood_in_for(monkeypatch: pytest.MonkeyPatch) -> None
     """Where a test library has taken the session's place, every request goes there."""
     monkeypatch.setattr(aiohttp.ClientSession, "_request", mock.AsyncMock())
     assert not Wire(mock.Mock(), mock.Mock(), {}).takes(request_of())
+
+
+async def test_the_session_follows_no_redirect_either() -> None:
+    """A GET goes by the session, which would, if it were left to itself."""
+    async with FaultServer([faults.redirect(302, "/elsewhere/"), Healthy()]) as server, client_of(server.url) as client:
+        error = await failure(client.customers.get(BUSINESS, CUSTOMER), APIError)
+        assert (error.status, len(server.requests)) == (302, 1)
 
 
 @pytest.mark.parametrize("end", ["\r\n", "\n", "\r"])
