@@ -113,7 +113,7 @@ class Pipeline:
             if self.limiter.acquire_nowait():
                 call.has_turn(self.limiter.generation)
             else:
-                await self._take_turn(call)
+                await self._wait_for_turn(call)
             self.lifetime.started(call)
             request = prepare()
             call.turns_to(request)
@@ -250,14 +250,19 @@ class Pipeline:
             if cooldown >= call.remaining():
                 raise call.held_back(cooldown)
             await self.clock.sleep(cooldown)
-        if not self.limiter.acquire_nowait():
-            call.set_alarm(off=True)
-            since = self.clock.monotonic()
-            try:
-                await self.limiter.acquire(call.queue_left, returning=call.has_started)
-            finally:
-                call.has_waited(since)
-            call.set_alarm()
+        if self.limiter.acquire_nowait():
+            call.has_turn(self.limiter.generation)
+        else:
+            await self._wait_for_turn(call)
+
+    async def _wait_for_turn(self, call: Call) -> None:
+        call.set_alarm(off=True)
+        since = self.clock.monotonic()
+        try:
+            await self.limiter.acquire(call.queue_left, returning=call.has_started)
+        finally:
+            call.has_waited(since)
+        call.set_alarm()
         call.has_turn(self.limiter.generation)
 
     def _budget(self, policy: RetryPolicy) -> RetryBudget | None:
