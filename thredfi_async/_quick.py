@@ -39,6 +39,7 @@ def quickly(model: type[T], hooks: Mapping[Any, Hook]) -> Callable[[object, obje
         given = as_object(value)
         if given is None:
             raise ValueError
+        # The keys are those of `blank` now, which Python finds the model's parameters by at once.
         values = blank | given
         if not all(map(contains, types, map(type, map(values.__getitem__, names)))):
             raise ValueError

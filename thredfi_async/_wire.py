@@ -2,7 +2,7 @@
 
 `ClientSession.request` spends more than half of what a bare POST costs on what none of ours asks for: redirects,
 cookies, middleware, traces, a task that writes the body. Leaving that out is worth a quarter of a call. What is left
-is aiohttp's: the pool with its DNS and TLS, the parser, and the timer that watches for silence.
+is aiohttp's: the pool with its DNS and TLS, and the parser.
 """
 
 import asyncio
