@@ -46,9 +46,9 @@ class Reading(AiohttpTransport):
         super().__init__(options)
         self.readings: list[float] = []
 
-    async def _read(self, response: aiohttp.ClientResponse, session: aiohttp.ClientSession) -> Response:
+    async def _read(self, status: int, headers: Mapping[str, str], stream: aiohttp.StreamReader) -> Response:
         began = time.perf_counter()
-        answer = await super()._read(response, session)
+        answer = await super()._read(status, headers, stream)
         self.readings.append(time.perf_counter() - began)
         return answer
 

@@ -135,8 +135,8 @@ MUTANTS = (
     Mutant(
         "slot released while sleeping",
         "_pipeline.py",
-        "self._send_once(call, request)\n        finally:\n            self._give_turn_back(call)",
-        "self._send_once(call, request)\n        finally:\n            pass",
+        "call.attempted(request, verdict, response, began)\n        finally:\n            self._give_turn_back(call)",
+        "call.attempted(request, verdict, response, began)\n        finally:\n            pass",
         _behaviour("no_slot_is_held_while_a_call_sleeps"),
     ),
     Mutant(
@@ -156,7 +156,7 @@ MUTANTS = (
     Mutant(
         "body bound",
         "transport.py",
-        "if len(body) > bound:",
+        "if len(content) > bound:",
         "if bound < 0:",
         _behaviour("body_over_the_bound_is_not_read"),
     ),
@@ -172,7 +172,7 @@ MUTANTS = (
         "transport.py",
         "allow_redirects=False,",
         "allow_redirects=True,",
-        _behaviour("redirect_is_not_followed"),
+        ("test_wire.py::test_the_session_follows_no_redirect_either",),
     ),
     Mutant(
         "key stability",
@@ -212,15 +212,15 @@ MUTANTS = (
     Mutant(
         "401 replay",
         "_pipeline.py",
-        "if refused is not None and self.authenticator.refuse(refused):",
-        "if refused is not None and self.authenticator.refuse(refused) is None:",
+        "if is_refused and not again and self.authenticator.refuse(header):",
+        "if is_refused and not again and self.authenticator.refuse(header) is None:",
         _behaviour("refused_token_is_replaced_and_the_call_replayed_once"),
     ),
     Mutant(
         "401 replay: once",
         "_pipeline.py",
-        "            verdict, _ = await self._in_turn(call, request)\n",
-        "            verdict, _ = await self._in_turn(call, request)\n" * 2,
+        "return await self._attempt(call, request, again=True)",
+        "return await self._attempt(call, request)",
         _behaviour("token_refused_twice_ends_the_call"),
     ),
     Mutant(

@@ -16,9 +16,9 @@ NAME = "thredfi_async"
 # is in it. Beside each module, the third-party packages that it may import.
 ROWS: list[dict[str, set[str]]] = [
     {"errors": set(), "_version": set(), "_json": set(), "_headers": set(), "_rate": set(), "_redaction": set()},
-    {"settings": {"attrs"}, "_rules": set()},
+    {"settings": {"attrs"}, "_quick": {"attrs"}, "_rules": set()},
     {"_ports": {"attrs"}},
-    {"_envelope": set(), "_translation": {"aiohttp"}},
+    {"_envelope": set(), "_translation": {"aiohttp"}, "_wire": {"aiohttp", "yarl"}},
     {
         "_alarms": set(),
         "_base_url": set(),

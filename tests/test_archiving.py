@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from uuid import RFC_4122, UUID
 
 import pytest
 from faultserver import bodies
@@ -298,3 +299,12 @@ def test_a_page_that_is_none(payload: object) -> None:
 def test_a_page_that_is_refused() -> None:
     """An error of the API."""
     assert isinstance(judge_page(answer({}, 403)).error, APIError)
+
+
+def test_a_new_key_is_a_uuid_of_version_4() -> None:
+    """Made without uuid4, in the same form, and no two alike."""
+    made = [archiving(body(), None).first().idempotency_key for _ in range(500)]
+    keys = [UUID(key) for key in made if key is not None]
+    assert [str(key) for key in keys] == made
+    assert {(key.version, key.variant) for key in keys} == {(4, RFC_4122)}
+    assert len(set(keys)) == 500

@@ -21,7 +21,7 @@ from thredfi_async import (
     InvalidRequestError,
     ResponseDecodeError,
 )
-from thredfi_async._converter import Page, encode, parse, structure, with_exact_numbers
+from thredfi_async._converter import Page, _thorough, encode, parse, structure, with_exact_numbers
 from thredfi_async._ports import Response
 from thredfi_async.models import FIELD_NAMES
 from thredfi_async.resources._archiving import Archiving
@@ -522,3 +522,13 @@ def test_a_record_that_is_nested_too_deeply_stays_as_it_was() -> None:
     """What Python's decoder cannot follow is no reason to fail."""
     customer = structure(dict(NEEDED), Customer)
     assert with_exact_numbers(customer, b"[" * 200_000) is customer
+
+
+def test_both_ways_make_the_same() -> None:
+    """cattrs, which is asked only when something is wrong, would make the same of what is not."""
+    documents = [dict(DOCUMENT), dict.fromkeys(DOCUMENT)]
+    full = {**NEEDED, "documents": documents, "created_at": MOMENT, "email": "a@b.example", "colour": 5}
+    for fields in (full, dict(NEEDED), {**full, "documents": None, "transaction_tags": [1, None]}):
+        assert structure(fields, Customer) == _thorough().structure(fields, Customer)
+    page = {"next": None, "results": [full, dict(NEEDED)]}
+    assert structure(page, Page) == _thorough().structure(page, Page)

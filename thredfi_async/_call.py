@@ -155,7 +155,8 @@ class Call:
     def watch(self, alarm: Alarm | None) -> None:
         """Take the scope that cuts whatever the call awaits, and set it."""
         self._alarm = alarm
-        self.set_alarm()
+        if alarm is not None:
+            self.set_alarm()
 
     def set_alarm(self, *, off: bool = False) -> None:
         """Let the alarm ring when no time remains, or never; after an interruption it rings at once."""
@@ -182,7 +183,8 @@ class Call:
     def turns_to(self, request: Request[Any]) -> None:
         """Go on with this request."""
         self._request = request
-        self.set_alarm()
+        if self._alarm is not None:
+            self.set_alarm()
 
     def question(self, verdict: Verdict[Any]) -> "Request[Any] | None":
         """Return what would settle the call, if that is open, and wanted, and there is a way to ask.

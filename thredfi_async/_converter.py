@@ -3,8 +3,10 @@
 import datetime as dt
 import json
 from collections.abc import Callable, Mapping
+from functools import cache, partial
+from operator import attrgetter, eq
 from types import NoneType
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 from uuid import UUID
 
 import attrs
@@ -13,8 +15,17 @@ import orjson
 from cattrs.gen import make_dict_structure_fn, override
 
 from thredfi_async._json import as_array, as_object
+from thredfi_async._quick import Hook, quickly
 from thredfi_async.errors import InvalidRequestError, ResponseDecodeError
-from thredfi_async.models import FIELD_NAMES, UNSET, Customer, CustomerRequest, CustomerStatus, Document, field_values
+from thredfi_async.models import (
+    FIELD_NAMES,
+    UNSET,
+    Customer,
+    CustomerRequest,
+    CustomerStatus,
+    Document,
+    Unset,
+)
 
 T = TypeVar("T")
 
@@ -39,7 +50,10 @@ def encode(request: CustomerRequest) -> bytes:
     Raises:
         InvalidRequestError: A number or a nesting that Python's encoders cannot write.
     """
-    body = {name: value for name, value in zip(FIELD_NAMES, field_values(request), strict=True) if value is not UNSET}
+    values = _field_values(request)
+    body = dict(zip(FIELD_NAMES, values, strict=True))
+    if Unset in set(map(type, values)):
+        body = {name: value for name, value in body.items() if value is not UNSET}
     try:
         return orjson.dumps(body)
     except TypeError:
@@ -88,12 +102,12 @@ def structure(value: object, model: type[T]) -> T:
         ResponseDecodeError: A field cannot be what the model says; `.problems` names every one by its path.
     """
     try:
-        return _QUICK.structure(value, model)
-    except (ValueError, KeyError):
+        return cast("T", _QUICK[model](value, model))
+    except ValueError:
         pass
     try:
-        # The quick converter stops at the first problem without saying where; this one collects them all.
-        return _THOROUGH.structure(value, model)
+        # The quick way stops at the first problem without saying where; cattrs collects them all.
+        return _thorough().structure(value, model)
     except (cattrs.BaseValidationError, ValueError) as error:
         problems = _problems(error)
     where = ", ".join(problem.partition(":")[0] for problem in problems)
@@ -151,6 +165,10 @@ def _uuid(value: object, _: object) -> UUID:
     raise _wrong("a UUID", value)
 
 
+def _optional_uuid(value: object, kind: object) -> UUID | None:
+    return None if value is None else _uuid(value, kind)
+
+
 def _moment(value: object, _: object) -> dt.datetime | None:
     if value is None:
         return None
@@ -206,52 +224,60 @@ def _customer_hook(converter: cattrs.Converter) -> Callable[[object, object], Cu
     return hook
 
 
-def _documents_hook(converter: cattrs.Converter) -> Callable[[object, object], tuple[Document, ...]]:
-    listed = converter.get_structure_hook(list[Document])
-
+def _documents_hook(listed: Callable[[list[Any], Any], list[Document]]) -> Hook:
     def hook(value: object, kind: object) -> tuple[Document, ...]:
-        array = _array(value, kind)
+        array = list(_array(value, kind))
         return tuple(listed(array, list[Document])) if array else ()
 
     return hook
 
 
-def _results_hook(converter: cattrs.Converter) -> Callable[[object, object], tuple[Customer, ...]]:
-    listed = converter.get_structure_hook(list[Customer])
-
+def _results_hook(listed: Callable[[list[Any], Any], list[Customer]]) -> Hook:
     def hook(value: object, _: object) -> tuple[Customer, ...]:
+        results = as_array(value)
         # cattrs' own takes whatever can be iterated over: an empty object would be an empty page.
-        if not isinstance(value, list):
+        if results is None:
             raise _wrong("a list", value)
-        return tuple(listed(value, list[Customer]))
+        return tuple(listed(results, list[Customer]))
 
     return hook
 
 
-def _converter(*, detailed: bool) -> cattrs.Converter:
-    converter = cattrs.Converter(detailed_validation=detailed)
-    # Optional types have hooks of their own: cattrs' would ask at run time what each is an option of, 30 times a
-    # customer, which costs as much as all the rest of it.
+@cache
+def _thorough() -> cattrs.Converter:
+    # Compiled when an answer is wrong for the first time: it takes as long as importing all the rest of the package.
+    converter = cattrs.Converter()
     for kind, expected in _PLAIN.items():
         converter.register_structure_hook(kind, _exactly(kind, expected=expected))
         converter.register_structure_hook(kind | None, _exactly(kind, NoneType, expected=expected))
-    converter.register_structure_hook(UUID, _uuid)
-    converter.register_structure_hook(UUID | None, lambda value, kind: None if value is None else _uuid(value, kind))
-    converter.register_structure_hook(dt.datetime | None, _moment)
-    converter.register_structure_hook(CustomerStatus | str, _status)
-    converter.register_structure_hook_func(lambda kind: kind == tuple[Any, ...], _array)
+    for kind, hook in _HOOKS.items():
+        converter.register_structure_hook_func(partial(eq, kind), hook)
     converter.register_structure_hook(Document, _object_hook(Document, converter))
-    documents = _documents_hook(converter)
-    converter.register_structure_hook_func(lambda kind: kind == tuple[Document, ...], documents)
+    documents = _documents_hook(converter.get_structure_hook(list[Document]))
+    converter.register_structure_hook_func(partial(eq, tuple[Document, ...]), documents)
     converter.register_structure_hook(Customer, _customer_hook(converter))
-    results = _results_hook(converter)
-    converter.register_structure_hook_func(lambda kind: kind == tuple[Customer, ...], results)
+    results = _results_hook(converter.get_structure_hook(list[Customer]))
+    converter.register_structure_hook_func(partial(eq, tuple[Customer, ...]), results)
     converter.register_structure_hook(Page, _object_hook(Page, converter))
     return converter
 
 
+def _each(item: Callable[[object, object], T]) -> Callable[[list[Any], Any], list[T]]:
+    return lambda values, kind: [item(value, kind) for value in values]
+
+
+_field_values: Final[Callable[[CustomerRequest], tuple[Any, ...]]] = attrgetter(*FIELD_NAMES)
 _PLAIN: Final[Mapping[type, str]] = {str: "a string", int: "an integer", bool: "true or false"}
 _STATUSES: Final[Mapping[str, CustomerStatus]] = {status.value: status for status in CustomerStatus}
 _DOCUMENTED: Final = frozenset(field.name for field in attrs.fields(Customer)) - {"extra"}
-_QUICK: Final = _converter(detailed=False)
-_THOROUGH: Final = _converter(detailed=True)
+_HOOKS: Final[Mapping[Any, Hook]] = {
+    UUID: _uuid,
+    UUID | None: _optional_uuid,
+    dt.datetime | None: _moment,
+    CustomerStatus | str: _status,
+    tuple[Any, ...]: _array,
+}
+_DOCUMENT: Final = quickly(Document, _HOOKS)
+_CUSTOMER: Final = quickly(Customer, {**_HOOKS, tuple[Document, ...]: _documents_hook(_each(_DOCUMENT))})
+_PAGE: Final = quickly(Page, {tuple[Customer, ...]: _results_hook(_each(_CUSTOMER))})
+_QUICK: Final[Mapping[type, Hook]] = {Customer: _CUSTOMER, Page: _PAGE}

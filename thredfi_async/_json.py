@@ -1,7 +1,6 @@
 """JSON values: what may be one, addressed by path."""
 
 import math
-from collections.abc import Iterator
 from typing import Any, TypeGuard, cast
 
 
@@ -56,14 +55,32 @@ Written out only for a problem: nearly every value has none.
 
 def _copy(value: object, path: _Path, problems: list[str]) -> object:
     if isinstance(value, dict):
-        parts = _members(cast("dict[object, object]", value), path, problems)
-        return {key: _copy(part, (path, key, position), problems) for key, part, position in parts}
+        return _copied_object(cast("dict[object, object]", value), path, problems)
     if isinstance(value, list | tuple):
         items = cast("list[object]", value)
-        return [_copy(part, (path, index, index), problems) for index, part in enumerate(items)]
+        return [
+            part if _is_plain(part) else _copy(part, (path, index, index), problems) for index, part in enumerate(items)
+        ]
     if (problem := _scalar_problem(value)) is not None:
         problems.append(f"{_written(path)}: {problem}")
     return value
+
+
+def _copied_object(value: dict[object, object], path: _Path, problems: list[str]) -> dict[str, object]:
+    copy: dict[str, object] = {}
+    for position, (key, part) in enumerate(value.items()):
+        if not isinstance(key, str):
+            problems.append(f"{_written(path)}[key {position}]: keys must be strings, not {type(key).__name__}")
+        elif (problem := text_problem(key)) is not None:
+            problems.append(f"{_written((path, key, position))}: the key {problem}")
+        else:
+            copy[key] = part if _is_plain(part) else _copy(part, (path, key, position), problems)
+    return copy
+
+
+def _is_plain(value: object) -> bool:
+    """Say at once of what nearly every value is that nothing is wrong with it, and nothing to copy."""
+    return (type(value) is str and value.isascii()) or type(value) is int
 
 
 def _scalar_problem(value: object) -> str | None:
@@ -74,16 +91,6 @@ def _scalar_problem(value: object) -> str | None:
     if isinstance(value, float):
         return None if math.isfinite(value) else "NaN and infinities are not JSON"
     return f"{type(value).__name__} is not a JSON value"
-
-
-def _members(value: dict[object, object], path: _Path, problems: list[str]) -> Iterator[tuple[str, object, int]]:
-    for position, (key, part) in enumerate(value.items()):
-        if not isinstance(key, str):
-            problems.append(f"{_written(path)}[key {position}]: keys must be strings, not {type(key).__name__}")
-        elif (problem := text_problem(key)) is not None:
-            problems.append(f"{_written((path, key, position))}: the key {problem}")
-        else:
-            yield key, part, position
 
 
 def _written(path: _Path) -> str:

@@ -51,6 +51,10 @@ class CallOptions:
     settle: bool = True
 
 
+AS_THE_CLIENT: Final = CallOptions()
+"""For a call that brings nothing of its own, as most do."""
+
+
 @attrs.frozen(kw_only=True, eq=False)
 class Pipeline:
     """The parts that all calls of a client share, and the order in which a call passes through them.
@@ -106,7 +110,10 @@ class Pipeline:
         )
         try:
             # The first turn is waited for out here, under as few frames as can be: very many calls may wait at once.
-            await self._take_turn(call)
+            if self.limiter.acquire_nowait():
+                call.has_turn(self.limiter.generation)
+            else:
+                await self._wait_for_turn(call)
             self.lifetime.started(call)
             request = prepare()
             call.turns_to(request)
@@ -174,20 +181,13 @@ class Pipeline:
         )
         return await again(attempt)
 
-    async def _attempt(self, call: Call, request: Request[T]) -> Verdict[T]:
-        verdict, refused = await self._in_turn(call, request)
-        if refused is not None and self.authenticator.refuse(refused):
-            # In a turn of its own: in between, another call may have been told to leave the API in peace.
-            verdict, _ = await self._in_turn(call, request)
-        return verdict
-
-    async def _in_turn(self, call: Call, request: Request[T]) -> tuple[Verdict[T], str | None]:
-        """Send the request; return what came of it, and the Authorization header if that was refused."""
+    async def _attempt(self, call: Call, request: Request[T], *, again: bool = False) -> Verdict[T]:
+        """Send the request, and once more if its token was refused and there is another."""
         if not call.holds_slot:
             await self._take_turn(call)
         call.sent = False
         began = self.clock.monotonic()
-        response, header = None, None
+        response, header = None, ""
         try:
             try:
                 header = self.authenticator.header or await self.authenticator.renew()
@@ -203,8 +203,11 @@ class Pipeline:
             call.attempted(request, verdict, response, began)
         finally:
             self._give_turn_back(call)
-        refused = response is not None and response.status == _UNAUTHORIZED
-        return verdict, header if refused else None
+        is_refused = response is not None and response.status == _UNAUTHORIZED
+        if is_refused and not again and self.authenticator.refuse(header):
+            # In a turn of its own: in between, another call may have been told to leave the API in peace.
+            return await self._attempt(call, request, again=True)
+        return verdict
 
     def _heed(self, call: Call, error: ThredfiError | None, response: Response | None) -> None:
         """Let the limiter learn from an answer, whatever becomes of the call that got it."""
@@ -247,14 +250,19 @@ class Pipeline:
             if cooldown >= call.remaining():
                 raise call.held_back(cooldown)
             await self.clock.sleep(cooldown)
-        if not self.limiter.acquire_nowait():
-            call.set_alarm(off=True)
-            since = self.clock.monotonic()
-            try:
-                await self.limiter.acquire(call.queue_left, returning=call.has_started)
-            finally:
-                call.has_waited(since)
-            call.set_alarm()
+        if self.limiter.acquire_nowait():
+            call.has_turn(self.limiter.generation)
+        else:
+            await self._wait_for_turn(call)
+
+    async def _wait_for_turn(self, call: Call) -> None:
+        call.set_alarm(off=True)
+        since = self.clock.monotonic()
+        try:
+            await self.limiter.acquire(call.queue_left, returning=call.has_started)
+        finally:
+            call.has_waited(since)
+        call.set_alarm()
         call.has_turn(self.limiter.generation)
 
     def _budget(self, policy: RetryPolicy) -> RetryBudget | None:

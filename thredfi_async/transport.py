@@ -1,4 +1,4 @@
-"""The only module that talks to aiohttp's client: one session, its timeouts, and one request at a time."""
+"""What talks to aiohttp's client: one session, its timeouts, and one request at a time."""
 
 import asyncio
 import ssl
@@ -9,14 +9,13 @@ from typing import Final, Self, TypeVar
 import aiohttp
 import attrs
 from aiohttp.abc import AbstractStreamWriter
-from aiohttp.connector import Connection
-from aiohttp.tracing import Trace
 from yarl import URL
 
 from thredfi_async._ports import Progress, Request, Response
 from thredfi_async._redaction import redacted
 from thredfi_async._translation import translate
 from thredfi_async._version import __version__
+from thredfi_async._wire import Connector, Wire
 from thredfi_async.errors import ClientStateError, ConfigurationError
 from thredfi_async.settings import Timeouts
 
@@ -60,6 +59,7 @@ class AiohttpTransport:
         """Keep the options; the session is made on first use, inside the event loop."""
         self._options = options
         self._session = options.session
+        self._wire: Wire | None = None
         if options.session is not None and options.session.auth is not None:
             msg = "session must not have auth of its own: it would collide with the client's Authorization header"
             raise ConfigurationError(msg)
@@ -67,7 +67,7 @@ class AiohttpTransport:
             raise ConfigurationError("ssl belongs to the connector of the session that is given, not to the client")
         self._own_timeout = self._timeout(options.timeouts)
         # A session of our own has them from the start, and merges them faster than we could.
-        self._constant_headers = {} if options.session is None else _HEADERS
+        self._constant_headers: Mapping[str, str] = {} if options.session is None else _HEADERS
 
     async def send(
         self, request: Request[T], headers: Mapping[str, str], timeouts: Timeouts, progress: Progress
@@ -92,21 +92,26 @@ class AiohttpTransport:
             raise ClientStateError("the session that this client was given is closed")
         # A body says itself when it starts to leave; without one, nobody can tell.
         progress.sent = request.body is None
+        timeout = self._own_timeout if timeouts is self._options.timeouts else self._timeout(timeouts)
+        wire = self._wire
         try:
-            request_made = session.request(
-                request.method,
-                URL(request.url, encoded=True),
-                headers={**self._constant_headers, **request.headers, **headers},
-                data=None if request.body is None else _Body(request.body, progress),
-                timeout=self._own_timeout if timeouts is self._options.timeouts else self._timeout(timeouts),
-                # A followed redirect would turn the POST into a GET, or take our headers to a stranger.
-                allow_redirects=False,
-                raise_for_status=False,
-                proxy=self._options.proxy,
-            )
-            # What is not read to its end costs the connection, which leaving the context closes.
-            async with await request_made as response:
-                answer = await self._read(response, session)
+            if wire is not None and wire.takes(request):
+                answer = await wire.post(request, headers, timeout, progress, self._read)
+            else:
+                request_made = session.request(
+                    request.method,
+                    URL(request.url, encoded=True),
+                    headers={**self._constant_headers, **request.headers, **headers},
+                    data=None if request.body is None else _Body(request.body, progress),
+                    timeout=timeout,
+                    # A followed redirect would turn the POST into a GET, or take our headers to a stranger.
+                    allow_redirects=False,
+                    raise_for_status=False,
+                    proxy=self._options.proxy,
+                )
+                # What is not read to its end costs the connection, which leaving the context closes.
+                async with await request_made as response:
+                    answer = await self._read(response.status, response.headers, response.content)
         except asyncio.CancelledError:
             if not _was_closed_meanwhile(session):
                 raise
@@ -136,52 +141,36 @@ class AiohttpTransport:
     def _open(self) -> aiohttp.ClientSession:
         options = self._options
         # One connection more than calls can have: a token is fetched while they all wait for it.
-        connector = _Connector(limit=options.max_connections + 1, ssl=options.ssl)
+        connector = Connector.make(options.max_connections + 1, options.ssl)
         self._session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             headers=_HEADERS,
         )
+        if options.proxy is None:
+            self._wire = Wire(self._session, connector, _HEADERS)
         return self._session
 
-    async def _read(self, response: aiohttp.ClientResponse, session: aiohttp.ClientSession) -> Response:
-        if response.status < _FINAL:
+    async def _read(self, status: int, headers: Mapping[str, str], stream: aiohttp.StreamReader) -> Response:
+        if status < _FINAL:
             # A 101 that nobody asked for is no answer to the request, and says nothing about it.
             raise aiohttp.ServerDisconnectedError
         bound = self._options.max_body_bytes
-        content, flaw = await response.content.readany(), None
-        if not response.content.at_eof():
+        content, flaw = await stream.readany(), None
+        if not stream.at_eof():
             body = bytearray(content)
-            while len(body) <= bound and (chunk := await response.content.readany()):
+            while len(body) <= bound and (chunk := await stream.readany()):
                 body += chunk
             content = bytes(body)
         if len(content) > bound:
             content, flaw = content[:bound], f"is longer than max_body_bytes ({bound})"
-        encoding = response.headers.get("Content-Encoding", "").strip().lower()
-        if encoding in _GZIP and not session.auto_decompress and flaw is None:
+        encoding = headers.get("Content-Encoding", "").strip().lower()
+        is_decompressed = self._options.session is not None and self._options.session.auto_decompress
+        if encoding in _GZIP and not is_decompressed and flaw is None:
             content, flaw = _gunzip(content, bound)
         # An encoding that was not asked for stays as it came: whoever reads it will find that it is not JSON.
-        return Response(response.status, response.headers, content, flaw)
-
-
-class _Connector(aiohttp.TCPConnector):
-    """Lends no connection on which something came that nobody asked for (aio-libs/aiohttp#13656).
-
-    The next request would take it for its own answer, and a stray 404 would say of a customer that nothing was done.
-    """
-
-    async def connect(
-        self,
-        req: aiohttp.ClientRequest,
-        traces: list[Trace],
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's
-    ) -> Connection:
-        connection = await super().connect(req, traces, timeout)
-        if connection.protocol is None or connection.protocol.should_close:
-            connection.close()
-            raise aiohttp.ServerDisconnectedError
-        return connection
+        return Response(status, headers, content, flaw)
 
 
 class _Body(aiohttp.Payload):

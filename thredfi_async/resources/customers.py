@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from thredfi_async._envelope import request_id
-from thredfi_async._pipeline import CallOptions, Pipeline
+from thredfi_async._pipeline import AS_THE_CLIENT, CallOptions, Pipeline
 from thredfi_async._ports import Outcome
 from thredfi_async.errors import Effect
 from thredfi_async.models import Customer, RawResponse
@@ -69,7 +69,7 @@ class Customers:
             ResponseDecodeError: A success whose body is no proof (UNKNOWN), or cannot be read whole (APPLIED).
             ClientStateError: The client is closed, or belongs to another event loop or process.
         """
-        options = CallOptions(timeouts=timeouts, retry=retry, settle=settle)
+        options = _options(timeouts, retry, settle=settle)
         outcome = await self._requests.archive(
             business_id, customer_id, customer, options, idempotency_key=idempotency_key, headers=headers
         )
@@ -99,7 +99,7 @@ class Customers:
         Raises:
             ThredfiError: As for `archive`; the effect is always NONE.
         """
-        options = CallOptions(timeouts=timeouts, retry=retry)
+        options = _options(timeouts, retry)
         return (await self._requests.get(business_id, customer_id, options, headers)).value
 
     def list(  # noqa: PLR0913 - one business, the filters, and what a call may bring of its own by name
@@ -132,7 +132,7 @@ class Customers:
             ResponseDecodeError: While iterating: a page cannot be read, or its next link leads to another origin.
             ThredfiError: While iterating, as for `get`.
         """
-        options = CallOptions(timeouts=timeouts, retry=retry)
+        options = _options(timeouts, retry)
         filters: dict[str, Any] = {"external_id": external_id, "page_size": page_size}
         if include_archived:
             filters["include_archived"] = "true"
@@ -163,7 +163,7 @@ class RawCustomers:
         Returns:
             The customer, the answer that settled the call, and whether the customer was archived already.
         """
-        options = CallOptions(timeouts=timeouts, retry=retry, settle=settle)
+        options = _options(timeouts, retry, settle=settle)
         outcome = await self._requests.archive(
             business_id, customer_id, customer, options, idempotency_key=idempotency_key, headers=headers
         )
@@ -183,8 +183,14 @@ class RawCustomers:
         Returns:
             The customer and the answer.
         """
-        options = CallOptions(timeouts=timeouts, retry=retry)
+        options = _options(timeouts, retry)
         return _raw(await self._requests.get(business_id, customer_id, options, headers), already_archived=False)
+
+
+def _options(timeouts: Timeouts | None, retry: RetryPolicy | None, *, settle: bool = True) -> CallOptions:
+    if timeouts is None and retry is None and settle:
+        return AS_THE_CLIENT
+    return CallOptions(timeouts=timeouts, retry=retry, settle=settle)
 
 
 def _raw(outcome: Outcome[Customer], *, already_archived: bool) -> RawResponse[Customer]:
