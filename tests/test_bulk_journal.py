@@ -301,7 +301,7 @@ async def test_what_is_unknown_is_asked_about_first(path: Path) -> None:
 
 async def test_a_refusal_in_a_later_session(path: Path) -> None:
     """What an earlier session lost would have arrived by now: the refusal is final."""
-    api = Api(lambda number, _: refusal(404) if number else refusal(501))
+    api = Api(lambda number, _: refusal(404, "not_found") if number else refusal(501))
     await all_of(archive_many(api, items(1), journal=path, stop=NEVER))
     assert states(await all_of(archive_many(api, items(1), journal=path))) == ["rejected"]
 

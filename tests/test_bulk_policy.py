@@ -68,14 +68,14 @@ async def test_too_many_failures_of_late() -> None:
 
 async def test_failures_below_the_ratio() -> None:
     """Half of the items may fail, and the run goes on."""
-    api = Api(lambda _, customer: refusal(404) if customer.int % 2 else None)
+    api = Api(lambda _, customer: refusal(404, "not_found") if customer.int % 2 else None)
     results = await all_of(archive_many(api, items(400), stop=StopPolicy(failure_ratio=0.6, min_items=20)))
     assert states(results).count("rejected") == 200
 
 
 async def test_a_number_of_failures() -> None:
     """The run stops at `max_failures`, wherever they are."""
-    api = Api(lambda _, customer: refusal(404) if customer.int % 10 == 0 else None)
+    api = Api(lambda _, customer: refusal(404, "not_found") if customer.int % 10 == 0 else None)
     results, why = await stopped(archive_many(api, items(1000), concurrency=1, stop=StopPolicy(max_failures=3)))
     assert (why.cause, states(results).count("rejected")) == ("max_failures", 3)
 
