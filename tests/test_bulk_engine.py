@@ -97,7 +97,7 @@ async def test_a_refusal_after_a_lost_answer(clock: FakeClock) -> None:
     """It does not make the item certain: the lost request may still arrive."""
     api = Api(lambda number, _: refusal(404, "not_found") if number else lost())
     results = await all_of(archive_many(api, items(1), stop=NEVER, clock=clock))
-    assert [(result.state, result.code, result.attempts) for result in results] == [("unknown", "http_404", 3)]
+    assert [(result.state, result.code, result.attempts) for result in results] == [("unknown", "not_found", 3)]
     assert len(next(iter(api.keys.values()))) == 1
 
 

@@ -62,6 +62,14 @@ def test_a_session_that_is_stood_in_for(monkeypatch: pytest.MonkeyPatch) -> None
     assert not Wire(mock.Mock(), mock.Mock(), {}).takes(request_of())
 
 
+async def test_an_aiohttp_that_nobody_has_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its session takes all requests, as it promises to."""
+    monkeypatch.setattr("thredfi_async.transport.KNOWN", False)
+    monkeypatch.setattr(Wire, "post", mock.AsyncMock(side_effect=AssertionError))
+    async with FaultServer([Healthy()]) as server, client_of(server.url) as client:
+        assert (await client.customers.archive(BUSINESS, CUSTOMER, body())).is_archived
+
+
 async def test_the_session_follows_no_redirect_either() -> None:
     """A GET goes by the session, which would, if it were left to itself."""
     async with FaultServer([faults.redirect(302, "/elsewhere/"), Healthy()]) as server, client_of(server.url) as client:

@@ -26,6 +26,9 @@ Read = Callable[[int, Mapping[str, str], aiohttp.StreamReader], Awaitable[T]]
 LONGEST: Final = 65536
 """Bytes that are written at once; a longer body would have to wait for the other side to take it."""
 
+KNOWN: Final = aiohttp.__version__.startswith("3.14.")
+"""Whether this aiohttp is one whose inner parts were looked at; with another, every request goes by its session."""
+
 _CONTINUE: Final = range(100, 200)
 _SWITCHING_PROTOCOLS: Final = 101
 _SESSIONS_OWN: Final = vars(aiohttp.ClientSession).get("_request")

@@ -15,7 +15,7 @@ from thredfi_async._ports import Progress, Request, Response
 from thredfi_async._redaction import redacted
 from thredfi_async._translation import translate
 from thredfi_async._version import __version__
-from thredfi_async._wire import Connector, Wire
+from thredfi_async._wire import KNOWN, Connector, Wire
 from thredfi_async.errors import ClientStateError, ConfigurationError
 from thredfi_async.settings import Timeouts
 
@@ -148,7 +148,7 @@ class AiohttpTransport:
             auto_decompress=False,
             headers=_HEADERS,
         )
-        if options.proxy is None:
+        if options.proxy is None and KNOWN:
             self._wire = Wire(self._session, connector, _HEADERS)
         return self._session
 

@@ -47,7 +47,9 @@ Concurrency = Annotated[
 ]
 Rate = Annotated[
     float | None,
-    typer.Option(metavar="RATE", parser=per_second, help="Customers begun at most, such as 50/s; no bound otherwise."),
+    typer.Option(
+        "--rate", metavar="RATE", parser=per_second, help="Customers begun at most, such as 50/s; no bound otherwise."
+    ),
 ]
 Patience = Annotated[
     float | None,
