@@ -47,6 +47,8 @@ from thredfi_async import (
     Unset,
     __version__,
 )
+from thredfi_async.bulk import ArchiveItem, ArchiveResult, ArchiveRun, ItemState, StopPolicy, archive_many
+from thredfi_async.worker import ArchiveHandler, Done, Rejected, RetryLater
 
 BUSINESS = UUID("3c90c3cc-0d44-4b50-8888-8dd25736052a")
 CUSTOMER = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
@@ -330,3 +332,33 @@ def protocols() -> tuple[Hook, Hook, Clock]:
     deaf: Hook = Deaf()  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
     del deaf
     return Counter(), LoggingHook(), SystemClock()
+
+
+# -- bulk and worker
+
+
+async def bulk_runs(client: ThredfiClient, ids: list[UUID]) -> None:
+    """Results are values, and their states are few."""
+    items = (ArchiveItem(one, one) for one in ids)
+    async with archive_many(client, items, journal="run.db", stop=StopPolicy(patience=60)) as run:
+        assert_type(run, ArchiveRun)
+        async for result in run:
+            assert_type(result, ArchiveResult)
+            assert_type(result.state, ItemState)
+            assert_type(result.code, str | None)
+    archive_many(client, 5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+async def handled(client: ThredfiClient, payload: bytes) -> float:
+    """There are three decisions, and checkers know."""
+    decision = await ArchiveHandler(client)(payload)
+    match decision:
+        case Done():
+            assert_type(decision.state, ItemState)
+        case Rejected():
+            assert_type(decision.code, str)
+        case RetryLater():
+            return decision.delay
+        case _:
+            assert_never(decision)
+    return 0.0
