@@ -11,14 +11,13 @@ from rich.console import Group
 from rich.text import Text
 
 from thredfi_async.bulk.journal import Journal
-from thredfi_async.cli.bulk.display import event
+from thredfi_async.cli.bulk.conclude import conclude
 from thredfi_async.cli.bulk.nats import Nats, broker_refusals
 from thredfi_async.cli.bulk.refusals import refusals
 from thredfi_async.cli.bulk.undertaking import totals_of
 from thredfi_async.cli.bulk.watch import Watched, watch
 from thredfi_async.cli.bulk.words import command, outcomes, plural
 from thredfi_async.cli.exits import ExitCode
-from thredfi_async.cli.output import Output, OutputError, ReaderGoneError, abandon_stdout, tell
 from thredfi_async.cli.session import Session
 from thredfi_async.worker.broker import Broker, connected
 from thredfi_async.worker.fanout import Collector, QueueRun, Until
@@ -53,7 +52,7 @@ class Collect:
                 report=command("bulk", "report", str(self.journal)),
                 again=self.nats.repeated("bulk", "collect", "--journal", str(self.journal), "--until-done"),
             )
-        return collected.conclude(session.out)
+        return conclude(collected, session.out, unheard=collected.watched.unheard)
 
     async def _collect(self, session: Session, progress: "Collecting") -> Watched:
         topology = self.nats.topology()
@@ -176,27 +175,18 @@ class Collected:
         """How the command ends: following ends with Ctrl-C, and that is as it should be."""
         return ExitCode.INTERRUPTED if self.watched.interrupted and not self.followed else ExitCode.DONE
 
-    def conclude(self, out: Output) -> int:
-        """Say how it ended."""
-        unheard = self.watched.unheard
-        if unheard is None:
-            try:
-                self._say(out)
-            except (OutputError, ReaderGoneError) as error:
-                unheard = error
-        if unheard is not None:
-            abandon_stdout()
-            tell(f"The output cannot be written: {str(unheard) or 'nobody reads it any more'}.", self._as_text())
-        return self.exit_code
+    def as_json(self) -> dict[str, Any]:
+        """Return it for machines."""
+        return {
+            "exit_code": int(self.exit_code),
+            "interrupted": self.watched.interrupted,
+            **self.progress.as_json(),
+            "states": dict(self.states),
+            "done": self.progress.is_done,
+        }
 
-    def _say(self, out: Output) -> None:
-        if out.json:
-            facts = {**self.progress.as_json(), "states": dict(self.states), "done": self.progress.is_done}
-            event(out, "summary", exit_code=int(self.exit_code), interrupted=self.watched.interrupted, **facts)
-        else:
-            out.show(self._as_text(), wrap=False)
-
-    def _as_text(self) -> Group:
+    def as_text(self) -> Group:
+        """Return it for people."""
         queue, pending = self.progress.queue, self.states.get("pending", 0)
         lines = [Text(f"Collected: {plural(self.progress.collected, 'new outcome')}.", style="bold green")]
         lines.append(Text(f"  {standing(self.states, queue)}"))

@@ -1,15 +1,36 @@
 """The last words of a run: to stdout, or to stderr if nobody hears those."""
 
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from rich.console import Group
+
 from thredfi_async.cli.bulk.display import event
-from thredfi_async.cli.bulk.ending import Ending
 from thredfi_async.cli.output import Output, OutputError, ReaderGoneError, abandon_stdout, tell
 
 
-def conclude(ending: Ending, out: Output, *, unheard: OutputError | ReaderGoneError | None = None) -> int:
+class Ended(Protocol):
+    """How a command of many customers ended."""
+
+    @property
+    def exit_code(self) -> int:
+        """Its exit code."""
+        ...
+
+    def as_json(self) -> Mapping[str, Any]:
+        """Return it for machines."""
+        ...
+
+    def as_text(self) -> Group:
+        """Return it for people."""
+        ...
+
+
+def conclude(ended: Ended, out: Output, *, unheard: OutputError | ReaderGoneError | None = None) -> int:
     """Say how a run ended.
 
     Args:
-        ending: How it did.
+        ended: How it did.
         out: Stdout.
         unheard: Why stdout is of no use, if that is known already.
 
@@ -19,13 +40,13 @@ def conclude(ending: Ending, out: Output, *, unheard: OutputError | ReaderGoneEr
     if unheard is None:
         try:
             if out.json:
-                event(out, "summary", **ending.as_json())
+                event(out, "summary", **ended.as_json())
             else:
-                out.show(ending.as_text(), wrap=False)
+                out.show(ended.as_text(), wrap=False)
         except (OutputError, ReaderGoneError) as error:
             unheard = error
     if unheard is not None:
         abandon_stdout()
         why = str(unheard) or "nobody reads it any more"
-        tell(f"The output cannot be written: {why}.", ending.as_text())
-    return ending.exit_code
+        tell(f"The output cannot be written: {why}.", ended.as_text())
+    return ended.exit_code

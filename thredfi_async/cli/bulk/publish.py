@@ -10,6 +10,7 @@ from pathlib import Path
 from thredfi_async.bulk import ArchiveItem, read_journal
 from thredfi_async.bulk.journal import Journal
 from thredfi_async.bulk.readers import Source, open_source
+from thredfi_async.cli.bulk.conclude import conclude
 from thredfi_async.cli.bulk.confirm import confirm
 from thredfi_async.cli.bulk.display import event
 from thredfi_async.cli.bulk.facts import Facts, facts_of, fits_source
@@ -125,7 +126,7 @@ class Publish:
             work=self.nats.repeated("worker"),
             collect=self.nats.repeated("bulk", "collect", "--journal", str(self.journal or "RUN.db"), "--until-done"),
         )
-        return published.conclude(session.out)
+        return conclude(published, session.out, unheard=published.watched.unheard)
 
     async def _publish(
         self, session: Session, progress: Publishing, settings: NatsSettings, topology: Topology

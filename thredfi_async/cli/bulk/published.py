@@ -15,7 +15,7 @@ from thredfi_async.cli.bulk.source import BadLines, Count
 from thredfi_async.cli.bulk.watch import Watched
 from thredfi_async.cli.bulk.words import duration, plural
 from thredfi_async.cli.exits import ExitCode
-from thredfi_async.cli.output import Output, OutputError, ReaderGoneError, abandon_stdout, tell
+from thredfi_async.cli.output import Output, tell
 from thredfi_async.worker.broker import Broker
 from thredfi_async.worker.fanout import Publisher, QueueRun, Refused
 
@@ -193,31 +193,18 @@ class Published:
         counts = self.progress.counts
         return ExitCode.REFUSED if counts["refused"] + counts["bad_lines"] else ExitCode.DONE
 
-    def conclude(self, out: Output) -> int:
-        """Say how it ended."""
-        unheard = self.watched.unheard
-        if unheard is None:
-            try:
-                self._say(out)
-            except (OutputError, ReaderGoneError) as error:
-                unheard = error
-        if unheard is not None:
-            abandon_stdout()
-            tell(f"The output cannot be written: {str(unheard) or 'nobody reads it any more'}.", self._as_text())
-        return self.exit_code
+    def as_json(self) -> dict[str, Any]:
+        """Return it for machines."""
+        return {
+            "exit_code": int(self.exit_code),
+            "elapsed": round(self.elapsed, 3),
+            "complete": self.progress.complete,
+            "interrupted": self.watched.interrupted,
+            **self.progress.counts,
+        }
 
-    def _say(self, out: Output) -> None:
-        if out.json:
-            facts = {
-                "complete": self.progress.complete,
-                "interrupted": self.watched.interrupted,
-                **self.progress.counts,
-            }
-            event(out, "summary", exit_code=int(self.exit_code), elapsed=round(self.elapsed, 3), **facts)
-        else:
-            out.show(self._as_text(), wrap=False)
-
-    def _as_text(self) -> Group:
+    def as_text(self) -> Group:
+        """Return it for people."""
         progress, counts = self.progress, self.progress.counts
         window = duration(progress.window)
         if progress.complete:
