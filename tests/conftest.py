@@ -23,8 +23,8 @@ def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.Abstrac
     return factories
 
 
-UPPER_FLOORS = ("test_bulk", "test_cli", "test_demo", "test_examples", "test_worker")
-"""How the test modules of floors are named that the coverage gate does not hold."""
+UPPER_FLOORS = ("test_bulk", "test_call_cost", "test_cli", "test_demo", "test_examples", "test_worker")
+"""How the test modules of floors are named that the coverage gate does not hold, and what measuring would distort."""
 
 
 def pytest_configure(config: pytest.Config) -> None:

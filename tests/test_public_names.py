@@ -22,7 +22,7 @@ OF_MODULES: dict[str, set[str]] = {
     "client": set(),
     "errors": {"Phase", "TRANSIENT_STATUSES", "attempt_effect", "error_class"},
     "limits": {"Limiter"},
-    "models": {"FIELD_NAMES", "field_values"},
+    "models": {"FIELD_NAMES"},
     "resources.customers": {"Customers", "RawCustomers"},
     "retry": {"RETRY_COST", "cost_of", "retry_after_of", "retrying"},
     "settings": {"check_optional_seconds", "check_seconds"},
