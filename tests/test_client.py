@@ -169,6 +169,7 @@ def test_from_env(environ: dict[str, str], url: str, monkeypatch: pytest.MonkeyP
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     assert repr(ThredfiClient.from_env()) == f"<ThredfiClient {url}>"
+    assert ThredfiClient.from_env().base_url == url
 
 
 @pytest.mark.parametrize(

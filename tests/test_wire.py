@@ -1,5 +1,6 @@
 """A POST without aiohttp's session: the same request, the same answers, and out of the way where it does not fit."""
 
+import asyncio
 from typing import Any
 from unittest import mock
 
@@ -8,9 +9,9 @@ import pytest
 from faultserver import FaultServer, Healthy, faults
 from helpers import BUSINESS, CUSTOMER, ONCE, body, client_of, failure
 
-from thredfi_async import APIError, ConnectError, Effect
+from thredfi_async import APIError, ConnectError, ConnectionLostError, Effect, Timeouts
 from thredfi_async._ports import Request, Verdict
-from thredfi_async._wire import LONGEST, Wire
+from thredfi_async._wire import LONGEST, Connector, Wire
 
 
 def request_of(**changed: Any) -> Request[None]:
@@ -85,3 +86,23 @@ async def test_no_header_ends_a_line(end: str) -> None:
             call = client.customers.archive(BUSINESS, CUSTOMER, body(), headers={"X-Trace": f"a{end}X-Other: b"})
             error = await failure(call, ConnectError)
         assert (error.effect, error.transient, server.connections) == (Effect.NONE, False, 0)
+
+
+async def test_a_connection_may_idle_for_longer_than_an_answer() -> None:
+    """Silence counts only while an answer is awaited."""
+    async with FaultServer([Healthy(), Healthy()]) as server:
+        async with client_of(server.url, timeouts=Timeouts(read=0.05)) as client:
+            for _ in range(2):
+                assert (await client.customers.archive(BUSINESS, CUSTOMER, body())).is_archived
+                await asyncio.sleep(0.08)
+        assert server.connections == 1
+
+
+async def test_a_connection_that_is_gone_before_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is lent may have been lost in the same moment; nobody can tell whether something was written."""
+    lent = mock.Mock(protocol=None)
+    monkeypatch.setattr(Connector, "connect", mock.AsyncMock(return_value=lent))
+    async with FaultServer([]) as server, client_of(server.url, retry=ONCE) as client:
+        error = await failure(client.customers.archive(BUSINESS, CUSTOMER, body(), settle=False), ConnectionLostError)
+    assert error.effect is Effect.UNKNOWN
+    lent.close.assert_called_once_with()
