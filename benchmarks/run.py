@@ -1,6 +1,6 @@
 """The benchmarks: this client held against a bare aiohttp post and against generated SDKs, on the same work.
 
-    nox -s bench                                     everything, about ten minutes
+    nox -s bench                                     everything, about twenty minutes
     nox -s bench -- --quick                          a first look, in one or two minutes
     nox -s bench -- --only thredfi,aiohttp --scenarios calls --concurrency 64
 

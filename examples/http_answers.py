@@ -31,6 +31,8 @@ from thredfi_async import (
 IN_A_REQUEST: Final = Timeouts(queue=1.0, connect=2.0, read=5.0, deadline=8.0)
 """A call is over after `queue` and `deadline`, 9 s; a proxy in front of the service must wait for longer than that."""
 
+_OURS: Final = 500
+"""Credentials or settings, which the caller cannot mend: let an alarm hang on this one."""
 _STATUS: Final[tuple[tuple[type[ThredfiError], int], ...]] = (
     (InvalidRequestError, 422),
     (BadRequestError, 422),
@@ -44,8 +46,7 @@ _STATUS: Final[tuple[tuple[type[ThredfiError], int], ...]] = (
     (TransportError, 502),
     (ServerError, 502),
     (ResponseDecodeError, 502),
-    # Credentials or settings, which the caller cannot mend: let an alarm hang on this one.
-    (ThredfiError, 500),
+    (ThredfiError, _OURS),
 )
 _REQUEST_ID: Final = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 
@@ -70,7 +71,9 @@ def answer_to(error: ThredfiError) -> Answer:
     if isinstance(error, RequestTimeoutError) and error.phase == "queue":
         # The service itself has more to do than it gets done.
         return Answer(503, {"archived": False}, {"Retry-After": "1"})
-    status = next(status for kind, status in _STATUS if isinstance(error, kind))
+    # A refusal of the token endpoint says nothing about the customer.
+    is_ours = error.concerns_token and not error.transient
+    status = _OURS if is_ours else next(status for kind, status in _STATUS if isinstance(error, kind))
     return Answer(status, {"archived": False, **_wrong(error)}, _later(error))
 
 

@@ -286,6 +286,15 @@ def test_every_error_has_its_answer(error: ThredfiError, status: int) -> None:
     assert ("Retry-After" in answer.headers) == (status == 503)
 
 
+@pytest.mark.parametrize(
+    ("error", "status"), [(NotFoundError("s", status=404), 500), (ServerError("s", status=503), 502)]
+)
+def test_no_customer_is_denied_for_want_of_a_token(error: ThredfiError, status: int) -> None:
+    """Where the token endpoint refuses, nobody has asked about the customer."""
+    error.concerns_token = True
+    assert http_answers.answer_to(error).status == status
+
+
 @pytest.mark.parametrize(("error", "effect"), list(product([error for error, _ in ERRORS], list(Effect))), ids=str)
 def test_no_answer_says_more_than_is_known(error: ThredfiError, effect: Effect) -> None:
     """Whatever the error, `archived` is what the effect says, and "not known" has the key to repeat it."""
