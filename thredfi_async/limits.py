@@ -90,7 +90,8 @@ class Limiter:
         loop = asyncio.get_running_loop()
         turn: asyncio.Future[None] = loop.create_future()
         (self._returning if returning else self._arriving).append(turn)
-        self._serve()
+        if self._in_use < self._window:
+            self._serve()
         timer = None if timeout is None else loop.call_later(timeout, _time_is_up, turn, timeout)
         try:
             await turn
