@@ -51,15 +51,27 @@ class CustomerRequests:
         idempotency_key: str | None,
         headers: Mapping[str, str] | None,
     ) -> Coroutine[Any, Any, Outcome[Customer]]:
-        """Archive a customer; what may be wrong before the call has its turn is looked at here."""
+        """Archive a customer; what may be wrong before the call has its turn is looked at here, and no more."""
         problems: list[str] = []
-        business = _identifier("business_id", business_id, problems)
-        customer = _identifier("customer_id", customer_id, problems)
+        _check_identifier("business_id", business_id, problems)
+        _check_identifier("customer_id", customer_id, problems)
         _check_body(body, problems)
         if idempotency_key is not None and (problem := value_problem(idempotency_key)) is not None:
             problems.append(f"idempotency_key: {problem}")
-        call = Archiving(self._url(business, customer), customer, body, idempotency_key, _checked(headers, problems))
-        return self.pipeline.run("customers.archive", call.first, options)
+        first = partial(self._first, business_id, customer_id, body, idempotency_key, _checked(headers, problems))
+        return self.pipeline.run("customers.archive", first, options)
+
+    def _first(
+        self,
+        business_id: Identifier,
+        customer_id: Identifier,
+        body: Body | None,
+        idempotency_key: str | None,
+        headers: Mapping[str, str],
+    ) -> Request[Customer]:
+        customer = _text(customer_id)
+        url = self._url(_text(business_id), customer)
+        return Archiving(url, customer, body, idempotency_key, headers).first()
 
     def get(
         self,
@@ -70,13 +82,14 @@ class CustomerRequests:
     ) -> Coroutine[Any, Any, Outcome[Customer]]:
         """Get a customer."""
         problems: list[str] = []
-        business = _identifier("business_id", business_id, problems)
-        customer = _identifier("customer_id", customer_id, problems)
+        _check_identifier("business_id", business_id, problems)
+        _check_identifier("customer_id", customer_id, problems)
+        checked, customer = _checked(headers, problems), _text(customer_id)
         request = Request[Customer](
             method="GET",
-            url=self._url(business, customer),
+            url=self._url(_text(business_id), customer),
             judge=partial(judge_customer, customer_id=customer),
-            headers=_checked(headers, problems),
+            headers=checked,
         )
         return self.pipeline.run("customers.get", lambda: request, options)
 
@@ -89,7 +102,7 @@ class CustomerRequests:
     ) -> AsyncIterator[Customer]:
         """Check the arguments now, and iterate later."""
         problems: list[str] = []
-        business = _identifier("business_id", business_id, problems)
+        _check_identifier("business_id", business_id, problems)
         size, external = filters.get("page_size"), filters.get("external_id")
         if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
             problems.append("page_size: must be a whole number of at least 1")
@@ -97,7 +110,7 @@ class CustomerRequests:
             problems.append(f"external_id: {problem}")
         checked = _checked(headers, problems)
         query = urlencode({name: value for name, value in filters.items() if value is not None})
-        url = f"{self.base_url}/v1/platform/businesses/{business}/customers/" + (f"?{query}" if query else "")
+        url = f"{self.base_url}/v1/platform/businesses/{_text(business_id)}/customers/" + (f"?{query}" if query else "")
         return self._pages(url, options, checked)
 
     async def _pages(self, url: str, options: CallOptions, headers: Mapping[str, str]) -> AsyncIterator[Customer]:
@@ -124,15 +137,16 @@ class CustomerRequests:
         return f"{self.base_url}/v1/platform/businesses/{business}/customers/{customer}/"
 
 
-def _identifier(name: str, value: object, problems: list[str]) -> str:
-    if isinstance(value, UUID):
-        return str(value)
-    if isinstance(value, str) and _UUID.fullmatch(value):
-        return value.lower()
+def _check_identifier(name: str, value: object, problems: list[str]) -> None:
+    if isinstance(value, UUID) or (isinstance(value, str) and _UUID.fullmatch(value)):
+        return
     # Without the value: what is given by mistake for an id may be anybody's name.
     what = f"text of {len(value)} characters" if isinstance(value, str) else type(value).__name__
     problems.append(f"{name}: must be a UUID such as 3c90c3cc-0d44-4b50-8888-8dd25736052a, not {what}")
-    return ""
+
+
+def _text(identifier: Identifier) -> str:
+    return identifier.lower() if isinstance(identifier, str) else str(identifier)
 
 
 def _check_body(body: object, problems: list[str]) -> None:
