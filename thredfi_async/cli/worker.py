@@ -58,8 +58,8 @@ class Work:
 
     async def _run(self, session: Session) -> None:
         # Imported here: other commands do without nats-py and the web server.
-        from thredfi_async.worker import Worker, WorkerOptions  # noqa: PLC0415
-        from thredfi_async.worker.health import serving_health  # noqa: PLC0415
+        from thredfi_async.worker import Worker, WorkerOptions  # noqa: PLC0415 - dear, and not for every command
+        from thredfi_async.worker.health import serving_health  # noqa: PLC0415 - dear, and not for every command
 
         nats, topology = self._settings(), self.nats.topology()
         options = WorkerOptions(concurrency=self.concurrency, max_deliveries=self.max_deliveries, drain=self.drain)

@@ -91,7 +91,7 @@ class CsvRecords:
         raise SourceError(f"{self._name} is empty: there is not even a header")
 
     def _bad(self, line: int, wrong: Wrong | ArchiveItem) -> BadLine:
-        assert isinstance(wrong, Wrong)  # noqa: S101
+        assert isinstance(wrong, Wrong)  # noqa: S101 - the only other kind
         raw = self._lines.take().encode(errors="surrogateescape")
         return BadLine(self._name, line, wrong.column, wrong.reason, raw)
 

@@ -88,7 +88,7 @@ def open_pass(path: Path | None, name: str, layout: Layout, business_id: UUID | 
         if path is None or not is_regular(path, name):
             raise SourceError(f"{name}: Parquet cannot be read from a pipe; save it to a file")
         # Imported on use: the extra `parquet` brings it.
-        from thredfi_async.bulk.readers.parquet_records import ParquetRecords  # noqa: PLC0415
+        from thredfi_async.bulk.readers.parquet_records import ParquetRecords  # noqa: PLC0415 - of the extra `parquet`
 
         rows = ParquetRecords(path, name, business_id, rules)
         return Pass(name, rows, rows, None)

@@ -164,7 +164,7 @@ def _decompressed(name: str, stream: io.BufferedReader, compression: Compression
             return io.BufferedReader(cast("io.RawIOBase", gzip.GzipFile(fileobj=cast("IO[bytes]", stream))), CHUNK)
         case "zstd":
             # Imported on use: the extra `bulk` brings it.
-            from thredfi_async.bulk.readers.zstd import ZstdStream  # noqa: PLC0415
+            from thredfi_async.bulk.readers.zstd import ZstdStream  # noqa: PLC0415 - of the extra `bulk`
 
             return io.BufferedReader(ZstdStream(name, stream), CHUNK)
         case None:

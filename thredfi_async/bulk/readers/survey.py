@@ -43,7 +43,7 @@ def survey(path: Path, name: str, layout: Layout) -> Survey:
     """
     if layout.format == "parquet":
         # Imported on use: the extra `parquet` brings it.
-        from thredfi_async.bulk.readers.parquet_records import count_rows  # noqa: PLC0415
+        from thredfi_async.bulk.readers.parquet_records import count_rows  # noqa: PLC0415 - of the extra `parquet`
 
         size, sha256 = _hashed(path, name)
         return Survey(size, sha256, count_rows(path, name))

@@ -19,7 +19,7 @@ def refusals() -> Generator[None]:
         FailureError: In the place of a `BulkError`.
     """
     # Imported here, so that commands that have nothing to do with it do not load SQLite.
-    from thredfi_async.bulk import BulkError, JournalError, SourceError  # noqa: PLC0415
+    from thredfi_async.bulk import BulkError, JournalError, SourceError  # noqa: PLC0415 - dear, and not for every command
 
     try:
         yield
