@@ -117,7 +117,7 @@ class Story:
     async def tell(self) -> None:
         """Run, kill and resume until nothing is left to do."""
         for _ in range(20):
-            moment = self.dice.uniform(0.3, 4.0) if self.kills < KILLS else None
+            moment = self.dice.uniform(0.3, 1.8) if self.kills < KILLS else None
             ended = await self.session(moment)
             self.remember()
             if ended and not self.open():
