@@ -937,3 +937,19 @@ async def test_an_error_raised_later_has_no_foreign_context(clock: "FakeClock") 
         error = await failure(archive(client, settle=False), ConnectionLostError)
     assert error.__context__ is None
     assert error.__cause__ is None
+
+
+async def test_a_call_waits_out_a_cooldown_between_its_requests(clock: "FakeClock") -> None:
+    """Another call may be told to leave the API in peace after the record was fetched: the POST waits for that."""
+
+    class Throttled:
+        def on_event(self, event: Event, /) -> None:
+            if isinstance(event, Attempt) and event.method == "GET":
+                client._limiter.throttled(client._limiter.generation, 5.0)
+
+    async with FaultServer([Healthy(), Healthy()]) as server:
+        client = client_of(server.url, hooks=[Throttled()], clock=clock)
+        async with client:
+            assert (await client.customers.archive(BUSINESS, CUSTOMER)).is_archived
+    assert [request.method for request in server.requests] == ["GET", "POST"]
+    assert clock.sleeps == [5.0]
