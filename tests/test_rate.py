@@ -174,3 +174,13 @@ def test_refusals_at_random_do_not_bring_it_down() -> None:
             limiter.release()
         clock.now += 0.001
     assert good > 60 * 300
+
+
+def test_an_api_that_is_unavailable_teaches_no_rate() -> None:
+    """A 503 says nothing of how many requests are too many; it halves the window, and no more."""
+    clock = Clock()
+    limiter = Limiter(64, clock.monotonic)
+    for _ in range(4):
+        limiter.throttled(limiter.generation, 0.0, too_many=False)
+        clock.now += 10.0
+    assert [limiter.acquire_nowait() for _ in range(5)] == [True] * 4 + [False]

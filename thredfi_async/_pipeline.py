@@ -23,7 +23,8 @@ T = TypeVar("T")
 
 _UNAUTHORIZED: Final = 401
 _SERVER_FAULT: Final = 500
-_THROTTLING: Final = frozenset({429, 503})
+_TOO_MANY: Final = 429
+_THROTTLING: Final = frozenset({_TOO_MANY, 503})
 
 
 def _check_kind(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
@@ -214,7 +215,8 @@ class Pipeline:
         if isinstance(error, APIError) and error.status in _THROTTLING:
             asked = retry_after_of(error)
             bearable = self.retry.waiting and asked <= self.retry.max_retry_after
-            self.limiter.throttled(call.generation, asked if bearable else 0.0)
+            too_many = error.status == _TOO_MANY
+            self.limiter.throttled(call.generation, asked if bearable else 0.0, too_many=too_many)
         elif response is not None and response.status < _SERVER_FAULT:
             self.limiter.answered_well()
 

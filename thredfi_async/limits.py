@@ -22,7 +22,7 @@ class Limiter:
       requests that were under way together, since they all tell of the same moment.
     - A cooldown holds back every slot. After it slots are given at a growing pace, one window's worth over as long as
       the cooldown was, a second at most; the calls that it held back would otherwise arrive as one herd.
-    - An API that throttles again and again teaches a rate, by which slots are spaced out.
+    - An API that says again and again that requests are too many teaches a rate, by which slots are spaced out.
 
     State changes in synchronous functions only, and no task is behind it, only a timer while a cooldown has waiters.
 
@@ -118,19 +118,22 @@ class Limiter:
             self._window = min(float(self._limit), self._window + 1.0 / self._window)
             self._serve()
 
-    def throttled(self, generation: int, hold: float) -> None:
+    def throttled(self, generation: int, hold: float, *, too_many: bool = True) -> None:
         """Learn that the API gets too much.
 
         Args:
             generation: What `generation` was when the request took its slot.
             hold: Seconds for which the API wants peace; 0 if it does not say.
+            too_many: Whether it says that the requests were too many, from which a rate is learned. An API that is
+                unavailable now and then may be so at any rate.
         """
         now = self._now()
         if generation == self._halvings:
             self._halvings += 1
             self._window = max(1.0, self._window / 2)
-        self._rate = self._rate or LearnedRate(now)
-        self._rate.throttled(now, now + max(hold, self.cooldown()))
+        if too_many:
+            self._rate = self._rate or LearnedRate(now)
+            self._rate.throttled(now, now + max(hold, self.cooldown()))
         if hold > self.cooldown():
             self._pace = _Pace(now + hold, min(hold, _LONGEST_RAMP), self.window)
 
