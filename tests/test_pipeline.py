@@ -347,7 +347,7 @@ async def test_the_queue_is_bounded() -> None:
         client._limiter.release()
     assert (error.phase, error.effect, error.attempts) == ("queue", Effect.NONE, 0)
     assert "Timeouts.queue" in str(error)
-    assert hook.ended.queued >= 0.02
+    assert hook.ended.queued >= 0.018  # uvloop counts its timers in whole milliseconds, from when the loop last looked
 
 
 async def test_the_queue_counts_every_wait() -> None:
