@@ -400,3 +400,15 @@ async def test_memory_keeps_no_journal_open(path: Path) -> None:
     async with archive_many(api, items(50), journal=path) as run:
         assert run.gauges().done == 0
     Journal.open(path).close()
+
+
+async def test_a_result_is_given_only_when_it_is_committed(path: Path) -> None:
+    """Whoever reads the file at the moment of a result finds it there, so that a kill can take it back no more."""
+    query = "SELECT state FROM items WHERE position = ?"
+    seen = 0
+    async with archive_many(Api(), items(300), journal=path, concurrency=5) as run:
+        async for result in run:
+            with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as reader:
+                assert reader.execute(query, (result.index,)).fetchone() == (result.state.value,)
+            seen += 1
+    assert seen == 300

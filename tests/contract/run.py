@@ -1,4 +1,4 @@
-"""Hold the strict sandbox against the contract with schemathesis: `python tests/contract/run.py [--seconds 45]`.
+"""Hold the strict sandbox against the contract with schemathesis: `python tests/contract/run.py [--seconds 75]`.
 
 It fails on any violation, and unless every operation was also answered with success many times: a server that
 refuses everything violates nothing.
@@ -107,8 +107,8 @@ def report(answers: Counter[tuple[str, int]], operations: list[str]) -> bool:
 def main() -> int:
     """Run it; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=int, default=45, help="time for the whole run, default %(default)s")
-    parser.add_argument("--max-examples", type=int, default=40, help="cases per operation, default %(default)s")
+    parser.add_argument("--seconds", type=int, default=75, help="time for the whole run, default %(default)s")
+    parser.add_argument("--max-examples", type=int, default=150, help="cases per operation, default %(default)s")
     options = parser.parse_args()
     contract = refine(yaml.safe_load(CONTRACT.read_text()))
     operations = [f"{method.upper()} {path}" for path, item in contract["paths"].items() for method in item]
