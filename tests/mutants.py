@@ -246,9 +246,9 @@ MUTANTS = (
     ),
     Mutant(
         "note on a cancellation",
-        "_pipeline.py",
-        "call.annotate(cancelled)",
-        "pass",
+        "_call.py",
+        "self.annotate(error)\n                self.ended(\"cancelled\")",
+        "self.ended(\"cancelled\")",
         _behaviour("cancellation_tells_effect_and_key"),
     ),
     Mutant(

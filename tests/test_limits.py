@@ -209,6 +209,16 @@ async def test_cancelled_in_the_moment_of_closing() -> None:
     assert limiter.in_use == 1
 
 
+async def test_a_waiter_that_is_thrown_away() -> None:
+    """Whoever stops waiting in another way than by a cancellation is out of the queue as well."""
+    limiter = full()
+    waiter = limiter.acquire(None)
+    waiter.send(None)
+    waiter.close()
+    limiter.release()
+    assert (limiter.in_use, limiter.waiting) == (0, 0)
+
+
 async def test_hundreds_share_a_few_slots() -> None:
     """However many wait, no more than the limit are ever at work, and all of them come to be."""
     limiter, at_work, most, done = Limiter(10, time.monotonic), 0, 0, 0

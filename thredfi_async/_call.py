@@ -38,6 +38,7 @@ class Call:
         budget: What its retries are paid from; None for nothing to pay.
         clock: Tells the time.
         hooks: Are told what happens.
+        asked: When it was called, in monotonic seconds, if it has waited for its first turn since; now by default.
     """
 
     __slots__ = (
@@ -72,15 +73,17 @@ class Call:
         budget: Budget | None,
         clock: Clock,
         hooks: tuple[Hook, ...],
+        asked: float | None = None,
     ) -> None:
-        """Start waiting for a turn."""
+        """Start without a turn."""
         self.operation = operation
         self.timeouts = timeouts
         self._settle = settle
         self._budget = budget
         self._clock = clock
         self._hooks = hooks
-        self._asked = clock.monotonic()
+        now = clock.monotonic()
+        self._asked = now if asked is None else asked
         self._started: float | None = None
         self._deadline: float | None = None
         self._alarm: Alarm | None = None
@@ -88,7 +91,7 @@ class Call:
         self._response: Response | None = None
         self._spent = 0
         self.generation = 0
-        self.queued = 0.0
+        self.queued = now - self._asked
         self.holds_slot = False
         self.interrupted = False
         self.attempts = 0
@@ -269,6 +272,20 @@ class Call:
             f"thredfi-async: {self.operation} {ending} with effect {self.effect.name}, "
             f"attempts {self.attempts}, idempotency key {self.idempotency_key}"
         )
+
+    def failed(self, error: BaseException) -> None:
+        """Write on what the call ends with how it stands, and tell the hooks."""
+        match error:
+            case ThredfiError():
+                self.stamp(error)
+                self.ended("failed", error)
+            case asyncio.CancelledError():
+                self.annotate(error)
+                self.ended("cancelled")
+            case _:
+                # Of a part that is not ours, such as the caller's own mapping: accounted for all the same.
+                self.annotate(error)
+                self.ended("failed", error)
 
     def ended(self, outcome: Literal["succeeded", "failed", "cancelled"], error: BaseException | None = None) -> None:
         """Tell the hooks how the call ended."""

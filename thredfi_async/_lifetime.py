@@ -37,7 +37,8 @@ class Lifetime:
         """
         if self._closing:
             raise ClientStateError("this client is closed; make a new one, or close it only after its last call")
-        self.check_home()
+        if self._process != os.getpid() or self._loop is not asyncio.get_running_loop():
+            self.check_home()
         self._calls += 1
 
     def started(self, call: Interruptible) -> None:

@@ -4,9 +4,8 @@ retry( limiter( auth( send → judge ) ) ), under an alarm that rings at the dea
 once that has ended without certainty, one question to the server.
 """
 
-import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, TypeVarTuple
 
 import attrs
 
@@ -20,6 +19,7 @@ from thredfi_async.retry import RETRY_COST, RetryBudget, RetryPolicy, retry_afte
 from thredfi_async.settings import Timeouts
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 _UNAUTHORIZED: Final = 401
 _SERVER_FAULT: Final = 500
@@ -84,13 +84,16 @@ class Pipeline:
     hooks: tuple[Hook, ...] = ()
     alarms: Alarms = attrs.field(factory=Alarms)
 
-    async def run(self, operation: str, prepare: Callable[[], Request[T]], options: CallOptions) -> Outcome[T]:
+    async def run(
+        self, operation: str, prepare: Callable[[*Ts], Request[T]], options: CallOptions, *arguments: *Ts
+    ) -> Outcome[T]:
         """Carry one call to its end.
 
         Args:
             operation: The call's name, for events.
             prepare: Builds the first request; called when the call has its turn, so that a waiting one is cheap.
             options: What the call brings of its own.
+            *arguments: What `prepare` is called with.
 
         Returns:
             How it succeeded.
@@ -100,40 +103,31 @@ class Pipeline:
             asyncio.CancelledError: The caller was cancelled; a note on it tells effect and key.
         """
         self.lifetime.enter()
-        policy = options.retry or self.retry
-        call = Call(
-            operation,
-            timeouts=options.timeouts or self.timeouts,
-            settle=options.settle,
-            budget=self._budget(policy),
-            clock=self.clock,
-            hooks=self.hooks,
-        )
+        asked = self.clock.monotonic()
+        # Out here, and before there is anything of the call but its arguments: very many may wait at once.
+        if not self.limiter.acquire_nowait():
+            turn = self.limiter.queue((options.timeouts or self.timeouts).queue)
+            try:
+                await turn
+            except BaseException as error:
+                self.limiter.leave(turn)
+                call = self._begin(operation, options, asked)
+                call.failed(error)
+                self.lifetime.leave(call)
+                raise
+        call = self._begin(operation, options, asked)
         try:
-            # The first turn is waited for out here, under as few frames as can be: very many calls may wait at once.
-            if self.limiter.acquire_nowait():
-                call.has_turn(self.limiter.generation)
-            else:
-                await self._wait_for_turn(call)
+            call.has_turn(self.limiter.generation)
             self.lifetime.started(call)
-            request = prepare()
+            request = prepare(*arguments)
             call.turns_to(request)
+            policy = options.retry or self.retry
             verdict = await self._under_alarm(call, self._reach_verdict(call, request, policy))
             if verdict.error is not None and (question := call.question(verdict)) is not None:
                 verdict = await self._settle(call, verdict, verdict.error, question, policy)
             outcome = call.outcome(verdict.unwrap())
-        except asyncio.CancelledError as cancelled:
-            call.annotate(cancelled)
-            call.ended("cancelled")
-            raise
-        except ThredfiError as error:
-            call.stamp(error)
-            call.ended("failed", error)
-            raise
         except BaseException as error:
-            # Of a part that is not ours, such as the caller's own mapping: its call is accounted for all the same.
-            call.annotate(error)
-            call.ended("failed", error)
+            call.failed(error)
             raise
         else:
             call.ended("succeeded")
@@ -141,6 +135,17 @@ class Pipeline:
         finally:
             self._give_turn_back(call)
             self.lifetime.leave(call)
+
+    def _begin(self, operation: str, options: CallOptions, asked: float) -> Call:
+        return Call(
+            operation,
+            timeouts=options.timeouts or self.timeouts,
+            settle=options.settle,
+            budget=self._budget(options.retry or self.retry),
+            clock=self.clock,
+            hooks=self.hooks,
+            asked=asked,
+        )
 
     async def _under_alarm(self, call: Call, work: Coroutine[Any, Any, Verdict[T]]) -> Verdict[T]:
         try:

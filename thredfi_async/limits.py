@@ -44,6 +44,8 @@ class Limiter:
         self._pace: _Pace | None = None
         self._rate: LearnedRate | None = None
         self._timer: asyncio.TimerHandle | None = None
+        # Asked for once: it is a tenth of what waiting costs.
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def in_use(self) -> int:
@@ -87,22 +89,33 @@ class Limiter:
             RequestTimeoutError: The time was up; the phase is `queue`.
             ClientStateError: The client was closed meanwhile.
         """
-        loop = asyncio.get_running_loop()
+        turn = self.queue(timeout, returning=returning)
+        try:
+            await turn
+        except BaseException:
+            self.leave(turn)
+            raise
+
+    def queue(self, timeout: float | None, *, returning: bool = False) -> asyncio.Future[None]:
+        """Stand in the queue, as `acquire` does, without a coroutine for each who waits.
+
+        Returns:
+            What to await: its result is a slot. Whoever gets an exception there has to `leave`.
+        """
+        loop = self._loop = self._loop or asyncio.get_running_loop()
         turn: asyncio.Future[None] = loop.create_future()
         (self._returning if returning else self._arriving).append(turn)
         if self._in_use < self._window:
             self._serve()
-        timer = None if timeout is None else loop.call_later(timeout, _time_is_up, turn, timeout)
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled() and turn.exception() is None:
-                # The slot came in the same moment as the cancellation: hand it on.
-                self.release()
-            raise
-        finally:
-            if timer is not None:
-                timer.cancel()
+        if timeout is not None:
+            timer = loop.call_later(timeout, _time_is_up, turn, timeout)
+            turn.add_done_callback(lambda _: timer.cancel())
+        return turn
+
+    def leave(self, turn: asyncio.Future[None]) -> None:
+        """Stand in the queue no longer; a slot that came in the same moment is handed on."""
+        if not turn.cancel() and not turn.cancelled() and turn.exception() is None:
+            self.release()
 
     def release(self) -> None:
         """Give a slot back; whoever waits longest has it next."""

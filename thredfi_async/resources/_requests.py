@@ -23,6 +23,7 @@ Identifier = UUID | str
 
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 _VISIBLE: Final = re.compile(r"[!-~]+", re.ASCII)
+_BODIES: Final = (CustomerRequest, Mapping)
 _NO_HEADERS: Final[Mapping[str, str]] = {}
 _PORTS: Final = {"http": 80, "https": 443}
 
@@ -53,25 +54,17 @@ class CustomerRequests:
     ) -> Coroutine[Any, Any, Outcome[Customer]]:
         """Archive a customer; what may be wrong before the call has its turn is looked at here, and no more."""
         problems: list[str] = []
-        _check_identifier("business_id", business_id, problems)
-        _check_identifier("customer_id", customer_id, problems)
+        # Looked at in here as far as it is plain, as in `Lifetime.enter`: all calls may begin in one turn of the loop.
+        if not (isinstance(business_id, UUID) and isinstance(customer_id, UUID)):
+            _check_identifier("business_id", business_id, problems)
+            _check_identifier("customer_id", customer_id, problems)
         _check_body(body, problems)
         if idempotency_key is not None and (problem := value_problem(idempotency_key)) is not None:
             problems.append(f"idempotency_key: {problem}")
-        first = partial(self._first, business_id, customer_id, body, idempotency_key, _checked(headers, problems))
-        return self.pipeline.run("customers.archive", first, options)
-
-    def _first(
-        self,
-        business_id: Identifier,
-        customer_id: Identifier,
-        body: Body | None,
-        idempotency_key: str | None,
-        headers: Mapping[str, str],
-    ) -> Request[Customer]:
-        customer = _text(customer_id)
-        url = self._url(_text(business_id), customer)
-        return Archiving(url, customer, body, idempotency_key, headers).first()
+        where, checked = self.base_url, _checked(headers, problems)
+        return self.pipeline.run(
+            "customers.archive", _first, options, where, business_id, customer_id, body, idempotency_key, checked
+        )
 
     def get(
         self,
@@ -87,7 +80,7 @@ class CustomerRequests:
         checked, customer = _checked(headers, problems), _text(customer_id)
         request = Request[Customer](
             method="GET",
-            url=self._url(_text(business_id), customer),
+            url=_url(self.base_url, _text(business_id), customer),
             judge=partial(judge_customer, customer_id=customer),
             headers=checked,
         )
@@ -133,8 +126,22 @@ class CustomerRequests:
         request = Request[Page](method="GET", url=url, judge=judge_page, headers=headers)
         return (await self.pipeline.run("customers.list", lambda: request, options)).value
 
-    def _url(self, business: str, customer: str) -> str:
-        return f"{self.base_url}/v1/platform/businesses/{business}/customers/{customer}/"
+
+def _first(  # noqa: PLR0913, PLR0917 - what the pipeline keeps for it while the call waits
+    base_url: str,
+    business_id: Identifier,
+    customer_id: Identifier,
+    body: Body | None,
+    idempotency_key: str | None,
+    headers: Mapping[str, str],
+) -> Request[Customer]:
+    customer = _text(customer_id)
+    url = _url(base_url, _text(business_id), customer)
+    return Archiving(url, customer, body, idempotency_key, headers).first()
+
+
+def _url(base_url: str, business: str, customer: str) -> str:
+    return f"{base_url}/v1/platform/businesses/{business}/customers/{customer}/"
 
 
 def _check_identifier(name: str, value: object, problems: list[str]) -> None:
@@ -150,7 +157,7 @@ def _text(identifier: Identifier) -> str:
 
 
 def _check_body(body: object, problems: list[str]) -> None:
-    if body is not None and not isinstance(body, CustomerRequest | Mapping):
+    if body is not None and not isinstance(body, _BODIES):
         problems.append(f"customer: must be a CustomerRequest or a mapping, not {type(body).__name__}")
 
 
