@@ -247,8 +247,8 @@ MUTANTS = (
     Mutant(
         "note on a cancellation",
         "_call.py",
-        "self.annotate(error)\n                self.ended(\"cancelled\")",
-        "self.ended(\"cancelled\")",
+        'self.annotate(error)\n                self.ended("cancelled")',
+        'self.ended("cancelled")',
         _behaviour("cancellation_tells_effect_and_key"),
     ),
     Mutant(
