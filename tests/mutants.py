@@ -124,13 +124,20 @@ MUTANTS = (
     Mutant(
         "slot of a cancelled waiter",
         "limits.py",
-        "# The slot came in the same moment as the cancellation: hand it on.\n                self.release()",
-        "pass",
+        "turn.exception() is None:\n            self.release()",
+        "turn.exception() is None:\n            pass",
         (
             "test_adaptive_limits.py::test_cancellation_in_the_moment_of_the_turn_hands_the_slot_on",
             "test_adaptive_limits.py::test_waiter_cancelled_at_any_moment_loses_no_slot",
             MACHINE,
         ),
+    ),
+    Mutant(
+        "slot of a call that is cancelled in the queue",
+        "_pipeline.py",
+        "self.limiter.leave(turn)",
+        "pass",
+        ("test_cancellation.py::test_in_the_moment_of_the_first_turn",),
     ),
     Mutant(
         "slot released while sleeping",

@@ -33,7 +33,7 @@ SLACK = 20
 """Calls fewer than this are worth a new number."""
 REPEATS = 20
 WAITING = 2_000
-BYTES_WAITING = 2_048
+BYTES_WAITING = 1_024
 
 Sending = Callable[..., Coroutine[Any, Any, Any]]
 

@@ -287,3 +287,18 @@ async def test_cancelled_at_every_step_of_the_loop(script: int) -> None:
         steps += 1
     assert "NONE" in effects
     assert "UNKNOWN" in effects
+
+
+async def test_in_the_moment_of_the_first_turn() -> None:
+    """Who is cancelled just as the first turn comes hands it on to the next."""
+    async with FaultServer([Healthy()]) as server, client_of(server.url, max_connections=1) as client:
+        assert client._limiter.acquire_nowait()
+        first, second = (asyncio.create_task(archive(client)) for _ in range(2))
+        await until(lambda: client._limiter.waiting == len((first, second)))
+        client._limiter.release()
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError) as cancelled:
+            await first
+        assert "effect NONE" in notes(cancelled.value)
+        assert (await second).is_archived
+        assert slots_in_use(client) == 0
