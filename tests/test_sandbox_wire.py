@@ -1,5 +1,7 @@
 import asyncio
+import contextlib
 import logging
+import socket
 from collections.abc import Callable
 
 import aiohttp
@@ -15,6 +17,21 @@ async def until(true: Callable[[], bool]) -> None:
     """Let the loop run until something has happened that nobody signals."""
     while not true():  # noqa: ASYNC110 - the server tells no events
         await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("turns", range(5))
+async def test_a_connection_that_comes_while_the_server_closes(turns: int) -> None:
+    """However far its acceptance has come, it is closed with the server."""
+    server = await SandboxServer().start()
+    host, port = server.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as client:
+        client.setblocking(False)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await server.aclose()
+        async with asyncio.timeout(2.0):
+            with contextlib.suppress(ConnectionResetError):
+                assert await asyncio.get_running_loop().sock_recv(client, 1) == b""
 
 
 async def test_closing_is_quick_while_requests_hang() -> None:

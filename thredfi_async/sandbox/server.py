@@ -1,5 +1,7 @@
 """The sandbox server: its settings, its lifetime, and what a test may ask and tell it."""
 
+import asyncio
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -186,6 +188,7 @@ class SandboxServer:
         runner, self._runner = self._runner, None
         if runner is not None:
             self._service.waits.end()
+            await _stop_accepting(runner)
             await runner.cleanup()
 
     async def __aenter__(self) -> Self:
@@ -195,3 +198,16 @@ class SandboxServer:
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.aclose()
+
+
+async def _stop_accepting(runner: web.ServerRunner) -> None:
+    """Let in what has been accepted: asyncio leaves it open for ever if the listener closes in the same moment."""
+    for site in runner.sites:
+        # aiohttp gives its sockets in no other way.
+        server = site._server  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        # Other loops have servers of their own, and on Windows there is no reader to remove.
+        if isinstance(server, asyncio.Server):
+            for listener in server.sockets:
+                with contextlib.suppress(NotImplementedError):
+                    asyncio.get_running_loop().remove_reader(listener)
+    await asyncio.sleep(0)
