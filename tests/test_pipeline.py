@@ -955,3 +955,35 @@ async def test_a_call_waits_out_a_cooldown_between_its_requests(clock: "FakeCloc
             assert (await client.customers.archive(BUSINESS, CUSTOMER)).is_archived
     assert [request.method for request in server.requests] == ["GET", "POST"]
     assert clock.sleeps == [5.0]
+
+
+@pytest.mark.parametrize("found", [None, "the record"])
+async def test_closing_while_the_question_is_answered(found: str | None) -> None:
+    """An answer that arrives in the turn in which the client closes says what it says: no change is no success."""
+    hook, limiter = Recorder(), Limiter(1, time.monotonic)
+
+    def judge(_: Response) -> Verdict[str]:
+        error = ServerError("501", status=501)
+        error.effect = Effect.UNKNOWN
+        return Verdict(error=error)
+
+    async def send(request: Request[T], headers: Mapping[str, str], timeouts: Timeouts, progress: Progress) -> Response:
+        progress.sent = True
+        if request.method == "GET":
+            parts.lifetime.interrupt()
+        return Response(200, {}, b"")
+
+    def ask() -> Request[str | None]:
+        return Request(method="GET", url="http://x/", judge=lambda _: Verdict(found))
+
+    def prepare() -> Request[str]:
+        return Request(method="POST", url="http://x/", judge=judge, mutates=True, settle=ask)
+
+    parts = pipeline(send, hook, limiter)
+    call = parts.run("operation", prepare, CallOptions(retry=ONCE))
+    if found is not None:
+        assert (await call).value == found
+    else:
+        error = await failure(call, ServerError)
+        assert (error.effect, hook.ended.outcome) == (Effect.UNKNOWN, "failed")
+        assert "the server shows no change" in notes(error)

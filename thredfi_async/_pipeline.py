@@ -238,8 +238,10 @@ class Pipeline:
             error.add_note("not asked what came of it: the retry budget is empty")
             return verdict
         answer = await self._under_alarm(call, self._ask(call, question, wait))
-        if answer.value is not None or call.interrupted:
-            return Verdict(answer.value, answer.error)
+        if answer.value is not None:
+            return Verdict(answer.value)
+        if answer.error is not None and call.interrupted:
+            return Verdict(error=answer.error)
         if answer.error is None:
             error.add_note("asked what came of it, the server shows no change; a request may still be on its way")
         else:
