@@ -184,3 +184,17 @@ def test_an_api_that_is_unavailable_teaches_no_rate() -> None:
         limiter.throttled(limiter.generation, 0.0, too_many=False)
         clock.now += 10.0
     assert [limiter.acquire_nowait() for _ in range(5)] == [True] * 4 + [False]
+
+
+@pytest.mark.parametrize("hours", [10, 24 * 365 * 10])
+def test_a_long_pause_in_use_does_no_harm(hours: int) -> None:
+    """After two 429s and an idle night, or ten years, slots are given as ever."""
+    clock = Clock()
+    limiter = Limiter(4, clock.monotonic)
+    for _ in range(2):
+        limiter.throttled(limiter.generation, 0.0)
+        clock.now += 5.0
+    clock.now += hours * 3600.0
+    assert limiter.acquire_nowait()
+    limiter.release()
+    assert limiter.in_use == 0

@@ -68,5 +68,7 @@ class LearnedRate:
         if self._borne is not None:
             # Each second adds `_ADDED + _GROWN * rate`, in closed form.
             shift = _ADDED / _GROWN
-            grown = (self._borne * _BACK_TO + shift) * math.exp(_GROWN * max(0.0, now - self._grows_from)) - shift
+            # After a night without a call the exponential would be too large for a float.
+            grows_for = min(max(0.0, now - self._grows_from), _FORGOTTEN_AFTER)
+            grown = (self._borne * _BACK_TO + shift) * math.exp(_GROWN * grows_for) - shift
             self.next = max(self.next, now - _BURST) + 1 / grown
