@@ -1,3 +1,4 @@
+import asyncio
 from typing import Any
 
 import pytest
@@ -102,3 +103,15 @@ async def test_a_success_between_refusals() -> None:
         archive_many(api, items(60), concurrency=1, stop=StopPolicy(park_after=5, failure_ratio=None))
     )
     assert {result.code for result in results} == {None, "http_403"}
+
+
+@pytest.mark.parametrize("concurrency", [1, 2, 50])
+async def test_a_run_whose_last_items_are_held_back_ends(concurrency: int) -> None:
+    """Who resolves the last item without sending it leaves nobody waiting for more."""
+    api = Api(lambda _, __: refusal(403, "permission_denied"))
+    async with asyncio.timeout(10):
+        results = await all_of(
+            archive_many(api, items(71), concurrency=concurrency, stop=StopPolicy(failure_ratio=None))
+        )
+    assert len(results) == 71
+    assert sum(result.code == "business_parked" for result in results) == 71 - sum(api.calls.values())

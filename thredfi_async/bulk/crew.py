@@ -123,12 +123,14 @@ class Crew:
         """Carry one job after the other, until nothing is left to do."""
         while not self.is_done:
             job = self._next()
-            if job is None:
+            if job is not None:
+                await self._carry(job)
+            elif not self.is_done:
                 idler = asyncio.get_running_loop().create_future()
                 self._idlers.append(idler)
                 await idler
-            else:
-                await self._carry(job)
+        # Whoever resolved the last one without sending it woke nobody.
+        self.wake()
 
     def next_moment(self) -> float | None:
         """Return the seconds until somebody may be sent who may not now; None if that is not a question of time."""
