@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 from bulk_api import Api, all_of, item, items, lost, refusal, states, until_it_stops
 from conftest import FakeClock
@@ -258,3 +259,20 @@ def test_a_run_that_never_began() -> None:
     assert run is not None
     run = None
     gc.collect()
+
+
+async def test_a_look_at_a_run_does_not_begin_it() -> None:
+    """Before the first iteration nothing is read or sent, and everything that is counted is zero."""
+    api, read = Api(), list[int]()
+
+    def source() -> Iterator[ArchiveItem]:
+        read.append(1)
+        yield item(0)
+
+    run = archive_many(api, source())
+    async with leaving_nothing():
+        seen = run.gauges()
+        await asyncio.sleep(0.01)
+    assert not any(attrs.astuple(seen))
+    assert (read, api.calls.total()) == ([], 0)
+    assert len(await all_of(run)) == run.gauges().done == 1

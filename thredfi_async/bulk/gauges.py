@@ -35,21 +35,21 @@ class Gauges:
         p99_ms: The same for all but a hundredth.
     """
 
-    done: int
-    by_state: Mapping[ItemState, int]
-    duplicates: int
-    skipped: int
-    malformed: int
-    in_flight: int
-    waiting: int
-    concurrency: int
-    cooldown: float
-    paused: bool
-    retries: int
-    rate: float
-    p50_ms: int | None
-    p90_ms: int | None
-    p99_ms: int | None
+    done: int = 0
+    by_state: Mapping[ItemState, int] = attrs.field(factory=dict[ItemState, int])
+    duplicates: int = 0
+    skipped: int = 0
+    malformed: int = 0
+    in_flight: int = 0
+    waiting: int = 0
+    concurrency: int = 0
+    cooldown: float = 0.0
+    paused: bool = False
+    retries: int = 0
+    rate: float = 0.0
+    p50_ms: int | None = None
+    p90_ms: int | None = None
+    p99_ms: int | None = None
 
     def sample(self) -> Sample:
         """Write it as the journal keeps it."""

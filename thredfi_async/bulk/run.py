@@ -68,12 +68,12 @@ class ArchiveRun(AsyncIterator[ArchiveResult]):
             self._engine.drain()
 
     def gauges(self) -> Gauges:
-        """Look at the run, at any time.
+        """Look at the run, at any time; a look changes nothing.
 
         Returns:
-            How far it has come, and how it goes.
+            How far it has come, and how it goes; zeros before it begins.
         """
-        return self._start().gauges() if self._engine is None else self._engine.gauges()
+        return Gauges() if self._engine is None else self._engine.gauges()
 
     async def aclose(self) -> None:
         """End the run now: what is under way is cut off; a second time does nothing."""
