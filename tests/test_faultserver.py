@@ -10,7 +10,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from backports import zstd
+from compat import zstd
 from faultserver import (
     Answer,
     AnswerPoint,

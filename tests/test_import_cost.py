@@ -34,7 +34,6 @@ LEFT_OUT = [
     "unittest",
     "uvloop",
     "yaml",
-    "zstandard",
 ]
 SCRIPT = """
 import sys

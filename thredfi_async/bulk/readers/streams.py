@@ -10,13 +10,14 @@ import zlib
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, Final, cast
+from typing import IO, TYPE_CHECKING, Final, cast
 
 from thredfi_async.bulk.errors import SourceError
 from thredfi_async.bulk.readers.layout import Compression
 
-Buffer = Any
-"""What can be written into; before Python 3.12 it has no type at run time."""
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
 CHUNK: Final = 1 << 18
 """Bytes read at a time."""
 _MAGIC: Final = {
@@ -47,7 +48,7 @@ class HashingStream(io.RawIOBase):
         """Say that it can be read."""
         return True
 
-    def readinto(self, buffer: Buffer, /) -> int | None:
+    def readinto(self, buffer: "WriteableBuffer", /) -> int | None:
         """Fill a buffer, and count and hash what came."""
         count = self._raw.readinto(buffer)
         if count:

@@ -1,26 +1,32 @@
 """Zstandard, as a raw stream that says when data is cut short."""
 
 import io
-from typing import Final
+import sys
+from typing import TYPE_CHECKING, Final
 
 from thredfi_async.bulk.errors import SourceError
-from thredfi_async.bulk.readers.streams import Buffer
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 try:
-    import zstandard
+    if sys.version_info >= (3, 14):
+        from compression import zstd
+    else:
+        from backports import zstd
 except ImportError:
-    raise SourceError(
-        "a .zst file needs the package zstandard: pip install 'thredfi-async[bulk]', or decompress it first"
-    ) from None
+    if sys.version_info >= (3, 14):
+        needed = "a Python that was built with compression.zstd: decompress it first"
+    else:
+        needed = "the package backports.zstd: pip install 'thredfi-async[bulk]', or decompress it first"
+    raise SourceError(f"a .zst file needs {needed}") from None
 
-_FED: Final = 1024
-"""Bytes decompressed at a time: a block of 4 can stand for 128 KiB, so that one step makes 32 MiB at most."""
+_CHUNK: Final = 1 << 18
+"""Bytes read, and bytes decompressed, at a time."""
 
 
 class ZstdStream(io.RawIOBase):
     """The decompressed bytes of a zstd stream of any number of frames.
-
-    `zstandard`'s own stream reader ends without a word where a frame is cut short; its decompression object tells.
 
     Args:
         name: The name for sentences.
@@ -31,15 +37,15 @@ class ZstdStream(io.RawIOBase):
         super().__init__()
         self._name = name
         self._source = source
-        self._frame: zstandard.ZstdDecompressionObj | None = None
-        self._fed = b""
+        self._frame: zstd.ZstdDecompressor | None = None
+        self._unused = b""
         self._ready = memoryview(b"")
 
     def readable(self) -> bool:
         """Say that it can be read."""
         return True
 
-    def readinto(self, buffer: Buffer, /) -> int:
+    def readinto(self, buffer: "WriteableBuffer", /) -> int:
         """Fill a buffer with decompressed bytes.
 
         Raises:
@@ -47,28 +53,30 @@ class ZstdStream(io.RawIOBase):
             SourceError: It is no zstd data, or damaged.
         """
         while not self._ready:
-            if not self._fed:
-                self._fed = self._source.read(_FED)
-            if not self._fed:
-                if self._frame is not None:
-                    raise EOFError
-                return 0
-            self._ready = memoryview(self._step())
+            data = b""
+            if self._frame is None or self._frame.needs_input:
+                data = self._unused or self._source.read(_CHUNK)
+                self._unused = b""
+                if not data:
+                    if self._frame is not None:
+                        raise EOFError
+                    return 0
+            self._ready = memoryview(self._decompress(data))
         target = memoryview(buffer).cast("B")
         count = min(len(target), len(self._ready))
         target[:count] = self._ready[:count]
         self._ready = self._ready[count:]
         return count
 
-    def _step(self) -> bytes:
+    def _decompress(self, data: bytes) -> bytes:
         if self._frame is None:
-            self._frame = zstandard.ZstdDecompressor().decompressobj()
+            self._frame = zstd.ZstdDecompressor()
         try:
-            made = self._frame.decompress(self._fed)
-        except zstandard.ZstdError:
+            made = self._frame.decompress(data, _CHUNK)
+        except zstd.ZstdError:
             raise SourceError(f"{self._name} is not what its name says: it is no zstd data, or damaged") from None
-        self._fed = self._frame.unused_data if self._frame.eof else b""
         if self._frame.eof:
+            self._unused = self._frame.unused_data
             self._frame = None
         return made
 
