@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import thredfi_async
 from thredfi_async._version import __version__
@@ -109,6 +110,8 @@ def test_every_dependency_has_one_lower_bound() -> None:
         *(x for extra in PROJECT["optional-dependencies"].values() for x in extra),
     ]
     for requirement in map(Requirement, lines):
+        if requirement.name == PROJECT["name"]:
+            continue  # an extra that brings others of our own
         assert [bound.operator for bound in requirement.specifier] == [">="], requirement
 
 
@@ -135,11 +138,13 @@ def test_entry_points_load() -> None:
 
 
 def test_nox_runs_the_pythons_of_the_classifiers() -> None:
-    """The sessions named `tests` are one for each Python that the classifiers name."""
+    """The sessions named `tests` are one for each Python of the classifiers, and one for a newer one that runs nox."""
     noxfile = str(ROOT / "noxfile.py")
     command = [sys.executable, "-m", "nox", "-f", noxfile, "--list", "--json", "-s", "tests", "tests_min"]
     listed = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    assert [session["python"] for session in listed if session["name"] == "tests"] == supported()
+    running = f"{sys.version_info.major}.{sys.version_info.minor}"
+    pythons = supported() if running in supported() else [*supported(), running]
+    assert [session["python"] for session in listed if session["name"] == "tests"] == pythons
     assert [session["python"] for session in listed if session["name"] == "tests_min"] == supported()[:1]
 
 
@@ -171,3 +176,67 @@ def test_nox_tests_the_built_wheel() -> None:
     command = [sys.executable, "-c", code]
     child = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     assert Path(child.stdout.strip()) == installed
+
+
+ALONE = """
+import importlib, sys
+from importlib import metadata
+
+hidden = set(sys.argv[1].split(","))
+
+
+class Hider:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in hidden:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+sys.meta_path.insert(0, Hider())
+for module in sys.argv[2].split(","):
+    importlib.import_module(module)
+"""
+
+
+def brought(extra: str) -> set[str]:
+    """The distributions that an extra brings, with all that they need."""
+    found: set[str] = set()
+    todo = [("thredfi-async", frozenset({"", extra}))]
+    while todo:
+        name, extras = todo.pop()
+        if (key := f"{name}[{','.join(sorted(extras))}]") in found:
+            continue
+        found.add(key)
+        for line in metadata.distribution(name).requires or ():
+            needed = Requirement(line)
+            if needed.marker is None or any(needed.marker.evaluate({"extra": each}) for each in extras):
+                todo.append((canonicalize_name(needed.name), frozenset({"", *needed.extras})))
+    return {key.partition("[")[0] for key in found}
+
+
+@pytest.mark.parametrize(
+    ("extra", "commands"),
+    [
+        ("cli", "thredfi_async.cli.app,thredfi_async.cli.demo,thredfi_async.cli.sandbox"),
+        ("bulk", "thredfi_async.cli.bulk.archive,thredfi_async.cli.bulk.report,aiolimiter,jinja2"),
+        ("parquet", "thredfi_async.cli.bulk.archive,thredfi_async.bulk.readers.parquet_records"),
+        ("worker", "thredfi_async.cli.worker,thredfi_async.worker.worker,thredfi_async.cli.bulk.publish"),
+    ],
+)
+def test_an_extra_brings_what_its_command_needs(extra: str, commands: str) -> None:
+    """Whoever installs one extra can run its command: nothing is imported that another extra would bring."""
+    mine = brought(extra)
+    hidden = {
+        package
+        for package, names in metadata.packages_distributions().items()
+        if not {canonicalize_name(name) for name in names} & mine and package != "backports"
+    }
+    command = [sys.executable, "-c", ALONE, ",".join(sorted(hidden)), commands]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stderr) == (0, "")
+
+
+def test_all_brings_everything() -> None:
+    """The extra `all` names each of the others."""
+    extras = PROJECT["optional-dependencies"]
+    (line,) = extras["all"]
+    assert Requirement(line).extras == extras.keys() - {"all"}
