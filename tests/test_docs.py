@@ -5,7 +5,10 @@ from __future__ import annotations
 import ast
 import asyncio
 import builtins
+import os
 import re
+import subprocess
+import sys
 from dataclasses import dataclass
 from inspect import CO_COROUTINE
 from pathlib import Path
@@ -96,6 +99,20 @@ async def test_block_runs(block: Block, monkeypatch: pytest.MonkeyPatch, tmp_pat
                 "customer_id": customer.customer_id,
             },
         )
+
+
+@pytest.mark.parametrize("block", [block for block in BLOCKS if block.page == "README.md"], ids=str)
+def test_readme_block_runs_as_pasted(block: Block, tmp_path: Path) -> None:
+    """Each is a script: in a new process, with nothing at hand and nothing in the environment, it says something."""
+    script = tmp_path / "pasted.py"
+    script.write_text(block.source, "utf-8")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("THREDFI_")}
+    run = subprocess.run(
+        [sys.executable, "-W", "error", script],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (run.returncode, run.stderr) == (0, "")
+    assert run.stdout
 
 
 def test_readme_has_code() -> None:
