@@ -238,7 +238,25 @@ async def test_nobody_there(capsys: Capture, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
-        ([], "Missing command"),
+        ([], "Usage: thredfi "),
+        (["-h"], "Usage: thredfi "),
+        (["bulk"], "Usage: thredfi bulk "),
+        (["bulk", "-h"], "Usage: thredfi bulk "),
+        (["get", "-h"], "Usage: thredfi get "),
+        (["bulk", "archive", "-h"], "Usage: thredfi bulk archive "),
+    ],
+)
+def test_help_is_what_a_stranger_gets(argv: list[str], words: str, capsys: Capture) -> None:
+    """Without a command, and with -h wherever it stands, the help is shown, which is no error."""
+    assert main(argv) == 0
+    shown = capsys.readouterr()
+    assert words in shown.out
+    assert shown.err == ""
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
         (["frobnicate"], "No such command"),
         (["get", NOBODY], "Missing argument"),
         (["get", NOBODY, NOBODY, "--timeout", "soon"], "give a duration such as 20ms"),

@@ -46,7 +46,7 @@ def bulk(*argv: str, server: SandboxServer, cwd: Path, **options: object) -> Gen
     """Start `thredfi bulk` as a user would, and see to it that it is gone in the end."""
     env = CLEAN | environment(server)
     settings = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": env, "cwd": cwd, **options}
-    process = subprocess.Popen([sys.executable, "-m", "thredfi_async.cli", "bulk", *argv], **settings)  # type: ignore[call-overload] # options of Popen
+    process = subprocess.Popen([sys.executable, "-m", "thredfi_async", "bulk", *argv], **settings)  # type: ignore[call-overload] # options of Popen
     with process:
         try:
             yield process

@@ -79,7 +79,7 @@ def states(journal: str = "run.db") -> dict[str, int]:
 def command(*argv: str, **options: Any) -> Generator[subprocess.Popen[str]]:
     """Start the command as a process, and see to it that it is gone in the end."""
     settings: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
-    process: subprocess.Popen[str] = subprocess.Popen([sys.executable, "-m", "thredfi_async.cli", *argv], **settings)
+    process: subprocess.Popen[str] = subprocess.Popen([sys.executable, "-m", "thredfi_async", *argv], **settings)
     with process:
         try:
             yield process

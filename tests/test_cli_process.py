@@ -26,7 +26,7 @@ def thredfi(*argv: str, url: str = "", **options: object) -> Generator[subproces
     """Start the command as a user would, and see to it that it is gone in the end."""
     env = CLEAN | ({"THREDFI_TOKEN": "secret-token", "THREDFI_BASE_URL": url} if url else {})
     settings = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": env, **options}
-    process = subprocess.Popen([sys.executable, "-m", "thredfi_async.cli", *argv], **settings)  # type: ignore[call-overload] # options of Popen
+    process = subprocess.Popen([sys.executable, "-m", "thredfi_async", *argv], **settings)  # type: ignore[call-overload] # options of Popen
     with process:
         try:
             yield process
@@ -196,7 +196,7 @@ def test_a_full_disk(thredfi_sandbox: SandboxServer) -> None:
 @pytest.mark.parametrize("number", [1, 2])
 def test_closed_streams(number: int) -> None:
     """With a closed stdout nothing is begun, and with a closed stderr too the exit code still says so."""
-    argv = [sys.executable, "-m", "thredfi_async.cli", "archive", CUSTOMER, CUSTOMER]
+    argv = [sys.executable, "-m", "thredfi_async", "archive", CUSTOMER, CUSTOMER]
     script = f"import os, sys; os.closerange(1, {number + 1}); os.execv(sys.executable, {argv!r})"
     run = subprocess.run([sys.executable, "-S", "-c", script], capture_output=True, text=True, check=False)
     assert run.returncode == 2

@@ -22,7 +22,7 @@ from thredfi_async.cli.demo.show import conclusion
 from thredfi_async.sandbox import FaultKind, SandboxServer, seeded_customers
 
 Capture = pytest.CaptureFixture[str]
-COMMAND = [sys.executable, "-m", "thredfi_async.cli", "demo"]
+COMMAND = [sys.executable, "-m", "thredfi_async", "demo"]
 
 
 def test_demo() -> None:

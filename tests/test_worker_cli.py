@@ -25,7 +25,7 @@ CLEAN = {name: value for name, value in os.environ.items() if not name.startswit
 def worker(api: SandboxServer, nats: NatsServer, *arguments: str) -> Generator[subprocess.Popen[str]]:
     """Start the command as a user would, and see to it that it is gone in the end."""
     env = CLEAN | {"THREDFI_TOKEN": api.token, "THREDFI_BASE_URL": api.url, "THREDFI_NATS_URL": nats.url}
-    command = [sys.executable, "-m", "thredfi_async.cli", "worker", "--health-port", "0", *arguments]
+    command = [sys.executable, "-m", "thredfi_async", "worker", "--health-port", "0", *arguments]
     with subprocess.Popen(command, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         try:
             yield process

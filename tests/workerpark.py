@@ -128,7 +128,7 @@ class Workers:
     def start(self, index: int | None = None) -> None:
         """Start one, in the place of one that was killed if an index says so."""
         self.starts += 1
-        command = [sys.executable, "-m", "thredfi_async.cli", "worker", "--json", "--nats", self.nats.url]
+        command = [sys.executable, "-m", "thredfi_async", "worker", "--json", "--nats", self.nats.url]
         environment = os.environ | {"THREDFI_TOKEN": self.api.token, "THREDFI_BASE_URL": self.api.url}
         place = len(self._processes) if index is None else index
         health = ["--health-port", str(self.ports[place])] if place in self.ports else ["--no-health"]

@@ -1,4 +1,4 @@
-"""`python -m thredfi_async.cli` is `thredfi`."""
+"""Run the `thredfi` command: `python -m thredfi_async`."""
 
 import sys
 

@@ -85,7 +85,7 @@ def _command(path: Path, url: str) -> list[dict[str, Any]]:
     journal = path.with_suffix(".db")
     journal.unlink(missing_ok=True)
     arguments = ["bulk", "archive", path, "--journal", journal, "--base-url", url, "--concurrency", "100", "--yes"]
-    figures = _timed([sys.executable, "-m", "thredfi_async.cli", *map(str, arguments)])
+    figures = _timed([sys.executable, "-m", "thredfi_async", *map(str, arguments)])
     journal.unlink()
     return figures
 

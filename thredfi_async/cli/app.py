@@ -21,6 +21,8 @@ _WHERE = "Where the API is: THREDFI_BASE_URL, or THREDFI_ENVIRONMENT (sandbox or
 _CODES = [f"{int(code)}: {meaning}" for code, meaning in EXIT_CODES.items()]
 
 app = typer.Typer(
+    cls=opt.Group,
+    context_settings=opt.CONTEXT,
     epilog="\n\n".join([_CREDENTIALS, _WHERE, "Exit codes", *_CODES]),
     add_completion=False,
     pretty_exceptions_enable=False,

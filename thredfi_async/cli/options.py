@@ -1,12 +1,24 @@
 """The arguments and options of the commands; none of them takes a secret."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 import typer
+from typer.core import TyperGroup
 
 from thredfi_async.cli.quantities import per_second, seconds
 from thredfi_async.cli.settings import EnvironmentName
+
+CONTEXT: Final = {"help_option_names": ["-h", "--help"]}
+
+
+class Group(TyperGroup):
+    """A group of commands; without a command it shows its help."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - typer's or click's, by the version
+        """Ask for help where nothing was asked for."""
+        return super().parse_args(ctx, args or ["--help"])
+
 
 BusinessId = Annotated[str, typer.Argument(metavar="BUSINESS_ID", help="The business's UUID.", show_default=False)]
 CustomerId = Annotated[str, typer.Argument(metavar="CUSTOMER_ID", help="The customer's UUID.", show_default=False)]

@@ -10,7 +10,7 @@ from thredfi_async.cli.bulk.speed import Speed
 from thredfi_async.cli.session import Job
 from thredfi_async.cli.settings import Connection
 
-app = typer.Typer(help="Archive what a file lists, with a journal that knows how far the run has come.")
+app = typer.Typer(cls=opt.Group, help="Archive what a file lists, with a journal that knows how far the run has come.")
 
 
 @app.command()
