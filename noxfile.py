@@ -149,7 +149,7 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def contract(session: nox.Session) -> None:
-    """Let schemathesis hold the sandbox to the project's copy of the wire contract."""
+    """Let schemathesis hold the mock server to the project's copy of the wire contract."""
     session.install("-e", ".[cli]", *group("contract"))
     session.run("python", "tests/contract/run.py", *session.posargs)
 
@@ -191,6 +191,6 @@ def mutants(session: nox.Session) -> None:
 
 @nox.session
 def demo(session: nox.Session) -> None:
-    """Archive 500 customers against a sandbox that misbehaves: `thredfi demo`."""
+    """Archive 500 customers against a mock server that misbehaves: `thredfi demo`."""
     session.install(".[cli]")
     session.run("thredfi", "demo", *session.posargs)

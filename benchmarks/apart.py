@@ -19,17 +19,18 @@ import attrs
 from measure import cpu_time
 from work import BUSINESS, TOKEN, Work, answer, works
 
-from thredfi_async import CustomerRequest, RetryPolicy, ThredfiClient, Timeouts, _converter
-from thredfi_async._lifetime import Lifetime
-from thredfi_async._pipeline import CallOptions, Pipeline
-from thredfi_async._ports import Progress, Request, Response, Send, SystemClock, Verdict
-from thredfi_async.auth import StaticToken
-from thredfi_async.limits import Limiter
+from thredfi_async import CustomerRequest, RetryPolicy, ThredfiClient, Timeouts
+from thredfi_async._codec import converter
+from thredfi_async._engine.lifecycle import Lifecycle
+from thredfi_async._engine.limiter import Limiter
+from thredfi_async._engine.pipeline import CallOptions, Pipeline
+from thredfi_async._engine.tokens import StaticToken
+from thredfi_async._interfaces import Progress, Request, Response, Send, SystemClock, Verdict
+from thredfi_async._transport.session import AiohttpTransport, TransportOptions
 from thredfi_async.models import Customer
 from thredfi_async.resources._archiving import Archiving
 from thredfi_async.resources._requests import CustomerRequests
 from thredfi_async.retry import RetryBudget
-from thredfi_async.transport import AiohttpTransport, TransportOptions
 
 T = TypeVar("T")
 
@@ -132,9 +133,9 @@ async def alone(url: str, work: Work) -> dict[str, float]:
     call, body = _archiving(url, work), CustomerRequest(**work.fields)
     requests, options = CustomerRequests(cast("Pipeline", Immediate()), url), CallOptions()
     request, content = call.first(), _content(work)
-    parsed, response = _converter.parse(content), Response(200, {}, content)
-    encode, decode = again(lambda: _converter.encode(body)), again(lambda: _converter.parse(content))
-    structure = again(lambda: _converter.structure(parsed, Customer))
+    parsed, response = converter.parse(content), Response(200, {}, content)
+    encode, decode = again(lambda: converter.encode(body)), again(lambda: converter.parse(content))
+    structure = again(lambda: converter.structure(parsed, Customer))
 
     def asked() -> Awaitable[object]:
         return requests.archive(BUSINESS, work.customer_id, body, options, idempotency_key=None, headers=None)
@@ -185,7 +186,7 @@ def _pipeline(send: Send, limiter: Limiter, token: StaticToken) -> Pipeline:
         send=send,
         authenticator=token,
         limiter=limiter,
-        lifetime=Lifetime(),
+        lifecycle=Lifecycle(),
         timeouts=_REACH.timeouts,
         retry=RetryPolicy(),
         budget=RetryBudget(),

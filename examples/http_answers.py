@@ -72,7 +72,7 @@ def answer_to(error: ThredfiError) -> Answer:
         # The service itself has more to do than it gets done.
         return Answer(503, {"archived": False}, {"Retry-After": "1"})
     # A refusal of the token endpoint says nothing about the customer.
-    is_ours = error.concerns_token and not error.transient
+    is_ours = error.is_token_error and not error.transient
     status = _OURS if is_ours else next(status for kind, status in _STATUS if isinstance(error, kind))
     return Answer(status, {"archived": False, **_wrong(error)}, _later(error))
 

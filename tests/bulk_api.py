@@ -17,8 +17,8 @@ from thredfi_async import (
     RawResponse,
     ThredfiError,
 )
-from thredfi_async._envelope import api_error
-from thredfi_async._ports import Response
+from thredfi_async._codec.error_envelope import api_error
+from thredfi_async._interfaces import Response
 from thredfi_async.bulk import ArchiveItem, ArchiveResult, ArchiveRun
 
 E = TypeVar("E", bound=BaseException)
@@ -42,7 +42,7 @@ def refusal(status: int, code: str = "", **parts: Any) -> ThredfiError:
     error = api_error(Response(status, {}, body))
     for name, part in parts.items():
         setattr(error, name, part)
-    error.effect = Effect.UNKNOWN if status >= 500 else Effect.NONE
+    error.effect = Effect.UNKNOWN if status >= 500 else Effect.NOT_APPLIED
     error.attempts = 1
     return error
 

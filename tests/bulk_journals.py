@@ -33,7 +33,7 @@ def write_journal(
     *,
     run: Mapping[str, str] = RUN,
     samples: Iterable[Mapping[str, float | None]] = (),
-    bad_lines: Iterable[tuple[int, str | None, str]] = (),
+    invalid_lines: Iterable[tuple[int, str | None, str]] = (),
     businesses: int = 3,
 ) -> Path:
     """Write a journal as a run would have left it."""
@@ -54,7 +54,7 @@ def write_journal(
         names = ", ".join(sample)
         marks = ", ".join("?" * len(sample))
         connection.execute(f"INSERT INTO samples ({names}) VALUES ({marks})", tuple(sample.values()))  # noqa: S608 - ours
-    connection.executemany("INSERT INTO rejected_lines VALUES (?, ?, ?)", bad_lines)
+    connection.executemany("INSERT INTO invalid_lines VALUES (?, ?, ?)", invalid_lines)
     connection.commit()
     connection.close()
     return path

@@ -3,7 +3,7 @@
     nox -s bulk_kill -- --runs 30 --seed 1
 
 Each run archives 5,000 customers with a fifth of all requests going wrong. Its process gets SIGKILL at a random moment,
-up to three times, and is resumed from its journal. The sandbox lives in this process, and survives.
+up to three times, and is resumed from its journal. The mock server lives in this process, and survives.
 
 Exit status 1: a customer was lost, a final state was sent again, or journal and server do not agree.
 """
@@ -24,7 +24,7 @@ from typing import Any
 
 from thredfi_async import RetryPolicy, ThredfiClient, Timeouts
 from thredfi_async.bulk import ArchiveItem, BulkStoppedError, StopPolicy, archive_many, read_journal
-from thredfi_async.sandbox import Fault, FaultKind, Faults, SandboxServer, seeded_customers
+from thredfi_async.mock_server import Fault, FaultKind, Faults, MockServer, seeded_customers
 
 ITEMS = 5_000
 BUSINESSES = 7
@@ -62,7 +62,7 @@ def items(seed: int) -> Iterator[ArchiveItem]:
     for number, customer in enumerate(seeded_customers(ITEMS, BUSINESSES, seed)):
         fields = dict(customer.body)
         if number % REJECTED == 0:
-            # Well-formed by our own rules; the sandbox knows no such customer.
+            # Well-formed by our own rules; the mock server knows no such customer.
             unknown = f"00000000-0000-4000-8000-{number:012d}"
             yield ArchiveItem(customer.business_id, unknown, fields)
             continue
@@ -104,7 +104,7 @@ async def archive(url: str, token: str, journal: str, seed: int) -> int:
 class Story:
     """One run, from its first process to its last."""
 
-    def __init__(self, server: SandboxServer, journal: Path, seed: int) -> None:
+    def __init__(self, server: MockServer, journal: Path, seed: int) -> None:
         """Begin with nothing seen."""
         self.server, self.journal, self.seed = server, journal, seed
         self.dice = random.Random(seed)
@@ -187,7 +187,7 @@ class Story:
     def requests(self, customer: str) -> int:
         """How many archive requests the server received for a customer."""
         canonical = f"{customer[:8]}-{customer[8:12]}-{customer[12:16]}-{customer[16:20]}-{customer[20:]}"
-        return self.server.record.of(canonical).requests
+        return self.server.requests.of(canonical).requests
 
     def judge(self) -> Counter[str]:
         """Hold the journal against the server and the input."""
@@ -200,7 +200,7 @@ class Story:
             archived = self.server.is_archived(customer.customer_id)
             if key in states and archived != (states[key] in {"archived", "already_archived"}):
                 self.wrong.append(f"{customer.customer_id}: journal {states[key]}, server archived: {archived}")
-            keys = self.server.record.of(customer.customer_id).keys
+            keys = self.server.requests.of(customer.customer_id).keys
             if len(keys) > 1:
                 self.wrong.append(f"{customer.customer_id}: was sent with {len(keys)} keys")
         with read_journal(self.journal) as view:
@@ -215,7 +215,7 @@ async def one(seed: int, folder: Path) -> tuple[Story, Counter[str]]:
     rates: dict[FaultKind | Fault, float] = {fault: (RATE - THROTTLED) / len(FAULTS) for fault in FAULTS}
     rates.update((fault, THROTTLED / len(THROTTLES)) for fault in THROTTLES)
     faults = Faults(rates=rates, include_gets=True, seed=seed)
-    async with SandboxServer(ITEMS, BUSINESSES, seed, faults=faults, repeat="conflict") as server:
+    async with MockServer(ITEMS, BUSINESSES, seed, faults=faults, repeat="conflict") as server:
         story = Story(server, folder / f"run-{seed}.db", seed)
         await story.tell()
         await asyncio.sleep(READ * 2)  # what was left behind is applied by then

@@ -46,7 +46,7 @@ class Ends:
 
     Args:
         how: `archived`, or the error with its status or phase.
-        effect: Its effect; an archived call's is UNKNOWN when a GET had to show it, NONE when it was so before.
+        effect: Its effect; an archived call's is UNKNOWN when a GET had to show it, NOT_APPLIED when it was so before.
         attempts: Requests that the call counted.
         received: Requests whose headers the server read, in order; `POST*4` is four of them.
         applied: How often the server did archive.
@@ -143,12 +143,12 @@ def _unread(says: str, received: str = "POST GET", applied: int = 0, connections
 
 def _unreached(says: str, attempts: int = 4, connections: int = 0, how: str = "ConnectError") -> Ends:
     """Nothing was sent."""
-    return Ends(how, "NONE", attempts, "", 0, connections, says)
+    return Ends(how, "NOT_APPLIED", attempts, "", 0, connections, says)
 
 
 def _refused(how: str, says: str = "", received: str = "POST", attempts: int = 1, *, waited: float = 0.0) -> Ends:
     """The server said no."""
-    return Ends(how, "NONE", attempts, received, 0, says=says, waited=waited)
+    return Ends(how, "NOT_APPLIED", attempts, received, 0, says=says, waited=waited)
 
 
 def _with(payload: Any, status: int = 200) -> Answer:
@@ -251,11 +251,11 @@ CONNECTING: Final = (
     ),
     Row(
         "proxy wants credentials (407)", "connect", EVER, faults.proxy_refusal(),
-        Ends("ConnectError", "NONE", 1, "CONNECT", 0, 0, "the proxy answered 407"), hits="CONNECT", reach="CONNECT",
+        Ends("ConnectError", "NOT_APPLIED", 1, "CONNECT", 0, 0, "the proxy answered 407"), hits="CONNECT", reach="CONNECT",
     ),
     Row(
         "proxy cannot reach the API (502)", "connect", EVER, faults.html(502).closing(),
-        Ends("ConnectError", "NONE", 4, "CONNECT*4", 0, 0, "the proxy answered 502"), hits="CONNECT", reach="CONNECT",
+        Ends("ConnectError", "NOT_APPLIED", 4, "CONNECT*4", 0, 0, "the proxy answered 502"), hits="CONNECT", reach="CONNECT",
     ),
     Row(
         "proxy cannot reach the API (502)", "connect", 1, faults.html(502).closing(), _archived(2, "CONNECT*2 POST"),
@@ -263,15 +263,15 @@ CONNECTING: Final = (
     ),
     Row(
         "proxy answers CONNECT with no HTTP", "connect", EVER, faults.garbage_status_line(),
-        Ends("ConnectError", "NONE", 4, "CONNECT*4", 0, 0, "no connection"), hits="CONNECT", reach="CONNECT",
+        Ends("ConnectError", "NOT_APPLIED", 4, "CONNECT*4", 0, 0, "no connection"), hits="CONNECT", reach="CONNECT",
     ),
     Row(
         "proxy closes on CONNECT", "connect", EVER, Cut("request", "fin"),
-        Ends("ConnectError", "NONE", 4, "CONNECT*4", 0, 0, "no connection"), hits="CONNECT", reach="CONNECT",
+        Ends("ConnectError", "NOT_APPLIED", 4, "CONNECT*4", 0, 0, "no connection"), hits="CONNECT", reach="CONNECT",
     ),
     Row(
         "proxy says nothing to CONNECT", "connect", EVER, _HANG,
-        Ends("RequestTimeoutError connect", "NONE", 2, "CONNECT*2", 0, 0, "Timeouts.connect"), hits="CONNECT",
+        Ends("RequestTimeoutError connect", "NOT_APPLIED", 2, "CONNECT*2", 0, 0, "Timeouts.connect"), hits="CONNECT",
         reach="CONNECT", call=Call(connect=0.1, max_attempts=2),
     ),
     Row(
@@ -432,7 +432,7 @@ STATUSES: Final = (
     ),
     Row(
         "400 for another reason, archived before", "headers", EVER, _refusal(400, "bad_state"),
-        Ends("archived", "NONE", 2, "POST GET", 0), get=(_GOOD,), archived=True,
+        Ends("archived", "NOT_APPLIED", 2, "POST GET", 0), get=(_GOOD,), archived=True,
     ),
     Row(
         "400 with a page", "headers", EVER, faults.html(400),
@@ -455,7 +455,7 @@ STATUSES: Final = (
     Row("405 with nothing", "headers", EVER, Answer.content(405), _refused("APIError 405")),
     Row("409", "headers", EVER, _refusal(409, "conflict"), _refused("ConflictError 409", _UNCHANGED, "POST GET", 2)),
     Row(
-        "409, archived before", "headers", EVER, _refusal(409, "conflict"), Ends("archived", "NONE", 2, "POST GET", 0),
+        "409, archived before", "headers", EVER, _refusal(409, "conflict"), Ends("archived", "NOT_APPLIED", 2, "POST GET", 0),
         get=(_GOOD,), archived=True,
     ),
     Row("409, not settled", "headers", EVER, _refusal(409, "conflict"), _refused("ConflictError 409"), call=_UNSETTLED),
@@ -689,7 +689,7 @@ STRAYS: Final = (
         _unreached("ServerDisconnected", 1, 1), before=faults.stray(OTHER), call=Call(max_attempts=1),
     ),
     Row(
-        "a customer still active, before a GET", "connect", 1, None, Ends("archived", "NONE", 1, "GET", 0, 2),
+        "a customer still active, before a GET", "connect", 1, None, Ends("archived", "NOT_APPLIED", 1, "GET", 0, 2),
         before=Stray(_GOOD, _ACTIVE), get=(_GOOD,), archived=True, call=_BODYLESS,
     ),
 )
@@ -791,7 +791,7 @@ SETTLING: Final = (
 
 FINDING_THE_BODY: Final = (
     Row(
-        "archived before", "body", EVER, _GOOD, Ends("archived", "NONE", 1, "GET", 0), hits="GET", archived=True,
+        "archived before", "body", EVER, _GOOD, Ends("archived", "NOT_APPLIED", 1, "GET", 0), hits="GET", archived=True,
         call=_BODYLESS,
     ),
     Row("active", "body", 1, _ACTIVE, _archived(2, "GET POST"), hits="GET", call=_BODYLESS),
@@ -809,11 +809,11 @@ FINDING_THE_BODY: Final = (
     ),
     Row("a page", "body", EVER, _PAGE, _refused("ResponseDecodeError", "not JSON", "GET"), hits="GET", call=_BODYLESS),
     Row(
-        "silence", "headers", EVER, _HANG, Ends("RequestTimeoutError read", "NONE", 2, "GET*2", 0, 2, "silence"),
+        "silence", "headers", EVER, _HANG, Ends("RequestTimeoutError read", "NOT_APPLIED", 2, "GET*2", 0, 2, "silence"),
         hits="GET", call=Call(body=False, read=0.1, max_attempts=2),
     ),
     Row(
-        "cut", "body", EVER, _GOOD.cut("body"), Ends("ConnectionLostError", "NONE", 4, "GET*4", 0, 4, "lost"),
+        "cut", "body", EVER, _GOOD.cut("body"), Ends("ConnectionLostError", "NOT_APPLIED", 4, "GET*4", 0, 4, "lost"),
         hits="GET", call=_BODYLESS,
     ),
     Row("then the POST is lost", "headers", EVER, _RST, _lost(_UNCHANGED, "GET POST*4 GET", 0, 5, 6), call=_BODYLESS),
@@ -879,16 +879,16 @@ TOKENS: Final = (
     ),
     Row("lost", "headers", 1, _RST, _archived(1, "token*2 POST", 1, 2), hits="token", call=_RENEWED),
     Row(
-        "lost", "headers", EVER, _RST, Ends("ConnectionLostError", "NONE", 0, "token*4", 0, 4, "lost"), hits="token",
+        "lost", "headers", EVER, _RST, Ends("ConnectionLostError", "NOT_APPLIED", 0, "token*4", 0, 4, "lost"), hits="token",
         call=_RENEWED,
     ),
     Row(
-        "silence", "headers", EVER, _HANG, Ends("RequestTimeoutError read", "NONE", 0, "token*2", 0, 2, "silence"),
+        "silence", "headers", EVER, _HANG, Ends("RequestTimeoutError read", "NOT_APPLIED", 0, "token*2", 0, 2, "silence"),
         hits="token", call=Call(credentials=True, read=0.1, max_attempts=2),
     ),
     Row(
         "cut", "body", EVER, faults.literal(b"{}").cut("body"),
-        Ends("ConnectionLostError", "NONE", 0, "token*4", 0, 4, "lost"), hits="token", call=_RENEWED,
+        Ends("ConnectionLostError", "NOT_APPLIED", 0, "token*4", 0, 4, "lost"), hits="token", call=_RENEWED,
     ),
     Row(
         "without end", "body", EVER, faults.endless_body(),
@@ -924,12 +924,12 @@ LIMITS: Final = (
     ),
     Row(
         "silence of the token endpoint past the deadline", "headers", EVER, _HANG,
-        Ends("RequestTimeoutError deadline", "NONE", 0, "token", 0, 1, "deadline"), hits="token",
+        Ends("RequestTimeoutError deadline", "NOT_APPLIED", 0, "token", 0, 1, "deadline"), hits="token",
         call=Call(credentials=True, deadline=0.1),
     ),
     Row(
         "no turn within Timeouts.queue", "connect", EVER, None,
-        Ends("RequestTimeoutError queue", "NONE", 0, "", 0, 1, "Timeouts.queue"), rival="before",
+        Ends("RequestTimeoutError queue", "NOT_APPLIED", 0, "", 0, 1, "Timeouts.queue"), rival="before",
         call=Call(max_concurrency=1, queue=0.05),
     ),
     Row(
@@ -983,7 +983,7 @@ The tests hold the call's end against the table, and what it states against what
 
 - **ends**: the error that comes out, or `archived`, and with it the call's [effect](effects-and-retries.md).
   An archived call is APPLIED when the server's own answer to a POST says so.
-  It is UNKNOWN when a GET had to show it after an attempt that may have done it, and NONE when it was archived before.
+  It is UNKNOWN when a GET had to show it after an attempt that may have done it, and NOT_APPLIED when it was archived before.
 - **attempts**: the requests that the call counted, the ones that found no connection too.
 - **received**: the requests whose headers the server read, in order.
   aiohttp itself sends a GET a second time when the connection breaks under it, which is why a GET may show twice.

@@ -20,7 +20,7 @@ from thredfi_async import (
     ThredfiError,
     Timeouts,
 )
-from thredfi_async._call import Call
+from thredfi_async._engine.call import Call
 
 BUSINESS = "33333333-3333-4333-8333-333333333333"
 CUSTOMER = "11111111-1111-4111-8111-111111111111"
@@ -112,10 +112,10 @@ async def leaving_nothing() -> AsyncGenerator[None]:
 
 def ring(client: ThredfiClient) -> None:
     """Let the deadline of the one call that is under way pass now."""
-    (call,) = client._lifetime._running
+    (call,) = client._lifecycle._running
     assert isinstance(call, Call)
-    assert call._alarm is not None
-    call._alarm.reschedule(asyncio.get_running_loop().time())
+    assert call._scope is not None
+    call._scope.reschedule(asyncio.get_running_loop().time())
 
 
 def slots_in_use(client: ThredfiClient) -> int:
@@ -172,19 +172,19 @@ _SCRIPTS: Mapping[str, Mapping[tuple[str, str], list[Step]]] = {
     "replaying after a 401": {POST: [faults.problem(401), HANGS]},
 }
 STUCK = [
-    ("queued", Effect.NONE, 0),
-    ("fetching a token", Effect.NONE, 0),
-    ("connecting", Effect.NONE, 1),
+    ("queued", Effect.NOT_APPLIED, 0),
+    ("fetching a token", Effect.NOT_APPLIED, 0),
+    ("connecting", Effect.NOT_APPLIED, 1),
     ("sending", Effect.UNKNOWN, 1),
     ("waiting for the head", Effect.UNKNOWN, 1),
     ("reading the body", Effect.UNKNOWN, 1),
     ("in a second attempt", Effect.UNKNOWN, 2),
     ("replaying after a 401", Effect.UNKNOWN, 2),
     ("sleeping", Effect.UNKNOWN, 1),
-    ("sleeping after a 429", Effect.NONE, 1),
+    ("sleeping after a 429", Effect.NOT_APPLIED, 1),
     ("queued again", Effect.UNKNOWN, 1),
     ("settling", Effect.UNKNOWN, 2),
-    ("settling a 409", Effect.NONE, 2),
+    ("settling a 409", Effect.NOT_APPLIED, 2),
     ("waiting to settle", Effect.UNKNOWN, 1),
 ]
 """Everywhere that a call can be found waiting, with its effect and its attempts by then."""

@@ -191,15 +191,15 @@ MUTANTS = (
     Mutant(
         "effect classification: 5xx",
         "errors.py",
-        "return Effect.UNKNOWN if status >= _SERVER_FAULT or status == _REQUEST_TIMEOUT else Effect.NONE",
-        "return Effect.NONE",
+        "return Effect.UNKNOWN if status >= _SERVER_FAULT or status == _REQUEST_TIMEOUT else Effect.NOT_APPLIED",
+        "return Effect.NOT_APPLIED",
         _behaviour("server_error_is_unknown_without_asking"),
     ),
     Mutant(
         "effect classification: lost",
         "errors.py",
         'case ConnectionLostError() | RequestTimeoutError(phase="read"):\n            return Effect.UNKNOWN',
-        'case ConnectionLostError() | RequestTimeoutError(phase="read"):\n            return Effect.NONE',
+        'case ConnectionLostError() | RequestTimeoutError(phase="read"):\n            return Effect.NOT_APPLIED',
         _behaviour("lost_answer_is_unknown_without_asking", "lost_answer_is_settled_by_asking"),
     ),
     Mutant(

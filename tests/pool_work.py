@@ -20,7 +20,7 @@ def archived(url: str, token: str, business: str, customer: str, body: dict[str,
     """In the other process: one call, and whatever it raises."""
 
     async def call() -> None:
-        retry = RetryPolicy(max_attempts=2, waiting=False)
+        retry = RetryPolicy(max_attempts=2, no_wait=True)
         async with ThredfiClient(token, base_url=url, retry=retry) as client:
             await client.customers.archive(business, customer, body, idempotency_key="key-1")
 

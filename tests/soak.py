@@ -2,7 +2,7 @@
 
     nox -s soak -- --seed 1 --calls 50000
 
-The sandbox runs in a process of its own, with all its faults at 20 %, an outage of four seconds and an expiry of all
+The mock server runs in a process of its own, with all its faults at 20 %, an outage of four seconds and an expiry of all
 tokens in the middle. Calls are cancelled at random moments, run into tight bounds, repeat customers that are archived
 already, and take their body from the server. The policy's waits are short, and real.
 
@@ -37,7 +37,7 @@ from thredfi_async import (
     ThredfiError,
     Timeouts,
 )
-from thredfi_async.sandbox import Fault, FaultKind, Faults, SandboxServer, SeededCustomer, seeded_customers
+from thredfi_async.mock_server import Fault, FaultKind, Faults, MockServer, SeededCustomer, seeded_customers
 
 CONCURRENCY = 32
 WORKERS = 12
@@ -63,7 +63,7 @@ FAULTS = (
     Fault(FaultKind.EXPIRED_TOKEN),
     Fault(FaultKind.WRONG_ID),
 )
-NOTE = re.compile(r"cancelled with effect (NONE|UNKNOWN|APPLIED), attempts (\d+), idempotency key (\S+)")
+NOTE = re.compile(r"cancelled with effect (NOT_APPLIED|UNKNOWN|APPLIED), attempts (\d+), idempotency key (\S+)")
 say = sys.stdout.write
 
 
@@ -83,7 +83,7 @@ class Report:
 
 
 def serve(pipe: Connection, customers: int, seed: int) -> None:
-    """Run the sandbox, and do what the other process says."""
+    """Run the mock server, and do what the other process says."""
     asyncio.run(_serve(pipe, customers, seed))
 
 
@@ -96,7 +96,7 @@ async def _serve(pipe: Connection, customers: int, seed: int) -> None:
         include_gets=True,
         seed=seed,
     )
-    server = SandboxServer(customers, seed=seed, faults=faults, repeat="conflict")
+    server = MockServer(customers, seed=seed, faults=faults, repeat="conflict")
     async with server:
         pipe.send((server.url, server.partner_uuid, server.api_key))
         while (order := await asyncio.to_thread(pipe.recv)) is not None:
@@ -111,13 +111,13 @@ async def _serve(pipe: Connection, customers: int, seed: int) -> None:
                     pipe.send(_report(server))
 
 
-def _report(server: SandboxServer) -> Report:
+def _report(server: MockServer) -> Report:
     assert server._runner is not None
     assert server._runner.server is not None
     return Report(
         applied={key: number for number, key in server._endpoints.store._replays},
         archived=bytes(server.is_archived(customer.customer_id) for customer in server.customers),
-        totals=server.record.totals,
+        totals=server.requests.totals,
         thrown=server.faults_thrown,
         connections=len(server._runner.server.connections),
     )
@@ -228,7 +228,7 @@ class Soak:
     def _cancelled(self, number: int, cancelled: BaseException | None) -> None:
         if getattr(cancelled, "__notes__", None) is None:
             # Cancelled before it had begun: nothing can have been sent.
-            self._state(number, f"cancelled {Effect.NONE}")
+            self._state(number, f"cancelled {Effect.NOT_APPLIED}")
             self.outcomes["cancelled"] += 1
             return
         note = NOTE.search("\n".join(getattr(cancelled, "__notes__", ())))
@@ -257,8 +257,8 @@ def judged(soak: Soak, report: Report) -> tuple[list[list[object]], list[str]]:
         true = {
             "succeeded": archived,
             "succeeded, archived already": archived and not applied,
-            f"failed {Effect.NONE}": not applied,
-            f"cancelled {Effect.NONE}": not applied,
+            f"failed {Effect.NOT_APPLIED}": not applied,
+            f"cancelled {Effect.NOT_APPLIED}": not applied,
             f"failed {Effect.APPLIED}": applied,
             f"cancelled {Effect.APPLIED}": applied,
         }.get(statement, True)
@@ -284,7 +284,7 @@ async def leaks(soak: Soak) -> list[str]:
         "slots": limiter.in_use,
         "waiters": len(waiting),
         "timer of the limiter": limiter._timer is not None,
-        "calls": client._lifetime._calls + len(client._lifetime._running),
+        "calls": client._lifecycle._calls + len(client._lifecycle._running),
         "tasks": len(others),
         "connections in use": len(connector._acquired),
     }.items():

@@ -12,8 +12,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, precondition, rule
 
+from thredfi_async._engine.limiter import Limiter
 from thredfi_async.errors import ClientStateError, RequestTimeoutError
-from thredfi_async.limits import Limiter
 
 T = TypeVar("T")
 

@@ -40,14 +40,14 @@ ROWS: list[dict[str, set[str]]] = [
     {"__init__": set()},
     {
         "bulk": {"aiolimiter", "attrs", "jinja2", "orjson", "backports", "compression", "pyarrow"},
-        "sandbox": {"aiohttp", "attrs", "orjson", "pytest"},
+        "mock_server": {"aiohttp", "attrs", "orjson", "pytest"},
     },
     {"worker": {"aiohttp", "attrs", "nats", "orjson", "prometheus_client"}},
     {"cli": {"attrs", "orjson", "rich", "typer"}},
     {"__main__": set()},
 ]
 # A part of a third-party package that only these may import: for the others it is too dear, or not theirs to use.
-KEPT_FOR = {"aiohttp.web": {"sandbox", "worker"}, "sqlite3": {"bulk"}}
+KEPT_FOR = {"aiohttp.web": {"mock-server", "worker"}, "sqlite3": {"bulk"}}
 
 
 def modules() -> list[str]:
@@ -103,13 +103,13 @@ def test_every_module_is_in_the_table() -> None:
 def test_the_table_has_no_module_that_is_gone() -> None:
     """Of floors 0 to 5, what the table names is there."""
     there = set(modules())
-    upper = {"bulk", "sandbox", "worker", "cli"}
+    upper = {"bulk", "mock-server", "worker", "cli"}
     assert [name for row in ROWS for name in row if name not in there and name not in upper] == []
 
 
 @pytest.mark.parametrize("module", modules())
 def test_a_module_imports_from_below_only(module: str) -> None:
-    """Not from above, not from beside, and the sandbox, which must not share a mistake with the client, nothing."""
+    """Not from above, not from beside, and the mock server, which must not share a mistake with the client, nothing."""
     place = row_of(module)
     assert place is not None
     number, name = place
@@ -121,7 +121,7 @@ def test_a_module_imports_from_below_only(module: str) -> None:
         assert below is not None, f"{module} imports {imported}"
         inside = below[1] == name and name not in {module, target}
         assert inside or below[0] < number, f"{module} (row {number}) imports {target} (row {below[0]})"
-        assert inside or name != "sandbox", f"{module} imports {target}"
+        assert inside or name != "mock-server", f"{module} imports {target}"
 
 
 @pytest.mark.parametrize("module", modules())

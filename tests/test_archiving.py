@@ -18,9 +18,9 @@ from thredfi_async import (
     InvalidRequestError,
     ResponseDecodeError,
 )
-from thredfi_async._converter import Page
-from thredfi_async._ports import Request, Response
-from thredfi_async.resources._archiving import Archiving, is_archived, judge_customer, judge_page
+from thredfi_async._codec.converter import Page
+from thredfi_async._interfaces import Request, Response
+from thredfi_async.resources._archiving import Archiving, _is_archived, judge_customer, judge_page
 
 URL = f"https://api.example/v1/platform/businesses/{BUSINESS}/customers/{CUSTOMER}/"
 
@@ -238,7 +238,7 @@ def test_a_record_that_is_none(payload: object) -> None:
     """Nothing is posted on its account, and nothing was done."""
     for verdict in (archiving().first().judge(answer(payload)), judge_customer(answer(payload), CUSTOMER)):
         assert isinstance(verdict.error, ResponseDecodeError)
-        assert (verdict.then, verdict.error.effect) == (None, Effect.NONE)
+        assert (verdict.then, verdict.error.effect) == (None, Effect.NOT_APPLIED)
 
 
 @pytest.mark.parametrize(
@@ -259,7 +259,7 @@ def test_the_record_afterwards(overrides: dict[str, Any], archived: bool) -> Non
     assert verdict.error is None
     assert (verdict.value is not None) is archived
     read = judge_customer(about(**overrides), CUSTOMER).unwrap()
-    assert is_archived(read) is archived
+    assert _is_archived(read) is archived
 
 
 def test_the_record_afterwards_that_is_none() -> None:
@@ -293,7 +293,7 @@ def test_a_page_that_is_none(payload: object) -> None:
     """A decode error that says nothing of any record."""
     verdict = judge_page(answer(payload))
     assert isinstance(verdict.error, ResponseDecodeError)
-    assert verdict.error.effect is Effect.NONE
+    assert verdict.error.effect is Effect.NOT_APPLIED
 
 
 def test_a_page_that_is_refused() -> None:

@@ -31,8 +31,8 @@ from thredfi_async import (
     ThredfiError,
     Timeouts,
 )
-from thredfi_async._ports import Progress, Request, Response
-from thredfi_async.auth import RenewedToken, StaticToken, client_credentials
+from thredfi_async._engine.tokens import RenewedToken, StaticToken, client_credentials
+from thredfi_async._interfaces import Progress, Request, Response
 
 PARTNER = "3C90C3CC-0d44-4b50-8888-8dd25736052a"
 SECRET = "hunter2-hunter2"
@@ -300,7 +300,7 @@ async def test_a_provider_that_gives_rubbish(clock: FakeClock, rubbish: Any) -> 
     auth = RenewedToken(Provider(rubbish, "abc"), clock)
     with pytest.raises(ConfigurationError, match=f"^AccessToken.token {FORM}$") as raised:
         await auth.renew()
-    assert raised.value.effect is Effect.NONE
+    assert raised.value.effect is Effect.NOT_APPLIED
     assert auth.header is None
     assert await auth.renew() == "Bearer abc"
 
@@ -316,7 +316,7 @@ async def test_a_provider_that_fails_its_own_way(clock: FakeClock, foreign: Exce
         await auth.renew()
     place = r"\(.*test_auth\.py, line \d+\)"
     assert re.fullmatch(f"no token: the token provider raised {type(foreign).__name__} {place}", str(raised.value))
-    assert raised.value.effect is Effect.NONE
+    assert raised.value.effect is Effect.NOT_APPLIED
     assert SECRET not in repr(raised.value)
     assert (raised.value.__cause__, raised.value.__context__) == (None, None)
     assert await auth.renew() == "Bearer abc"
@@ -497,7 +497,7 @@ async def test_answers_without_a_token(body: bytes) -> None:
     with pytest.raises(ResponseDecodeError) as raised:
         await fetch()
     assert str(raised.value).startswith("the token endpoint's answer holds no bearer token")
-    assert (raised.value.request_id, raised.value.effect) == ("req-1", Effect.NONE)
+    assert (raised.value.request_id, raised.value.effect) == ("req-1", Effect.NOT_APPLIED)
     assert SECRET not in "".join(traceback.format_exception(raised.value))
 
 
@@ -516,7 +516,7 @@ async def test_answers_that_refuse(status: int, kind: type[ThredfiError], transi
     fetch, _ = endpoint(json_answer(body, status, {"Retry-After": "5"}))
     with pytest.raises(kind, match=f"^{status}, invalid_client, wrong fields: grant_type") as raised:
         await fetch()
-    assert (raised.value.effect, raised.value.transient) == (Effect.NONE, transient)
+    assert (raised.value.effect, raised.value.transient) == (Effect.NOT_APPLIED, transient)
     assert getattr(raised.value, "retry_after", None) == 5.0
 
 
@@ -575,6 +575,6 @@ async def test_a_failure_says_that_it_is_about_the_token(failure: Exception, clo
 
     with pytest.raises(ThredfiError) as raised:
         await RenewedToken(fetch, clock).renew()
-    assert raised.value.concerns_token
-    assert not NotFoundError("404", status=404).concerns_token
-    assert pickle.loads(pickle.dumps(raised.value)).concerns_token  # noqa: S301 - our own
+    assert raised.value.is_token_error
+    assert not NotFoundError("404", status=404).is_token_error
+    assert pickle.loads(pickle.dumps(raised.value)).is_token_error  # noqa: S301 - our own

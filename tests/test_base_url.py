@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from thredfi_async import ConfigurationError, Environment, ThredfiClient
-from thredfi_async._base_url import checked_base_url, checked_proxy, environment_proxy
+from thredfi_async._checks.urls import checked_base_url, checked_proxy, environment_proxy
 
 ABSOLUTE = "base_url must be an absolute URL such as https://sandbox.thredfi.com"
 PARTS = "base_url must not hold a user, a query or a fragment"

@@ -26,7 +26,7 @@ BUSINESS = "33333333-3333-4333-8333-333333333333"
 CUSTOMER = "11111111-1111-4111-8111-111111111111"
 OTHER = "22222222-2222-4222-8222-222222222222"
 ONCE = RetryPolicy(max_attempts=1)
-AGAIN = RetryPolicy(waiting=False)
+AGAIN = RetryPolicy(no_wait=True)
 GOOD = faults.good().applied()
 UNAUTHORIZED = faults.problem(401, "invalid_token")
 LOST = Cut("request", "rst", applied=True)
@@ -117,7 +117,7 @@ async def test_redirect_is_not_followed() -> None:
             with pytest.raises(APIError, match=r"a redirect to 127\.0\.0\.1, which is not followed") as caught:
                 await archive(client)
         assert elsewhere.connections == 0
-    assert (caught.value.status, caught.value.effect) == (307, Effect.NONE)
+    assert (caught.value.status, caught.value.effect) == (307, Effect.NOT_APPLIED)
 
 
 async def test_every_attempt_carries_the_same_key_and_the_same_bytes() -> None:
@@ -151,7 +151,7 @@ async def test_token_refused_twice_ends_the_call() -> None:
         with pytest.raises(AuthenticationError) as caught:
             await archive(client)
         assert sum(bodies.is_archive(request) for request in server.requests) == 2
-    assert (caught.value.effect, caught.value.attempts) == (Effect.NONE, 2)
+    assert (caught.value.effect, caught.value.attempts) == (Effect.NOT_APPLIED, 2)
 
 
 async def test_one_token_is_fetched_for_all_who_wait_and_outlives_the_one_who_asked() -> None:
@@ -233,7 +233,7 @@ async def test_time_in_the_queue_is_counted_whether_the_turn_came_or_not() -> No
         holder.cancel()
         with pytest.raises(asyncio.CancelledError):
             await holder
-    assert (caught.value.phase, caught.value.effect, caught.value.attempts) == ("queue", Effect.NONE, 0)
+    assert (caught.value.phase, caught.value.effect, caught.value.attempts) == ("queue", Effect.NOT_APPLIED, 0)
     assert ended[0].outcome == "failed"
     assert ended[0].queued >= 0.049
 

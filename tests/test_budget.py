@@ -21,20 +21,20 @@ from thredfi_async import (
     ThredfiError,
     Timeouts,
 )
-from thredfi_async.sandbox import Fault, FaultKind, Faults, SandboxServer, SeededCustomer
+from thredfi_async.mock_server import Fault, FaultKind, Faults, MockServer, SeededCustomer
 
 ALWAYS_503 = Faults(rates={FaultKind.SERVER_ERROR: 1.0}, include_gets=True)
 FAILURE = Fault(FaultKind.SERVER_ERROR, status=500)
 THROTTLED = Fault(FaultKind.THROTTLE)
 
 
-def client_of(server: SandboxServer, *, retry: RetryPolicy, **settings: Any) -> ThredfiClient:
+def client_of(server: MockServer, *, retry: RetryPolicy, **settings: Any) -> ThredfiClient:
     """A client that waits for nothing between attempts, if its policy says so."""
     return ThredfiClient(server.token, base_url=server.url, retry=retry, **settings)
 
 
 async def archived(client: ThredfiClient, customer: SeededCustomer, **options: Any) -> Customer:
-    """Archive one of the sandbox's customers."""
+    """Archive one of the mock server's customers."""
     return await client.customers.archive(customer.business_id, customer.customer_id, customer.body, **options)
 
 
@@ -107,10 +107,10 @@ def test_tokens_stay_between_nothing_and_the_capacity(capacity: int, steps: list
 async def test_api_that_is_down_costs_five_hundred_calls_little_more_than_an_attempt_each() -> None:
     """500 concurrent calls on an API that always answers 503 send at most 540 requests; the notes say why."""
     asyncio.get_running_loop().set_debug(False)  # it keeps a stack of each callback: ten times as slow
-    async with SandboxServer(500, faults=ALWAYS_503) as server:
-        async with client_of(server, retry=RetryPolicy(waiting=False)) as client:
+    async with MockServer(500, faults=ALWAYS_503) as server:
+        async with client_of(server, retry=RetryPolicy(no_wait=True)) as client:
             ends = await all_archived(client, server.customers)
-        sent = server.record.totals.total()
+        sent = server.requests.totals.total()
     assert all(isinstance(end, ServerError) and end.effect is Effect.UNKNOWN for end in ends)
     assert 500 < sent <= 540
     assert sum(end.attempts for end in ends if isinstance(end, ServerError)) == sent
@@ -121,10 +121,10 @@ async def test_api_that_is_down_costs_five_hundred_calls_little_more_than_an_att
 
 async def test_without_a_budget_every_call_makes_all_its_attempts() -> None:
     """`budget=False`: 10 calls of 4 attempts and a question."""
-    async with SandboxServer(10, faults=ALWAYS_503) as server:
-        async with client_of(server, retry=RetryPolicy(waiting=False, budget=False)) as client:
+    async with MockServer(10, faults=ALWAYS_503) as server:
+        async with client_of(server, retry=RetryPolicy(no_wait=True, budget=False)) as client:
             ends = await all_archived(client, server.customers)
-        assert server.record.totals == {"archive": 40, "get": 10}
+        assert server.requests.totals == {"archive": 40, "get": 10}
     assert not any("budget" in notes_of(end) for end in ends)
 
 
@@ -132,10 +132,10 @@ async def test_without_a_budget_every_call_makes_all_its_attempts() -> None:
 async def test_retry_costs_fourteen_and_five_after_a_429(fault: Fault, cost: int) -> None:
     """Seen at a call that fails: what it spent does not come back."""
     budget = RetryBudget(100)
-    async with SandboxServer(1) as server:
+    async with MockServer(1) as server:
         customer = server.customers[0]
-        server.plan(customer.customer_id, *[fault] * 3)
-        retry = RetryPolicy(max_attempts=3, waiting=False, budget=budget)
+        server.queue_faults(customer.customer_id, *[fault] * 3)
+        retry = RetryPolicy(max_attempts=3, no_wait=True, budget=budget)
         async with client_of(server, retry=retry) as client:
             with pytest.raises((ServerError, RateLimitedError)):
                 await archived(client, customer, settle=False)
@@ -145,26 +145,26 @@ async def test_retry_costs_fourteen_and_five_after_a_429(fault: Fault, cost: int
 async def test_settling_costs_fourteen() -> None:
     """One attempt, one question: the call fails, and 14 tokens are gone."""
     budget = RetryBudget(100)
-    async with SandboxServer(1) as server:
+    async with MockServer(1) as server:
         customer = server.customers[0]
-        server.plan(customer.customer_id, FAILURE)
-        async with client_of(server, retry=RetryPolicy(max_attempts=1, waiting=False, budget=budget)) as client:
+        server.queue_faults(customer.customer_id, FAILURE)
+        async with client_of(server, retry=RetryPolicy(max_attempts=1, no_wait=True, budget=budget)) as client:
             with pytest.raises(ServerError):
                 await archived(client, customer)
-        assert server.record.of(customer.customer_id).reads == 1
+        assert server.requests.of(customer.customer_id).reads == 1
     assert budget.tokens == 86
 
 
 async def test_settling_is_left_out_when_the_budget_is_empty() -> None:
     """The server had archived, but asking was not to be afforded: the call stays UNKNOWN, and says so."""
-    async with SandboxServer(1) as server:
+    async with MockServer(1) as server:
         customer = server.customers[0]
-        server.plan(customer.customer_id, Fault(FaultKind.RESET_AFTER))
-        retry = RetryPolicy(max_attempts=1, waiting=False, budget=RetryBudget(13))
+        server.queue_faults(customer.customer_id, Fault(FaultKind.RESET_AFTER))
+        retry = RetryPolicy(max_attempts=1, no_wait=True, budget=RetryBudget(13))
         async with client_of(server, retry=retry) as client:
             with pytest.raises(ThredfiError) as caught:
                 await archived(client, customer)
-        assert server.record.of(customer.customer_id).reads == 0
+        assert server.requests.of(customer.customer_id).reads == 0
     assert caught.value.effect is Effect.UNKNOWN
     assert "not asked what came of it: the retry budget is empty" in notes_of(caught.value)
 
@@ -172,10 +172,10 @@ async def test_settling_is_left_out_when_the_budget_is_empty() -> None:
 async def test_success_brings_back_what_its_retries_cost() -> None:
     """A 500 and a 429 before it: 19 tokens come back, so that a good API's hiccups cost nothing."""
     budget = RetryBudget(100)
-    async with SandboxServer(1) as server:
+    async with MockServer(1) as server:
         customer = server.customers[0]
-        server.plan(customer.customer_id, FAILURE, THROTTLED)
-        async with client_of(server, retry=RetryPolicy(waiting=False, budget=budget)) as client:
+        server.queue_faults(customer.customer_id, FAILURE, THROTTLED)
+        async with client_of(server, retry=RetryPolicy(no_wait=True, budget=budget)) as client:
             budget.spend(40)
             assert (await archived(client, customer)).is_archived
     assert budget.tokens == 60
@@ -184,10 +184,10 @@ async def test_success_brings_back_what_its_retries_cost() -> None:
 async def test_success_that_was_asked_for_brings_back_the_question_too() -> None:
     """The answer was lost, and asking showed the customer archived."""
     budget = RetryBudget(100)
-    async with SandboxServer(1) as server:
+    async with MockServer(1) as server:
         customer = server.customers[0]
-        server.plan(customer.customer_id, Fault(FaultKind.RESET_AFTER))
-        async with client_of(server, retry=RetryPolicy(max_attempts=1, waiting=False, budget=budget)) as client:
+        server.queue_faults(customer.customer_id, Fault(FaultKind.RESET_AFTER))
+        async with client_of(server, retry=RetryPolicy(max_attempts=1, no_wait=True, budget=budget)) as client:
             budget.spend(40)
             assert (await archived(client, customer)).is_archived
     assert budget.tokens == 60
@@ -196,7 +196,7 @@ async def test_success_that_was_asked_for_brings_back_the_question_too() -> None
 async def test_success_without_retries_brings_back_one() -> None:
     """So an API that is well again fills an empty budget."""
     budget = RetryBudget(100)
-    async with SandboxServer(10) as server, client_of(server, retry=RetryPolicy(budget=budget)) as client:
+    async with MockServer(10) as server, client_of(server, retry=RetryPolicy(budget=budget)) as client:
         budget.spend(40)
         await all_archived(client, server.customers)
     assert budget.tokens == 70
@@ -205,12 +205,12 @@ async def test_success_without_retries_brings_back_one() -> None:
 async def test_cancelled_call_brings_nothing_back() -> None:
     """What a call has spent by then is gone."""
     budget = RetryBudget(100)
-    async with SandboxServer(1) as server:
+    async with MockServer(1) as server:
         customer = server.customers[0]
-        server.plan(customer.customer_id, FAILURE, Fault(FaultKind.HANG))
-        async with client_of(server, retry=RetryPolicy(waiting=False, budget=budget)) as client:
+        server.queue_faults(customer.customer_id, FAILURE, Fault(FaultKind.HANG))
+        async with client_of(server, retry=RetryPolicy(no_wait=True, budget=budget)) as client:
             call = asyncio.create_task(archived(client, customer))
-            await until(lambda: server.record.of(customer.customer_id).requests == 2)
+            await until(lambda: server.requests.of(customer.customer_id).requests == 2)
             call.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await call
@@ -219,11 +219,11 @@ async def test_cancelled_call_brings_nothing_back() -> None:
 
 async def test_budget_given_to_two_clients_is_shared_between_them() -> None:
     """One spends it, and the other cannot retry."""
-    retry = RetryPolicy(waiting=False, budget=RetryBudget(42))
-    async with SandboxServer(2) as server:
+    retry = RetryPolicy(no_wait=True, budget=RetryBudget(42))
+    async with MockServer(2) as server:
         first, second = server.customers
-        server.plan(first.customer_id, *[FAILURE] * 4)
-        server.plan(second.customer_id, *[FAILURE] * 4)
+        server.queue_faults(first.customer_id, *[FAILURE] * 4)
+        server.queue_faults(second.customer_id, *[FAILURE] * 4)
         async with client_of(server, retry=retry) as one, client_of(server, retry=retry) as other:
             with pytest.raises(ServerError) as spent:
                 await archived(one, first, settle=False)
@@ -235,8 +235,8 @@ async def test_budget_given_to_two_clients_is_shared_between_them() -> None:
 
 async def test_clients_with_the_default_policy_have_a_budget_each() -> None:
     """The policy is shared by default, and is no place for state."""
-    async with SandboxServer(14, faults=ALWAYS_503) as server:
-        retry = RetryPolicy(waiting=False)
+    async with MockServer(14, faults=ALWAYS_503) as server:
+        retry = RetryPolicy(no_wait=True)
         async with client_of(server, retry=retry) as one, client_of(server, retry=retry) as other:
             ends = await all_archived(one, server.customers[:13], settle=False)
             assert any("the retry budget is empty" in notes_of(end) for end in ends)
@@ -248,13 +248,13 @@ async def test_clients_with_the_default_policy_have_a_budget_each() -> None:
 async def test_call_with_a_policy_of_its_own_pays_from_the_budget_of_that_policy() -> None:
     """True means the client's, False none, and a `RetryBudget` itself."""
     own = RetryBudget(14)
-    async with SandboxServer(1, faults=ALWAYS_503) as server:
+    async with MockServer(1, faults=ALWAYS_503) as server:
         customer = server.customers[0]
-        async with client_of(server, retry=RetryPolicy(waiting=False, budget=RetryBudget(1))) as client:
+        async with client_of(server, retry=RetryPolicy(no_wait=True, budget=RetryBudget(1))) as client:
             attempts: list[int] = []
             for budget in (own, False, True):
                 with pytest.raises(ServerError) as caught:
-                    await archived(client, customer, retry=RetryPolicy(waiting=False, budget=budget), settle=False)
+                    await archived(client, customer, retry=RetryPolicy(no_wait=True, budget=budget), settle=False)
                 attempts.append(caught.value.attempts)
     assert attempts == [2, 4, 4]
     assert own.tokens == 0
@@ -263,9 +263,9 @@ async def test_call_with_a_policy_of_its_own_pays_from_the_budget_of_that_policy
 async def test_wait_that_the_deadline_forbids_is_not_paid_for() -> None:
     """A retry that never comes costs nothing."""
     budget = RetryBudget(100)
-    async with SandboxServer(1) as server:
+    async with MockServer(1) as server:
         customer = server.customers[0]
-        server.plan(customer.customer_id, FAILURE)
+        server.queue_faults(customer.customer_id, FAILURE)
         retry = RetryPolicy(backoff_initial=60.0, backoff_max=60.0, jitter=lambda: 1.0, budget=budget)
         async with client_of(server, retry=retry, timeouts=Timeouts(deadline=5.0)) as client:
             with pytest.raises(ServerError) as caught:

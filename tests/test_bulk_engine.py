@@ -22,7 +22,7 @@ from thredfi_async import (
     ThredfiError,
 )
 from thredfi_async.bulk import ArchiveItem, ArchiveRun, ItemState, StopPolicy, archive_many
-from thredfi_async.sandbox import Fault, FaultKind, Faults, SandboxServer
+from thredfi_async.mock_server import Fault, FaultKind, Faults, MockServer
 
 QUICK = RetryPolicy(backoff_initial=0.005, backoff_max=0.01)
 NEVER = StopPolicy(failure_ratio=None)
@@ -238,10 +238,10 @@ async def test_a_rate(monkeypatch: pytest.MonkeyPatch) -> None:
         archive_many(Api(), [], rate=1)
 
 
-async def test_against_the_sandbox(tmp_path: Path) -> None:
+async def test_against_the_mock_server(tmp_path: Path) -> None:
     """A real client, real faults, with bodies and without: every customer is archived."""
     faults = Faults(rates={Fault(FaultKind.RESET_AFTER): 0.1, Fault(FaultKind.SERVER_ERROR, status=502): 0.1})
-    async with SandboxServer(60, 3, faults=faults) as server:
+    async with MockServer(60, 3, faults=faults) as server:
         async with client_of(server.url, token=server.token, max_connections=10, retry=QUICK) as client:
             wanted = [
                 ArchiveItem(each.business_id, each.customer_id, each.body if number % 2 else None)

@@ -4,7 +4,7 @@ import pytest
 from bulk_api import BUSINESS, item, lost, refusal
 
 from thredfi_async import InvalidRequestError, RequestTimeoutError, ThredfiError
-from thredfi_async.bulk import ArchiveItem, ArchiveResult, BusinessParkedError, ItemState
+from thredfi_async.bulk import ArchiveItem, ArchiveResult, BusinessSkippedError, ItemState
 from thredfi_async.bulk.items import code_of
 
 
@@ -39,7 +39,7 @@ def test_repr_hides_the_body() -> None:
         (RequestTimeoutError("late", phase="read"), "timeout_read"),
         (lost(), "connection_lost"),
         (InvalidRequestError(["email: is missing"]), "invalid_request"),
-        (BusinessParkedError("parked", business_id=UUID(int=1)), "business_parked"),
+        (BusinessSkippedError("skipped", business_id=UUID(int=1)), "business_skipped"),
         (ThredfiError("else"), "error"),
     ],
 )

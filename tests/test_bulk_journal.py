@@ -238,11 +238,11 @@ def test_a_view(path: Path) -> None:
             for number, state in enumerate([ItemState.REJECTED, ItemState.ARCHIVED, ItemState.UNKNOWN])
         )
         with read_journal(path) as view:
-            assert [row.state for row in view.failures()] == ["rejected", "unknown"]
-            assert [row.customer_id for row in view.failures()] == [item(0).customer_id, item(2).customer_id]
+            assert [row.state for row in view.not_archived()] == ["rejected", "unknown"]
+            assert [row.customer_id for row in view.not_archived()] == [item(0).customer_id, item(2).customer_id]
             assert view.by_reason() == {("rejected", None): 1, ("unknown", None): 1}
             assert view.by_business()[item(0, 1).business_id] == {"archived": 1}
-            assert [line.line for line in view.rejected_lines()] == [7]
+            assert [line.line for line in view.invalid_lines()] == [7]
             assert list(view.samples()) == []
             assert set(view.run) == {"created_at", "host", "id"}
 
@@ -317,8 +317,8 @@ async def test_a_cut_call_is_unknown(path: Path) -> None:
         assert await first is None
     with read_journal(path) as view:
         assert dict(view.totals()) == {"unknown": 5}
-        assert view.by_reason() == {("unknown", "cancelled"): 5}
-        assert view.run["stopped_reason"] == "cancelled"
+        assert view.by_reason() == {("unknown", "interrupted"): 5}
+        assert view.run["stopped_reason"] == "interrupted"
 
 
 async def test_a_stopped_run(path: Path) -> None:

@@ -33,11 +33,11 @@ async def test_settling(path: Path) -> None:
     seen: list[int] = []
     with Journal.open(path) as journal:
         found = await settle(api, journal, concurrency=7, on_progress=lambda progress: seen.append(progress.asked))
-    assert found == Settlement(asked=40, archived=28, not_archived=11, unanswered=1)
+    assert found == Settlement(asked=40, archived=28, still_active=11, unanswered=1)
     assert (set(api.questions.values()), len(api.calls), seen) == ({1}, 0, [40])
     with read_journal(path) as view:
         assert dict(view.totals()) == {"archived": 28, "failed": 1, "unknown": 12}
-        assert view.by_reason()["unknown", "not_archived"] == 11
+        assert view.by_reason()["unknown", "still_active"] == 11
 
 
 @pytest.mark.parametrize(("error", "cause"), [(refusal(401), "credentials_refused"), (down(), "api_unavailable")])

@@ -103,7 +103,7 @@ async def test_an_outage_after_lost_answers(clock: FakeClock) -> None:
 async def test_patience_ends(clock: FakeClock) -> None:
     """A run gives up after so long, says that it can be resumed, and what was sent has its result."""
     api = Api(lambda _, __: down())
-    run = archive_many(api, items(500), concurrency=5, stop=StopPolicy(patience=100.0), clock=clock)
+    run = archive_many(api, items(500), concurrency=5, stop=StopPolicy(outage_timeout=100.0), clock=clock)
     results, why = await until_it_stops(run, BulkStoppedError)
     assert "unavailable for 100 s" in why.reason
     assert (why.cause, why.resumable) == ("api_unavailable", True)

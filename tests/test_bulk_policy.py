@@ -9,7 +9,7 @@ from thredfi_async.bulk import (
     ArchiveResult,
     ArchiveRun,
     BulkStoppedError,
-    BusinessParkedError,
+    BusinessSkippedError,
     StopPolicy,
     archive_many,
 )
@@ -27,9 +27,9 @@ async def stopped(run: ArchiveRun) -> tuple[list[ArchiveResult], BulkStoppedErro
         ("failure_ratio", 1.5),
         ("min_items", 0),
         ("max_failures", True),
-        ("patience", -1),
-        ("patience", float("nan")),
-        ("park_after", 0),
+        ("outage_timeout", -1),
+        ("outage_timeout", float("nan")),
+        ("skip_business_after", 0),
     ],
 )
 def test_a_number_out_of_range(name: str, value: Any) -> None:
@@ -43,7 +43,7 @@ def test_a_number_out_of_range(name: str, value: Any) -> None:
     ("error", "cause"),
     [
         (refusal(401, "invalid_token"), "credentials_refused"),
-        (refusal(404, concerns_token=True), "credentials_refused"),
+        (refusal(404, is_token_error=True), "credentials_refused"),
         (ConnectError("bad certificate", transient=False), "certificate_refused"),
         (ClientStateError("closed"), "client_unusable"),
     ],
@@ -86,21 +86,21 @@ async def test_a_business_that_is_refused_is_parked() -> None:
     mine = {item(number, 0).customer_id for number in range(50)}
     api = Api(lambda _, customer: refusal(403, "permission_denied") if customer in mine else None)
     wanted = [item(number, 0 if number < 50 else 1) for number in range(100)]
-    policy = StopPolicy(park_after=5, failure_ratio=None)
+    policy = StopPolicy(skip_business_after=5, failure_ratio=None)
     results = await all_of(archive_many(api, wanted, concurrency=1, stop=policy))
     assert states(results[50:]) == ["archived"] * 50
     assert states(results[:50]).count("rejected") == 5
-    parked = [result for result in results if result.code == "business_parked"]
-    assert len(parked) == 45
-    assert {(result.state, result.attempts) for result in parked} == {("failed", 0)}
-    assert isinstance(parked[0].error, BusinessParkedError)
+    skipped = [result for result in results if result.code == "business_skipped"]
+    assert len(skipped) == 45
+    assert {(result.state, result.attempts) for result in skipped} == {("failed", 0)}
+    assert isinstance(skipped[0].error, BusinessSkippedError)
 
 
 async def test_a_success_between_refusals() -> None:
-    """Only refusals in a row park a business."""
+    """Only refusals in a row skip a business."""
     api = Api(lambda _, customer: refusal(403) if customer.int % 2 else None)
     results = await all_of(
-        archive_many(api, items(60), concurrency=1, stop=StopPolicy(park_after=5, failure_ratio=None))
+        archive_many(api, items(60), concurrency=1, stop=StopPolicy(skip_business_after=5, failure_ratio=None))
     )
     assert {result.code for result in results} == {None, "http_403"}
 
@@ -114,4 +114,4 @@ async def test_a_run_whose_last_items_are_held_back_ends(concurrency: int) -> No
             archive_many(api, items(71), concurrency=concurrency, stop=StopPolicy(failure_ratio=None))
         )
     assert len(results) == 71
-    assert sum(result.code == "business_parked" for result in results) == 71 - sum(api.calls.values())
+    assert sum(result.code == "business_skipped" for result in results) == 71 - sum(api.calls.values())

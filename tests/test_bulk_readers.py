@@ -16,7 +16,7 @@ from compat import zstd
 from thredfi_async import CustomerRequest
 from thredfi_async.bulk.errors import SourceError
 from thredfi_async.bulk.items import ArchiveItem
-from thredfi_async.bulk.readers import BadLine, open_source
+from thredfi_async.bulk.readers import InvalidLine, open_source
 
 BUSINESS = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
 CUSTOMER = "4c90c3cc-0d44-4b50-8888-8dd25736052a"
@@ -124,23 +124,23 @@ def test_one_business_for_all(tmp_path: Path) -> None:
 
 
 def test_strict_refuses_before_the_first_item(tmp_path: Path) -> None:
-    """One bad line in thousands refuses the file with its place; without `strict` the others are read."""
+    """One invalid line in thousands refuses the file with its place; without `strict` the others are read."""
     path = written(tmp_path, "a.csv", HEADER + ROW * 5000 + b"x,y\n" + ROW * 5000)
     with pytest.raises(
-        SourceError, match=r"nothing was sent, since there is a bad line: .*line 5002, column business_id"
+        SourceError, match=r"nothing was sent, since there is an invalid line: .*line 5002, column business_id"
     ):
         open_source(path, strict=True)
-    bad: list[BadLine] = []
-    assert len(list(open_source(path, on_bad_line=bad.append))) == 10_000
+    bad: list[InvalidLine] = []
+    assert len(list(open_source(path, on_invalid_line=bad.append))) == 10_000
     assert [(each.line, each.column) for each in bad] == [(5002, "business_id")]
 
 
 def test_check_counts_and_sends_nothing(tmp_path: Path) -> None:
     """A pass that only looks tells how many records are good and bad, and the first bad one."""
     check = open_source(written(tmp_path, "a.csv", HEADER + ROW + b"x,y\n" + ROW + b"z\n")).check()
-    assert (check.items, check.bad_lines) == (2, 2)
-    assert check.first_bad is not None
-    assert check.first_bad.line == 3
+    assert (check.items, check.invalid_lines) == (2, 2)
+    assert check.first_invalid is not None
+    assert check.first_invalid.line == 3
 
 
 def test_a_changed_file_is_refused(tmp_path: Path) -> None:
@@ -214,11 +214,11 @@ def test_a_source_can_be_closed_unread(stdin: Path) -> None:
         list(source)
 
 
-def test_nothing_shows_what_a_bad_line_says(tmp_path: Path) -> None:
-    """Neither `str` nor `repr` of a bad line has a value of it; its raw bytes are there to be written."""
+def test_nothing_shows_what_a_invalid_lines_says(tmp_path: Path) -> None:
+    """Neither `str` nor `repr` of an invalid line has a value of it; its raw bytes are there to be written."""
     data = HEADER + f"{BUSINESS},Ada Muster\n".encode()
-    bad: list[BadLine] = []
-    list(open_source(written(tmp_path, "a.csv", data), on_bad_line=bad.append))
+    bad: list[InvalidLine] = []
+    list(open_source(written(tmp_path, "a.csv", data), on_invalid_line=bad.append))
     (only,) = bad
     assert "Ada" not in f"{only!s} {only!r}"
     assert only.raw == f"{BUSINESS},Ada Muster\n".encode()
@@ -226,7 +226,7 @@ def test_nothing_shows_what_a_bad_line_says(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
 def test_memory_does_not_grow_with_a_line(tmp_path: Path, name: str) -> None:
-    """A line of 64 MiB is a bad line and no more: it is read in pieces, and the next one is an item."""
+    """A line of 64 MiB is an invalid line and no more: it is read in pieces, and the next one is an item."""
     import tracemalloc  # noqa: PLC0415 - it slows down whatever runs with it
 
     first = HEADER if name == "a.csv" else b""
@@ -236,10 +236,10 @@ def test_memory_does_not_grow_with_a_line(tmp_path: Path, name: str) -> None:
         file.write(first + good)
         file.writelines(b"x" * (1 << 20) for _ in range(64))
         file.write(b"\n" + good)
-    bad: list[BadLine] = []
+    bad: list[InvalidLine] = []
     tracemalloc.start()
     try:
-        items = list(open_source(path, on_bad_line=bad.append))
+        items = list(open_source(path, on_invalid_line=bad.append))
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -284,14 +284,14 @@ def test_a_whole_row_is_the_row_of_the_contract() -> None:
 
 
 def test_the_rejected_file_is_private_and_only_made_when_needed(tmp_path: Path) -> None:
-    """It holds personal data: its owner alone reads it; and without a bad line there is none."""
+    """It holds personal data: its owner alone reads it; and without an invalid line there is none."""
     rejected = tmp_path / "rejected.csv"
-    source = open_source(written(tmp_path, "a.csv", HEADER + ROW), rejected=rejected)
+    source = open_source(written(tmp_path, "a.csv", HEADER + ROW), invalid_lines=rejected)
     list(source)
-    assert (source.rejected, rejected.exists()) == (None, False)
-    source = open_source(written(tmp_path, "a.csv", HEADER + b"x,y\n" + ROW), rejected=rejected)
+    assert (source.invalid_lines_path, rejected.exists()) == (None, False)
+    source = open_source(written(tmp_path, "a.csv", HEADER + b"x,y\n" + ROW), invalid_lines=rejected)
     list(source)
-    assert source.rejected == rejected
+    assert source.invalid_lines_path == rejected
     assert stat.S_IMODE(rejected.stat().st_mode) == 0o600
 
 

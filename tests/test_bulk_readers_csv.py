@@ -13,7 +13,7 @@ from test_bulk_readers import BUSINESS, CUSTOMER, HEADER, ITEM, ROW, full_row, w
 from thredfi_async import UNSET, CustomerRequest
 from thredfi_async.bulk.errors import SourceError
 from thredfi_async.bulk.items import ArchiveItem
-from thredfi_async.bulk.readers import BadLine, open_source
+from thredfi_async.bulk.readers import InvalidLine, open_source
 
 PARTIAL = "business_id,customer_id,{}\n" + f"{BUSINESS},{CUSTOMER},"
 
@@ -29,10 +29,10 @@ def table(*rows: dict[str, Any]) -> bytes:
     return text.getvalue().encode()
 
 
-def read(path: Path, **options: Any) -> tuple[list[ArchiveItem], list[BadLine]]:
+def read(path: Path, **options: Any) -> tuple[list[ArchiveItem], list[InvalidLine]]:
     """Read a file whole."""
-    bad: list[BadLine] = []
-    return list(open_source(path, on_bad_line=bad.append, **options)), bad
+    bad: list[InvalidLine] = []
+    return list(open_source(path, on_invalid_line=bad.append, **options)), bad
 
 
 def body_of(item: ArchiveItem) -> CustomerRequest:
@@ -69,7 +69,7 @@ def test_a_missing_column_is_refused_unless_partial_bodies_are_allowed(tmp_path:
     path = written(tmp_path, "a.csv", table(row))
     with pytest.raises(SourceError, match=r"column city: is missing \(and so are 1 others: notes\): add it"):
         open_source(path)
-    (item,), _ = read(path, partial=True)
+    (item,), _ = read(path, allow_missing_fields=True)
     assert (body_of(item).notes, body_of(item).email) == (UNSET, "ada@example.com")
 
 
@@ -100,7 +100,9 @@ def test_one_of_the_names_may_be_missing(tmp_path: Path) -> None:
 )
 def test_cells_that_are_right(tmp_path: Path, column: str, cell: str, value: object) -> None:
     """Each kind of cell, at its edges."""
-    (item,), bad = read(written(tmp_path, "a.csv", f"{PARTIAL.format(column)}{cell}\n".encode()), partial=True)
+    (item,), bad = read(
+        written(tmp_path, "a.csv", f"{PARTIAL.format(column)}{cell}\n".encode()), allow_missing_fields=True
+    )
     assert (getattr(body_of(item), column), bad) == (value, [])
 
 
@@ -124,7 +126,7 @@ def test_cells_that_are_right(tmp_path: Path, column: str, cell: str, value: obj
 def test_cells_that_are_wrong(tmp_path: Path, column: str, cell: str, reason: str) -> None:
     """Each has its line, its column and what it must be, and never what it is."""
     data = f"{PARTIAL.format(column)}{cell}\n".encode()
-    items, (bad,) = read(written(tmp_path, "a.csv", data), partial=True)
+    items, (bad,) = read(written(tmp_path, "a.csv", data), allow_missing_fields=True)
     assert (items, bad.line, bad.column, bad.reason) == ([], 2, column, reason)
 
 
@@ -147,14 +149,14 @@ def test_rows_that_are_wrong(tmp_path: Path, row: str, column: str | None, reaso
 def test_the_line_is_the_one_that_an_editor_shows(tmp_path: Path) -> None:
     """Line ends within quotes count, blank lines count, and so do the lines of bad records."""
     data = PARTIAL.format("notes") + '"a\nb\r\nc"\n\n' + f"x,y,z\n{BUSINESS},{CUSTOMER},ok\nu,v,w\n"
-    items, bad = read(written(tmp_path, "a.csv", data.encode()), partial=True)
+    items, bad = read(written(tmp_path, "a.csv", data.encode()), allow_missing_fields=True)
     assert (len(items), [each.line for each in bad]) == (2, [6, 8])
 
 
-def test_a_line_that_is_not_utf8_is_one_bad_line(tmp_path: Path) -> None:
+def test_a_line_that_is_not_utf8_is_one_invalid_line(tmp_path: Path) -> None:
     """Latin-1 in one line costs that line; its bytes go on as they were."""
     data = PARTIAL.format("notes").encode() + b"caf\xe9\n" + f"{BUSINESS},{CUSTOMER},ok\n".encode()
-    (item,), (bad,) = read(written(tmp_path, "a.csv", data), partial=True)
+    (item,), (bad,) = read(written(tmp_path, "a.csv", data), allow_missing_fields=True)
     assert (body_of(item).notes, bad.line, bad.reason) == ("ok", 2, "is not UTF-8 text")
     assert bad.raw.endswith(b"caf\xe9\n")
 
@@ -163,7 +165,7 @@ def test_text_within_quotes_is_never_a_record(tmp_path: Path) -> None:
     """A note that holds a whole line of ids, in a record with a stray quote, archives nobody."""
     inner = f'{BUSINESS},{CUSTOMER},"a note"'
     data = PARTIAL.format("notes") + f'"he said "hi"\n{BUSINESS},{CUSTOMER},x\n"\n{inner}\n'
-    (item,), (bad,) = read(written(tmp_path, "a.csv", data.encode()), partial=True)
+    (item,), (bad,) = read(written(tmp_path, "a.csv", data.encode()), allow_missing_fields=True)
     assert (body_of(item).notes, bad.line) == ("a note", 2)
     assert bad.raw.count(b"\n") == 3
 
@@ -171,7 +173,7 @@ def test_text_within_quotes_is_never_a_record(tmp_path: Path) -> None:
 def test_a_carriage_return_ends_no_line(tmp_path: Path) -> None:
     """Some writers leave a lone one unquoted: what stands behind it archives nobody."""
     data = PARTIAL.format("notes") + f"a\r{BUSINESS},{CUSTOMER},b\n{BUSINESS},{CUSTOMER},ok\n"
-    (item,), (bad,) = read(written(tmp_path, "a.csv", data.encode()), partial=True)
+    (item,), (bad,) = read(written(tmp_path, "a.csv", data.encode()), allow_missing_fields=True)
     assert (body_of(item).notes, bad.line) == ("ok", 2)
     assert bad.reason.startswith("has a carriage return outside quotes")
 
@@ -180,15 +182,15 @@ def test_a_carriage_return_ends_no_line(tmp_path: Path) -> None:
 def test_a_quote_that_is_never_closed(tmp_path: Path, size: int) -> None:
     """All behind it is one bad record, short or long, and its line is the one with the quote."""
     data = PARTIAL.format("notes") + "ok\n" + f'{BUSINESS},{CUSTOMER},"' + "open\n" * (size // 5)
-    (item,), (bad,) = read(written(tmp_path, "a.csv", data.encode()), partial=True)
+    (item,), (bad,) = read(written(tmp_path, "a.csv", data.encode()), allow_missing_fields=True)
     assert (body_of(item).notes, bad.line) == ("ok", 3)
     assert "never closed" in bad.reason
 
 
 def test_a_cell_longer_than_the_csv_reader_takes(tmp_path: Path) -> None:
-    """The standard library's bound is a bad line with a way out."""
+    """The standard library's bound is an invalid line with a way out."""
     data = PARTIAL.format("notes") + "x" * 200_000 + f"\n{BUSINESS},{CUSTOMER},ok\n"
-    items, (bad,) = read(written(tmp_path, "a.csv", data.encode()), partial=True)
+    items, (bad,) = read(written(tmp_path, "a.csv", data.encode()), allow_missing_fields=True)
     assert (len(items), bad.line) == (1, 2)
     assert bad.reason.startswith("has a cell of more than 131,072 characters; ")
 
@@ -197,7 +199,7 @@ def test_records_are_counted_without_being_parsed(tmp_path: Path) -> None:
     """A line end within quotes ends no record, and the last line needs none, across the pieces the file is read in."""
     row = f'{BUSINESS},{CUSTOMER},"a\nb ""c""\n"\n'
     data = ("business_id,customer_id,notes\n" + row * 5000).rstrip("\n").encode()
-    assert open_source(written(tmp_path, "a.csv", data), partial=True).count_lines() == 5000
+    assert open_source(written(tmp_path, "a.csv", data), allow_missing_fields=True).count_lines() == 5000
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -235,7 +237,7 @@ def test_what_is_written_is_read(rows: list[dict[str, Any]], crlf: bool, bom: bo
         writer.writerow({**cells, "metadata": json.dumps(row["metadata"]), **empty})
     with tempfile.TemporaryDirectory() as folder:
         path = written(Path(folder), "a.csv", (b"\xef\xbb\xbf" if bom else b"") + text.getvalue().encode())
-        source = open_source(path, partial=True)
+        source = open_source(path, allow_missing_fields=True)
         items = list(source)
         assert source.count_lines() == len(rows)
     assert len(items) == len(rows)
@@ -251,7 +253,7 @@ def test_what_is_written_is_read(rows: list[dict[str, Any]], crlf: bool, bom: bo
 
 @settings(max_examples=100, deadline=None)
 @given(data=st.binary(max_size=200))
-def test_bytes_of_any_kind_end_in_items_and_bad_lines(data: bytes) -> None:
+def test_bytes_of_any_kind_end_in_items_and_invalid_lines(data: bytes) -> None:
     """Behind a good header, anything at all is read to the end without another kind of error."""
     with tempfile.TemporaryDirectory() as folder:
         items, bad = read(written(Path(folder), "a.csv", HEADER + ROW + data))

@@ -67,7 +67,7 @@ def test_lines_that_are_wrong(tmp_path: Path, line: bytes, column: str | None, r
 def test_types_are_exact(tmp_path: Path, field: str, column: str | None, reason: str) -> None:
     """JSON has types of its own, and none is made of another."""
     data = f'{{{IDS},"city":"London"}}\n{{{IDS},{field}}}\n'.encode()
-    items, (bad,) = read(written(tmp_path, "a.jsonl", data), partial=True)
+    items, (bad,) = read(written(tmp_path, "a.jsonl", data), allow_missing_fields=True)
     assert (len(items), bad.line, bad.column) == (1, 2, column)
     assert bad.reason.startswith(reason)
 
@@ -81,14 +81,14 @@ def test_integers_of_any_size_stay_whole(tmp_path: Path) -> None:
 
 
 def test_a_key_may_be_missing_only_in_partial_bodies(tmp_path: Path) -> None:
-    """The first line tells before anything is sent; a later one is a bad line."""
+    """The first line tells before anything is sent; a later one is an invalid line."""
     short = full_row()
     del short["notes"]
     with pytest.raises(SourceError, match="line 1, column notes: is missing: add it"):
         open_source(written(tmp_path, "a.jsonl", lines(short)))
     items, (bad,) = read(written(tmp_path, "b.jsonl", lines(full_row(), short)))
     assert (len(items), bad.line, bad.column) == (1, 2, "notes")
-    (item,), _ = read(written(tmp_path, "a.jsonl", lines(short)), partial=True)
+    (item,), _ = read(written(tmp_path, "a.jsonl", lines(short)), allow_missing_fields=True)
     assert body_of(item).notes is UNSET
 
 
@@ -119,7 +119,7 @@ def test_what_is_written_is_read(rows: list[dict[str, Any]]) -> None:
         for row in rows
     ]
     with tempfile.TemporaryDirectory() as folder:
-        items, bad = read(written(Path(folder), "a.jsonl", lines(*wanted)), partial=True)
+        items, bad = read(written(Path(folder), "a.jsonl", lines(*wanted)), allow_missing_fields=True)
     assert bad == []
     for item, row in zip(items, wanted, strict=True):
         assert (str(item.business_id), str(item.customer_id)) == (row["business_id"], row["customer_id"])
@@ -135,7 +135,7 @@ def names() -> list[str]:
 
 @settings(max_examples=100, deadline=None)
 @given(data=st.binary(max_size=200))
-def test_bytes_of_any_kind_end_in_items_and_bad_lines(data: bytes) -> None:
+def test_bytes_of_any_kind_end_in_items_and_invalid_lines(data: bytes) -> None:
     """Behind a good line, anything at all is read to the end without another kind of error."""
     with tempfile.TemporaryDirectory() as folder:
         items, _ = read(written(Path(folder), "a.jsonl", GOOD + data))

@@ -78,7 +78,7 @@ def test_rows_that_are_wrong(tmp_path: Path) -> None:
     """A bad row has its number, and goes to the rejected file as JSON."""
     rows = [full_row(), full_row(customer_id="x"), full_row(email="ada"), full_row()]
     rejected = tmp_path / "rejected.jsonl"
-    items, bad = read(saved(tmp_path, columns(*rows), row_group_size=2), rejected=rejected)
+    items, bad = read(saved(tmp_path, columns(*rows), row_group_size=2), invalid_lines=rejected)
     assert (len(items), [(each.line, each.column) for each in bad]) == (2, [(2, "customer_id"), (3, "email")])
     assert rejected.read_bytes().count(b"\n") == 2
     assert b'"email":"ada"' in rejected.read_bytes()

@@ -11,9 +11,9 @@ from bulk_journals import BUSINESSES, RUN, Row, customer, sample, write_journal
 
 from thredfi_async import ConfigurationError
 from thredfi_async.bulk.journal import read_journal
-from thredfi_async.bulk.report import page, summary, write_failures_csv, write_html
+from thredfi_async.bulk.report import page, summary, write_html, write_not_archived_csv
 from thredfi_async.bulk.report.charts import charts_of
-from thredfi_async.bulk.report.series import MOST_POINTS, Point, points_of
+from thredfi_async.bulk.report.timeseries import MOST_POINTS, Point, points_of
 
 DONE: list[Row] = [("archived", None), ("archived", None), ("already_archived", None)]
 NOT_DONE: list[Row] = [
@@ -27,9 +27,9 @@ NOT_DONE: list[Row] = [
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Path:
-    """A run of eight items and two bad lines, killed before its end."""
-    bad_lines = [(5, "email", "must be an email address"), (9, None, "is not UTF-8 text")]
-    return write_journal(tmp_path / "run.db", DONE + NOT_DONE, bad_lines=bad_lines)
+    """A run of eight items and two invalid lines, killed before its end."""
+    invalid_lines = [(5, "email", "must be an email address"), (9, None, "is not UTF-8 text")]
+    return write_journal(tmp_path / "run.db", DONE + NOT_DONE, invalid_lines=invalid_lines)
 
 
 def html_of(path: Path) -> str:
@@ -41,7 +41,7 @@ def html_of(path: Path) -> str:
 
 
 def test_the_summary_counts_everything_once(journal: Path) -> None:
-    """Every state has its count, the counts add up to the items, and bad lines are apart."""
+    """Every state has its count, the counts add up to the items, and invalid lines are apart."""
     with read_journal(journal) as view:
         total = summary(view)
     assert total.totals == {
@@ -52,7 +52,7 @@ def test_the_summary_counts_everything_once(journal: Path) -> None:
         "unknown": 1,
         "pending": 1,
     }
-    assert (total.items, total.archived, total.failures, total.bad_lines) == (8, 3, 4, 2)
+    assert (total.items, total.archived, total.failures, total.invalid_lines) == (8, 3, 4, 2)
 
 
 def test_reasons_are_grouped_and_say_what_to_do(journal: Path) -> None:
@@ -80,7 +80,7 @@ def test_failures_are_csv_of_ids_states_and_codes(journal: Path) -> None:
     """A line for each item that is not archived and has an outcome, in the input's order, and no other column."""
     text = io.StringIO(newline="")
     with read_journal(journal) as view:
-        assert write_failures_csv(view, text) == 4
+        assert write_not_archived_csv(view, text) == 4
     rows = list(csv.DictReader(io.StringIO(text.getvalue(), newline="")))
     assert list(rows[0]) == ["position", "business_id", "customer_id", "state", "code", "attempts", "ended_at"]
     assert [(row["position"], row["state"], row["code"]) for row in rows] == [
@@ -99,7 +99,7 @@ def test_no_cell_is_a_formula(tmp_path: Path, code: str) -> None:
     path = write_journal(tmp_path / "run.db", [("failed", code)])
     text = io.StringIO(newline="")
     with read_journal(path) as view:
-        write_failures_csv(view, text)
+        write_not_archived_csv(view, text)
     (row,) = csv.DictReader(io.StringIO(text.getvalue(), newline=""))
     assert row["code"] == f"'{code}"
 
@@ -132,7 +132,7 @@ def test_the_page_escapes_what_a_journal_says(tmp_path: Path) -> None:
     """Names of files, reasons and codes are text, whatever they say."""
     evil = "<script>alert(1)</script>"
     run = {**RUN, "source_path": evil, "stopped_reason": evil}
-    path = write_journal(tmp_path / "run.db", [("failed", evil)], run=run, bad_lines=[(2, evil, evil)])
+    path = write_journal(tmp_path / "run.db", [("failed", evil)], run=run, invalid_lines=[(2, evil, evil)])
     text = html_of(path)
     assert evil not in text
     assert text.count("&lt;script&gt;") >= 4
@@ -157,8 +157,10 @@ def test_the_page_bounds_its_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     """A run of a million failures has a page that opens: each table says how much it leaves out, and where that is."""
     monkeypatch.setattr(page, "MOST_FAILURES", 10)
     monkeypatch.setattr(page, "MOST_LINES", 3)
-    bad_lines = [(n, None, "is not UTF-8 text") for n in range(2, 9)]
-    path = write_journal(tmp_path / "run.db", [("failed", "http_503")] * 1234, bad_lines=bad_lines, businesses=30)
+    invalid_lines = [(n, None, "is not UTF-8 text") for n in range(2, 9)]
+    path = write_journal(
+        tmp_path / "run.db", [("failed", "http_503")] * 1234, invalid_lines=invalid_lines, businesses=30
+    )
     text = html_of(path)
     assert text.count('data-state="failed"') == 10
     assert "The first 10 of 1,234, in the order of the input." in text

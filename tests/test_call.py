@@ -1,4 +1,4 @@
-"""One call's state: its clock, its alarm, its effect, and what it tells of itself."""
+"""One call's state: its clock, its deadline, its effect, and what it tells of itself."""
 
 import asyncio
 import logging
@@ -22,9 +22,10 @@ from thredfi_async import (
     ThredfiError,
     Timeouts,
 )
-from thredfi_async._call import Call
-from thredfi_async._ports import Request, Response, Verdict
-from thredfi_async.errors import error_class
+from thredfi_async._codec.error_envelope import error_class
+from thredfi_async._engine.call import Call
+from thredfi_async._engine.deadlines import Deadlines
+from thredfi_async._interfaces import Request, Response, Verdict
 
 if TYPE_CHECKING:
     from conftest import FakeClock
@@ -110,7 +111,7 @@ def test_time_is_kept_for_settling(deadline: float, kept: float, clock: "FakeClo
     assert call.remaining() == pytest.approx(deadline)
 
 
-# The alarm
+# The deadline
 
 
 async def test_the_alarm_rings_when_no_time_remains(clock: "FakeClock") -> None:
@@ -120,18 +121,18 @@ async def test_the_alarm_rings_when_no_time_remains(clock: "FakeClock") -> None:
     was_off = asyncio.Event()
 
     async def work() -> None:
-        async with asyncio.timeout(None) as alarm:
-            call.watch(alarm)
-            call.set_alarm(off=True)
+        with Deadlines().scope() as deadline:
+            call.watch(deadline)
+            call.set_deadline(off=True)
             await asyncio.sleep(0.03)
             was_off.set()
-            call.set_alarm()
+            call.set_deadline()
             await asyncio.sleep(1)
 
     with pytest.raises(TimeoutError):
         await work()
     assert was_off.is_set()
-    error = call.rang()
+    error = call.deadline_error()
     assert isinstance(error, RequestTimeoutError)
     assert error.phase == "deadline"
 
@@ -142,15 +143,15 @@ async def test_an_interruption_rings_it_at_once(clock: "FakeClock") -> None:
     call.interrupt()
 
     async def work(*, off: bool) -> None:
-        async with asyncio.timeout(None) as alarm:
-            call.watch(alarm)
-            call.set_alarm(off=off)
+        with Deadlines().scope() as deadline:
+            call.watch(deadline)
+            call.set_deadline(off=off)
             await asyncio.sleep(1)
 
     for off in (True, False):
         with pytest.raises(TimeoutError):
             await work(off=off)
-    assert isinstance(call.rang(), ClientStateError)
+    assert isinstance(call.deadline_error(), ClientStateError)
 
 
 async def test_an_interruption_after_the_alarm_has_rung(clock: "FakeClock") -> None:
@@ -160,15 +161,15 @@ async def test_an_interruption_after_the_alarm_has_rung(clock: "FakeClock") -> N
     interrupted = asyncio.Event()
 
     async def work() -> None:
-        async with asyncio.timeout(None) as alarm:
+        with Deadlines().scope() as deadline:
 
             def interrupt() -> None:
-                assert alarm.expired()
+                assert deadline.expired()
                 call.interrupt()
                 interrupted.set()
 
-            call.watch(alarm)
-            alarm.reschedule(loop.time() - 1)
+            call.watch(deadline)
+            deadline.reschedule(loop.time() - 1)
             loop.call_soon(interrupt)
             await asyncio.sleep(1)
 
@@ -191,12 +192,12 @@ UNKNOWN_ERROR.effect = Effect.UNKNOWN
     ("status", "effect"),
     [
         (200, Effect.APPLIED),
-        (301, Effect.NONE),
-        (400, Effect.NONE),
-        (404, Effect.NONE),
+        (301, Effect.NOT_APPLIED),
+        (400, Effect.NOT_APPLIED),
+        (404, Effect.NOT_APPLIED),
         (408, Effect.UNKNOWN),
-        (409, Effect.NONE),
-        (429, Effect.NONE),
+        (409, Effect.NOT_APPLIED),
+        (429, Effect.NOT_APPLIED),
         (500, Effect.UNKNOWN),
         (503, Effect.UNKNOWN),
     ],
@@ -214,10 +215,10 @@ def test_the_effect_of_an_answer(status: int, effect: Effect, sent: bool, clock:
 @pytest.mark.parametrize(
     ("error", "effect"),
     [
-        (ConnectError("refused"), Effect.NONE),
+        (ConnectError("refused"), Effect.NOT_APPLIED),
         (ConnectionLostError("lost"), Effect.UNKNOWN),
         (RequestTimeoutError("late", phase="read"), Effect.UNKNOWN),
-        (RequestTimeoutError("late", phase="connect"), Effect.NONE),
+        (RequestTimeoutError("late", phase="connect"), Effect.NOT_APPLIED),
         (UNKNOWN_ERROR, Effect.UNKNOWN),
         (APPLIED_ERROR, Effect.APPLIED),
     ],
@@ -228,12 +229,12 @@ def test_the_effect_of_no_answer(error: ThredfiError, effect: Effect, clock: "Fa
         call = call_of(clock)
         call.sent = sent
         call.attempted(request_of(mutates=mutates), Verdict(error=error), None, clock.now)
-        assert call.effect is (effect if sent and mutates else Effect.NONE)
+        assert call.effect is (effect if sent and mutates else Effect.NOT_APPLIED)
 
 
 @pytest.mark.parametrize(
     ("sent", "mutates", "effect"),
-    [(True, True, Effect.UNKNOWN), (True, False, Effect.NONE), (False, True, Effect.NONE)],
+    [(True, True, Effect.UNKNOWN), (True, False, Effect.NOT_APPLIED), (False, True, Effect.NOT_APPLIED)],
 )
 def test_the_effect_of_what_was_cut_off(sent: bool, mutates: bool, effect: Effect, clock: "FakeClock") -> None:
     """A request that had begun to leave may have arrived."""
@@ -247,7 +248,12 @@ def test_effects_only_grow(clock: "FakeClock") -> None:
     """UNKNOWN stays after a 404, and APPLIED after a cut."""
     call = call_of(clock)
     call.sent = True
-    for status, effect in ((404, Effect.NONE), (503, Effect.UNKNOWN), (404, Effect.UNKNOWN), (200, Effect.APPLIED)):
+    for status, effect in (
+        (404, Effect.NOT_APPLIED),
+        (503, Effect.UNKNOWN),
+        (404, Effect.UNKNOWN),
+        (200, Effect.APPLIED),
+    ):
         call.attempted(request_of(), *answered(status), clock.now)
         assert call.effect is effect
     call.cut_off(request_of())
@@ -261,9 +267,9 @@ def test_effects_only_grow(clock: "FakeClock") -> None:
     ("effect", "doubtful", "settle", "settles", "asked"),
     [
         (Effect.UNKNOWN, False, True, True, True),
-        (Effect.NONE, True, True, True, True),
+        (Effect.NOT_APPLIED, True, True, True, True),
         (Effect.UNKNOWN, True, True, True, True),
-        (Effect.NONE, False, True, True, False),
+        (Effect.NOT_APPLIED, False, True, True, False),
         (Effect.APPLIED, False, True, True, False),
         (Effect.UNKNOWN, True, False, True, False),
         (Effect.UNKNOWN, True, True, False, False),
@@ -313,7 +319,7 @@ def test_what_is_not_ours_gets_a_note(error: BaseException, ending: str, clock: 
     call = call_of(clock)
     call.turns_to(request_of())
     call.annotate(error)
-    assert notes(error) == f"thredfi-async: operation {ending} with effect NONE, attempts 0, idempotency key key"
+    assert notes(error) == f"thredfi-async: operation {ending} with effect NOT_APPLIED, attempts 0, idempotency key key"
 
 
 def test_a_call_before_its_first_request_has_no_key(clock: "FakeClock") -> None:
@@ -327,7 +333,7 @@ def test_a_call_before_its_first_request_has_no_key(clock: "FakeClock") -> None:
         CallEnded(
             operation="operation",
             outcome="cancelled",
-            effect=Effect.NONE,
+            effect=Effect.NOT_APPLIED,
             attempts=0,
             elapsed=3.0,
             queued=0.0,

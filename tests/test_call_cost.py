@@ -19,7 +19,7 @@ from faultserver import bodies
 from helpers import BUSINESS, CUSTOMER, body
 
 from thredfi_async import CustomerRequest, ThredfiClient
-from thredfi_async.transport import AiohttpTransport
+from thredfi_async._transport.session import AiohttpTransport
 
 CALLS_BEYOND_A_POST = {
     (3, 11): {"asyncio": 99, "uvloop": 120},

@@ -216,7 +216,7 @@ async def test_a_task_group() -> None:
         assert [type(error).__name__ for error in caught.value.exceptions] == ["NotFoundError"]
         assert (slots_in_use(client), connections_in_use(client)) == (0, 0)
     outcomes = [(event.outcome, event.effect) for event in hook.ends]
-    assert sorted(outcomes) == [("cancelled", Effect.UNKNOWN), ("failed", Effect.NONE)]
+    assert sorted(outcomes) == [("cancelled", Effect.UNKNOWN), ("failed", Effect.NOT_APPLIED)]
 
 
 async def test_cancelled_while_the_deadline_passes() -> None:
@@ -224,7 +224,7 @@ async def test_cancelled_while_the_deadline_passes() -> None:
     async with FaultServer([HANGS], repeat_last=True) as server, client_of(server.url) as client:
         task = asyncio.create_task(archive(client, settle=False))
         await server.until(lambda: server.applied == 1)
-        (call,) = client._lifetime._running
+        (call,) = client._lifecycle._running
         call.interrupt()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -282,10 +282,10 @@ async def test_cancelled_at_every_step_of_the_loop(script: int) -> None:
             else:
                 assert hook.ended.outcome == "cancelled"
                 assert f"effect {hook.ended.effect.name}" in notes(ended)
-                assert hook.ended.effect is not Effect.NONE or server.applied == 0
+                assert hook.ended.effect is not Effect.NOT_APPLIED or server.applied == 0
                 effects.add(hook.ended.effect.name)
         steps += 1
-    assert "NONE" in effects
+    assert "NOT_APPLIED" in effects
     assert "UNKNOWN" in effects
 
 
@@ -299,6 +299,6 @@ async def test_in_the_moment_of_the_first_turn() -> None:
         first.cancel()
         with pytest.raises(asyncio.CancelledError) as cancelled:
             await first
-        assert "effect NONE" in notes(cancelled.value)
+        assert "effect NOT_APPLIED" in notes(cancelled.value)
         assert (await second).is_archived
         assert slots_in_use(client) == 0

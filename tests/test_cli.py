@@ -16,7 +16,7 @@ from faultserver import Answer, FaultServer, bodies, ports
 from thredfi_async import Effect, ThredfiClient, __version__
 from thredfi_async.cli import main
 from thredfi_async.cli.app import app
-from thredfi_async.sandbox import Fault, FaultKind, SandboxServer
+from thredfi_async.mock_server import Fault, FaultKind, MockServer
 
 Capture = pytest.CaptureFixture[str]
 NOBODY = "11111111-1111-4111-8111-111111111111"
@@ -30,29 +30,29 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def server(thredfi_sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> SandboxServer:
-    """A sandbox that the environment points at."""
-    monkeypatch.setenv("THREDFI_BASE_URL", thredfi_sandbox.url)
-    monkeypatch.setenv("THREDFI_PARTNER_UUID", thredfi_sandbox.partner_uuid)
-    monkeypatch.setenv("THREDFI_API_KEY", thredfi_sandbox.api_key)
-    return thredfi_sandbox
+def server(thredfi_mock_server: MockServer, monkeypatch: pytest.MonkeyPatch) -> MockServer:
+    """A mock server that the environment points at."""
+    monkeypatch.setenv("THREDFI_BASE_URL", thredfi_mock_server.url)
+    monkeypatch.setenv("THREDFI_PARTNER_UUID", thredfi_mock_server.partner_uuid)
+    monkeypatch.setenv("THREDFI_API_KEY", thredfi_mock_server.api_key)
+    return thredfi_mock_server
 
 
 @pytest.fixture
-def ids(server: SandboxServer) -> list[str]:
-    """A business and a customer of the sandbox."""
+def ids(server: MockServer) -> list[str]:
+    """A business and a customer of the mock server."""
     return [str(server.customers[0].business_id), str(server.customers[0].customer_id)]
 
 
 @pytest.fixture
-def body(server: SandboxServer, tmp_path: Path) -> Path:
+def body(server: MockServer, tmp_path: Path) -> Path:
     """A file with that customer's valid body."""
     path = tmp_path / "body.json"
     path.write_text(json.dumps(server.customers[0].body), "utf-8")
     return path
 
 
-def personal(server: SandboxServer) -> Iterator[str]:
+def personal(server: MockServer) -> Iterator[str]:
     """What of the customer no error may show."""
     fields = server.customers[0].body
     yield from (
@@ -63,7 +63,7 @@ def personal(server: SandboxServer) -> Iterator[str]:
 # -- done
 
 
-def test_archive_shows_the_customer(server: SandboxServer, ids: list[str], capsys: Capture) -> None:
+def test_archive_shows_the_customer(server: MockServer, ids: list[str], capsys: Capture) -> None:
     """Without a body the server's own record is sent, and the archived customer is shown, a field a line."""
     assert main(["archive", *ids]) == 0
     out, err = capsys.readouterr()
@@ -75,35 +75,35 @@ def test_archive_shows_the_customer(server: SandboxServer, ids: list[str], capsy
     assert err == ""
 
 
-def test_archive_sends_a_body(server: SandboxServer, ids: list[str], body: Path, capsys: Capture) -> None:
+def test_archive_sends_a_body(server: MockServer, ids: list[str], body: Path, capsys: Capture) -> None:
     """A body from a file is sent as it is, with the key that was given, in one request."""
     body.write_text(json.dumps({**server.customers[0].body, "notes": "Gone."}), "utf-8")
     assert main(["archive", *ids, "--body", str(body), "--idempotency-key", "my-key", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["notes"] == "Gone."
-    assert server.record.of(ids[1]).keys == {"my-key"}
+    assert server.requests.of(ids[1]).keys == {"my-key"}
 
 
 def test_archive_reads_stdin(
-    server: SandboxServer, ids: list[str], body: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+    server: MockServer, ids: list[str], body: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A body of `-` is stdin."""
     monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(body.read_bytes())))
     assert main(["archive", *ids, "--body", "-"]) == 0
     assert capsys.readouterr().out.startswith("Archived, with one request")
-    assert server.record.applied == 1
+    assert server.requests.applied == 1
 
 
-@pytest.mark.thredfi_sandbox(customers=1, strict=False)
-def test_archive_with_a_part_of_the_fields(server: SandboxServer, ids: list[str], body: Path, capsys: Capture) -> None:
+@pytest.mark.thredfi_mock_server(customers=1, strict=False)
+def test_archive_with_a_part_of_the_fields(server: MockServer, ids: list[str], body: Path, capsys: Capture) -> None:
     """Fields that a body lacks are an error that names them all, unless they are left out on purpose."""
     body.write_text('{"notes": "Gone."}', "utf-8")
     assert main(["archive", *ids, "--body", str(body)]) == 2
     err = capsys.readouterr().err
     assert "email: is missing" in err
     assert "vat_number: is missing" in err
-    assert "--partial" in err
-    assert server.record.totals.total() == 0
-    assert main(["archive", *ids, "--body", str(body), "--partial"]) == 0
+    assert "--allow-missing-fields" in err
+    assert server.requests.totals.total() == 0
+    assert main(["archive", *ids, "--body", str(body), "--allow-missing-fields"]) == 0
 
 
 def test_archiving_twice(ids: list[str], capsys: Capture) -> None:
@@ -114,7 +114,7 @@ def test_archiving_twice(ids: list[str], capsys: Capture) -> None:
     assert "archived already; this call changed nothing" in capsys.readouterr().out
 
 
-def test_get_as_json(server: SandboxServer, ids: list[str], capsys: Capture) -> None:
+def test_get_as_json(server: MockServer, ids: list[str], capsys: Capture) -> None:
     """A machine gets the whole customer in the API's own shape, save the presigned URLs."""
     assert main(["get", *ids, "--json"]) == 0
     out = capsys.readouterr().out
@@ -126,7 +126,7 @@ def test_get_as_json(server: SandboxServer, ids: list[str], capsys: Capture) -> 
     assert "http" not in out
 
 
-def test_list_is_a_line_each(server: SandboxServer, ids: list[str], capsys: Capture) -> None:
+def test_list_is_a_line_each(server: MockServer, ids: list[str], capsys: Capture) -> None:
     """A list has a head, and a line for each active customer up to the limit."""
     main(["archive", *ids])
     capsys.readouterr()
@@ -187,27 +187,29 @@ def test_help_lists_the_exit_codes(capsys: Capture) -> None:
 # -- the API said no
 
 
-def test_the_api_says_no(server: SandboxServer, ids: list[str], capsys: Capture) -> None:
+def test_the_api_says_no(server: MockServer, ids: list[str], capsys: Capture) -> None:
     """A refusal ends in 1, with what happened, the effect, what to do, and the request's id."""
     assert main(["archive", ids[0], NOBODY]) == 1
     out, err = capsys.readouterr()
     assert out == ""
     lines = err.splitlines()
     assert lines[0] == "error: The API said no: 404, not_found."
-    assert lines[1].startswith("Effect: NONE")
+    assert lines[1].startswith("Effect: NOT_APPLIED")
     assert lines[2] == "Next: check both ids and the environment"
     assert lines[3].startswith("Request id: req-")
-    assert server.record.applied == 0
+    assert server.requests.applied == 0
 
 
-def test_an_error_as_json(server: SandboxServer, ids: list[str], capsys: Capture) -> None:
+def test_an_error_as_json(server: MockServer, ids: list[str], capsys: Capture) -> None:
     """A machine gets an error as one JSON object on stderr."""
-    server.plan(ids[1], Fault(FaultKind.THROTTLE, retry_after=1000))
+    server.queue_faults(ids[1], Fault(FaultKind.THROTTLE, retry_after=1000))
     assert main(["archive", *ids, "--json", "--idempotency-key", "k-1"]) == 1
     out, err = capsys.readouterr()
     error = json.loads(err)
     assert out == ""
-    assert error.items() >= {"error": "RateLimitedError", "effect": "NONE", "exit_code": 1, "status": 429}.items()
+    assert (
+        error.items() >= {"error": "RateLimitedError", "effect": "NOT_APPLIED", "exit_code": 1, "status": 429}.items()
+    )
     assert error.items() >= {"idempotency_key": "k-1", "retry_after": 1000, "attempts": 2}.items()
     assert "in 1000 s at the earliest" in error["next"]
     assert error["notes"]
@@ -229,7 +231,7 @@ async def test_nobody_there(capsys: Capture, monkeypatch: pytest.MonkeyPatch) ->
         assert await in_thread(["archive", NOBODY, NOBODY, "--base-url", url, "--timeout", "200ms"]) == 1
     err = capsys.readouterr().err
     assert err.startswith("error: The API was not reached: ")
-    assert "Effect: NONE" in err
+    assert "Effect: NOT_APPLIED" in err
 
 
 # -- usage and settings
@@ -267,12 +269,12 @@ def test_help_is_what_a_stranger_gets(argv: list[str], words: str, capsys: Captu
         (["get", NOBODY, NOBODY, "--base-url", "https://user:hunter2@x.test"], "must not hold a user"),
         (["get", "John Smith", NOBODY], "business_id: must be a UUID"),
         (["archive", NOBODY, NOBODY, "--idempotency-key", "é"], "idempotency_key"),
-        (["archive", NOBODY, NOBODY, "--partial"], "--body"),
+        (["archive", NOBODY, NOBODY, "--allow-missing-fields"], "--body"),
         (["list", NOBODY, "--page-size", "0"], "--page-size"),
-        (["sandbox", "--rate-limit", "0/s"], "give a rate above 0"),
-        (["sandbox", "--error-rate", "2"], "--error-rate"),
-        (["sandbox", "--latency", "-1"], "give a duration"),
-        (["sandbox", "--host", "no.such.host.invalid", "--port", "0"], "no address of this machine"),
+        (["mock-server", "--rate-limit", "0/s"], "give a rate above 0"),
+        (["mock-server", "--error-rate", "2"], "--error-rate"),
+        (["mock-server", "--latency", "-1"], "give a duration"),
+        (["mock-server", "--host", "no.such.host.invalid", "--port", "0"], "no address of this machine"),
         (["demo", "--customers", "3"], "--customers"),
     ],
 )
@@ -282,7 +284,7 @@ def test_wrong_usage(argv: list[str], words: str, capsys: Capture, monkeypatch: 
     assert main(argv) == 2
     err = capsys.readouterr().err
     assert words in err
-    assert "Effect: NONE" in err
+    assert "Effect: NOT_APPLIED" in err
     assert not any(text in err for text in ("Traceback", "John", "hunter2"))
     assert main([*argv, "--json"]) == 2
     assert json.loads(capsys.readouterr().err)["exit_code"] == 2
@@ -312,7 +314,7 @@ def test_unusable_body(content: bytes | None, words: str, tmp_path: Path, capsys
     assert "ada@" not in err
 
 
-def test_all_wrong_fields_at_once(server: SandboxServer, ids: list[str], body: Path, capsys: Capture) -> None:
+def test_all_wrong_fields_at_once(server: MockServer, ids: list[str], body: Path, capsys: Capture) -> None:
     """Every wrong field of a body is named, none is quoted, and nothing is sent."""
     wrong = {"email": "Ada Example", "country": "Narnia", "payment_terms_days": True, "metadata": float("nan")}
     body.write_text(json.dumps({**server.customers[0].body, **wrong}), "utf-8")
@@ -320,7 +322,7 @@ def test_all_wrong_fields_at_once(server: SandboxServer, ids: list[str], body: P
     err = capsys.readouterr().err
     assert all(f"  - {name}: " in err for name in ("email", "country", "payment_terms_days", "metadata"))
     assert not any(text in err for text in ("Ada", "Narnia", *personal(server)))
-    assert server.record.totals.total() == 0
+    assert server.requests.totals.total() == 0
 
 
 def test_stdin_that_is_closed(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -362,22 +364,22 @@ def test_credentials_are_missing(capsys: Capture) -> None:
 # -- outcome unknown, and applied
 
 
-def test_outcome_unknown(server: SandboxServer, ids: list[str], capsys: Capture) -> None:
+def test_outcome_unknown(server: MockServer, ids: list[str], capsys: Capture) -> None:
     """An outcome that is not known ends in 3, and the way to look is a line to paste that works."""
-    server.plan(ids[1], Fault(FaultKind.NOT_JSON))
+    server.queue_faults(ids[1], Fault(FaultKind.NOT_JSON))
     assert main(["archive", *ids, "--no-settle", "--base-url", server.url]) == 3
     err = capsys.readouterr().err
     assert "Effect: UNKNOWN" in err
     (look,) = re.findall(r"^Next: look with: thredfi (.*?);", err, re.MULTILINE)
-    (key,) = server.record.of(ids[1]).keys
+    (key,) = server.requests.of(ids[1]).keys
     assert f"--idempotency-key {key}" in err
     assert main(look.split()) == 0
     assert "ARCHIVED" in capsys.readouterr().out
 
 
-def test_an_unknown_outcome_is_settled(server: SandboxServer, ids: list[str], capsys: Capture) -> None:
+def test_an_unknown_outcome_is_settled(server: MockServer, ids: list[str], capsys: Capture) -> None:
     """Unless it is told not to, the command asks, and then knows."""
-    server.plan(ids[1], Fault(FaultKind.NOT_JSON))
+    server.queue_faults(ids[1], Fault(FaultKind.NOT_JSON))
     assert main(["archive", *ids]) == 0
     assert capsys.readouterr().out.startswith("Archived")
 
@@ -432,10 +434,10 @@ def test_an_unknown_error_while_archiving(ids: list[str], capsys: Capture, monke
 @pytest.mark.parametrize("command", ["archive", "get"])
 @pytest.mark.parametrize("fault", [FaultKind.NOT_JSON, FaultKind.TRUNCATED, FaultKind.SERVER_ERROR, FaultKind.WRONG_ID])
 def test_no_error_shows_data(
-    fault: FaultKind, command: str, server: SandboxServer, ids: list[str], capsys: Capture
+    fault: FaultKind, command: str, server: MockServer, ids: list[str], capsys: Capture
 ) -> None:
     """Whatever goes wrong, stderr shows no secret and nobody's data, and no trace unless --debug asks for it."""
-    server.plan(ids[1], *[Fault(fault)] * 9, *[Fault(fault, on="get")] * 9)
+    server.queue_faults(ids[1], *[Fault(fault)] * 9, *[Fault(fault, on="get")] * 9)
     for flags in ([], ["--json"], ["--debug"]):
         assert main([command, *ids, "--timeout", "200ms", *flags]) == 1
         out, err = capsys.readouterr()
@@ -478,7 +480,7 @@ def test_ctrl_c_before_anything_was_sent(stage: str, capsys: Capture, monkeypatc
     assert main(["archive", NOBODY, NOBODY, "--body", "-"]) == 130
     assert capsys.readouterr().err.splitlines() == [
         "error: Interrupted.",
-        f"Effect: {Effect.NONE.name}, certainly nothing was changed by this call",
+        f"Effect: {Effect.NOT_APPLIED.name}, certainly nothing was changed by this call",
     ]
 
 

@@ -15,7 +15,7 @@ import typer
 from thredfi_async.bulk import Journal, read_journal
 from thredfi_async.cli import main
 from thredfi_async.cli.bulk.app import app
-from thredfi_async.sandbox import Fault, FaultKind, SandboxServer, SeededCustomer
+from thredfi_async.mock_server import Fault, FaultKind, MockServer, SeededCustomer
 
 Capture = pytest.CaptureFixture[str]
 NOBODY = "11111111-1111-4111-8111-111111111111"
@@ -30,12 +30,12 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def server(thredfi_sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> SandboxServer:
-    """A sandbox that the environment points at."""
-    monkeypatch.setenv("THREDFI_BASE_URL", thredfi_sandbox.url)
-    monkeypatch.setenv("THREDFI_PARTNER_UUID", thredfi_sandbox.partner_uuid)
-    monkeypatch.setenv("THREDFI_API_KEY", thredfi_sandbox.api_key)
-    return thredfi_sandbox
+def server(thredfi_mock_server: MockServer, monkeypatch: pytest.MonkeyPatch) -> MockServer:
+    """A mock server that the environment points at."""
+    monkeypatch.setenv("THREDFI_BASE_URL", thredfi_mock_server.url)
+    monkeypatch.setenv("THREDFI_PARTNER_UUID", thredfi_mock_server.partner_uuid)
+    monkeypatch.setenv("THREDFI_API_KEY", thredfi_mock_server.api_key)
+    return thredfi_mock_server
 
 
 def write_csv(path: str, customers: Iterable[SeededCustomer], *more: Sequence[str]) -> None:
@@ -57,16 +57,18 @@ def write_ids(path: str, ids: Iterable[tuple[object, object]]) -> None:
 
 
 @pytest.fixture
-def ten(server: SandboxServer) -> list[SeededCustomer]:
+def ten(server: MockServer) -> list[SeededCustomer]:
     """Ten customers, listed with their bodies in `ten.csv`."""
     customers = list(server.customers[:10])
     write_csv("ten.csv", customers)
     return customers
 
 
-def unknown_first(server: SandboxServer, customer: SeededCustomer) -> None:
+def unknown_first(server: MockServer, customer: SeededCustomer) -> None:
     """Let a customer be archived without a word of it, for one run."""
-    server.plan(customer.customer_id, Fault(FaultKind.NOT_JSON), *[Fault(FaultKind.SERVER_ERROR, status=501, on="get")])
+    server.queue_faults(
+        customer.customer_id, Fault(FaultKind.NOT_JSON), *[Fault(FaultKind.SERVER_ERROR, status=501, on="get")]
+    )
 
 
 def totals(journal: str) -> dict[str, int]:
@@ -83,7 +85,7 @@ def events(out: str) -> list[dict[str, Any]]:
 # -- archive
 
 
-def test_archive_a_file(server: SandboxServer, ten: list[SeededCustomer], capsys: Capture) -> None:
+def test_archive_a_file(server: MockServer, ten: list[SeededCustomer], capsys: Capture) -> None:
     """Every customer is archived with the body of its line, and both ends of the run are told."""
     assert main(["bulk", "archive", "ten.csv", "--journal", "run.db"]) == 0
     out, err = capsys.readouterr()
@@ -91,11 +93,11 @@ def test_archive_a_file(server: SandboxServer, ten: list[SeededCustomer], capsys
     assert "To archive 10 customers at 127.0.0.1:" in err
     assert all(text in err for text in ("ten.csv (csv, ", "from the file", "run.db (new)", "at most 100 at a time"))
     assert all(server.is_archived(each.customer_id) for each in ten)
-    assert server.record.totals.total() == 11  # and a token
+    assert server.requests.totals.total() == 11  # and a token
     assert not any(str(each.body["email"]) in out + err for each in ten)
 
 
-def test_archive_without_bodies(server: SandboxServer, capsys: Capture) -> None:
+def test_archive_without_bodies(server: MockServer, capsys: Capture) -> None:
     """Ids alone are enough; one business can be named for all, and the server's own records are sent."""
     customer = server.customers[0]
     Path("ids.jsonl").write_text(json.dumps({"customer_id": str(customer.customer_id)}), "utf-8")
@@ -106,7 +108,7 @@ def test_archive_without_bodies(server: SandboxServer, capsys: Capture) -> None:
 
 
 def test_archive_stdin(
-    server: SandboxServer, ten: list[SeededCustomer], capsys: Capture, monkeypatch: pytest.MonkeyPatch
+    server: MockServer, ten: list[SeededCustomer], capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A source of `-` is stdin; a resumed run wants it named, and takes only the same bytes."""
     whole = Path("ten.csv").read_bytes()
@@ -124,46 +126,48 @@ def test_archive_stdin(
     assert totals("run.db") == {"archived": 10}
 
 
-def test_a_dry_run(server: SandboxServer, ten: list[SeededCustomer], capsys: Capture) -> None:
-    """It looks at every line and sends nothing; a bad line makes it end in 1."""
+def test_a_dry_run(server: MockServer, ten: list[SeededCustomer], capsys: Capture) -> None:
+    """It looks at every line and sends nothing; an invalid line makes it end in 1."""
     assert main(["bulk", "archive", "ten.csv", "--journal", "run.db", "--dry-run"]) == 0
     assert "A dry run: nothing was sent" in capsys.readouterr().out
     write_csv("bad.csv", ten, ["a", "b"])
     assert main(["bulk", "archive", "bad.csv", "--journal", "run.db", "--dry-run", "--json"]) == 1
     bad, plan, end = events(capsys.readouterr().out)
-    assert bad.items() >= {"event": "bad_line", "file": "bad.csv", "line": 12}.items()
-    assert plan.items() >= {"event": "plan", "lines": 10, "bad_lines": 1, "bodies": "source", "dry_run": True}.items()
-    assert end.items() >= {"event": "summary", "exit_code": 1, "bad_lines": 1}.items()
+    assert bad.items() >= {"event": "invalid_line", "file": "bad.csv", "line": 12}.items()
+    assert (
+        plan.items() >= {"event": "plan", "lines": 10, "invalid_lines": 1, "bodies": "source", "dry_run": True}.items()
+    )
+    assert end.items() >= {"event": "summary", "exit_code": 1, "invalid_lines": 1}.items()
     assert not Path("run.db").exists()
-    assert server.record.totals.total() == 0
+    assert server.requests.totals.total() == 0
 
 
-def test_a_bad_line(server: SandboxServer, ten: list[SeededCustomer], capsys: Capture) -> None:
+def test_an_invalid_line(server: MockServer, ten: list[SeededCustomer], capsys: Capture) -> None:
     """It is told, left out, and copied; the others are archived; the copy, mended, is archived as the output says."""
     business, _, *body = list(csv.reader(Path("ten.csv").read_text("utf-8").splitlines()))[1]
     write_csv("bad.csv", ten, [business, "Ada Example", *body])
-    assert main(["bulk", "archive", "bad.csv", "--journal", "run.db", "--rejected", "rejected.csv"]) == 1
+    assert main(["bulk", "archive", "bad.csv", "--journal", "run.db", "--invalid-lines", "rejected.csv"]) == 1
     out, err = capsys.readouterr()
     assert "bad.csv, line 12, column customer_id: must be a UUID" in err
-    assert "1 bad line, left out" in out
+    assert "1 invalid line, left out" in out
     assert "Ada" not in out + err
-    assert server.record.applied == 10
+    assert server.requests.applied == 10
     with read_journal("run.db") as view:
-        assert [(each.line, each.column) for each in view.rejected_lines()] == [(12, "customer_id")]
-    (line,) = (line for line in out.splitlines() if line.startswith("Mend the bad lines in rejected.csv"))
+        assert [(each.line, each.column) for each in view.invalid_lines()] == [(12, "customer_id")]
+    (line,) = (line for line in out.splitlines() if line.startswith("Mend the invalid lines in rejected.csv"))
     assert main(["bulk", "report", "run.db"]) == 0
-    assert "bad line 12, column customer_id: must be a UUID" in capsys.readouterr().out
+    assert "invalid line 12, column customer_id: must be a UUID" in capsys.readouterr().out
     write_csv("rejected.csv", server.customers[10:11])
     assert main(line.partition(": thredfi ")[2].split()) == 0
-    assert server.record.applied == 11
+    assert server.requests.applied == 11
 
 
-def test_strict(server: SandboxServer, ten: list[SeededCustomer], capsys: Capture) -> None:
-    """A bad line keeps the whole run from starting."""
+def test_strict(server: MockServer, ten: list[SeededCustomer], capsys: Capture) -> None:
+    """An invalid line keeps the whole run from starting."""
     write_csv("bad.csv", ten, ["a", "b"])
     assert main(["bulk", "archive", "bad.csv", "--journal", "run.db", "--strict"]) == 2
-    assert "bad.csv has 1 bad line, and --strict takes none." in capsys.readouterr().err
-    assert (server.record.totals.total(), Path("run.db").exists()) == (0, False)
+    assert "bad.csv has 1 invalid line, and --strict takes none." in capsys.readouterr().err
+    assert (server.requests.totals.total(), Path("run.db").exists()) == (0, False)
 
 
 @pytest.mark.parametrize(
@@ -175,7 +179,7 @@ def test_strict(server: SandboxServer, ten: list[SeededCustomer], capsys: Captur
         (["archive", "header.csv", "--journal", "run.db"], "header.csv has a header and no records"),
         (["archive", "ten.csv", "--journal", "run.db", "--format", "xml"], "format must be one of csv"),
         (["archive", "ten.csv", "--journal", "run.db", "--rate", "0"], "give a rate above 0"),
-        (["archive", "ten.csv", "--journal", "run.db", "--patience", "soon"], "give a duration"),
+        (["archive", "ten.csv", "--journal", "run.db", "--outage-timeout", "soon"], "give a duration"),
         (["archive", "ten.csv", "--journal", "run.db", "--concurrency", "0"], "--concurrency"),
         (["archive", "ten.csv", "--journal", "."], "is a folder"),
         (["archive", "ten.csv", "--journal", "no/run.db"], "no/run.db cannot be written"),
@@ -188,7 +192,7 @@ def test_strict(server: SandboxServer, ten: list[SeededCustomer], capsys: Captur
         (["report", "header.csv"], "is not an SQLite database"),
     ],
 )
-def test_what_cannot_start(argv: list[str], words: str, server: SandboxServer, ten: object, capsys: Capture) -> None:
+def test_what_cannot_start(argv: list[str], words: str, server: MockServer, ten: object, capsys: Capture) -> None:
     """One sentence says why, for people and machines; nothing was sent, and no journal is left behind."""
     Path("empty.csv").touch()
     Path("header.csv").write_text("business_id,customer_id\n", "utf-8")
@@ -199,9 +203,9 @@ def test_what_cannot_start(argv: list[str], words: str, server: SandboxServer, t
     assert "Traceback" not in err
     assert main(["bulk", *argv, "--json"]) == 2
     error = json.loads(capsys.readouterr().err.splitlines()[-1])
-    assert error.items() >= {"exit_code": 2, "effect": "NONE"}.items()
+    assert error.items() >= {"exit_code": 2, "effect": "NOT_APPLIED"}.items()
     assert not Path("run.db").exists()
-    assert server.record.totals.total() == 0
+    assert server.requests.totals.total() == 0
 
 
 def test_events(ten: list[SeededCustomer], capsys: Capture) -> None:
@@ -211,7 +215,10 @@ def test_events(ten: list[SeededCustomer], capsys: Capture) -> None:
     first, *between, last = events(out)
     assert err == ""
     assert {each["version"] for each in events(out)} == {1}
-    assert first.items() >= {"event": "plan", "kind": "loopback", "lines": 10, "bad_lines": 0, "dry_run": False}.items()
+    assert (
+        first.items()
+        >= {"event": "plan", "kind": "loopback", "lines": 10, "invalid_lines": 0, "dry_run": False}.items()
+    )
     assert {each["event"] for each in between} <= {"progress"}
     assert last.items() >= {"event": "summary", "exit_code": 0, "complete": True, "next": []}.items()
     assert last["states"] == {"archived": 10}
@@ -220,33 +227,33 @@ def test_events(ten: list[SeededCustomer], capsys: Capture) -> None:
 # -- outcomes
 
 
-def test_rejected_and_sent_again(server: SandboxServer, ten: list[SeededCustomer], capsys: Capture) -> None:
+def test_rejected_and_sent_again(server: MockServer, ten: list[SeededCustomer], capsys: Capture) -> None:
     """A customer that the API rejects ends in 1; it is reported, and sent again only with --failed."""
-    server.plan(ten[2].customer_id, Fault(FaultKind.SERVER_ERROR, status=422))
+    server.queue_faults(ten[2].customer_id, Fault(FaultKind.SERVER_ERROR, status=422))
     write_csv("ten.csv", ten)
     assert main(["bulk", "archive", "ten.csv", "--journal", "run.db"]) == 1
     out = capsys.readouterr().out
     assert "9 archived, 1 rejected" in out
     assert "Send them again with: thredfi bulk resume run.db --failed" in out.replace("When that is mended, s", "S")
     assert main(["bulk", "resume", "run.db"]) == 1
-    assert server.record.of(ten[2].customer_id).requests == 1
-    assert main(["bulk", "resume", "run.db", "--failed"]) == 0
-    assert server.record.of(ten[2].customer_id).requests == 2
+    assert server.requests.of(ten[2].customer_id).requests == 1
+    assert main(["bulk", "resume", "run.db", "--include-rejected"]) == 0
+    assert server.requests.of(ten[2].customer_id).requests == 2
     assert totals("run.db") == {"archived": 10}
 
 
-def test_failures_as_csv(server: SandboxServer, ten: list[SeededCustomer], capsys: Capture) -> None:
+def test_failures_as_csv(server: MockServer, ten: list[SeededCustomer], capsys: Capture) -> None:
     """The report counts reasons, and writes who is not archived with ids, state and code; nothing personal."""
     write_ids("ids.csv", [(ten[0].business_id, NOBODY), *((each.business_id, each.customer_id) for each in ten)])
     assert main(["bulk", "archive", "ids.csv", "--journal", "run.db"]) == 1
     capsys.readouterr()
-    assert main(["bulk", "report", "run.db", "--failures", "failures.csv", "--html", "report.html"]) == 0
+    assert main(["bulk", "report", "run.db", "--not-archived", "failures.csv", "--html", "report.html"]) == 0
     out = capsys.readouterr().out
     assert all(text in out for text in ("rejected", "not_found", "Written: failures.csv", "Written: report.html"))
     (row,) = csv.DictReader(Path("failures.csv").read_text("utf-8").splitlines())
     assert (row["customer_id"], row["state"], row["code"]) == (NOBODY, "rejected", "not_found")
     assert Path("report.html").read_text("utf-8").startswith("<!doctype html>")
-    assert main(["bulk", "report", "run.db", "--failures", "-"]) == 0
+    assert main(["bulk", "report", "run.db", "--not-archived", "-"]) == 0
     assert list(csv.DictReader(capsys.readouterr().out.splitlines())) == [row]
     assert main(["bulk", "report", "run.db", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
@@ -259,9 +266,9 @@ def test_a_report_that_cannot_be_written(ten: list[SeededCustomer], capsys: Capt
     assert main(["bulk", "archive", "ten.csv", "--journal", "run.db"]) == 0
     assert main(["bulk", "report", "run.db", "--html", "no/report.html"]) == 2
     assert "no/report.html cannot be written: No such file or directory." in capsys.readouterr().err
-    assert main(["bulk", "report", "run.db", "--failures", "-", "--json"]) == 2
+    assert main(["bulk", "report", "run.db", "--not-archived", "-", "--json"]) == 2
     assert not list(Path().glob(".*"))
-    for option in ("--failures", "--html"):
+    for option in ("--not-archived", "--html"):
         assert main(["bulk", "report", "run.db", option, "./run.db"]) == 2
         assert "is the journal itself" in capsys.readouterr().err
     assert totals("run.db") == {"archived": 10}
@@ -279,17 +286,17 @@ def test_an_empty_journal(ten: object, capsys: Capture) -> None:
     assert main(["bulk", "archive", "ten.csv", "--journal", "run.db"]) == 0
 
 
-def test_unknown_and_settled(server: SandboxServer, ten: list[SeededCustomer], capsys: Capture) -> None:
+def test_unknown_and_settled(server: MockServer, ten: list[SeededCustomer], capsys: Capture) -> None:
     """An outcome that nobody knows ends in 3, and `settle` asks for it without sending anything."""
     unknown_first(server, ten[4])
     assert main(["bulk", "archive", "ten.csv", "--journal", "run.db"]) == 3
     out = capsys.readouterr().out
     assert "9 archived, 1 unknown" in out
     assert "Take up what is unknown or failed with: thredfi bulk resume run.db\n" in out
-    posts = server.record.of(ten[4].customer_id).requests
+    posts = server.requests.of(ten[4].customer_id).requests
     assert main(["bulk", "settle", "run.db"]) == 0
     assert "Every outcome is known." in capsys.readouterr().out
-    assert server.record.of(ten[4].customer_id).requests == posts
+    assert server.requests.of(ten[4].customer_id).requests == posts
     assert main(["bulk", "settle", "run.db", "--json"]) == 0
     assert events(capsys.readouterr().out)[-1].items() >= {"event": "summary", "unknown": 0, "total": 0}.items()
 
@@ -305,23 +312,23 @@ def test_no_option_takes_a_secret() -> None:
 # -- going on
 
 
-def test_the_same_again(server: SandboxServer, ten: list[SeededCustomer], capsys: Capture) -> None:
+def test_the_same_again(server: MockServer, ten: list[SeededCustomer], capsys: Capture) -> None:
     """The same file on the same journal goes on, and what is done is not sent again."""
     assert main(["bulk", "archive", "ten.csv", "--journal", "run.db"]) == 0
-    requests = server.record.totals.total()
+    requests = server.requests.totals.total()
     capsys.readouterr()
     assert main(["bulk", "archive", "ten.csv", "--journal", "run.db"]) == 0
     assert "run.db (goes on: 10 archived)" in capsys.readouterr().err
     assert main(["bulk", "resume", "run.db"]) == 0
-    assert server.record.totals.total() == requests
+    assert server.requests.totals.total() == requests
 
 
 def test_what_does_not_belong_together(
-    server: SandboxServer, ten: list[SeededCustomer], capsys: Capture, monkeypatch: pytest.MonkeyPatch
+    server: MockServer, ten: list[SeededCustomer], capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another file, a changed one, one that is gone and another host are refused, each in a sentence with a way out."""
     assert main(["bulk", "archive", "ten.csv", "--journal", "run.db"]) == 0
-    requests = server.record.totals.total()
+    requests = server.requests.totals.total()
     with Journal.open("run.db") as journal, journal.transaction() as store:
         store.admit(10, [ten[0].customer_id.bytes + b"\0" * 16])
     write_csv("other.csv", server.customers[10:12])
@@ -337,9 +344,9 @@ def test_what_does_not_belong_together(
     Path("ten.csv").rename("moved.csv")
     assert "resume run.db FILE" in refused("resume", "run.db")
     monkeypatch.setenv("THREDFI_BASE_URL", "http://127.0.0.1:9")
-    assert "--other-host" in refused("resume", "run.db", "moved.csv")
-    assert "--other-host" in refused("settle", "run.db")
-    assert server.record.totals.total() == requests
+    assert "--allow-host-change" in refused("resume", "run.db", "moved.csv")
+    assert "--allow-host-change" in refused("settle", "run.db")
+    assert server.requests.totals.total() == requests
 
 
 def test_two_at_once(ten: object, capsys: Capture) -> None:
@@ -378,10 +385,21 @@ def test_refused_credentials(ten: object, capsys: Capture, monkeypatch: pytest.M
     assert "Stopped: " in out
 
 
-def test_impatience(server: SandboxServer, ten: object, capsys: Capture) -> None:
+def test_impatience(server: MockServer, ten: object, capsys: Capture) -> None:
     """An API that stays down ends the run in 4 after its patience, and a resumed run does the rest."""
     server.set_down(True, status=503)
-    argv = ["bulk", "archive", "ten.csv", "--journal", "run.db", "--patience", "0.1s", "--timeout", "100ms", "--json"]
+    argv = [
+        "bulk",
+        "archive",
+        "ten.csv",
+        "--journal",
+        "run.db",
+        "--outage-timeout",
+        "0.1s",
+        "--timeout",
+        "100ms",
+        "--json",
+    ]
     assert main(argv) == 4
     last = events(capsys.readouterr().out)[-1]
     assert last["stopped"].startswith("the API has been unavailable")

@@ -11,7 +11,7 @@ COMMANDS = Commands(
     resume="thredfi bulk resume r.db",
     report="thredfi bulk report r.db",
     again="... --failed",
-    bad=Next(why="see the bad lines with", command="thredfi bulk report b.db"),
+    bad=Next(why="see the invalid lines with", command="thredfi bulk report b.db"),
 )
 
 
@@ -81,7 +81,7 @@ def test_the_commands_to_go_on_with(facts: dict[str, Any], commands: list[str]) 
     [
         ({}, "Done: every customer is archived."),
         ({"states": {"archived": 1200}, "elapsed": 125.0}, "  1,200 archived; in 2 min 5 s\n"),
-        ({"bad": 2}, "  2 bad lines, left out\n"),
+        ({"bad": 2}, "  2 invalid lines, left out\n"),
         ({"bad": 1}, "not everything is archived"),
         ({"duplicates": 1}, "  1 repeated line; each customer was sent once\n"),
         ({"states": {"unknown": 2}}, "some outcomes are unknown"),

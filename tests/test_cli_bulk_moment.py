@@ -2,8 +2,8 @@
 
 import pytest
 
+from thredfi_async.cli.bulk.formatting import command, duration, going, outcomes, plural, size
 from thredfi_async.cli.bulk.moment import Moment, Pace
-from thredfi_async.cli.bulk.words import command, duration, going, outcomes, plural, size
 
 
 def pace(*seen: tuple[float, int]) -> Pace:

@@ -14,14 +14,14 @@ import pytest
 
 from thredfi_async.bulk import read_journal
 from thredfi_async.cli import main
-from thredfi_async.sandbox import SandboxServer
+from thredfi_async.mock_server import MockServer
 
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("THREDFI_")}
 ITEMS = 200
 
 
-def environment(server: SandboxServer) -> dict[str, str]:
-    """The variables that point at a sandbox."""
+def environment(server: MockServer) -> dict[str, str]:
+    """The variables that point at a mock server."""
     return {
         "THREDFI_BASE_URL": server.url,
         "THREDFI_PARTNER_UUID": server.partner_uuid,
@@ -30,19 +30,19 @@ def environment(server: SandboxServer) -> dict[str, str]:
 
 
 @pytest.fixture
-def folder(thredfi_sandbox: SandboxServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(thredfi_mock_server: MockServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a file of ids, where commands of this process run too; each request takes a moment."""
-    thredfi_sandbox.latency = 0.02
+    thredfi_mock_server.latency = 0.02
     monkeypatch.chdir(tmp_path)
-    for name, value in environment(thredfi_sandbox).items():
+    for name, value in environment(thredfi_mock_server).items():
         monkeypatch.setenv(name, value)
-    lines = [f"{each.business_id},{each.customer_id}\n" for each in thredfi_sandbox.customers[:ITEMS]]
+    lines = [f"{each.business_id},{each.customer_id}\n" for each in thredfi_mock_server.customers[:ITEMS]]
     (tmp_path / "ids.csv").write_text("business_id,customer_id\n" + "".join(lines), "utf-8")
     return tmp_path
 
 
 @contextmanager
-def bulk(*argv: str, server: SandboxServer, cwd: Path, **options: object) -> Generator[subprocess.Popen[str]]:
+def bulk(*argv: str, server: MockServer, cwd: Path, **options: object) -> Generator[subprocess.Popen[str]]:
     """Start `thredfi bulk` as a user would, and see to it that it is gone in the end."""
     env = CLEAN | environment(server)
     settings = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": env, "cwd": cwd, **options}
@@ -69,10 +69,10 @@ SLOWLY = ["archive", "ids.csv", "--journal", "run.db", "--concurrency", "2", "--
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_drains(
-    number: signal.Signals, thredfi_sandbox: SandboxServer, folder: Path, capsys: pytest.CaptureFixture[str]
+    number: signal.Signals, thredfi_mock_server: MockServer, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Ctrl-C and SIGTERM end what is under way, write it down, end in 130, and name a command that does the rest."""
-    with bulk(*SLOWLY, server=thredfi_sandbox, cwd=folder) as process:
+    with bulk(*SLOWLY, server=thredfi_mock_server, cwd=folder) as process:
         until_done(process, 1)
         process.send_signal(number)
         out, err = process.communicate()
@@ -81,17 +81,17 @@ def test_a_signal_drains(
     assert told.items() >= {"event": "draining", "signal": number.name}.items()
     assert last.items() >= {"event": "summary", "interrupted": number.name, "complete": False}.items()
     assert set(last["states"]) == {"archived"}
-    assert 0 < last["states"]["archived"] == thredfi_sandbox.record.applied < ITEMS
+    assert 0 < last["states"]["archived"] == thredfi_mock_server.requests.applied < ITEMS
     assert main(last["next"][0]["command"].split()[1:]) == 0
     assert f"{ITEMS} archived" in capsys.readouterr().out
-    assert thredfi_sandbox.record.applied == ITEMS
+    assert thredfi_mock_server.requests.applied == ITEMS
 
 
-def test_a_second_signal_ends_it_at_once(thredfi_sandbox: SandboxServer, folder: Path) -> None:
+def test_a_second_signal_ends_it_at_once(thredfi_mock_server: MockServer, folder: Path) -> None:
     """What is under way is cut off, the journal says that it is unknown, and a resumed run finds out."""
-    with bulk(*SLOWLY, server=thredfi_sandbox, cwd=folder) as process:
+    with bulk(*SLOWLY, server=thredfi_mock_server, cwd=folder) as process:
         until_done(process, 1)
-        thredfi_sandbox.latency = 30.0
+        thredfi_mock_server.latency = 30.0
         until_done(process, 1)
         process.send_signal(signal.SIGINT)
         assert process.stdout is not None
@@ -105,32 +105,34 @@ def test_a_second_signal_ends_it_at_once(thredfi_sandbox: SandboxServer, folder:
     with read_journal(folder / "run.db") as view:
         assert view.totals() == last["states"]
         assert last["states"]["unknown"] > 0
-    thredfi_sandbox.latency = 0.0
+    thredfi_mock_server.latency = 0.0
     assert main(["bulk", "resume", "run.db"]) == 0
-    assert thredfi_sandbox.record.applied >= ITEMS
+    assert thredfi_mock_server.requests.applied >= ITEMS
 
 
-def test_a_run_that_is_killed(thredfi_sandbox: SandboxServer, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_that_is_killed(
+    thredfi_mock_server: MockServer, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """It can be looked at while it goes on; after a kill it is resumed, and what was committed is not sent again."""
-    with bulk(*SLOWLY, server=thredfi_sandbox, cwd=folder) as process:
+    with bulk(*SLOWLY, server=thredfi_mock_server, cwd=folder) as process:
         until_done(process, 1)
-        thredfi_sandbox.latency = 30.0
+        thredfi_mock_server.latency = 30.0
         assert main(["bulk", "status", "run.db"]) == 0
         assert "  running: " in capsys.readouterr().out
         process.kill()
-    thredfi_sandbox.latency = 0.0
+    thredfi_mock_server.latency = 0.0
     with read_journal("run.db") as view:
         done = view.totals()["archived"]
     assert main(["bulk", "resume", "run.db", "--json"]) == 0
     plan, *_, last = map(json.loads, capsys.readouterr().out.splitlines())
     assert plan["before"]["archived"] == done >= 1
     assert last["states"] == {"archived": ITEMS}
-    assert thredfi_sandbox.record.totals["archive"] <= ITEMS + 2  # those that were under way
+    assert thredfi_mock_server.requests.totals["archive"] <= ITEMS + 2  # those that were under way
 
 
-def test_a_reader_that_has_gone(thredfi_sandbox: SandboxServer, folder: Path) -> None:
+def test_a_reader_that_has_gone(thredfi_mock_server: MockServer, folder: Path) -> None:
     """Events that nobody reads any more end the run in order, and the way to go on is on stderr."""
-    with bulk(*SLOWLY, server=thredfi_sandbox, cwd=folder) as process:
+    with bulk(*SLOWLY, server=thredfi_mock_server, cwd=folder) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.readline()
@@ -143,12 +145,12 @@ def test_a_reader_that_has_gone(thredfi_sandbox: SandboxServer, folder: Path) ->
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
-def test_a_stdout_that_is_full(thredfi_sandbox: SandboxServer, folder: Path) -> None:
+def test_a_stdout_that_is_full(thredfi_mock_server: MockServer, folder: Path) -> None:
     """A run's exit code is that of its outcomes, whether or not its last words can be written."""
     argv = ["archive", "ids.csv", "--journal", "run.db"]
     with (
         Path("/dev/full").open("w") as full,
-        bulk(*argv, server=thredfi_sandbox, cwd=folder, stdout=full) as process,
+        bulk(*argv, server=thredfi_mock_server, cwd=folder, stdout=full) as process,
     ):
         err = process.communicate()[1]
     assert process.returncode == 0

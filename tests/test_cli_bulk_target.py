@@ -7,10 +7,10 @@ import pytest
 
 from thredfi_async import Environment
 from thredfi_async.cli.bulk.confirm import confirm
-from thredfi_async.cli.bulk.target import Target
-from thredfi_async.cli.failure import FailureError
+from thredfi_async.cli.bulk.endpoint import Endpoint
+from thredfi_async.cli.error_report import ReportedError
 
-PRODUCTION = Target(Environment.PRODUCTION.value)
+PRODUCTION = Endpoint(Environment.PRODUCTION.value)
 
 
 @pytest.mark.parametrize(
@@ -28,8 +28,8 @@ PRODUCTION = Target(Environment.PRODUCTION.value)
 )
 def test_what_is_at_stake(url: str, host: str, asks: bool, words: str) -> None:
     """Only the sandbox and this machine go without a question."""
-    target = Target(url)
-    assert (target.host, target.takes_a_question) == (host, asks)
+    target = Endpoint(url)
+    assert (target.host, target.needs_confirmation) == (host, asks)
     assert words in str(target)
 
 
@@ -47,7 +47,7 @@ def test_the_question(answer: str, fine: bool, monkeypatch: pytest.MonkeyPatch) 
     if fine:
         confirm(PRODUCTION, "10 customers", yes=False, stdin_is_taken=False, json=False)
     else:
-        with pytest.raises(FailureError, match="nothing was sent"):
+        with pytest.raises(ReportedError, match="nothing was sent"):
             confirm(PRODUCTION, "10 customers", yes=False, stdin_is_taken=False, json=False)
     assert terminal.getvalue().startswith("Archive 10 customers at PRODUCTION, api.thredfi.com? [y/N]")
 
@@ -58,7 +58,7 @@ def test_nobody_to_ask(stdin_is_taken: bool, json: bool, monkeypatch: pytest.Mon
     if stdin_is_taken or json:
         monkeypatch.setattr(sys, "stdin", Terminal("y\n"))
         monkeypatch.setattr(sys, "stderr", Terminal())
-    with pytest.raises(FailureError, match=r"takes a yes.* at PRODUCTION, api") as caught:
+    with pytest.raises(ReportedError, match=r"takes a yes.* at PRODUCTION, api") as caught:
         confirm(PRODUCTION, "10 customers", yes=False, stdin_is_taken=stdin_is_taken, json=json)
     assert "--yes" in str(caught.value.failure.advice)
 
@@ -66,4 +66,4 @@ def test_nobody_to_ask(stdin_is_taken: bool, json: bool, monkeypatch: pytest.Mon
 def test_no_question() -> None:
     """Neither after --yes nor where nothing real is at stake."""
     confirm(PRODUCTION, "10 customers", yes=True, stdin_is_taken=True, json=True)
-    confirm(Target("http://127.0.0.1:8000"), "10 customers", yes=False, stdin_is_taken=True, json=True)
+    confirm(Endpoint("http://127.0.0.1:8000"), "10 customers", yes=False, stdin_is_taken=True, json=True)

@@ -19,22 +19,22 @@ from natsserver import NatsServer
 
 from thredfi_async.bulk.journal import Journal
 from thredfi_async.cli import main
-from thredfi_async.sandbox import SandboxServer, SeededCustomer
-from thredfi_async.sandbox.thread import in_thread
+from thredfi_async.mock_server import MockServer, SeededCustomer
+from thredfi_async.mock_server.thread import in_thread
 from thredfi_async.worker.broker import connected
 
 NOBODY = UUID(int=0)
 
 
 @pytest.fixture(scope="module")
-def server() -> Generator[SandboxServer]:
-    """A sandbox that all tests share."""
-    with in_thread(SandboxServer(customers=300)) as sandbox:
-        yield sandbox
+def server() -> Generator[MockServer]:
+    """A mock server that all tests share."""
+    with in_thread(MockServer(customers=300)) as mock_server:
+        yield mock_server
 
 
 @pytest.fixture
-def nats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: SandboxServer) -> Generator[NatsServer]:
+def nats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: MockServer) -> Generator[NatsServer]:
     """A NATS server, an environment that names it, and an empty folder to be in."""
     for name in [name for name in os.environ if name.startswith("THREDFI_")]:
         monkeypatch.delenv(name)
@@ -88,7 +88,7 @@ def command(*argv: str, **options: Any) -> Generator[subprocess.Popen[str]]:
 
 
 def test_a_run_goes_out_to_workers_and_comes_back(
-    nats: NatsServer, server: SandboxServer, capsys: pytest.CaptureFixture[str]
+    nats: NatsServer, server: MockServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A file is published, a worker archives, and status and report show the run."""
     customers = list(server.customers[:50])
@@ -111,7 +111,7 @@ def test_a_run_goes_out_to_workers_and_comes_back(
         assert worker.wait(20) == 0
     summary = events(capsys.readouterr().out)["summary"]
     assert (summary["states"], summary["done"], summary["collected"]) == ({"archived": 50, "rejected": 1}, True, 51)
-    assert summary["queue"] == {"waiting": 0, "held": 0, "dead_letters": 1}
+    assert summary["queue"] == {"waiting": 0, "in_flight": 0, "dead_letters": 1}
     assert all(server.is_archived(each.customer_id) for each in customers)
     assert main(["bulk", "status", "run.db"]) == 0
     assert "51 of 51: 50 archived, 1 rejected" in capsys.readouterr().out
@@ -119,27 +119,25 @@ def test_a_run_goes_out_to_workers_and_comes_back(
     assert "not_found" in capsys.readouterr().out
 
 
-def test_publishing_twice_sends_once(
-    nats: NatsServer, server: SandboxServer, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_publishing_twice_sends_once(nats: NatsServer, server: MockServer, capsys: pytest.CaptureFixture[str]) -> None:
     """What the queue has is not stored again, with a journal or without; another batch is."""
     write(list(server.customers[:20]))
     told: list[tuple[int, int]] = []
-    for more in ([], [], ["--journal", "run.db"], ["--journal", "run.db"], ["--batch", "again"]):
+    for more in ([], [], ["--journal", "run.db"], ["--journal", "run.db"], ["--dedup-key", "again"]):
         assert main(["bulk", "publish", "c.csv", "--json", *more]) == 0
         summary = events(capsys.readouterr().out)["summary"]
         told.append((summary["new"], summary["there_already"]))
     assert told == [(20, 0), (0, 20), (0, 20), (0, 20), (20, 0)]
 
 
-def test_bad_lines_are_left_out_and_told(
-    nats: NatsServer, server: SandboxServer, capsys: pytest.CaptureFixture[str]
+def test_invalid_lines_are_left_out_and_told(
+    nats: NatsServer, server: MockServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A bad line is named before anything is published and in the end; --strict takes none."""
+    """An invalid line is named before anything is published and in the end; --strict takes none."""
     write(list(server.customers[:3]), "Ann,Ann")
     assert main(["bulk", "publish", "c.csv", "--strict"]) == 2
-    assert "c.csv has 1 bad line, and --strict takes none" in capsys.readouterr().err
-    assert main(["bulk", "publish", "c.csv", "--journal", "run.db", "--rejected", "bad.csv"]) == 1
+    assert "c.csv has 1 invalid line, and --strict takes none" in capsys.readouterr().err
+    assert main(["bulk", "publish", "c.csv", "--journal", "run.db", "--invalid-lines", "bad.csv"]) == 1
     said = capsys.readouterr()
     assert "c.csv, line 5, column business_id" in said.err
     assert "Published: 3 customers" in said.out
@@ -149,7 +147,7 @@ def test_bad_lines_are_left_out_and_told(
 
 
 def test_a_body_that_is_too_large_is_rejected(
-    nats: NatsServer, server: SandboxServer, capsys: pytest.CaptureFixture[str]
+    nats: NatsServer, server: MockServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A customer whose message the queue cannot take is named by its id, in the journal too."""
     first, second = server.customers[:2]
@@ -164,7 +162,7 @@ def test_a_body_that_is_too_large_is_rejected(
     assert states() == {"pending": 1, "rejected": 1}
 
 
-def test_interrupted_publishing_says_how_far_it_came(nats: NatsServer, server: SandboxServer) -> None:
+def test_interrupted_publishing_says_how_far_it_came(nats: NatsServer, server: MockServer) -> None:
     """Ctrl-C ends what is under way, and what the journal says is what is published."""
     write(list(server.customers[:100]))
     source = Path("c.csv").read_text()

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from thredfi_async.cli import main
-from thredfi_async.sandbox import SandboxServer
+from thredfi_async.mock_server import MockServer
 
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("THREDFI_")}
 CUSTOMER = "11111111-1111-4111-8111-111111111111"
-BODY = json.dumps(SandboxServer(1).customers[0].body)
+BODY = json.dumps(MockServer(1).customers[0].body)
 
 
 @contextmanager
@@ -81,7 +81,10 @@ def test_ctrl_c_while_a_get_is_under_way(argv: list[str]) -> None:
             process.send_signal(signal.SIGINT)
             out, err = process.communicate()
     assert (process.returncode, out) == (130, "")
-    assert err.splitlines() == ["error: Interrupted.", "Effect: NONE, certainly nothing was changed by this call"]
+    assert err.splitlines() == [
+        "error: Interrupted.",
+        "Effect: NOT_APPLIED, certainly nothing was changed by this call",
+    ]
 
 
 HANGING_LOOKUP = """
@@ -108,11 +111,11 @@ def test_ctrl_c_while_a_name_is_looked_up() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_sandbox_stops(
+def test_mock_server_stops(
     number: signal.Signals, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The sandbox says how to use it, serves, and stops cleanly with Ctrl-C and SIGTERM alike."""
-    with thredfi("sandbox", "--port", "0", "--customers", "3", "--latency", "1ms", "--json") as process:
+    """The mock server says how to use it, serves, and stops cleanly with Ctrl-C and SIGTERM alike."""
+    with thredfi("mock-server", "--port", "0", "--customers", "3", "--latency", "1ms", "--json") as process:
         assert process.stdout is not None
         facts = json.loads(process.stdout.readline())
         for name, value in facts["environment"].items():
@@ -124,9 +127,9 @@ def test_sandbox_stops(
     assert process.returncode == 0
 
 
-def test_sandbox_says_how_to_use_it(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """What the sandbox prints can be pasted: the variables, and a line that archives."""
-    with thredfi("sandbox", "--port", "0", "--customers", "3", "--rate-limit", "600/min", "--lenient") as process:
+def test_mock_server_says_how_to_use_it(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """What the mock server prints can be pasted: the variables, and a line that archives."""
+    with thredfi("mock-server", "--port", "0", "--customers", "3", "--rate-limit", "600/min", "--no-strict") as process:
         assert process.stdout is not None
         lines = [process.stdout.readline().strip()]
         while not lines[-1].startswith("export THREDFI_TOKEN="):
@@ -143,9 +146,9 @@ def test_sandbox_says_how_to_use_it(monkeypatch: pytest.MonkeyPatch, capsys: pyt
     assert lines[0].startswith("A fake Thredfi API at http://127.0.0.1:")
 
 
-def test_sandbox_on_every_address() -> None:
-    """A sandbox that listens everywhere names loopback, since clients refuse plain http to anything else."""
-    with thredfi("sandbox", "--port", "0", "--customers", "0", "--host", "0.0.0.0", "--json") as process:  # noqa: S104 - said so
+def test_mock_server_on_every_address() -> None:
+    """A mock server that listens everywhere names loopback, since clients refuse plain http to anything else."""
+    with thredfi("mock-server", "--port", "0", "--customers", "0", "--host", "0.0.0.0", "--json") as process:  # noqa: S104 - said so
         assert process.stdout is not None
         facts = json.loads(process.stdout.readline())
         process.send_signal(signal.SIGTERM)
@@ -157,7 +160,7 @@ def test_port_in_use() -> None:
     """A port that is taken is one sentence and 2."""
     with silent_server() as listener:
         port = str(listener.getsockname()[1])
-        with thredfi("sandbox", "--port", port) as process:
+        with thredfi("mock-server", "--port", port) as process:
             out, err = process.communicate()
     assert (process.returncode, out) == (2, "")
     assert err.startswith(
@@ -166,10 +169,10 @@ def test_port_in_use() -> None:
     assert "Traceback" not in err
 
 
-def test_a_reader_that_has_seen_enough(thredfi_sandbox: SandboxServer) -> None:
+def test_a_reader_that_has_seen_enough(thredfi_mock_server: MockServer) -> None:
     """`thredfi list | head` is silent."""
-    command = ["list", str(thredfi_sandbox.business_ids[0]), "--json"]
-    with thredfi(*command, env=CLEAN | _environment(thredfi_sandbox)) as process:
+    command = ["list", str(thredfi_mock_server.business_ids[0]), "--json"]
+    with thredfi(*command, env=CLEAN | _environment(thredfi_mock_server)) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         assert json.loads(process.stdout.readline())["status"] == "ACTIVE"
@@ -179,18 +182,18 @@ def test_a_reader_that_has_seen_enough(thredfi_sandbox: SandboxServer) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
-def test_a_full_disk(thredfi_sandbox: SandboxServer) -> None:
+def test_a_full_disk(thredfi_mock_server: MockServer) -> None:
     """Output that cannot be written ends in 2, and what was done stays said."""
-    customer = thredfi_sandbox.customers[0]
+    customer = thredfi_mock_server.customers[0]
     command = ["archive", str(customer.business_id), str(customer.customer_id)]
     with (
         Path("/dev/full").open("w") as full,
-        thredfi(*command, stdout=full, env=CLEAN | _environment(thredfi_sandbox)) as process,
+        thredfi(*command, stdout=full, env=CLEAN | _environment(thredfi_mock_server)) as process,
     ):
         err = process.communicate()[1]
     assert process.returncode == 2
     assert err.startswith("error: The output cannot be written: No space left on device.\nEffect: APPLIED")
-    assert thredfi_sandbox.is_archived(customer.customer_id)
+    assert thredfi_mock_server.is_archived(customer.customer_id)
 
 
 @pytest.mark.parametrize("number", [1, 2])
@@ -203,18 +206,18 @@ def test_closed_streams(number: int) -> None:
     assert run.stderr.startswith("error: The output cannot be written: stdout is closed." if number == 1 else "")
 
 
-def test_ascii_terminal(thredfi_sandbox: SandboxServer) -> None:
+def test_ascii_terminal(thredfi_mock_server: MockServer) -> None:
     """A terminal that knows only ASCII gets escapes, not an error."""
-    named = next(each for each in thredfi_sandbox.customers if not each.body["individual_name"].isascii())
+    named = next(each for each in thredfi_mock_server.customers if not each.body["individual_name"].isascii())
     command = ["get", str(named.business_id), str(named.customer_id)]
-    env = CLEAN | _environment(thredfi_sandbox) | {"PYTHONIOENCODING": "ascii"}
+    env = CLEAN | _environment(thredfi_mock_server) | {"PYTHONIOENCODING": "ascii"}
     with thredfi(*command, env=env) as process:
         out, err = process.communicate()
     assert (process.returncode, err) == (0, "")
     assert named.body["individual_name"].encode("ascii", "backslashreplace").decode() in out
 
 
-def _environment(server: SandboxServer) -> dict[str, str]:
+def _environment(server: MockServer) -> dict[str, str]:
     return {
         "THREDFI_BASE_URL": server.url,
         "THREDFI_PARTNER_UUID": server.partner_uuid,

@@ -7,9 +7,9 @@ import typer
 
 from thredfi_async import ConfigurationError
 from thredfi_async.cli import main
-from thredfi_async.cli.quantities import per_second, seconds
+from thredfi_async.cli.parsers import per_second, seconds
 from thredfi_async.cli.settings import Connection, EnvironmentName, read_env_file
-from thredfi_async.sandbox import SandboxServer
+from thredfi_async.mock_server import MockServer
 
 
 @pytest.fixture
@@ -53,8 +53,8 @@ def test_env_file(line: str, variables: dict[str, str], env_file: Path) -> None:
         ("KEY='hunter2", "a quote is not closed"),
     ],
 )
-def test_bad_line_of_an_env_file(line: str, problem: str, env_file: Path) -> None:
-    """A bad line is named by file and number, and not quoted."""
+def test_invalid_lines_of_an_env_file(line: str, problem: str, env_file: Path) -> None:
+    """An invalid line is named by file and number, and not quoted."""
     env_file.write_text(f"A=b\n{line}\n", "utf-8")
     with pytest.raises(ConfigurationError) as caught:
         read_env_file(env_file)
@@ -75,10 +75,10 @@ def test_unreadable_env_file(
 
 
 def test_env_file_alone_counts(
-    thredfi_sandbox: SandboxServer, env_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    thredfi_mock_server: MockServer, env_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """With an env file the process's own variables are not looked at; one without any is an error."""
-    server, customer = thredfi_sandbox, thredfi_sandbox.customers[0]
+    server, customer = thredfi_mock_server, thredfi_mock_server.customers[0]
     command = ["get", str(customer.business_id), str(customer.customer_id), "--env-file", str(env_file)]
     monkeypatch.setenv("THREDFI_TOKEN", "of-another-environment")
     monkeypatch.setenv("THREDFI_ENVIRONMENT", "production")
@@ -92,7 +92,7 @@ def test_env_file_alone_counts(
 
 
 def test_options_win_over_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An option says where the API is, whatever the environment says; without either it is the sandbox."""
+    """An option says where the API is, whatever the environment says; without either it is the mock server."""
     monkeypatch.setenv("THREDFI_TOKEN", "t")
     monkeypatch.delenv("THREDFI_BASE_URL", raising=False)
     monkeypatch.setenv("THREDFI_ENVIRONMENT", "production")

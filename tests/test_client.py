@@ -98,7 +98,7 @@ def test_settings_that_cannot_work(settings: dict[str, Any], sentence: str) -> N
     with pytest.raises(ConfigurationError, match=sentence) as caught:
         ThredfiClient(**settings)
     assert isinstance(caught.value, ValueError)
-    assert caught.value.effect is Effect.NONE
+    assert caught.value.effect is Effect.NOT_APPLIED
 
 
 def test_a_proxys_password_is_not_shown() -> None:
@@ -124,7 +124,7 @@ def test_repr_shows_no_secret(given: dict[str, Any]) -> None:
 
 
 def test_environments() -> None:
-    """The sandbox unless production is asked for."""
+    """The mock server unless production is asked for."""
     assert repr(ThredfiClient("a")) == "<ThredfiClient https://sandbox.thredfi.com>"
     assert repr(ThredfiClient("a", base_url=Environment.PRODUCTION)) == "<ThredfiClient https://api.thredfi.com>"
 
@@ -232,7 +232,7 @@ def test_a_second_event_loop() -> None:
         for call in (archive(client), client.aclose()):
             error = await failure(call, ClientStateError)
             assert "belongs to another event loop" in str(error)
-            assert (error.effect, error.attempts) == (Effect.NONE, 0)
+            assert (error.effect, error.attempts) == (Effect.NOT_APPLIED, 0)
 
     client = asyncio.run(first())
     with pytest.raises(ClientStateError, match="this client is closed"):
@@ -326,7 +326,7 @@ async def test_after_closing() -> None:
             error = await failure(call, ClientStateError)
             assert str(error).startswith("this client is closed; make a new one")
             assert isinstance(error, RuntimeError)
-            assert (error.effect, error.attempts) == (Effect.NONE, 0)
+            assert (error.effect, error.attempts) == (Effect.NOT_APPLIED, 0)
 
 
 async def test_closing_what_was_never_used() -> None:
@@ -391,11 +391,11 @@ async def test_closing_while_a_call_just_has_its_turn() -> None:
         call = asyncio.create_task(_await(archive(client)))
         await until(lambda: client._limiter.waiting > 0)
         client._limiter.release()
-        client._lifetime.interrupt()
+        client._lifecycle.interrupt()
         error = await failure(call, ClientStateError)
         await client.aclose()
         assert not server.requests
-    assert error.effect is Effect.NONE
+    assert error.effect is Effect.NOT_APPLIED
 
 
 async def test_closing_many() -> None:
@@ -408,7 +408,7 @@ async def test_closing_many() -> None:
         ended = await asyncio.gather(*calls, return_exceptions=True)
         assert {type(error) for error in ended} == {ClientStateError}
         effects = [error.effect for error in ended if isinstance(error, ClientStateError)]
-        assert (effects.count(Effect.UNKNOWN), effects.count(Effect.NONE)) == (5, 45)
+        assert (effects.count(Effect.UNKNOWN), effects.count(Effect.NOT_APPLIED)) == (5, 45)
         assert (slots_in_use(client), connections_in_use(client)) == (0, 0)
 
 

@@ -21,8 +21,8 @@ from thredfi_async import (
     InvalidRequestError,
     ResponseDecodeError,
 )
-from thredfi_async._converter import Page, _thorough, encode, parse, structure, with_exact_numbers
-from thredfi_async._ports import Response
+from thredfi_async._codec.converter import Page, _thorough, encode, parse, structure, with_exact_numbers
+from thredfi_async._interfaces import Response
 from thredfi_async.models import FIELD_NAMES
 from thredfi_async.resources._archiving import Archiving
 

@@ -20,7 +20,7 @@ from thredfi_async import (
     ThredfiClient,
     Timeouts,
 )
-from thredfi_async.sandbox import Fault, FaultKind, Faults, SandboxServer, SeededCustomer
+from thredfi_async.mock_server import Fault, FaultKind, Faults, MockServer, SeededCustomer
 
 HOLD = 0.15
 THROTTLED = Fault(FaultKind.THROTTLE, retry_after=HOLD, form="ms")
@@ -58,7 +58,7 @@ class Watcher:
         self._then()
 
 
-def client_of(server: SandboxServer, *hooks: Watcher, **settings: Any) -> ThredfiClient:
+def client_of(server: MockServer, *hooks: Watcher, **settings: Any) -> ThredfiClient:
     """A client, with hooks that may look at it."""
     if "credentials" not in settings:
         settings["token"] = server.token
@@ -70,13 +70,13 @@ def client_of(server: SandboxServer, *hooks: Watcher, **settings: Any) -> Thredf
 
 
 async def archived(client: ThredfiClient, customer: SeededCustomer, **options: Any) -> Customer:
-    """Archive one of the sandbox's customers."""
+    """Archive one of the mock server's customers."""
     return await client.customers.archive(customer.business_id, customer.customer_id, customer.body, **options)
 
 
-def arrivals(server: SandboxServer) -> list[float]:
+def arrivals(server: MockServer) -> list[float]:
     """When archive requests have reached the server."""
-    return [when for when, kind in server.record.arrivals if kind == "archive"]
+    return [when for when, kind in server.requests.arrivals if kind == "archive"]
 
 
 def histogram(times: list[float], begins: float, width: float, count: int) -> list[int]:
@@ -91,8 +91,8 @@ def histogram(times: list[float], begins: float, width: float, count: int) -> li
 async def test_one_429_holds_back_two_hundred_calls_and_they_resume_gradually() -> None:
     """Until it has passed only those already on their way arrive, and afterwards no more than the pace allows."""
     asyncio.get_running_loop().set_debug(False)  # so slow that nothing would look like a herd
-    async with SandboxServer(200, latency=0.02, keep_arrivals=True) as server:
-        server.plan(server.customers[20].customer_id, THROTTLED)
+    async with MockServer(200, latency=0.02, keep_arrivals=True) as server:
+        server.queue_faults(server.customers[20].customer_id, THROTTLED)
         watcher = Watcher()
         async with client_of(server, watcher, max_connections=40) as client:
             ends = await asyncio.gather(*(archived(client, customer) for customer in server.customers))
@@ -117,9 +117,9 @@ async def test_one_429_holds_back_two_hundred_calls_and_they_resume_gradually() 
 @pytest.mark.parametrize("fault", [THROTTLED, UNAVAILABLE], ids=["429", "503"])
 async def test_cooldown_outlives_the_call_that_was_told_of_it(fault: Fault) -> None:
     """That call has only one attempt and fails at once; another one waits all the same."""
-    async with SandboxServer(2, keep_arrivals=True) as server:
+    async with MockServer(2, keep_arrivals=True) as server:
         first, second = server.customers
-        server.plan(first.customer_id, fault)
+        server.queue_faults(first.customer_id, fault)
         watcher = Watcher()
         async with client_of(server, watcher) as client:
             with pytest.raises((RateLimitedError, ServerError)) as caught:
@@ -133,9 +133,9 @@ async def test_cooldown_outlives_the_call_that_was_told_of_it(fault: Fault) -> N
 
 async def test_cooldown_outlives_the_cancellation_of_the_call_that_was_told_of_it() -> None:
     """It is cancelled in the very moment; another one waits all the same."""
-    async with SandboxServer(2, keep_arrivals=True) as server:
+    async with MockServer(2, keep_arrivals=True) as server:
         first, second = server.customers
-        server.plan(first.customer_id, THROTTLED)
+        server.queue_faults(first.customer_id, THROTTLED)
         calls: list[asyncio.Task[Customer]] = []
         watcher = Watcher(then=lambda: [call.cancel() for call in calls])
         async with client_of(server, watcher) as client:
@@ -149,9 +149,9 @@ async def test_cooldown_outlives_the_cancellation_of_the_call_that_was_told_of_i
 
 async def test_call_that_was_told_to_wait_comes_back_after_the_wait_and_succeeds() -> None:
     """The Retry-After is kept, and is no reason to fail."""
-    async with SandboxServer(1, keep_arrivals=True) as server:
+    async with MockServer(1, keep_arrivals=True) as server:
         customer = server.customers[0]
-        server.plan(customer.customer_id, THROTTLED)
+        server.queue_faults(customer.customer_id, THROTTLED)
         watcher = Watcher()
         async with client_of(server, watcher) as client:
             assert (await archived(client, customer)).is_archived
@@ -160,9 +160,9 @@ async def test_call_that_was_told_to_wait_comes_back_after_the_wait_and_succeeds
 
 async def test_longer_retry_after_than_is_waited_for_starts_no_cooldown() -> None:
     """It ends its own call, with the figure, and others go on."""
-    async with SandboxServer(2) as server:
+    async with MockServer(2) as server:
         first, second = server.customers
-        server.plan(first.customer_id, LONG)
+        server.queue_faults(first.customer_id, LONG)
         async with client_of(server, retry=RetryPolicy(max_retry_after=99.0)) as client:
             with pytest.raises(RateLimitedError) as caught:
                 await archived(client, first)
@@ -174,28 +174,28 @@ async def test_longer_retry_after_than_is_waited_for_starts_no_cooldown() -> Non
 
 async def test_call_that_has_not_started_waits_under_queue() -> None:
     """With less than the cooldown it fails, certainly unsent; with more it waits and succeeds."""
-    async with SandboxServer(2) as server:
+    async with MockServer(2) as server:
         first, second = server.customers
-        server.plan(first.customer_id, THROTTLED)
+        server.queue_faults(first.customer_id, THROTTLED)
         async with client_of(server) as client:
             with pytest.raises(RateLimitedError):
                 await archived(client, first, retry=ONCE)
             with pytest.raises(RequestTimeoutError) as caught:
                 await archived(client, second, timeouts=Timeouts(queue=0.02))
-            assert server.record.of(second.customer_id).requests == 0
+            assert server.requests.of(second.customer_id).requests == 0
             # The deadline has not begun: less than the cooldown of it is no reason to fail.
             assert (await archived(client, second, timeouts=Timeouts(deadline=0.1, queue=2.0))).is_archived
     error = caught.value
-    assert (error.phase, error.effect, error.attempts) == ("queue", Effect.NONE, 0)
+    assert (error.phase, error.effect, error.attempts) == ("queue", Effect.NOT_APPLIED, 0)
     assert client._limiter.in_use == 0
 
 
 async def test_started_call_whose_deadline_ends_before_the_cooldown_fails_at_once() -> None:
     """It slept between two attempts when another call was told of the cooldown: it says what the API wants."""
-    async with SandboxServer(2) as server:
+    async with MockServer(2) as server:
         first, second = server.customers
-        server.plan(first.customer_id, FAILURE)
-        server.plan(second.customer_id, LONG)
+        server.queue_faults(first.customer_id, FAILURE)
+        server.queue_faults(second.customer_id, LONG)
         failed, throttled = Watcher(500), Watcher(429)
         retry = RetryPolicy(backoff_initial=0.1, jitter=lambda: 1.0)
         async with client_of(server, failed, throttled, retry=retry) as client:
@@ -209,16 +209,16 @@ async def test_started_call_whose_deadline_ends_before_the_cooldown_fails_at_onc
             ) as caught:
                 await sleeping
             assert time.monotonic() - began < 1.0
-        assert server.record.of(first.customer_id).requests == 1
+        assert server.requests.of(first.customer_id).requests == 1
     assert (caught.value.phase, caught.value.effect, caught.value.attempts) == ("deadline", Effect.UNKNOWN, 1)
 
 
 async def test_started_call_that_fails_during_a_cooldown_beyond_its_deadline_is_not_tried_again() -> None:
     """Its own error stands, with a note."""
-    async with SandboxServer(2) as server:
+    async with MockServer(2) as server:
         first, second = server.customers
-        server.plan(first.customer_id, Fault(FaultKind.HANG, applied=False))
-        server.plan(second.customer_id, LONG)
+        server.queue_faults(first.customer_id, Fault(FaultKind.HANG, applied=False))
+        server.queue_faults(second.customer_id, LONG)
         async with client_of(server) as client:
             timeouts = Timeouts(read=0.1, deadline=5.0)
             hanging = asyncio.create_task(archived(client, first, timeouts=timeouts, settle=False))
@@ -232,34 +232,34 @@ async def test_started_call_that_fails_during_a_cooldown_beyond_its_deadline_is_
 
 async def test_question_is_left_out_when_the_api_wants_peace_for_longer_than_is_left() -> None:
     """The call stays UNKNOWN, and says why nobody asked."""
-    async with SandboxServer(1) as server:
+    async with MockServer(1) as server:
         customer = server.customers[0]
-        server.plan(customer.customer_id, Fault(FaultKind.SERVER_ERROR, status=503, retry_after=100))
+        server.queue_faults(customer.customer_id, Fault(FaultKind.SERVER_ERROR, status=503, retry_after=100))
         async with client_of(server, retry=ONCE, timeouts=Timeouts(deadline=5.0)) as client:
             with pytest.raises(ServerError) as caught:
                 await archived(client, customer)
-        assert server.record.of(customer.customer_id).reads == 0
+        assert server.requests.of(customer.customer_id).reads == 0
     assert caught.value.effect is Effect.UNKNOWN
     assert "the server wants 100 s of peace" in caught.value.__notes__[0]
 
 
 async def test_token_endpoint_that_throttles_holds_back_every_call() -> None:
     """No call can do without a token, and so none is sent before the wait has passed."""
-    async with SandboxServer(3, faults=Faults(token=[THROTTLED]), keep_arrivals=True) as server:
+    async with MockServer(3, faults=Faults(token=[THROTTLED]), keep_arrivals=True) as server:
         credentials = PartnerCredentials(server.partner_uuid, server.api_key)
         async with client_of(server, credentials=credentials) as client:
             await asyncio.gather(*(archived(client, customer) for customer in server.customers))
-        first, *later = [when for when, _ in server.record.arrivals]
+        first, *later = [when for when, _ in server.requests.arrivals]
     assert min(later) >= first + HOLD
-    assert server.record.totals == {"token": 2, "archive": 3}
+    assert server.requests.totals == {"token": 2, "archive": 3}
 
 
 async def test_without_waiting_no_cooldown_begins() -> None:
     """The test mode waits for nothing, a Retry-After least of all."""
-    async with SandboxServer(1) as server:
+    async with MockServer(1) as server:
         customer = server.customers[0]
-        server.plan(customer.customer_id, LONG)
-        async with client_of(server, retry=RetryPolicy(waiting=False)) as client:
+        server.queue_faults(customer.customer_id, LONG)
+        async with client_of(server, retry=RetryPolicy(no_wait=True)) as client:
             async with asyncio.timeout(2):
                 assert (await archived(client, customer)).is_archived
             assert client._limiter.cooldown() == 0.0

@@ -24,7 +24,7 @@ from thredfi_async import (
     ThredfiError,
     Timeouts,
 )
-from thredfi_async.sandbox import Fault, FaultKind, SandboxServer
+from thredfi_async.mock_server import Fault, FaultKind, MockServer
 
 if TYPE_CHECKING:
     from conftest import FakeClock
@@ -115,7 +115,7 @@ async def test_without_a_body_and_archived_already() -> None:
         raw = await client.customers.with_raw_response.archive(BUSINESS, CUSTOMER)
     assert raw.parsed.is_archived
     assert (raw.attempts, raw.already_archived, raw.idempotency_key) == (1, True, None)
-    assert (hook.ended.outcome, hook.ended.effect) == ("succeeded", Effect.NONE)
+    assert (hook.ended.outcome, hook.ended.effect) == ("succeeded", Effect.NOT_APPLIED)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ async def test_without_a_body_and_no_record(record: Step, kind: type[ThredfiErro
     """Nothing is posted and nothing asked: certainly not applied."""
     async with FaultServer(routes={GET: [record]}) as server, client_of(server.url, retry=ONCE) as client:
         error = await failure(client.customers.archive(BUSINESS, CUSTOMER), kind)
-    assert (error.effect, error.attempts, error.idempotency_key, notes(error)) == (Effect.NONE, 1, None, "")
+    assert (error.effect, error.attempts, error.idempotency_key, notes(error)) == (Effect.NOT_APPLIED, 1, None, "")
 
 
 async def test_without_a_body_every_request_may_be_tried_again(clock: "FakeClock") -> None:
@@ -195,7 +195,7 @@ async def test_an_error_of_the_api_is_whole(api: Any) -> None:
     assert error.details == payload["details"]
     copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
     assert vars(copy) == vars(error)
-    assert (copy.effect, copy.attempts, copy.idempotency_key) == (Effect.NONE, 1, "key")
+    assert (copy.effect, copy.attempts, copy.idempotency_key) == (Effect.NOT_APPLIED, 1, "key")
 
 
 async def test_mocked_answers_work_for_users_too(api: Any) -> None:
@@ -210,11 +210,11 @@ async def test_mocked_answers_work_for_users_too(api: Any) -> None:
     assert error.effect is Effect.UNKNOWN
 
 
-# The sandbox
+# The mock server
 
 
-def client_for(server: SandboxServer, **settings: Any) -> ThredfiClient:
-    """A client with the sandbox's own credentials."""
+def client_for(server: MockServer, **settings: Any) -> ThredfiClient:
+    """A client with the mock server's own credentials."""
     credentials = PartnerCredentials(server.partner_uuid, server.api_key)
     return client_of(server.url, credentials=credentials, **settings)
 
@@ -234,16 +234,16 @@ def client_for(server: SandboxServer, **settings: Any) -> ThredfiClient:
         FaultKind.WRONG_ID,
     ],
 )
-async def test_every_fault_of_the_sandbox(kind: FaultKind, with_body: bool, clock: "FakeClock") -> None:
+async def test_every_fault_of_the_mock_server(kind: FaultKind, with_body: bool, clock: "FakeClock") -> None:
     """One fault of each kind: the customer is archived, with one key and one body."""
-    async with SandboxServer(customers=1) as server, client_for(server, clock=clock) as client:
+    async with MockServer(customers=1) as server, client_for(server, clock=clock) as client:
         (customer,) = server.customers
-        server.plan(customer.customer_id, Fault(kind))
+        server.queue_faults(customer.customer_id, Fault(kind))
         fields = customer.body if with_body else None
         done = await client.customers.archive(customer.business_id, customer.customer_id, fields)
         assert done.is_archived
         assert server.is_archived(customer.customer_id)
-        record = server.record.of(customer.customer_id)
+        record = server.requests.of(customer.customer_id)
         assert server.faults_thrown[kind] == 1
     assert (len(record.keys), len(record.digests)) == (1, 1) if kind is not FaultKind.RESET_BEFORE else True
 
@@ -251,7 +251,7 @@ async def test_every_fault_of_the_sandbox(kind: FaultKind, with_body: bool, cloc
 @pytest.mark.parametrize("repeat", ["ok", "conflict", "invalid"])
 async def test_archiving_twice(repeat: Any) -> None:
     """Whatever the server answers to a repeat, the customer is archived, and the client says whether it knew."""
-    async with SandboxServer(customers=1, repeat=repeat) as server, client_for(server) as client:
+    async with MockServer(customers=1, repeat=repeat) as server, client_for(server) as client:
         (customer,) = server.customers
         calls = [
             await client.customers.with_raw_response.archive(customer.business_id, customer.customer_id, customer.body)
@@ -261,9 +261,9 @@ async def test_archiving_twice(repeat: Any) -> None:
     assert [call.already_archived for call in calls] == [False, repeat != "ok"]
 
 
-async def test_listing_the_sandbox() -> None:
+async def test_listing_the_mock_server() -> None:
     """All pages, archived ones only when asked for, and one by its external id."""
-    async with SandboxServer(customers=25) as server, client_for(server) as client:
+    async with MockServer(customers=25) as server, client_for(server) as client:
         business = server.business_ids[0]
         first = server.customers[0]
         await client.customers.archive(business, first.customer_id, first.body)

@@ -19,7 +19,7 @@ from thredfi_async.cli.demo.checks import Verdicts
 from thredfi_async.cli.demo.plan import SLOTS, planned_faults
 from thredfi_async.cli.demo.play import Play, play
 from thredfi_async.cli.demo.show import conclusion
-from thredfi_async.sandbox import FaultKind, SandboxServer, seeded_customers
+from thredfi_async.mock_server import FaultKind, MockServer, seeded_customers
 
 Capture = pytest.CaptureFixture[str]
 COMMAND = [sys.executable, "-m", "thredfi_async", "demo"]
@@ -81,16 +81,16 @@ def test_demo_on_a_terminal() -> None:
     assert b"Traceback" not in shown
 
 
-def played() -> tuple[Play, Verdicts, SandboxServer]:
+def played() -> tuple[Play, Verdicts, MockServer]:
     """A small play, and verdicts on it by a record that can be tampered with."""
-    server = SandboxServer(20)
+    server = MockServer(20)
     targets = list(server.customers)
     result = asyncio.run(play(20, 1, lambda: None))
     shown = [each.parsed for each in result.results if isinstance(each, RawResponse)]
     for target, each in zip(targets, result.results, strict=True):
         assert each.idempotency_key is not None
-        server.record.posted(str(target.customer_id), each.idempotency_key, b"body")
-        server.record.took_effect(str(target.customer_id))
+        server.requests.posted(str(target.customer_id), each.idempotency_key, b"body")
+        server.requests.took_effect(str(target.customer_id))
     for kind in FaultKind:
         server.faults_thrown[kind] += 1
     return result, Verdicts(server=server, targets=targets, results=result.results, shown=shown, active=0), server
@@ -110,9 +110,9 @@ def test_the_checks_can_fail() -> None:
     assert failed(replace(verdicts, shown=[LookupError(), *verdicts.shown[1:]])) == {"archived"}
     swapped = [result.results[1], result.results[0], *result.results[2:]]
     assert failed(replace(verdicts, results=swapped)) == {"true_statements", "one_key_one_body"}
-    server.record.took_effect(customer)
+    server.requests.took_effect(customer)
     assert failed(verdicts) == {"applied_once"}
-    server.record.posted(customer, None, b"another body")
+    server.requests.posted(customer, None, b"another body")
     server.faults_thrown[FaultKind.HANG] = 0
     assert failed(verdicts) == {"applied_once", "one_key_one_body", "every_fault"}
     lost = replace(result, checks=verdicts.checks())
@@ -123,8 +123,8 @@ def test_the_checks_can_fail() -> None:
 @pytest.mark.parametrize(
     ("effect", "applied", "true"),
     [
-        (Effect.NONE, False, True),
-        (Effect.NONE, True, False),
+        (Effect.NOT_APPLIED, False, True),
+        (Effect.NOT_APPLIED, True, False),
         (Effect.UNKNOWN, False, True),
         (Effect.UNKNOWN, True, True),
         (Effect.APPLIED, True, True),
@@ -132,12 +132,12 @@ def test_the_checks_can_fail() -> None:
     ],
 )
 def test_a_failed_call_is_held_to_its_word(effect: Effect, applied: bool, true: bool) -> None:
-    """NONE means not applied, APPLIED means applied, and UNKNOWN is true either way."""
-    server = SandboxServer(1)
+    """NOT_APPLIED means not applied, APPLIED means applied, and UNKNOWN is true either way."""
+    server = MockServer(1)
     error = ServerError("503", status=503)
     error.effect = effect
     if applied:
-        server.record.took_effect(str(server.customers[0].customer_id))
+        server.requests.took_effect(str(server.customers[0].customer_id))
     verdicts = Verdicts(server=server, targets=server.customers, results=[error], shown=[LookupError()], active=1)
     assert ("true_statements" not in failed(verdicts)) is true
 

@@ -1,4 +1,4 @@
-"""The code in README.md and docs/ runs, each block on its own, against a sandbox server."""
+"""The code in README.md and docs/ runs, each block on its own, against a mock server."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from thredfi_async.sandbox import SandboxServer
+from thredfi_async.mock_server import MockServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,7 +86,7 @@ async def test_block_runs(block: Block, monkeypatch: pytest.MonkeyPatch, tmp_pat
     monkeypatch.chdir(tmp_path)
     for name in ("THREDFI_TOKEN", "THREDFI_ENVIRONMENT"):
         monkeypatch.delenv(name, raising=False)
-    async with SandboxServer(customers=1000, businesses=1, seed=1) as server:
+    async with MockServer(customers=1000, businesses=1, seed=1) as server:
         monkeypatch.setenv("THREDFI_BASE_URL", str(server.url))
         monkeypatch.setenv("THREDFI_PARTNER_UUID", str(server.partner_uuid))
         monkeypatch.setenv("THREDFI_API_KEY", server.api_key)

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 
 from thredfi_async import APIError, BadRequestError, NotFoundError, ServerError
-from thredfi_async._envelope import api_error, request_id, retry_after
-from thredfi_async._ports import Response
+from thredfi_async._codec.error_envelope import api_error
+from thredfi_async._codec.response_headers import request_id, retry_after
+from thredfi_async._interfaces import Response
 
 quick = settings(derandomize=True, deadline=None, max_examples=150)
 JSON = st.recursive(

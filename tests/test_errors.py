@@ -9,8 +9,10 @@ from functools import partial
 import pytest
 
 from thredfi_async import errors
+from thredfi_async._codec.error_envelope import error_class
+from thredfi_async._outcomes import attempt_effect
+from thredfi_async._statuses import TRANSIENT
 from thredfi_async.errors import (
-    TRANSIENT_STATUSES,
     APIError,
     AuthenticationError,
     BadRequestError,
@@ -31,8 +33,6 @@ from thredfi_async.errors import (
     ThredfiError,
     TransportError,
     UnprocessableEntityError,
-    attempt_effect,
-    error_class,
 )
 
 
@@ -157,7 +157,7 @@ def test_a_copy_goes_its_own_way() -> None:
     twin = copy.copy(error)
     twin.attempts = 7
     twin.effect = Effect.UNKNOWN
-    assert (error.attempts, error.effect) == (0, Effect.NONE)
+    assert (error.attempts, error.effect) == (0, Effect.NOT_APPLIED)
 
 
 class DemandingError(APIError):
@@ -178,7 +178,7 @@ def test_a_new_error_has_done_nothing() -> None:
     """Until a call says more, an error claims no effect, no attempt and no key."""
     error = ThredfiError("a sentence")
     assert (error.effect, error.attempts, error.request_id, error.idempotency_key, error.transient) == (
-        Effect.NONE,
+        Effect.NOT_APPLIED,
         0,
         None,
         None,
@@ -202,8 +202,8 @@ def test_details_are_never_none() -> None:
 
 def test_effects_are_ordered() -> None:
     """A call's effect is the highest of its attempts'."""
-    assert Effect.NONE < Effect.UNKNOWN < Effect.APPLIED
-    assert max(Effect.NONE, Effect.UNKNOWN, Effect.NONE) is Effect.UNKNOWN
+    assert Effect.NOT_APPLIED < Effect.UNKNOWN < Effect.APPLIED
+    assert max(Effect.NOT_APPLIED, Effect.UNKNOWN, Effect.NOT_APPLIED) is Effect.UNKNOWN
 
 
 def expected_class(status: int) -> type[APIError]:
@@ -227,7 +227,7 @@ def test_every_status(status: int) -> None:
     error = kind("no", status=status)
     assert kind is expected_class(status)
     assert error.transient is (status in {408, 429, 500, 502, 503, 504})
-    assert attempt_effect(error) is (Effect.UNKNOWN if status == 408 or status >= 500 else Effect.NONE)
+    assert attempt_effect(error) is (Effect.UNKNOWN if status == 408 or status >= 500 else Effect.NOT_APPLIED)
 
 
 def test_a_status_out_of_range_is_a_servers_fault() -> None:
@@ -238,18 +238,18 @@ def test_a_status_out_of_range_is_a_servers_fault() -> None:
 
 def test_transient_statuses() -> None:
     """The statuses that are tried again are these six."""
-    assert frozenset({408, 429, 500, 502, 503, 504}) == TRANSIENT_STATUSES
+    assert frozenset({408, 429, 500, 502, 503, 504}) == TRANSIENT
 
 
 @pytest.mark.parametrize(
     ("error", "effect"),
     [
-        (ConnectError("refused"), Effect.NONE),
+        (ConnectError("refused"), Effect.NOT_APPLIED),
         (ConnectionLostError("lost"), Effect.UNKNOWN),
-        (TransportError("whatever"), Effect.NONE),
-        (ConfigurationError("no"), Effect.NONE),
-        (ClientStateError("no"), Effect.NONE),
-        (InvalidRequestError(["no"]), Effect.NONE),
+        (TransportError("whatever"), Effect.NOT_APPLIED),
+        (ConfigurationError("no"), Effect.NOT_APPLIED),
+        (ClientStateError("no"), Effect.NOT_APPLIED),
+        (InvalidRequestError(["no"]), Effect.NOT_APPLIED),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -260,7 +260,7 @@ def test_an_attempt_without_an_answer(error: ThredfiError, effect: Effect) -> No
 
 @pytest.mark.parametrize(
     ("phase", "effect"),
-    [("queue", Effect.NONE), ("connect", Effect.NONE), ("read", Effect.UNKNOWN)],
+    [("queue", Effect.NOT_APPLIED), ("connect", Effect.NOT_APPLIED), ("read", Effect.UNKNOWN)],
 )
 def test_an_attempt_that_timed_out(phase: Phase, effect: Effect) -> None:
     """Waiting for an answer comes after sending, waiting for a turn or a connection before."""

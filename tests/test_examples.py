@@ -1,4 +1,4 @@
-"""The examples as their readers run them: as processes, against a sandbox that misbehaves."""
+"""The examples as their readers run them: as processes, against a mock server that misbehaves."""
 
 import asyncio
 import json
@@ -45,8 +45,8 @@ from thredfi_async import (
     ThredfiError,
     UnprocessableEntityError,
 )
-from thredfi_async.sandbox import Fault, FaultKind, SandboxServer
-from thredfi_async.sandbox.thread import in_thread
+from thredfi_async.mock_server import Fault, FaultKind, MockServer
+from thredfi_async.mock_server.thread import in_thread
 from thredfi_async.worker import ArchiveCommand, DeadLetter
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -132,10 +132,10 @@ def running(name: str, env: dict[str, str]) -> Generator[Service]:
 
 
 @pytest.fixture(scope="module")
-def server() -> Generator[SandboxServer]:
-    """A sandbox for all examples; each test takes customers of its own."""
-    with in_thread(SandboxServer(customers=100)) as sandbox:
-        yield sandbox
+def server() -> Generator[MockServer]:
+    """A mock server for all examples; each test takes customers of its own."""
+    with in_thread(MockServer(customers=100)) as mock_server:
+        yield mock_server
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ def broker(tmp_path: Path) -> Generator[str]:
 
 
 @pytest.fixture(scope="module", params=SERVICES)
-def service(request: pytest.FixtureRequest, server: SandboxServer) -> Generator[Service]:
+def service(request: pytest.FixtureRequest, server: MockServer) -> Generator[Service]:
     """Each of the services, in turn."""
     env = environment(server.url) | {"THREDFI_TOKEN": server.token}
     with running(request.param, env) as service:
@@ -154,12 +154,12 @@ def service(request: pytest.FixtureRequest, server: SandboxServer) -> Generator[
 
 
 @pytest.fixture(scope="module")
-def fresh(server: SandboxServer) -> Callable[[], Any]:
+def fresh(server: MockServer) -> Callable[[], Any]:
     """A customer that no test has used yet, at every call."""
     return iter(server.customers).__next__
 
 
-def test_service_archives(service: Service, server: SandboxServer, fresh: Callable[[], Any]) -> None:
+def test_service_archives(service: Service, server: MockServer, fresh: Callable[[], Any]) -> None:
     """A service archives with the server's own record, or with the body that it is given."""
     first, second = fresh(), fresh()
     bare = service.archive(first.business_id, first.customer_id, headers={"X-Request-Id": "order-7"})
@@ -171,10 +171,10 @@ def test_service_archives(service: Service, server: SandboxServer, fresh: Callab
         assert server.is_archived(customer.customer_id)
     assert bare.headers["X-Request-Id"] == "order-7"
     assert str(UUID(full.headers["X-Request-Id"])) == full.headers["X-Request-Id"]
-    assert server.record.of(second.customer_id).keys == {"my-key"}
+    assert server.requests.of(second.customer_id).keys == {"my-key"}
 
 
-def test_service_says_what_is_wrong(service: Service, server: SandboxServer, fresh: Callable[[], Any]) -> None:
+def test_service_says_what_is_wrong(service: Service, server: MockServer, fresh: Callable[[], Any]) -> None:
     """A customer that is not there is a 404, a body that breaks the contract a 422 with every field, sent nowhere."""
     customer = fresh()
     missing = service.archive(customer.business_id, NOBODY)
@@ -184,28 +184,26 @@ def test_service_says_what_is_wrong(service: Service, server: SandboxServer, fre
     assert (wrong.status, wrong.body["archived"]) == (422, False)
     assert sorted(problem.partition(":")[0] for problem in wrong.body["problems"]) == ["name", "x"]
     assert broken.status in {400, 422}
-    assert server.record.of(customer.customer_id).requests == 0
+    assert server.requests.of(customer.customer_id).requests == 0
 
 
-def test_service_says_when_it_is_not_known(service: Service, server: SandboxServer, fresh: Callable[[], Any]) -> None:
+def test_service_says_when_it_is_not_known(service: Service, server: MockServer, fresh: Callable[[], Any]) -> None:
     """An outcome that nobody knows is a 504 with the key to repeat it, and the repeat settles it."""
     customer = fresh()
     lost = Fault(FaultKind.SERVER_ERROR, status=501)
-    server.plan(customer.customer_id, lost)
+    server.queue_faults(customer.customer_id, lost)
     reply = service.archive(customer.business_id, customer.customer_id, json.dumps(customer.body))
     assert (reply.status, reply.body) == (504, {"archived": None})
     key = {"Idempotency-Key": reply.headers["Idempotency-Key"]}
     again = service.archive(customer.business_id, customer.customer_id, json.dumps(customer.body), key)
     assert (again.status, again.body["archived"]) == (200, True)
-    assert server.record.of(customer.customer_id).keys == {key["Idempotency-Key"]}
+    assert server.requests.of(customer.customer_id).keys == {key["Idempotency-Key"]}
 
 
-def test_service_passes_on_when_to_come_again(
-    service: Service, server: SandboxServer, fresh: Callable[[], Any]
-) -> None:
+def test_service_passes_on_when_to_come_again(service: Service, server: MockServer, fresh: Callable[[], Any]) -> None:
     """An API that asks for a longer wait than a request has is a 503 with that wait."""
     customer = fresh()
-    server.plan(customer.customer_id, Fault(FaultKind.THROTTLE, retry_after=300))
+    server.queue_faults(customer.customer_id, Fault(FaultKind.THROTTLE, retry_after=300))
     reply = service.archive(customer.business_id, customer.customer_id, json.dumps(customer.body))
     assert (reply.status, reply.headers["Retry-After"], reply.body) == (503, "300", {"archived": False})
 
@@ -291,7 +289,7 @@ def test_every_error_has_its_answer(error: ThredfiError, status: int) -> None:
 )
 def test_no_customer_is_denied_for_want_of_a_token(error: ThredfiError, status: int) -> None:
     """Where the token endpoint refuses, nobody has asked about the customer."""
-    error.concerns_token = True
+    error.is_token_error = True
     assert http_answers.answer_to(error).status == status
 
 
@@ -301,7 +299,7 @@ def test_no_answer_says_more_than_is_known(error: ThredfiError, effect: Effect) 
     known = type(error).__new__(type(error))
     known.__dict__.update(error.__dict__ | {"effect": effect, "idempotency_key": "key"})
     answer = http_answers.answer_to(known)
-    assert answer.body["archived"] is {Effect.NONE: False, Effect.UNKNOWN: None, Effect.APPLIED: True}[effect]
+    assert answer.body["archived"] is {Effect.NOT_APPLIED: False, Effect.UNKNOWN: None, Effect.APPLIED: True}[effect]
     assert (answer.headers.get("Idempotency-Key") == "key") == (effect is Effect.UNKNOWN)
 
 
@@ -321,14 +319,14 @@ def test_a_request_id_that_will_not_do_is_replaced(given: str) -> None:
     assert str(UUID(made)) == made
 
 
-def gather(server: SandboxServer, business: object, file: Path) -> "subprocess.Popen[str]":
+def gather(server: MockServer, business: object, file: Path) -> "subprocess.Popen[str]":
     """Start the script on a file of ids."""
     command = [sys.executable, "-W", "error", str(EXAMPLES / "gather.py"), str(business), str(file)]
     env = environment(server.url) | {"THREDFI_TOKEN": server.token}
     return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def test_gather_writes_what_is_left(server: SandboxServer, fresh: Callable[[], Any], tmp_path: Path) -> None:
+def test_gather_writes_what_is_left(server: MockServer, fresh: Callable[[], Any], tmp_path: Path) -> None:
     """The script archives each id once, and writes those that are not archived, for another run."""
     customers = [fresh() for _ in range(10)]
     ids = [str(each.customer_id) for each in customers]
@@ -338,20 +336,20 @@ def test_gather_writes_what_is_left(server: SandboxServer, fresh: Callable[[], A
         out, err = process.communicate(timeout=20)
     assert (process.returncode, out) == (1, f"{NOBODY}\n")
     assert err.splitlines()[-1] == "10 archived, 1 left"
-    assert "effect NONE" in err
-    assert [server.record.of(each).applied for each in ids] == [1] * 10
+    assert "effect NOT_APPLIED" in err
+    assert [server.requests.of(each).applied for each in ids] == [1] * 10
 
 
 def test_gather_that_is_interrupted_names_the_rest(
-    server: SandboxServer, fresh: Callable[[], Any], tmp_path: Path
+    server: MockServer, fresh: Callable[[], Any], tmp_path: Path
 ) -> None:
     """After Ctrl-C the script still tells what is done from what is not known."""
     done, hanging = fresh(), fresh()
-    server.plan(hanging.customer_id, Fault(FaultKind.HANG))
+    server.queue_faults(hanging.customer_id, Fault(FaultKind.HANG))
     file = tmp_path / "ids.txt"
     file.write_text(f"{done.customer_id}\n{hanging.customer_id}\n")
     with gather(server, done.business_id, file) as process:
-        until(lambda: all(server.record.of(each.customer_id).applied for each in (done, hanging)))
+        until(lambda: all(server.requests.of(each.customer_id).applied for each in (done, hanging)))
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=20)
     left = set(out.split())
@@ -362,15 +360,15 @@ def test_gather_that_is_interrupted_names_the_rest(
     assert "Traceback" not in err
 
 
-def test_gather_refuses_a_wrong_line(server: SandboxServer, tmp_path: Path) -> None:
+def test_gather_refuses_a_wrong_line(server: MockServer, tmp_path: Path) -> None:
     """A line that is no UUID is named, and nothing is sent."""
-    before = server.record.totals.total()
+    before = server.requests.totals.total()
     file = tmp_path / "ids.txt"
     file.write_text(f"{NOBODY}\nAnn\n")
     with gather(server, NOBODY, file) as process:
         out, err = process.communicate(timeout=20)
     assert (process.returncode, out, err) == (1, "", f"{file}, line 2: this is no UUID\n")
-    assert server.record.totals.total() == before
+    assert server.requests.totals.total() == before
 
 
 COMMANDS, DEAD = "CUSTOMERS", "CUSTOMERS_DEAD"
@@ -395,10 +393,10 @@ async def publish_and_wait(url: str, payloads: list[bytes]) -> list[DeadLetter]:
         await connection.close()
 
 
-def test_faststream_deals_with_every_message(server: SandboxServer, fresh: Callable[[], Any], broker: str) -> None:
+def test_faststream_deals_with_every_message(server: MockServer, fresh: Callable[[], Any], broker: str) -> None:
     """The FastStream app archives, asks again with the same key, and puts aside what will never do."""
     good, late = fresh(), fresh()
-    server.plan(late.customer_id, Fault(FaultKind.SERVER_ERROR, status=501))
+    server.queue_faults(late.customer_id, Fault(FaultKind.SERVER_ERROR, status=501))
     missing = ArchiveCommand(good.business_id, NOBODY)
     commands = [ArchiveCommand(each.business_id, each.customer_id, each.body) for each in (good, late)]
     env = environment(server.url) | {"THREDFI_TOKEN": server.token, "NATS_URL": broker}
@@ -409,8 +407,8 @@ def test_faststream_deals_with_every_message(server: SandboxServer, fresh: Calla
         app.send_signal(signal.SIGTERM)
         assert app.wait(10) == 0
         assert "Traceback" not in "".join(lines)
-    assert [server.record.of(each.customer_id).applied for each in (good, late)] == [1, 1]
-    assert server.record.of(late.customer_id).requests == 2
-    assert len(server.record.of(late.customer_id).keys) == 1
+    assert [server.requests.of(each.customer_id).applied for each in (good, late)] == [1, 1]
+    assert server.requests.of(late.customer_id).requests == 2
+    assert len(server.requests.of(late.customer_id).keys) == 1
     assert sorted(letter.code for letter in letters) == ["invalid_request", "invalid_request", "not_found"]
     assert {letter.original for letter in letters} == set(payloads[2:])

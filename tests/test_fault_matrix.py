@@ -289,7 +289,7 @@ async def observe(world: World, client: ThredfiClient) -> tuple[Ends, ThredfiErr
     if isinstance(result, ThredfiError):
         assert ended.effect == result.effect
     else:
-        assert result.already_archived == (ended.effect is Effect.NONE)
+        assert result.already_archived == (ended.effect is Effect.NOT_APPLIED)
     connections, waited = world.server.connections, round(world.clock.waited, 1)
     return Ends(how, str(ended.effect), attempts, " ".join(names), applied, connections, says, waited), error
 
@@ -349,7 +349,7 @@ def assert_true(row: Row, seen: Ends) -> None:
     """Hold the statement against what the server did."""
     if seen.how == "archived":
         assert seen.applied or row.archived
-    if seen.effect == "NONE":
+    if seen.effect == "NOT_APPLIED":
         assert not seen.applied
     if seen.effect == "APPLIED":
         assert seen.applied

@@ -443,7 +443,7 @@ async def test_refused_until_it_listens() -> None:
 
 
 async def test_connecting_hangs_where_the_backlog_is_full() -> None:
-    """A full backlog leaves a SYN unanswered."""
+    """A full queue_depth leaves a SYN unanswered."""
     with ports.unanswered() as url, pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
             await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))

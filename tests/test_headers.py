@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from thredfi_async._headers import LONGEST, headers_problems, value_problem
+from thredfi_async._checks.headers import LONGEST, headers_problems, value_problem
 
 FORM = "must be visible ASCII characters, and not empty"
 

@@ -25,7 +25,7 @@ LEFT_OUT = [
     "sqlite3",
     "thredfi_async.bulk",
     "thredfi_async.cli",
-    "thredfi_async.sandbox",
+    "thredfi_async.mock_server",
     "thredfi_async.worker",
     "tkinter",
     "tornado",

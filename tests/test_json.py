@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from thredfi_async._json import is_plain_name, snapshot, text_problem
+from thredfi_async._checks.json import is_plain_name, snapshot, text_problem
 
 quick = settings(derandomize=True, deadline=None, max_examples=150)
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from thredfi_async import ClientStateError
-from thredfi_async._lifetime import Lifetime
+from thredfi_async._engine.lifecycle import Lifecycle
 
 CLOSED = "^this client is closed; make a new one, or close it only after its last call$"
 
@@ -23,7 +23,7 @@ class Running:
 
 async def test_calls_go_in_and_out() -> None:
     """While none is under way there is nothing to wait for."""
-    lifetime = Lifetime()
+    lifetime = Lifecycle()
     assert await lifetime.drain(0)
     call = Running()
     lifetime.enter()
@@ -36,7 +36,7 @@ async def test_calls_go_in_and_out() -> None:
 
 async def test_a_call_that_waits_for_its_turn_counts() -> None:
     """It has entered, so draining waits for it, though there is nothing yet to interrupt."""
-    lifetime = Lifetime()
+    lifetime = Lifecycle()
     lifetime.enter()
     assert not await lifetime.drain(0)
     lifetime.interrupt()
@@ -46,7 +46,7 @@ async def test_a_call_that_waits_for_its_turn_counts() -> None:
 
 async def test_draining_waits_for_the_last_call() -> None:
     """Two who wait for the end hear of it at the same time, and a drain that gave up can be begun again."""
-    lifetime = Lifetime()
+    lifetime = Lifecycle()
     calls = [Running(), Running()]
     for call in calls:
         lifetime.enter()
@@ -62,7 +62,7 @@ async def test_draining_waits_for_the_last_call() -> None:
 
 async def test_draining_again() -> None:
     """What was idle once can become busy, and idle again."""
-    lifetime = Lifetime()
+    lifetime = Lifecycle()
     for _ in range(2):
         call = Running()
         lifetime.enter()
@@ -75,7 +75,7 @@ async def test_draining_again() -> None:
 
 async def test_a_closed_client_takes_no_calls() -> None:
     """Closing refuses what comes, not what is there."""
-    lifetime = Lifetime()
+    lifetime = Lifecycle()
     lifetime.enter()
     lifetime.close()
     with pytest.raises(ClientStateError, match=CLOSED):
@@ -86,7 +86,7 @@ async def test_a_closed_client_takes_no_calls() -> None:
 
 async def test_interrupting() -> None:
     """Every call under way is told once, one that has left is not, and one that starts later is at once."""
-    lifetime = Lifetime()
+    lifetime = Lifecycle()
     early, gone, late = Running(), Running(), Running()
     for call in (early, gone):
         lifetime.enter()
@@ -100,7 +100,7 @@ async def test_interrupting() -> None:
 
 async def test_calls_may_leave_while_they_are_interrupted() -> None:
     """A call that ends the moment it is told does not disturb the telling."""
-    lifetime = Lifetime()
+    lifetime = Lifecycle()
 
     class Leaving(Running):
         def interrupt(self) -> None:
@@ -118,7 +118,7 @@ async def test_calls_may_leave_while_they_are_interrupted() -> None:
 
 def test_one_event_loop() -> None:
     """The first call decides the loop; from another, the sentence says what to do, even if the first is gone."""
-    lifetime = Lifetime()
+    lifetime = Lifecycle()
 
     async def enter_and_leave() -> None:
         lifetime.enter()
@@ -131,7 +131,7 @@ def test_one_event_loop() -> None:
 
 async def test_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """A forked child, which inherits the loop's marks as well, is told which process it is."""
-    lifetime = Lifetime()
+    lifetime = Lifecycle()
     lifetime.check_home()
     own = os.getpid()
     monkeypatch.setattr(os, "getpid", lambda: own + 1)
@@ -145,7 +145,7 @@ async def test_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_a_refused_call_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was refused at the door is not waited for."""
-    lifetime = Lifetime()
+    lifetime = Lifecycle()
     lifetime.check_home()
     monkeypatch.setattr(os, "getpid", lambda: -1)
     with pytest.raises(ClientStateError):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from thredfi_async import ClientStateError, RequestTimeoutError
-from thredfi_async.limits import Limiter
+from thredfi_async._engine.limiter import Limiter
 
 
 async def settle() -> None:

@@ -27,7 +27,7 @@ from thredfi_async import (
     RawResponse,
     Unset,
 )
-from thredfi_async._converter import encode
+from thredfi_async._codec.converter import encode
 from thredfi_async.models import FIELD_NAMES
 
 quick = settings(derandomize=True, deadline=None, max_examples=100)
@@ -446,4 +446,4 @@ def test_the_sentinel_is_one_of_an_enum() -> None:
     """Type checkers narrow it by identity."""
     assert UNSET is Unset.UNSET
     assert isinstance(UNSET, Unset)
-    assert not isinstance(Effect.NONE, Unset)
+    assert not isinstance(Effect.NOT_APPLIED, Unset)

@@ -72,12 +72,13 @@ def readme_command(name: str) -> list[str]:
 
 
 def test_wheel_holds_the_package_and_nothing_else(wheel_names: set[str]) -> None:
-    """The wheel has every source file of the package, the marker for type checkers, and no other folder."""
+    """The wheel has every source file of the package, the marker for type checkers, the pytest plugin, and no more."""
     source = {
         path.relative_to(ROOT).as_posix()
         for path in (ROOT / "thredfi_async").rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
+    source.add("pytest_thredfi_async.py")
     info = f"thredfi_async-{__version__}.dist-info/"
     packaged = {name for name in wheel_names if not name.startswith(info)}
     assert packaged == source
@@ -216,7 +217,7 @@ def brought(extra: str) -> set[str]:
 @pytest.mark.parametrize(
     ("extra", "commands"),
     [
-        ("cli", "thredfi_async.cli.app,thredfi_async.cli.demo,thredfi_async.cli.sandbox"),
+        ("cli", "thredfi_async.cli.app,thredfi_async.cli.demo,thredfi_async.cli.mock_server"),
         ("bulk", "thredfi_async.cli.bulk.archive,thredfi_async.cli.bulk.report,aiolimiter,jinja2"),
         ("parquet", "thredfi_async.cli.bulk.archive,thredfi_async.bulk.readers.parquet_records"),
         ("worker", "thredfi_async.cli.worker,thredfi_async.worker.worker,thredfi_async.cli.bulk.publish"),

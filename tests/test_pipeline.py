@@ -60,11 +60,11 @@ from thredfi_async import (
     ThredfiError,
     Timeouts,
 )
-from thredfi_async._lifetime import Lifetime
-from thredfi_async._pipeline import CallOptions, Pipeline
-from thredfi_async._ports import Progress, Request, Response, Send, SystemClock, Verdict
-from thredfi_async.auth import StaticToken
-from thredfi_async.limits import Limiter
+from thredfi_async._engine.lifecycle import Lifecycle
+from thredfi_async._engine.limiter import Limiter
+from thredfi_async._engine.pipeline import CallOptions, Pipeline
+from thredfi_async._engine.tokens import StaticToken
+from thredfi_async._interfaces import Progress, Request, Response, Send, SystemClock, Verdict
 
 if TYPE_CHECKING:
     from conftest import FakeClock
@@ -123,7 +123,10 @@ async def test_statuses_that_pass(status: int, clock: "FakeClock") -> None:
 @pytest.mark.parametrize(
     ("status", "effect"),
     [
-        *((status, Effect.NONE) for status in (300, 399, 400, 401, 403, 404, 405, 409, 410, 413, 418, 422, 451, 499)),
+        *(
+            (status, Effect.NOT_APPLIED)
+            for status in (300, 399, 400, 401, 403, 404, 405, 409, 410, 413, 418, 422, 451, 499)
+        ),
         *((status, Effect.UNKNOWN) for status in (501, 505, 507, 511, 520, 599, 999)),
     ],
 )
@@ -139,12 +142,12 @@ async def test_statuses_that_stay(status: int, effect: Effect, clock: "FakeClock
 @pytest.mark.parametrize(
     ("script", "kind", "effect"),
     [
-        ([problem(404)], NotFoundError, Effect.NONE),
+        ([problem(404)], NotFoundError, Effect.NOT_APPLIED),
         ([LOST, problem(404)], NotFoundError, Effect.UNKNOWN),
         ([problem(503), problem(404)], NotFoundError, Effect.UNKNOWN),
         ([problem(408), problem(403)], APIError, Effect.UNKNOWN),
-        ([problem(429), problem(404)], NotFoundError, Effect.NONE),
-        ([problem(429)] * 4, RateLimitedError, Effect.NONE),
+        ([problem(429), problem(404)], NotFoundError, Effect.NOT_APPLIED),
+        ([problem(429)] * 4, RateLimitedError, Effect.NOT_APPLIED),
         ([problem(503), *[problem(429)] * 3], RateLimitedError, Effect.UNKNOWN),
         ([LOST] * 4, ConnectionLostError, Effect.UNKNOWN),
         ([LOST, problem(400, "validation_error")], BadRequestError, Effect.UNKNOWN),
@@ -171,7 +174,7 @@ async def test_unsent_attempts_leave_no_doubt(clock: "FakeClock") -> None:
     """However often connecting fails, nothing was sent."""
     async with FaultServer(listening=False) as server, client_of(server.url, clock=clock) as client:
         error = await failure(archive(client), ConnectError)
-    assert (error.effect, error.attempts) == (Effect.NONE, 4)
+    assert (error.effect, error.attempts) == (Effect.NOT_APPLIED, 4)
 
 
 @pytest.mark.parametrize("attempts", [1, 2, 7])
@@ -334,7 +337,7 @@ async def test_a_waiting_call_is_not_encoded() -> None:
         client._limiter.release()
         error = await failure(call, InvalidRequestError)
         assert not server.requests
-        assert (error.effect, error.attempts, slots_in_use(client)) == (Effect.NONE, 0, 0)
+        assert (error.effect, error.attempts, slots_in_use(client)) == (Effect.NOT_APPLIED, 0, 0)
 
 
 async def test_the_queue_is_bounded() -> None:
@@ -345,7 +348,7 @@ async def test_the_queue_is_bounded() -> None:
         assert client._limiter.acquire_nowait()
         error = await failure(archive(client), RequestTimeoutError)
         client._limiter.release()
-    assert (error.phase, error.effect, error.attempts) == ("queue", Effect.NONE, 0)
+    assert (error.phase, error.effect, error.attempts) == ("queue", Effect.NOT_APPLIED, 0)
     assert "Timeouts.queue" in str(error)
     # uvloop counts its timers in whole milliseconds; asyncio's are exact.
     early = 0.001 if "uvloop" in type(asyncio.get_running_loop()).__module__ else 0.0
@@ -422,7 +425,7 @@ async def test_the_deadline_cuts_a_token_fetch() -> None:
             error = await failure(archive(client), RequestTimeoutError)
             assert not cancelled.is_set()
         assert cancelled.is_set()
-    assert (error.phase, error.effect, error.attempts) == ("deadline", Effect.NONE, 0)
+    assert (error.phase, error.effect, error.attempts) == ("deadline", Effect.NOT_APPLIED, 0)
 
 
 async def test_the_deadline_cuts_a_sleep() -> None:
@@ -497,14 +500,14 @@ async def test_a_token_refused_twice(clock: "FakeClock") -> None:
         client_of(server.url, token_provider=tokens, clock=clock) as client,
     ):
         error = await failure(archive(client), AuthenticationError)
-    assert (error.effect, error.attempts, error.error_code, tokens.given) == (Effect.NONE, 2, "invalid_token", 2)
+    assert (error.effect, error.attempts, error.error_code, tokens.given) == (Effect.NOT_APPLIED, 2, "invalid_token", 2)
 
 
 async def test_a_static_token_is_not_replayed(clock: "FakeClock") -> None:
     """There is no other."""
     async with FaultServer([problem(401)]) as server, client_of(server.url, clock=clock) as client:
         error = await failure(archive(client), AuthenticationError)
-    assert (error.effect, error.attempts) == (Effect.NONE, 1)
+    assert (error.effect, error.attempts) == (Effect.NOT_APPLIED, 1)
 
 
 async def test_a_doubt_outlives_a_refused_token(clock: "FakeClock") -> None:
@@ -576,7 +579,7 @@ async def test_no_token_no_request(
     async with FaultServer(script) as server, client_of(server.url, credentials=CREDENTIALS, clock=clock) as client:
         error = await failure(archive(client), kind)
         assert [request.path for request in server.requests] == ["/v1/platform/oauth2/token/"] * tries
-    assert (error.effect, error.attempts) == (Effect.NONE, 0)
+    assert (error.effect, error.attempts) == (Effect.NOT_APPLIED, 0)
 
 
 async def test_a_token_fetch_that_recovers(clock: "FakeClock") -> None:
@@ -614,7 +617,7 @@ async def test_a_providers_error_about_another_call(clock: "FakeClock") -> None:
 
     async with client_of("http://127.0.0.1:9", token_provider=provider, clock=clock) as client:
         error = await failure(archive(client, idempotency_key="my-key"), ResponseDecodeError)
-    assert (error.effect, error.attempts, error.idempotency_key) == (Effect.NONE, 0, "my-key")
+    assert (error.effect, error.attempts, error.idempotency_key) == (Effect.NOT_APPLIED, 0, "my-key")
 
 
 # Settling
@@ -654,7 +657,7 @@ async def test_a_doubt_that_is_settled(post: list[Step], get: Step, already: boo
         assert server.remaining == 0
     assert (done.attempts, done.already_archived, done.status) == (2, already, 200)
     assert hook.ended.outcome == "succeeded"
-    assert hook.ended.effect is (Effect.NONE if already else Effect.UNKNOWN)
+    assert hook.ended.effect is (Effect.NOT_APPLIED if already else Effect.UNKNOWN)
     assert done.idempotency_key == server.requests[0].header("Idempotency-Key")
     assert server.requests[1].header("Idempotency-Key") is None
 
@@ -679,8 +682,8 @@ async def test_a_doubt_that_is_settled(post: list[Step], get: Step, already: boo
         pytest.param([LOST], ConnectionLostError, Effect.UNKNOWN, id="lost"),
         pytest.param([problem(500)], ServerError, Effect.UNKNOWN, id="failed"),
         pytest.param([faults.html()], ResponseDecodeError, Effect.UNKNOWN, id="no proof"),
-        pytest.param([problem(409)], ConflictError, Effect.NONE, id="409"),
-        pytest.param([problem(400, "odd")], BadRequestError, Effect.NONE, id="400"),
+        pytest.param([problem(409)], ConflictError, Effect.NOT_APPLIED, id="409"),
+        pytest.param([problem(400, "odd")], BadRequestError, Effect.NOT_APPLIED, id="400"),
     ],
 )
 async def test_a_doubt_that_stands(
@@ -700,10 +703,10 @@ async def test_a_doubt_that_stands(
 @pytest.mark.parametrize(
     ("post", "kind", "effect"),
     [
-        ([problem(404)], NotFoundError, Effect.NONE),
-        ([problem(400, "validation_error")], BadRequestError, Effect.NONE),
-        ([problem(429)], RateLimitedError, Effect.NONE),
-        ([faults.redirect(307, "/")], APIError, Effect.NONE),
+        ([problem(404)], NotFoundError, Effect.NOT_APPLIED),
+        ([problem(400, "validation_error")], BadRequestError, Effect.NOT_APPLIED),
+        ([problem(429)], RateLimitedError, Effect.NOT_APPLIED),
+        ([faults.redirect(307, "/")], APIError, Effect.NOT_APPLIED),
         ([Answer.json(200, applied)], ResponseDecodeError, Effect.APPLIED),
     ],
 )
@@ -796,7 +799,7 @@ async def test_a_get_is_never_settled(clock: "FakeClock") -> None:
     """A GET has no effect, whatever it ends in."""
     async with FaultServer([problem(501)]) as server, client_of(server.url, clock=clock) as client:
         error = await failure(client.customers.get(BUSINESS, CUSTOMER), ServerError)
-    assert (error.effect, error.attempts, error.idempotency_key) == (Effect.NONE, 1, None)
+    assert (error.effect, error.attempts, error.idempotency_key) == (Effect.NOT_APPLIED, 1, None)
 
 
 # Hooks
@@ -816,14 +819,14 @@ async def test_events_are_complete_and_in_order(clock: "FakeClock") -> None:
         RetryScheduled(attempts=1, wait=0.5, error="ServerError", **common),
         Attempt(number=2, status=None, error="ConnectionLostError", effect=unknown, request_id=None, **post),
         RetryScheduled(attempts=2, wait=1.0, error="ConnectionLostError", **common),
-        Attempt(number=3, status=409, error="ConflictError", effect=Effect.NONE, request_id="req-3", **post),
+        Attempt(number=3, status=409, error="ConflictError", effect=Effect.NOT_APPLIED, request_id="req-3", **post),
         Attempt(
             operation="customers.archive",
             number=4,
             method="GET",
             status=200,
             error=None,
-            effect=Effect.NONE,
+            effect=Effect.NOT_APPLIED,
             elapsed=0.0,
             request_id=None,
             idempotency_key=None,
@@ -882,7 +885,7 @@ def pipeline(send: Send, hook: Recorder, limiter: Limiter) -> Pipeline:
         send=send,
         authenticator=StaticToken("token"),
         limiter=limiter,
-        lifetime=Lifetime(),
+        lifecycle=Lifecycle(),
         timeouts=Timeouts(),
         retry=STEADY,
         budget=RetryBudget(),
@@ -912,7 +915,7 @@ async def test_a_part_that_breaks(part: str) -> None:
 
     with pytest.raises(ZeroDivisionError) as caught:
         await pipeline(send, hook, limiter).run("operation", prepare, CallOptions())
-    effect = Effect.UNKNOWN if part == "judge" else Effect.NONE
+    effect = Effect.UNKNOWN if part == "judge" else Effect.NOT_APPLIED
     assert (hook.ended.outcome, hook.ended.error, hook.ended.effect) == ("failed", "ZeroDivisionError", effect)
     assert f"operation broke off with effect {effect.name}" in notes(caught.value)
     assert limiter.in_use == 0
@@ -970,7 +973,7 @@ async def test_closing_while_the_question_is_answered(found: str | None) -> None
     async def send(request: Request[T], headers: Mapping[str, str], timeouts: Timeouts, progress: Progress) -> Response:
         progress.sent = True
         if request.method == "GET":
-            parts.lifetime.interrupt()
+            parts.lifecycle.interrupt()
         return Response(200, {}, b"")
 
     def ask() -> Request[str | None]:

@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 from thredfi_async import Attempt, CallEnded, ConnectError, Effect, RetryScheduled, SystemClock
-from thredfi_async._ports import Outcome, Request, Response, Verdict
+from thredfi_async._interfaces import Outcome, Request, Response, Verdict
 
 SECRET = "Jane Doe, token abc"  # as a body, a header or a value
 
@@ -63,7 +63,7 @@ def test_a_whole_answer_has_no_flaw() -> None:
             method="GET",
             status=200,
             error=None,
-            effect=Effect.NONE,
+            effect=Effect.NOT_APPLIED,
             elapsed=0.1,
             request_id=None,
             idempotency_key=None,

@@ -31,7 +31,7 @@ from thredfi_async import (
     TransportError,
     UnprocessableEntityError,
 )
-from thredfi_async.sandbox import Fault, FaultKind, SandboxServer
+from thredfi_async.mock_server import Fault, FaultKind, MockServer
 
 REFUSED: dict[str, Any] = {
     "error_code": "code",
@@ -140,13 +140,13 @@ def test_every_error_comes_home_whole_from_another_process(pool: ProcessPoolExec
         assert "raise error" in str(found.__cause__)
 
 
-@pytest.mark.thredfi_sandbox(customers=1)
+@pytest.mark.thredfi_mock_server(customers=1)
 def test_error_of_a_call_comes_home_whole_from_another_process(
-    pool: ProcessPoolExecutor, thredfi_sandbox: SandboxServer
+    pool: ProcessPoolExecutor, thredfi_mock_server: MockServer
 ) -> None:
     """Two attempts and a question there; here it says what they did, under which key, and why it ended."""
-    server, customer = thredfi_sandbox, thredfi_sandbox.customers[0]
-    server.plan(customer.customer_id, *[Fault(FaultKind.SERVER_ERROR)] * 2)
+    server, customer = thredfi_mock_server, thredfi_mock_server.customers[0]
+    server.queue_faults(customer.customer_id, *[Fault(FaultKind.SERVER_ERROR)] * 2)
     ids = str(customer.business_id), str(customer.customer_id)
     error = pool.submit(archived, server.url, server.token, *ids, customer.body).exception(20)
     assert isinstance(error, ServerError)
@@ -154,4 +154,4 @@ def test_error_of_a_call_comes_home_whole_from_another_process(
     assert (error.effect, error.attempts, error.idempotency_key) == (Effect.UNKNOWN, 3, "key-1")
     assert error.request_id is not None
     assert error.__notes__ == ["asked what came of it, the server shows no change; a request may still be on its way"]
-    assert server.record.of(customer.customer_id).keys == {"key-1"}
+    assert server.requests.of(customer.customer_id).keys == {"key-1"}

@@ -13,7 +13,7 @@ import thredfi_async
 from thredfi_async import ThredfiError
 
 PACKAGE = Path(thredfi_async.__file__).parent
-UPPER = {"bulk", "cli", "sandbox", "worker"}
+UPPER = {"bulk", "cli", "mock-server", "worker"}
 
 # Names without an underscore that belong to their modules only, for those who build on the parts. One that is neither
 # here nor in `__all__` is one that nobody has decided about.

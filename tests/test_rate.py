@@ -4,8 +4,8 @@ from random import Random
 
 import pytest
 
-from thredfi_async._rate import LearnedRate
-from thredfi_async.limits import Limiter
+from thredfi_async._engine.learned_rate import LearnedRate
+from thredfi_async._engine.limiter import Limiter
 
 
 class Clock:

@@ -22,7 +22,7 @@ from thredfi_async import (
     ThredfiClient,
     ThredfiError,
 )
-from thredfi_async._headers import LONGEST
+from thredfi_async._checks.headers import LONGEST
 from thredfi_async.resources._requests import _next_link
 
 UUID_RULE = "must be a UUID such as 3c90c3cc-0d44-4b50-8888-8dd25736052a, not"
@@ -39,7 +39,7 @@ async def unused() -> AsyncGenerator[ThredfiClient]:
 async def problems_of(call: Any) -> tuple[str, ...]:
     """What is wrong with a call, which is refused."""
     error = await failure(call, InvalidRequestError)
-    assert (error.effect, error.attempts) == (Effect.NONE, 0)
+    assert (error.effect, error.attempts) == (Effect.NOT_APPLIED, 0)
     assert str(error) == "; ".join(error.problems)
     return error.problems
 
@@ -342,7 +342,7 @@ async def test_links_to_strangers(link: str) -> None:
         assert len(server.requests) == 1
     assert "another origin, or nowhere" in str(error)
     assert error.problems == ("$.next: another origin",)
-    assert error.effect is Effect.NONE
+    assert error.effect is Effect.NOT_APPLIED
 
 
 @pytest.mark.parametrize(
@@ -388,7 +388,7 @@ async def test_a_page_that_fails() -> None:
         error = await failure(anext(listing), PermissionDeniedError)
         with pytest.raises(StopAsyncIteration):
             await anext(listing)
-    assert (error.effect, error.attempts) == (Effect.NONE, 1)
+    assert (error.effect, error.attempts) == (Effect.NOT_APPLIED, 1)
     assert [event.operation for event in hook.attempts] == ["customers.list", "customers.list"]
 
 
@@ -438,4 +438,4 @@ async def test_get() -> None:
         customer = await client.customers.get(BUSINESS, CUSTOMER)
         assert len(customer.documents) == 1
         error = await failure(client.customers.get(BUSINESS, CUSTOMER, retry=ONCE), ServerError)
-    assert error.effect is Effect.NONE
+    assert error.effect is Effect.NOT_APPLIED

@@ -23,9 +23,9 @@ from thredfi_async import (
     ServerError,
     ThredfiError,
 )
-from thredfi_async._ports import Verdict
-from thredfi_async.errors import error_class
-from thredfi_async.retry import retry_after_of, retrying
+from thredfi_async._codec.error_envelope import error_class
+from thredfi_async._engine.retrying import retry_after_of, retrying
+from thredfi_async._interfaces import Verdict
 
 quick = settings(derandomize=True, deadline=None, max_examples=100)
 

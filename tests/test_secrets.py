@@ -31,7 +31,7 @@ from thredfi_async import (
     ThredfiError,
     Timeouts,
 )
-from thredfi_async._redaction import redacted
+from thredfi_async._transport.redaction import redacted
 
 BUSINESS = "33333333-3333-4333-8333-333333333333"
 CUSTOMER = "11111111-1111-4111-8111-111111111111"
@@ -114,7 +114,7 @@ def stranger(request: Request) -> dict[str, Any]:
 ACTIVE = Answer.json(200, active)
 BAD_FIELDS = Answer.json(200, unreadable)
 HTML = Answer.content(502, lambda request: f"<h1>{words(request)}</h1>".encode(), {"Content-Type": "text/html"})
-ONCE = RetryPolicy(max_attempts=1, waiting=False)
+ONCE = RetryPolicy(max_attempts=1, no_wait=True)
 SOON = Timeouts(connect=0.2, read=0.1, deadline=2.0)
 
 
@@ -151,13 +151,13 @@ class Everything(logging.Handler):
 
 def _is_ours(thing: object) -> bool:
     module = getattr(type(thing), "__module__", None)
-    return isinstance(module, str) and module.startswith("thredfi_async") and ".sandbox" not in module
+    return isinstance(module, str) and module.startswith("thredfi_async") and ".mock_server" not in module
 
 
 def _globals_of_ours() -> Iterator[object]:
     """What outlives a call: all that our modules hold, and what that holds."""
     for name, module in list(sys.modules.items()):
-        if name.startswith("thredfi_async") and ".sandbox" not in name:
+        if name.startswith("thredfi_async") and ".mock_server" not in name:
             yield from (value for key, value in vars(module).items() if not key.startswith("__"))
 
 
@@ -416,7 +416,7 @@ SCENARIOS: dict[str, Scenario] = {
     "success": by_script(SUCCESS),
     "success with a model": by_script(SUCCESS, body=CustomerRequest(**BODY)),
     "success without a body": by_script(ACTIVE, SUCCESS, body=None),
-    "success after retries": by_script(HTML, refusal(429), SUCCESS, retry=RetryPolicy(waiting=False)),
+    "success after retries": by_script(HTML, refusal(429), SUCCESS, retry=RetryPolicy(no_wait=True)),
     "success with a raw response": raw,
     "success with a provider": by_provider(provide_a_token),
     "success with a hook that raises": with_a_bad_hook,

@@ -8,7 +8,7 @@ import pytest
 from conftest import FakeClock
 
 from thredfi_async import Attempt, CallEnded, Effect, Event, LoggingHook, RetryScheduled, Timeouts
-from thredfi_async._call import Call
+from thredfi_async._engine.call import Call
 
 ATTEMPT = Attempt(
     operation="customers.archive",

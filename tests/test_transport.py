@@ -55,9 +55,9 @@ from thredfi_async import (
     TransportError,
     __version__,
 )
-from thredfi_async._ports import Request, Response, Verdict
-from thredfi_async._translation import EXCEPTIONS, translate
-from thredfi_async.transport import AiohttpTransport, TransportOptions, _Body
+from thredfi_async._interfaces import Request, Response, Verdict
+from thredfi_async._transport.exceptions import EXCEPTIONS, translate
+from thredfi_async._transport.session import AiohttpTransport, TransportOptions, _Body
 
 SECRET_URL = URL("https://user:secret-password@secret-host.example/secret-path")
 
@@ -294,7 +294,7 @@ async def test_refused() -> None:
     """Nobody listens: nothing was sent, and another try may find somebody."""
     with ports.refused() as url:
         error = await ending(url, ConnectError)
-    assert (error.effect, error.transient, error.attempts) == (Effect.NONE, True, 1)
+    assert (error.effect, error.transient, error.attempts) == (Effect.NOT_APPLIED, True, 1)
     assert error.__context__ is None
 
 
@@ -302,7 +302,7 @@ async def test_connecting_hangs() -> None:
     """`Timeouts.connect` bounds it; nothing was sent."""
     with ports.unanswered() as url:
         error = await ending(url, RequestTimeoutError, timeouts=Timeouts(connect=0.05))
-    assert (error.phase, error.effect, error.transient) == ("connect", Effect.NONE, True)
+    assert (error.phase, error.effect, error.transient) == ("connect", Effect.NOT_APPLIED, True)
     assert isinstance(error, TimeoutError)
 
 
@@ -310,7 +310,7 @@ async def test_tls_hangs() -> None:
     """A handshake that never comes is bounded as connecting is."""
     async with FaultServer([Cut("accept", "hang")]) as server:
         error = await ending(server.https_url, RequestTimeoutError, timeouts=Timeouts(connect=0.05))
-    assert (error.phase, error.effect) == ("connect", Effect.NONE)
+    assert (error.phase, error.effect) == ("connect", Effect.NOT_APPLIED)
 
 
 async def test_a_host_that_nobody_knows(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -321,7 +321,7 @@ async def test_a_host_that_nobody_knows(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr(aiohttp.DefaultResolver, "resolve", resolve)
     error = await ending("https://nowhere.invalid", ConnectError)
-    assert (error.effect, error.transient) == (Effect.NONE, True)
+    assert (error.effect, error.transient) == (Effect.NOT_APPLIED, True)
     assert str(error) == "no connection: ClientConnectorDNSError, Name or service not known"
 
 
@@ -333,7 +333,7 @@ async def test_a_resolver_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(aiohttp.DefaultResolver, "resolve", resolve)
     error = await ending("https://nowhere.invalid", RequestTimeoutError, timeouts=Timeouts(connect=0.05))
-    assert (error.phase, error.effect) == ("connect", Effect.NONE)
+    assert (error.phase, error.effect) == ("connect", Effect.NOT_APPLIED)
 
 
 async def test_a_resolver_that_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -344,7 +344,7 @@ async def test_a_resolver_that_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(aiohttp.DefaultResolver, "resolve", resolve)
     error = await ending("https://nowhere.invalid", ConnectError)
-    assert (error.effect, error.transient) == (Effect.NONE, False)
+    assert (error.effect, error.transient) == (Effect.NOT_APPLIED, False)
 
 
 @pytest.mark.parametrize("certificate", ["expired", "not-yet-valid", "wrong-host", "self-signed", "unknown-authority"])
@@ -356,7 +356,7 @@ async def test_certificates_that_cannot_be_trusted(certificate: Certificate) -> 
             error = await failure(client.customers.archive(BUSINESS, CUSTOMER, body()), ConnectError)
         assert server.connections == 1
         assert not server.requests
-    assert (error.effect, error.transient, error.attempts) == (Effect.NONE, False, 1)
+    assert (error.effect, error.transient, error.attempts) == (Effect.NOT_APPLIED, False, 1)
     assert "ClientConnectorCertificateError" in str(error)
 
 
@@ -373,14 +373,14 @@ async def test_plain_text_where_tls_should_be() -> None:
     """A server that speaks no TLS gets nothing."""
     async with FaultServer([faults.plain_text_on_tls_port()]) as server:
         error = await ending(server.https_url, ConnectError)
-    assert error.effect is Effect.NONE
+    assert error.effect is Effect.NOT_APPLIED
 
 
 async def test_a_fingerprint_that_does_not_match() -> None:
     """A pinned certificate that is another is not tried again."""
     async with FaultServer([Healthy()], tls="good") as server:
         error = await ending(server.url, ConnectError, ssl=aiohttp.Fingerprint(b"x" * 32))
-    assert (error.effect, error.transient) == (Effect.NONE, False)
+    assert (error.effect, error.transient) == (Effect.NOT_APPLIED, False)
 
 
 # Timeouts
@@ -585,7 +585,7 @@ async def test_a_stray_answer_on_an_idle_connection() -> None:
         await server.until(lambda: server.played == 1)
         await asyncio.sleep(0.02)
         error = await failure(archiving(client), ConnectError)
-        assert (error.effect, error.transient) == (Effect.NONE, True)
+        assert (error.effect, error.transient) == (Effect.NOT_APPLIED, True)
         assert (await archiving(client)).is_archived
         assert (len(server.requests), server.connections) == (2, 2)
 
@@ -616,7 +616,7 @@ async def test_redirects_are_not_followed(status: int, place: str) -> None:
             error = await ending(server.url, APIError, retry=RetryPolicy())
             assert [request.method for request in server.requests] == ["POST"]
         assert stranger.connections == 0
-    assert (error.status, error.effect, error.attempts) == (status, Effect.NONE, 1)
+    assert (error.status, error.effect, error.attempts) == (status, Effect.NOT_APPLIED, 1)
     assert f"a redirect to {'127.0.0.1' if place == 'another origin' else 'the same host'}" in str(error)
 
 
@@ -646,7 +646,7 @@ async def test_an_own_session_that_is_closed() -> None:
     await session.close()
     error = await ending("http://127.0.0.1:9", ClientStateError, session=session, retry=RetryPolicy())
     assert str(error) == "the session that this client was given is closed"
-    assert error.effect is Effect.NONE
+    assert error.effect is Effect.NOT_APPLIED
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -707,7 +707,7 @@ async def test_an_own_session_that_is_closed_meanwhile() -> None:
         await asyncio.sleep(0)
         await session.close()
         sent, waiting = await asyncio.gather(*calls)
-        assert (sent.effect, waiting.effect) == (Effect.UNKNOWN, Effect.NONE)
+        assert (sent.effect, waiting.effect) == (Effect.UNKNOWN, Effect.NOT_APPLIED)
         await failure(archiving(client), ClientStateError)
 
 
@@ -737,7 +737,7 @@ async def test_an_own_session_that_cannot_connect(session: aiohttp.ClientSession
     """`Timeouts.connect` bounds connecting there too."""
     with ports.unanswered() as url:
         error = await ending(url, RequestTimeoutError, session=session, timeouts=Timeouts(connect=0.05, deadline=2.0))
-    assert (error.phase, error.effect) == ("connect", Effect.NONE)
+    assert (error.phase, error.effect) == ("connect", Effect.NOT_APPLIED)
 
 
 async def test_an_own_session_whose_middleware_tries_again() -> None:
@@ -770,7 +770,7 @@ async def test_an_own_session_whose_trace_breaks(when: str) -> None:
     async with aiohttp.ClientSession(trace_configs=[trace]) as session, FaultServer([Healthy()]) as server:
         error = await ending(server.url, ConnectionLostError if sent else ConnectError, session=session)
         assert server.applied == sent
-    assert error.effect is (Effect.UNKNOWN if sent else Effect.NONE)
+    assert error.effect is (Effect.UNKNOWN if sent else Effect.NOT_APPLIED)
     assert "secret" not in str(error)
 
 
@@ -788,7 +788,7 @@ async def test_a_proxy_that_refuses_a_plain_request() -> None:
     """Its 407 is an answer as any other, and nothing was applied."""
     async with FaultServer([faults.proxy_refusal()]) as proxy:
         error = await ending("http://127.0.0.1:9", APIError, proxy=proxy.url)
-    assert (error.status, error.effect) == (407, Effect.NONE)
+    assert (error.status, error.effect) == (407, Effect.NOT_APPLIED)
 
 
 async def test_a_proxy_that_refuses_to_connect() -> None:
@@ -799,7 +799,7 @@ async def test_a_proxy_that_refuses_to_connect() -> None:
         (request,) = proxy.requests
     assert request.method == "CONNECT"
     assert request.header("Authorization") is None
-    assert (error.effect, error.transient, error.attempts) == (Effect.NONE, False, 1)
+    assert (error.effect, error.transient, error.attempts) == (Effect.NOT_APPLIED, False, 1)
     assert str(error) == "no connection: the proxy answered 407"
     assert "secret-password" not in f"{vars(error)}"
 
@@ -808,7 +808,7 @@ async def test_a_proxy_that_is_away() -> None:
     """Nothing was sent, and another try may find it."""
     with ports.refused() as url:
         error = await ending("http://127.0.0.1:9", ConnectError, proxy=url)
-    assert (error.effect, error.transient) == (Effect.NONE, True)
+    assert (error.effect, error.transient) == (Effect.NOT_APPLIED, True)
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,9 @@ from faultserver import FaultServer, Healthy, faults
 from helpers import BUSINESS, CUSTOMER, ONCE, body, client_of, failure
 
 from thredfi_async import APIError, ConnectError, ConnectionLostError, Effect, Timeouts
-from thredfi_async._ports import Request, Verdict
-from thredfi_async._wire import LONGEST, Connector, Wire
+from thredfi_async._interfaces import Request, Verdict
+from thredfi_async._transport.connections import Connector
+from thredfi_async._transport.direct_post import LONGEST, DirectPost
 
 
 def request_of(**changed: Any) -> Request[None]:
@@ -54,19 +55,19 @@ async def test_a_body_that_is_long() -> None:
 )
 def test_what_goes_this_way(changed: dict[str, Any], takes: bool) -> None:
     """A POST with a body that can be written at once."""
-    assert Wire(mock.Mock(), mock.Mock(), {}).takes(request_of(**changed)) is takes
+    assert DirectPost(mock.Mock(), mock.Mock(), {}).can_send(request_of(**changed)) is takes
 
 
 def test_a_session_that_is_stood_in_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a test library has taken the session's place, every request goes there."""
     monkeypatch.setattr(aiohttp.ClientSession, "_request", mock.AsyncMock())
-    assert not Wire(mock.Mock(), mock.Mock(), {}).takes(request_of())
+    assert not DirectPost(mock.Mock(), mock.Mock(), {}).can_send(request_of())
 
 
 async def test_an_aiohttp_that_nobody_has_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its session takes all requests, as it promises to."""
-    monkeypatch.setattr("thredfi_async.transport.KNOWN", False)
-    monkeypatch.setattr(Wire, "post", mock.AsyncMock(side_effect=AssertionError))
+    monkeypatch.setattr("thredfi_async._transport.session.KNOWN", False)
+    monkeypatch.setattr(DirectPost, "post", mock.AsyncMock(side_effect=AssertionError))
     async with FaultServer([Healthy()]) as server, client_of(server.url) as client:
         assert (await client.customers.archive(BUSINESS, CUSTOMER, body())).is_archived
 
@@ -85,7 +86,7 @@ async def test_no_header_ends_a_line(end: str) -> None:
         with mock.patch("thredfi_async.resources._requests.headers_problems", return_value=[]):
             call = client.customers.archive(BUSINESS, CUSTOMER, body(), headers={"X-Trace": f"a{end}X-Other: b"})
             error = await failure(call, ConnectError)
-        assert (error.effect, error.transient, server.connections) == (Effect.NONE, False, 0)
+        assert (error.effect, error.transient, server.connections) == (Effect.NOT_APPLIED, False, 0)
 
 
 async def test_a_connection_may_idle_for_longer_than_an_answer() -> None:

@@ -7,12 +7,13 @@ import pytest
 from conftest import FakeClock
 from faultserver import ports
 from helpers import leaving_nothing
-from nats.js.api import ConsumerConfig, StreamConfig
+from nats.js.api import ConsumerConfig
+from nats.js.api import StreamConfig as JetStreamConfig
 from natsserver import NatsServer
 from workerpark import TOPOLOGY, queue
 
 from thredfi_async import ConfigurationError
-from thredfi_async.worker import BrokerError, NatsSettings, Topology
+from thredfi_async.worker import BrokerError, NatsSettings, StreamConfig
 from thredfi_async.worker.broker import connected
 from thredfi_async.worker.streams import ensure_consumer, ensure_streams
 
@@ -39,8 +40,8 @@ async def test_stored_once(nats_server: NatsServer) -> None:
 async def test_a_stream_of_ones_own(nats_server: NatsServer) -> None:
     """A stream with wildcards and without a work queue's retention serves as well."""
     async with connected(NatsSettings(url=nats_server.url)) as broker:
-        await broker.jetstream.add_stream(StreamConfig(name="THREDFI", subjects=["thredfi.archive", "other.>"]))
-        await broker.jetstream.add_stream(StreamConfig(name="THREDFI_DEAD", subjects=["thredfi.*.dead"]))
+        await broker.jetstream.add_stream(JetStreamConfig(name="THREDFI", subjects=["thredfi.archive", "other.>"]))
+        await broker.jetstream.add_stream(JetStreamConfig(name="THREDFI_DEAD", subjects=["thredfi.*.dead"]))
         await ensure_streams(broker, TOPOLOGY)
         await ensure_consumer(broker, TOPOLOGY)
 
@@ -59,7 +60,7 @@ async def test_a_stream_that_cannot_serve(nats_server: NatsServer, config: dict[
     """It is refused with the reason, and what to do."""
     async with connected(NatsSettings(url=nats_server.url)) as broker:
         wrong: dict[str, Any] = {"name": "THREDFI", "subjects": ["thredfi.*"]} | config
-        await broker.jetstream.add_stream(StreamConfig(**wrong))
+        await broker.jetstream.add_stream(JetStreamConfig(**wrong))
         with pytest.raises(ConfigurationError) as caught:
             await ensure_streams(broker, TOPOLOGY)
     assert str(caught.value) == f"the stream THREDFI is there already, and {problem}: mend it, or name another"
@@ -76,7 +77,7 @@ async def test_a_stream_that_cannot_serve(nats_server: NatsServer, config: dict[
 async def test_a_consumer_that_cannot_serve(nats_server: NatsServer, config: dict[str, Any], problem: str) -> None:
     """It is refused with the reason: past a delivery limit, JetStream would strand messages."""
     async with connected(NatsSettings(url=nats_server.url)) as broker:
-        await broker.jetstream.add_stream(StreamConfig(name="THREDFI", subjects=["thredfi.archive"]))
+        await broker.jetstream.add_stream(JetStreamConfig(name="THREDFI", subjects=["thredfi.archive"]))
         wrong: dict[str, Any] = {"durable_name": TOPOLOGY.consumer, "ack_policy": "explicit"} | config
         await broker.jetstream.add_consumer("THREDFI", ConsumerConfig(**wrong))
         with pytest.raises(ConfigurationError) as caught:
@@ -88,7 +89,7 @@ async def test_another_stream_has_the_subject(nats_server: NatsServer) -> None:
     """The broker's own reason comes along."""
     async with queue(nats_server) as broker:
         with pytest.raises(BrokerError, match="NATS refuses the stream OTHER: subjects overlap"):
-            await ensure_streams(broker, Topology(stream="OTHER"))
+            await ensure_streams(broker, StreamConfig(stream="OTHER"))
 
 
 async def test_no_stream_for_a_consumer(nats_server: NatsServer) -> None:

@@ -16,13 +16,13 @@ from natsserver import NatsServer
 from workerpark import commands_for, left, outcomes, publish, queue
 
 from thredfi_async.cli import main
-from thredfi_async.sandbox import SandboxServer
+from thredfi_async.mock_server import MockServer
 
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("THREDFI_")}
 
 
 @contextmanager
-def worker(api: SandboxServer, nats: NatsServer, *arguments: str) -> Generator[subprocess.Popen[str]]:
+def worker(api: MockServer, nats: NatsServer, *arguments: str) -> Generator[subprocess.Popen[str]]:
     """Start the command as a user would, and see to it that it is gone in the end."""
     env = CLEAN | {"THREDFI_TOKEN": api.token, "THREDFI_BASE_URL": api.url, "THREDFI_NATS_URL": nats.url}
     command = [sys.executable, "-m", "thredfi_async", "worker", "--health-port", "0", *arguments]
@@ -33,15 +33,15 @@ def worker(api: SandboxServer, nats: NatsServer, *arguments: str) -> Generator[s
             process.kill()
 
 
-async def test_it_works_until_it_is_told_to_stop(thredfi_sandbox: SandboxServer, nats_server: NatsServer) -> None:
+async def test_it_works_until_it_is_told_to_stop(thredfi_mock_server: MockServer, nats_server: NatsServer) -> None:
     """It says where it works, serves its health, archives what comes, and ends with 0 on SIGTERM."""
-    with worker(thredfi_sandbox, nats_server) as process:
+    with worker(thredfi_mock_server, nats_server) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
         health = re.search(r"Health and metrics are at (\S+)\. Ctrl-C or SIGTERM stops it\.$", line)
         assert health, line
         async with queue(nats_server) as broker:
-            await publish(broker, commands_for(thredfi_sandbox.customers[:5]))
+            await publish(broker, commands_for(thredfi_mock_server.customers[:5]))
             until = time.monotonic() + 10
             while await left(broker) and time.monotonic() < until:
                 pass
@@ -54,9 +54,9 @@ async def test_it_works_until_it_is_told_to_stop(thredfi_sandbox: SandboxServer,
     assert "Stopped. 5 archived came to an end here" in told
 
 
-def test_for_machines(thredfi_sandbox: SandboxServer, nats_server: NatsServer) -> None:
+def test_for_machines(thredfi_mock_server: MockServer, nats_server: NatsServer) -> None:
     """With --json, it says the same in lines of JSON."""
-    with worker(thredfi_sandbox, nats_server, "--json", "--no-health") as process:
+    with worker(thredfi_mock_server, nats_server, "--json", "--no-health") as process:
         assert process.stdout is not None
         started = json.loads(process.stdout.readline())
         assert (started["event"], started["subject"], "health" in started) == ("started", "thredfi.archive", False)
@@ -71,7 +71,7 @@ def test_for_machines(thredfi_sandbox: SandboxServer, nats_server: NatsServer) -
     [
         (["--nats", "nats://jane:s3cret@127.0.0.1"], "--nats must not hold a password"),
         (["--nats", "localhost"], "the URL of NATS must be like nats://host:4222"),
-        (["--subject", "a.>"], "Topology.subject must be words joined by dots"),
+        (["--subject", "a.>"], "StreamConfig.subject must be words joined by dots"),
         (["--concurrency", "0"], "--concurrency"),
     ],
 )

@@ -123,7 +123,7 @@ def test_partial() -> None:
     del fields["notes"]
     (problem,) = problems(payload(customer=fields))
     assert problem == 'customer.notes: is missing; give "partial": true to leave such fields out of the body on purpose'
-    command = ArchiveCommand.from_json(payload(customer=fields, partial=True))
+    command = ArchiveCommand.from_json(payload(customer=fields, allow_missing_fields=True))
     assert command.customer is not None
     assert command.customer.notes is UNSET
 

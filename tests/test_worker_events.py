@@ -49,7 +49,7 @@ def test_an_outcome_survives_the_wire(
 def test_the_payload_of_an_outcome() -> None:
     """These are the fields, for readers in any language."""
     written = event(
-        state=ItemState.REJECTED, code="not_found", effect=Effect.NONE, attempts=1, command_id="THREDFI/7/1.0"
+        state=ItemState.REJECTED, code="not_found", effect=Effect.NOT_APPLIED, attempts=1, command_id="THREDFI/7/1.0"
     )
     assert json.loads(written.to_json()) == {
         "version": 1,
@@ -57,7 +57,7 @@ def test_the_payload_of_an_outcome() -> None:
         "customer_id": CUSTOMER,
         "state": "rejected",
         "code": "not_found",
-        "effect": "NONE",
+        "effect": "NOT_APPLIED",
         "attempts": 1,
         "deliveries": 1,
         "elapsed_ms": 0,

@@ -17,16 +17,25 @@ from natsserver import NatsServer
 
 from thredfi_async.bulk import ArchiveItem, ItemState, JournalError, read_journal
 from thredfi_async.bulk.journal import Journal, Outcome
-from thredfi_async.worker import ArchiveCommand, OutcomeEvent, Topology
+from thredfi_async.worker import ArchiveCommand, OutcomeEvent, StreamConfig
 from thredfi_async.worker.broker import Broker, connected
 from thredfi_async.worker.errors import BrokerError
-from thredfi_async.worker.fanout import Backlog, Collector, Publisher, QueueRun, Refused, Until, backlog, message_id_of
-from thredfi_async.worker.fanout.feed import Feed
+from thredfi_async.worker.fanout import (
+    Collector,
+    DistributedRun,
+    Publisher,
+    QueueDepth,
+    Refused,
+    Until,
+    message_id_of,
+    read_queue_depth,
+)
+from thredfi_async.worker.fanout.chunks import Feed
 from thredfi_async.worker.settings import NatsSettings
 from thredfi_async.worker.streams import ensure_streams
 
 BUSINESS = UUID("33333333-3333-4333-8333-333333333333")
-TOPOLOGY = Topology()
+TOPOLOGY = StreamConfig()
 
 
 def item(number: int, **fields: Any) -> ArchiveItem:
@@ -74,10 +83,10 @@ class Taken:
         self.outcomes: list[Outcome] = []
         self.next = 1
 
-    def start(self, state: Backlog) -> int:
+    def start(self, state: QueueDepth) -> int:
         return self.next
 
-    def record(self, outcomes: Sequence[Outcome], following: int, held: int) -> None:
+    def record(self, outcomes: Sequence[Outcome], following: int, in_flight: int) -> None:
         self.outcomes += outcomes
         self.next = following
 
@@ -221,7 +230,7 @@ async def test_collecting_goes_on_where_it_was(nats_server: NatsServer) -> None:
 
 
 async def test_until_done_waits_for_an_empty_queue(nats_server: NatsServer) -> None:
-    """Collecting until done ends when the queue is empty, with every outcome; the backlog says how far it is."""
+    """Collecting until done ends when the queue is empty, with every outcome; the queue_depth says how far it is."""
     async with the_broker(nats_server) as broker:
         await Publisher(broker, TOPOLOGY).publish([item(1), item(2)])
         subscription = await broker.jetstream.pull_subscribe(
@@ -232,8 +241,8 @@ async def test_until_done_waits_for_an_empty_queue(nats_server: NatsServer) -> N
         collector = Collector(broker, TOPOLOGY, taken, pause=0.01)
         collecting = asyncio.create_task(collector.collect(Until.DONE))
         for number, message in enumerate(messages, 1):
-            state = await backlog(broker, TOPOLOGY)
-            assert (state.queued, state.held, state.waiting) == (3 - number, 3 - number, 0)
+            state = await read_queue_depth(broker, TOPOLOGY)
+            assert (state.queued, state.in_flight, state.waiting) == (3 - number, 3 - number, 0)
             assert not collecting.done()
             await happen(broker, number, "archived")
             await message.ack_sync()
@@ -297,16 +306,16 @@ async def test_a_feed_that_is_stopped_waits_for_no_source() -> None:
 
 
 @contextmanager
-def the_run(journal: Path) -> Generator[QueueRun]:
+def the_run(journal: Path) -> Generator[DistributedRun]:
     """A run over the queue, its journal open."""
     with Journal.open(journal) as opened:
-        yield QueueRun(opened, TOPOLOGY)
+        yield DistributedRun(opened, TOPOLOGY)
 
 
 async def publish(broker: Broker, journal: Path, items: Iterable[ArchiveItem]) -> Publisher:
     """Publish as the command does."""
     with the_run(journal) as run:
-        run.begin(await backlog(broker, TOPOLOGY))
+        run.begin(await read_queue_depth(broker, TOPOLOGY))
         publisher = Publisher(broker, TOPOLOGY, key=run.key, message_id=run.message_id, refuse=run.refuse, window=8)
         await publisher.publish(items, prepare=run.take)
         run.release(publisher.left())
@@ -369,7 +378,7 @@ async def test_what_was_not_published_is_not_pending(nats_server: NatsServer, tm
     journal = tmp_path / "run.db"
     with the_run(journal) as run:
         async with the_broker(nats_server) as broker:
-            run.begin(await backlog(broker, TOPOLOGY))
+            run.begin(await read_queue_depth(broker, TOPOLOGY))
             publisher = Publisher(broker, TOPOLOGY, refuse=run.refuse, window=4)
             items = chain([item(1, customer={"email": "Ann"})], map(item, range(2, 100_000)))
             publishing = asyncio.create_task(publisher.publish(items, prepare=run.take))
@@ -420,8 +429,8 @@ def test_a_journal_of_something_else_is_refused(tmp_path: Path) -> None:
     with Journal.open(tmp_path / "bulk.db") as journal:
         journal.begin()
         with pytest.raises(JournalError, match=r"bulk\.db is the journal of a run without a queue: name another one"):
-            QueueRun(journal, TOPOLOGY)
+            DistributedRun(journal, TOPOLOGY)
     with Journal.open(tmp_path / "other.db") as journal:
-        QueueRun(journal, Topology(stream="OTHER"))
+        DistributedRun(journal, StreamConfig(stream="OTHER"))
         with pytest.raises(JournalError, match=r"other\.db is the journal of a run over the queue OTHER, not THREDFI"):
-            QueueRun(journal, TOPOLOGY)
+            DistributedRun(journal, TOPOLOGY)

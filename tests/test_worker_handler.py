@@ -8,7 +8,7 @@ from helpers import BUSINESS, CUSTOMER, GET, ONCE, OTHER, POST, body, client_of,
 
 from thredfi_async import Effect, RetryPolicy, Timeouts
 from thredfi_async.bulk import ItemState
-from thredfi_async.sandbox import Fault, FaultKind, SandboxServer
+from thredfi_async.mock_server import Fault, FaultKind, MockServer
 from thredfi_async.worker import ArchiveCommand, ArchiveHandler, Decision, Done, Rejected, RetryLater
 
 LOST = Cut("request", "rst")
@@ -24,18 +24,18 @@ async def decided(*steps: Step) -> Decision:
 
 async def test_done() -> None:
     """An archived customer is done, under the message's own key."""
-    async with SandboxServer(2) as server, client_of(server.url, token=server.token) as client:
+    async with MockServer(2) as server, client_of(server.url, token=server.token) as client:
         customer = server.customers[0]
         command = ArchiveCommand(customer.business_id, customer.customer_id)
         decision = await ArchiveHandler(client)(command.to_json(), message_id="THREDFI/1")
         assert isinstance(decision, Done)
         assert (decision.state, decision.attempts) == (ItemState.ARCHIVED, 2)
-        assert server.record.of(customer.customer_id).keys == {command.key("THREDFI/1")} == {decision.idempotency_key}
+        assert server.requests.of(customer.customer_id).keys == {command.key("THREDFI/1")} == {decision.idempotency_key}
 
 
 async def test_done_already() -> None:
     """A customer that was archived before is done too, and called that."""
-    async with SandboxServer(2) as server, client_of(server.url, token=server.token) as client:
+    async with MockServer(2) as server, client_of(server.url, token=server.token) as client:
         command = ArchiveCommand(server.customers[0].business_id, server.customers[0].customer_id)
         handler = ArchiveHandler(client)
         await handler(command)
@@ -59,7 +59,7 @@ async def test_rejected(status: int, code: str) -> None:
     """The API's own no, in its own envelope, is final, with its code and without its words."""
     decision = await decided(faults.problem(status, code))
     assert isinstance(decision, Rejected)
-    assert (decision.code, decision.effect, decision.attempts) == (code, Effect.NONE, 1)
+    assert (decision.code, decision.effect, decision.attempts) == (code, Effect.NOT_APPLIED, 1)
     assert decision.reason.startswith(f"{status}, {code}")
 
 
@@ -86,7 +86,7 @@ async def test_a_page_of_somebody_else_rejects_nobody(status: int) -> None:
     [
         (faults.problem(500), "server_error", Effect.UNKNOWN),
         (faults.problem(503, "down"), "down", Effect.UNKNOWN),
-        (faults.problem(429, "throttled"), "throttled", Effect.NONE),
+        (faults.problem(429, "throttled"), "throttled", Effect.NOT_APPLIED),
         (faults.html(502), "http_502", Effect.UNKNOWN),
         (LOST, "connection_lost", Effect.UNKNOWN),
         (faults.html(200), "decode_error", Effect.UNKNOWN),
@@ -103,7 +103,7 @@ async def test_a_no_after_a_lost_answer_is_asked_again() -> None:
     """A 404 that follows a request of unknown end rejects nobody yet: that request may have been applied."""
     routes: dict[tuple[str, str], list[Step]] = {POST: [LOST, faults.problem(404)], GET: [faults.problem(404)]}
     async with FaultServer(routes=routes) as server:
-        retry = RetryPolicy(max_attempts=2, waiting=False)
+        retry = RetryPolicy(max_attempts=2, no_wait=True)
         async with client_of(server.url, retry=retry) as client:
             decision = await ArchiveHandler(client)(ArchiveCommand(BUSINESS, CUSTOMER, body()))
     assert isinstance(decision, RetryLater)
@@ -173,13 +173,13 @@ async def test_cancelled() -> None:
 
 async def test_redelivered_it_has_the_same_key_and_bytes() -> None:
     """A second delivery of a message sends what the first one sent."""
-    async with SandboxServer(1) as server, client_of(server.url, token=server.token, retry=ONCE) as client:
+    async with MockServer(1) as server, client_of(server.url, token=server.token, retry=ONCE) as client:
         customer = server.customers[0]
-        server.plan(customer.customer_id, Fault(FaultKind.RESET_BEFORE), Fault(FaultKind.SERVER_ERROR))
+        server.queue_faults(customer.customer_id, Fault(FaultKind.RESET_BEFORE), Fault(FaultKind.SERVER_ERROR))
         payload = ArchiveCommand(customer.business_id, customer.customer_id, customer.body).to_json()
         handler = ArchiveHandler(client)
         decisions = [await handler(payload, message_id="THREDFI/1", delivery=number) for number in (1, 2, 3)]
-        record = server.record.of(customer.customer_id)
+        record = server.requests.of(customer.customer_id)
     assert [type(decision) for decision in decisions] == [RetryLater, RetryLater, Done]
     assert (record.applied, len(record.keys), len(record.digests)) == (1, 1, 1)
 

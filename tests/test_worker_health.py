@@ -34,10 +34,10 @@ async def test_metrics() -> None:
     """Counters are there from the start, with the limiter's window, and no label is an id."""
     async with client_of("http://127.0.0.1:9", max_connections=7) as client:
         worker = Worker(client)
-        worker.figures.ended(ItemState.ARCHIVED, 0.2)
-        worker.figures.died("rejected")
-        worker.figures.delivered(again=True)
-        worker.figures.repeats(held=True)
+        worker.metrics.ended(ItemState.ARCHIVED, 0.2)
+        worker.metrics.died("rejected")
+        worker.metrics.delivered(again=True)
+        worker.metrics.repeats(held=True)
         async with serving_health(worker, port=0) as port:
             status, text = await get(port, "/metrics")
     lines = set(text.splitlines())
@@ -48,10 +48,10 @@ async def test_metrics() -> None:
         'thredfi_worker_dead_letters_total{why="rejected"} 1.0',
         'thredfi_worker_deliveries_total{kind="again"} 1.0',
         'thredfi_worker_retries_total{how="held"} 1.0',
-        "thredfi_worker_held 0.0",
-        "thredfi_worker_api_unwell 0.0",
+        "thredfi_worker_in_flight 0.0",
+        "thredfi_worker_api_unavailable 0.0",
         "thredfi_worker_broker_connected 0.0",
-        "thredfi_worker_limiter_window 7.0",
+        "thredfi_worker_client_max_in_flight 7.0",
         'thredfi_worker_command_seconds_bucket{le="0.25"} 1.0',
     } <= lines
 

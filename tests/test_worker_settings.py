@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from thredfi_async import ConfigurationError
-from thredfi_async.worker import NatsSettings, Topology, WorkerOptions
+from thredfi_async.worker import NatsSettings, StreamConfig, WorkerOptions
 
 
 def test_defaults() -> None:
@@ -60,11 +60,11 @@ def test_secrets_are_not_shown() -> None:
 
 def test_names_follow_from_two() -> None:
     """The streams and subjects of outcomes and dead letters come from those of the queue."""
-    topology = Topology(stream="BILLING", subject="billing.archive")
-    assert (topology.outcomes_stream, topology.dead_stream) == ("BILLING_OUTCOMES", "BILLING_DEAD")
-    assert topology.outcomes_subject("rejected") == "billing.archive.outcomes.rejected"
-    assert topology.outcomes_subjects == "billing.archive.outcomes.*"
-    assert topology.dead_subject == "billing.archive.dead"
+    stream_config = StreamConfig(stream="BILLING", subject="billing.archive")
+    assert (stream_config.outcomes_stream, stream_config.dead_stream) == ("BILLING_OUTCOMES", "BILLING_DEAD")
+    assert stream_config.outcomes_subject("rejected") == "billing.archive.outcomes.rejected"
+    assert stream_config.outcomes_subjects == "billing.archive.outcomes.*"
+    assert stream_config.dead_subject == "billing.archive.dead"
 
 
 @pytest.mark.parametrize(
@@ -76,14 +76,14 @@ def test_names_follow_from_two() -> None:
         ({"subject": "a.*"}, "subject"),
         ({"subject": "a..b"}, "subject"),
         ({"subject": "a b"}, "subject"),
-        ({"duplicate_window": 0}, "duplicate_window"),
-        ({"duplicate_window": True}, "duplicate_window"),
+        ({"dedup_window": 0}, "dedup_window"),
+        ({"dedup_window": True}, "dedup_window"),
     ],
 )
 def test_names_that_no_broker_takes(names: dict[str, Any], setting: str) -> None:
     """Such a name is refused with its setting, before anything is made under half of it."""
-    with pytest.raises(ConfigurationError, match=rf"^Topology\.{setting} must be"):
-        Topology(**names)
+    with pytest.raises(ConfigurationError, match=rf"^StreamConfig\.{setting} must be"):
+        StreamConfig(**names)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from workerpark import TOPOLOGY, dead_letters, left, outcomes, publish, queue
 
 from thredfi_async import Effect, ThredfiClient
 from thredfi_async.bulk import ItemState
-from thredfi_async.sandbox import Fault, FaultKind, Faults, SandboxServer, SeededCustomer
+from thredfi_async.mock_server import Fault, FaultKind, Faults, MockServer, SeededCustomer
 from thredfi_async.worker import ArchiveCommand, ArchiveHandler, Decision, NatsSettings, Worker, WorkerOptions
 from thredfi_async.worker.broker import Broker
 from thredfi_async.worker.gate import Gate
@@ -67,7 +67,7 @@ async def impatient(broker: Broker, seconds: float) -> None:
 
 async def test_every_message_ends(nats_server: NatsServer) -> None:
     """Done, rejected and malformed: each has its outcome or its dead letter, and the queue is empty."""
-    async with leaving_nothing(), SandboxServer(12) as server, queue(nats_server) as broker:
+    async with leaving_nothing(), MockServer(12) as server, queue(nats_server) as broker:
         served = server.customers[:10]
         stranger = ArchiveCommand(server.business_ids[0], "11111111-1111-4111-8111-111111111111")
         messages = [*payloads(served), ("stranger", stranger.to_json()), ("garbage", b"jane.roe@example.com")]
@@ -84,30 +84,30 @@ async def test_every_message_ends(nats_server: NatsServer) -> None:
             "malformed": b"jane.roe@example.com",
         }
         (rejected,) = (event for event in events if event.state is ItemState.REJECTED)
-        assert (rejected.code, rejected.effect, rejected.deliveries) == ("not_found", Effect.NONE, 1)
+        assert (rejected.code, rejected.effect, rejected.deliveries) == ("not_found", Effect.NOT_APPLIED, 1)
         assert rejected.customer_id == stranger.customer_id
         assert {letter.command_id for letter in letters if letter.code == "not_found"} == {rejected.command_id}
-        assert worker.figures.value("outcomes_total", state="archived") == 10
-        assert worker.figures.value("dead_letters_total", why="malformed") == 1
-        assert worker.held == 0
+        assert worker.metrics.value("outcomes_total", state="archived") == 10
+        assert worker.metrics.value("dead_letters_total", why="malformed") == 1
+        assert worker.in_flight == 0
 
 
 async def test_it_takes_no_more_than_it_can_hold(nats_server: NatsServer) -> None:
     """Other workers get what this one has no slot for."""
-    async with SandboxServer(5, faults=Faults(rates={FaultKind.HANG: 1.0})) as server, queue(nats_server) as broker:
+    async with MockServer(5, faults=Faults(rates={FaultKind.HANG: 1.0})) as server, queue(nats_server) as broker:
         await publish(broker, payloads(server.customers))
         async with client_of(server.url, token=server.token) as client:
-            worker = worker_of(nats_server, client, concurrency=2, drain=0)
+            worker = worker_of(nats_server, client, concurrency=2, grace_period=0)
             async with running(worker):
-                await until(lambda: worker.held == 2)
+                await until(lambda: worker.in_flight == 2)
                 await asyncio.sleep(0.1)
                 info = await broker.jetstream.consumer_info(TOPOLOGY.stream, TOPOLOGY.consumer)
-                assert (info.num_ack_pending, info.num_pending, worker.held) == (2, 3, 2)
+                assert (info.num_ack_pending, info.num_pending, worker.in_flight) == (2, 3, 2)
 
 
 async def test_a_long_call_is_not_delivered_again(nats_server: NatsServer) -> None:
     """Progress acks keep a message alive for as long as its call takes."""
-    async with SandboxServer(3, latency=0.5) as server, queue(nats_server) as broker:
+    async with MockServer(3, latency=0.5) as server, queue(nats_server) as broker:
         await impatient(broker, 0.15)
         await publish(broker, payloads(server.customers))
         async with client_of(server.url, token=server.token) as client, running(worker_of(nats_server, client)):
@@ -117,7 +117,7 @@ async def test_a_long_call_is_not_delivered_again(nats_server: NatsServer) -> No
 
 async def test_delivered_too_often(nats_server: NatsServer) -> None:
     """A message that nobody brought to an end is a dead letter, and is not tried once more."""
-    async with SandboxServer(1) as server, queue(nats_server) as broker:
+    async with MockServer(1) as server, queue(nats_server) as broker:
         await publish(broker, payloads(server.customers))
         subscription = await broker.jetstream.pull_subscribe_bind(TOPOLOGY.consumer, TOPOLOGY.stream)
         for _ in range(3):
@@ -131,14 +131,14 @@ async def test_delivered_too_often(nats_server: NatsServer) -> None:
         assert (letter.code, letter.deliveries, letter.effect) == ("too_many_deliveries", 4, Effect.UNKNOWN)
         assert letter.reason == "it was delivered 4 times, 3 are allowed, and none came to an end"
         assert (event.state, event.code) == (ItemState.UNKNOWN, "too_many_deliveries")
-        assert server.record.totals["archive"] == 0
+        assert server.requests.totals["archive"] == 0
 
 
 async def test_one_customer_that_the_api_cannot_serve(nats_server: NatsServer) -> None:
     """It is delivered as often as is allowed, while all others are served, and is a dead letter then."""
-    async with SandboxServer(60) as server, queue(nats_server) as broker:
+    async with MockServer(60) as server, queue(nats_server) as broker:
         cursed = server.customers[0]
-        server.plan(cursed.customer_id, *[Fault(FaultKind.THROTTLE, retry_after=0.01, form="ms")] * 50)
+        server.queue_faults(cursed.customer_id, *[Fault(FaultKind.THROTTLE, retry_after=0.01, form="ms")] * 50)
         await publish(broker, payloads(server.customers))
         async with client_of(server.url, token=server.token, retry=ONCE) as client:
             worker = worker_of(nats_server, client, concurrency=2, max_deliveries=2)
@@ -154,7 +154,7 @@ async def test_one_customer_that_the_api_cannot_serve(nats_server: NatsServer) -
 
 async def test_an_outage_spends_no_delivery(nats_server: NatsServer) -> None:
     """While the API is down, messages are held and none is a dead letter; afterwards work goes on."""
-    async with SandboxServer(30) as server, queue(nats_server) as broker:
+    async with MockServer(30) as server, queue(nats_server) as broker:
         server.set_down(True, status=503)
         await publish(broker, payloads(server.customers))
         async with client_of(server.url, token=server.token, retry=ONCE) as client:
@@ -162,9 +162,9 @@ async def test_an_outage_spends_no_delivery(nats_server: NatsServer) -> None:
             async with running(worker):
                 await until(lambda: worker.gate.waiting == 10)
                 assert worker.troubles_of_work() == ["the API is unwell: http_503"]
-                assert worker.figures.value("api_unwell") == 1
+                assert worker.metrics.value("api_unavailable") == 1
                 await asyncio.sleep(0.2)
-                assert worker.held <= 18
+                assert worker.in_flight <= 18
                 server.set_down(False)
                 await ended(broker)
                 assert worker.troubles_of_work() == []
@@ -176,7 +176,7 @@ async def test_an_outage_spends_no_delivery(nats_server: NatsServer) -> None:
 async def test_refused_credentials_spend_no_delivery(nats_server: NatsServer) -> None:
     """A token that is refused is the operator's to mend; until then every message is kept."""
     token = "refused"
-    async with SandboxServer(3) as server, queue(nats_server) as broker:
+    async with MockServer(3) as server, queue(nats_server) as broker:
 
         async def provider() -> str:
             return token
@@ -195,12 +195,12 @@ async def test_refused_credentials_spend_no_delivery(nats_server: NatsServer) ->
 
 async def test_stopping_lets_calls_end(nats_server: NatsServer) -> None:
     """What is under way comes to its end; what waits for the API goes back at once."""
-    async with SandboxServer(4, latency=0.2) as server, queue(nats_server) as broker:
+    async with MockServer(4, latency=0.2) as server, queue(nats_server) as broker:
         await publish(broker, payloads(server.customers))
         async with client_of(server.url, token=server.token) as client:
             worker = worker_of(nats_server, client, concurrency=2)
             async with running(worker):
-                await until(lambda: server.record.totals["archive"] == 2)
+                await until(lambda: server.requests.totals["archive"] == 2)
         assert len(await outcomes(broker)) == 2
         assert await left(broker) == 2
         assert worker.troubles_of_work() == ["NATS is not connected", "it is stopping"]
@@ -208,7 +208,7 @@ async def test_stopping_lets_calls_end(nats_server: NatsServer) -> None:
 
 async def test_stopping_during_an_outage(nats_server: NatsServer) -> None:
     """A worker that holds messages because the API is down ends at once all the same, and gives them back."""
-    async with SandboxServer(4) as server, queue(nats_server) as broker:
+    async with MockServer(4) as server, queue(nats_server) as broker:
         server.set_down(True)
         await publish(broker, payloads(server.customers))
         async with client_of(server.url, token=server.token, retry=ONCE) as client:
@@ -224,12 +224,12 @@ async def test_stopping_during_an_outage(nats_server: NatsServer) -> None:
 @pytest.mark.parametrize("how", ["a second signal", "the bound", "cancellation"])
 async def test_stopping_at_once(nats_server: NatsServer, how: str) -> None:
     """Calls that do not end are cut off; their messages go back, and another worker brings them to their end."""
-    async with leaving_nothing(), SandboxServer(2) as server, queue(nats_server) as broker:
+    async with leaving_nothing(), MockServer(2) as server, queue(nats_server) as broker:
         for customer in server.customers:
-            server.plan(customer.customer_id, Fault(FaultKind.HANG))
+            server.queue_faults(customer.customer_id, Fault(FaultKind.HANG))
         await publish(broker, payloads(server.customers))
         async with client_of(server.url, token=server.token) as client:
-            worker = worker_of(nats_server, client, drain=0.05 if how == "the bound" else 30)
+            worker = worker_of(nats_server, client, grace_period=0.05 if how == "the bound" else 30)
             task = asyncio.create_task(worker.run())
             await until(lambda: server.faults_thrown[FaultKind.HANG] == 2)
             if how == "cancellation":
@@ -244,19 +244,19 @@ async def test_stopping_at_once(nats_server: NatsServer, how: str) -> None:
                 await ended(broker)
         events = await outcomes(broker)
         assert [event.deliveries for event in events] == [2, 2]
-        assert [server.record.of(event.customer_id).applied for event in events] == [1, 1]
+        assert [server.requests.of(event.customer_id).applied for event in events] == [1, 1]
 
 
 @pytest.mark.parametrize("how", ["stop", "kill"])
 async def test_the_broker_goes_and_comes_back(nats_server: NatsServer, how: str) -> None:
     """Outcomes wait until the broker can store them; nothing is lost, and nothing is archived twice."""
-    async with leaving_nothing(), SandboxServer(40, latency=0.1) as server, queue(nats_server) as broker:
+    async with leaving_nothing(), MockServer(40, latency=0.1) as server, queue(nats_server) as broker:
         await impatient(broker, 1.0)  # for what was on its way when it went
         await publish(broker, payloads(server.customers))
         async with client_of(server.url, token=server.token) as client:
             worker = worker_of(nats_server, client, concurrency=8)
             async with running(worker):
-                await until(lambda: server.record.applied >= 8)
+                await until(lambda: server.requests.applied >= 8)
                 await asyncio.to_thread(getattr(nats_server, how))
                 await until(lambda: not worker.is_connected)
                 assert worker.troubles_of_work() == ["NATS is not connected"]
@@ -264,33 +264,33 @@ async def test_the_broker_goes_and_comes_back(nats_server: NatsServer, how: str)
                 await ended(broker)
         events = await outcomes(broker)
         assert len({event.customer_id for event in events}) == len(events) == 40
-        assert all(server.record.of(customer.customer_id).applied == 1 for customer in server.customers)
+        assert all(server.requests.of(customer.customer_id).applied == 1 for customer in server.customers)
 
 
 async def test_a_message_that_is_delivered_again_while_it_is_held(nats_server: NatsServer) -> None:
     """A worker that the broker has not heard of for too long gets its own message again, and works on it once."""
-    async with SandboxServer(1) as server, queue(nats_server) as broker:
+    async with MockServer(1) as server, queue(nats_server) as broker:
         await impatient(broker, 0.2)
-        server.plan(server.customers[0].customer_id, Fault(FaultKind.LATENCY, seconds=2.5))
+        server.queue_faults(server.customers[0].customer_id, Fault(FaultKind.LATENCY, seconds=2.5))
         await publish(broker, payloads(server.customers))
         async with client_of(server.url, token=server.token) as client:
             worker = worker_of(nats_server, client)
             async with running(worker):
-                await until(lambda: worker.held == 1)
+                await until(lambda: worker.in_flight == 1)
                 await asyncio.to_thread(nats_server.kill)
                 await asyncio.sleep(0.3)
                 await asyncio.to_thread(nats_server.start)
-                await until(lambda: worker.figures.value("deliveries_total", kind="again") > 0, within=5)
-                assert worker.held == 1
+                await until(lambda: worker.metrics.value("deliveries_total", kind="again") > 0, within=5)
+                assert worker.in_flight == 1
                 await ended(broker)
         (event,) = await outcomes(broker)
         assert event.deliveries > 1
-        assert server.record.of(event.customer_id).requests == 1
+        assert server.requests.of(event.customer_id).requests == 1
 
 
 async def test_what_is_gone_is_made_anew(nats_server: NatsServer) -> None:
     """A consumer, or a stream of outcomes, that somebody deletes is made again, and work goes on."""
-    async with SandboxServer(2) as server, queue(nats_server) as broker:
+    async with MockServer(2) as server, queue(nats_server) as broker:
         async with client_of(server.url, token=server.token) as client:
             worker = worker_of(nats_server, client)
             async with running(worker):
@@ -300,7 +300,7 @@ async def test_what_is_gone_is_made_anew(nats_server: NatsServer) -> None:
                 await broker.jetstream.delete_consumer(TOPOLOGY.stream, TOPOLOGY.consumer)
                 await ended(broker)  # which says that there is a consumer again
                 await publish(broker, payloads(server.customers[1:]))
-                await until(lambda: worker.figures.value("outcomes_total", state="archived") == 2, within=10)
+                await until(lambda: worker.metrics.value("outcomes_total", state="archived") == 2, within=10)
         assert len(await outcomes(broker)) == 1
 
 
@@ -314,7 +314,7 @@ async def delivered_before(broker: Broker) -> None:
 
 async def test_what_an_earlier_delivery_may_have_done(nats_server: NatsServer) -> None:
     """A customer found archived after a redelivery is archived, not archived already: this message may have done it."""
-    async with SandboxServer(1) as server, queue(nats_server) as broker:
+    async with MockServer(1) as server, queue(nats_server) as broker:
         customer = server.customers[0]
         async with client_of(server.url, token=server.token) as client:
             await client.customers.archive(customer.business_id, customer.customer_id)
@@ -329,7 +329,7 @@ async def test_what_an_earlier_delivery_may_have_done(nats_server: NatsServer) -
 
 async def test_a_no_after_an_earlier_delivery(nats_server: NatsServer) -> None:
     """A rejection after a redelivery leaves open what the earlier one did, and says so."""
-    async with SandboxServer(1) as server, queue(nats_server) as broker:
+    async with MockServer(1) as server, queue(nats_server) as broker:
         stranger = ArchiveCommand(server.business_ids[0], "11111111-1111-4111-8111-111111111111")
         await publish(broker, [("1", stranger.to_json())])
         await delivered_before(broker)
@@ -349,7 +349,7 @@ class Buggy(ArchiveHandler):
 
 async def test_a_bug_is_not_the_end(nats_server: NatsServer, caplog: pytest.LogCaptureFixture) -> None:
     """An exception that nobody thought of costs its message a delivery, and nobody's data is logged."""
-    async with SandboxServer(1) as server, queue(nats_server) as broker:
+    async with MockServer(1) as server, queue(nats_server) as broker:
         await publish(broker, payloads(server.customers))
         async with client_of(server.url, token=server.token) as client:
             worker = Worker(

@@ -41,7 +41,7 @@ from workerpark import (
 
 from thredfi_async import ThredfiClient
 from thredfi_async.bulk import ArchiveItem, archive_many
-from thredfi_async.sandbox import Fault, FaultKind, Faults, SeededCustomer
+from thredfi_async.mock_server import Fault, FaultKind, Faults, SeededCustomer
 from thredfi_async.worker import NatsSettings, Worker, WorkerOptions
 from thredfi_async.worker.broker import Broker
 
@@ -49,7 +49,7 @@ WORKERS = 4
 PAUSE = (4.0, 10.0)
 # What is to be shown.
 SETTLED, REFUSED, SHARE, RESUMED, RATIO = 0.85, 0.1, (0.15, 0.35), 10.0, 0.5
-# Not NULL_FIELDS: a record with holes makes a body with holes, which the sandbox rightly refuses.
+# Not NULL_FIELDS: a record with holes makes a body with holes, which the mock server rightly refuses.
 FAULTS = (
     Fault(FaultKind.LATENCY, seconds=0.2),
     Fault(FaultKind.THROTTLE, retry_after=0.05, form="ms"),
@@ -81,7 +81,7 @@ async def deaths(given: argparse.Namespace) -> list[str]:
         fault: given.faults * weight / sum(weights.values()) for fault, weight in weights.items()
     }
     faults = Faults(rates=rates, include_gets=True, seed=given.seed)
-    arguments = ("--concurrency", "32", "--timeout", "5s", "--drain-seconds", "10")
+    arguments = ("--concurrency", "32", "--timeout", "5s", "--grace-period", "10")
     with scene(given.messages, *arguments, faults=faults) as played:
         began = time.monotonic()
         killed: Counter[str] = Counter()
@@ -260,7 +260,7 @@ async def throughput(given: argparse.Namespace) -> list[str]:
 
 async def _work_off(worker: Worker, count: int) -> None:
     async def watch() -> None:
-        while worker.figures.value("outcomes_total", state="archived") < count:  # noqa: ASYNC110 - it tells nobody
+        while worker.metrics.value("outcomes_total", state="archived") < count:  # noqa: ASYNC110 - it tells nobody
             await asyncio.sleep(0.02)
         worker.stop()
 

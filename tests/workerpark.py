@@ -18,12 +18,12 @@ from typing import Any
 from nats.js.api import AckPolicy, ConsumerConfig
 from natsserver import NatsServer
 
-from thredfi_async.sandbox import Faults, SandboxServer, SeededCustomer, seeded_customers
-from thredfi_async.worker import ArchiveCommand, DeadLetter, NatsSettings, OutcomeEvent, Topology
+from thredfi_async.mock_server import Faults, MockServer, SeededCustomer, seeded_customers
+from thredfi_async.worker import ArchiveCommand, DeadLetter, NatsSettings, OutcomeEvent, StreamConfig
 from thredfi_async.worker.broker import Broker, connected
 from thredfi_async.worker.streams import ensure_consumer, ensure_streams
 
-TOPOLOGY = Topology()
+TOPOLOGY = StreamConfig()
 _JUST_READING = ConsumerConfig(ack_policy=AckPolicy.NONE)
 
 
@@ -47,12 +47,12 @@ class Report:
 
 
 def serve(pipe: Connection, customers: int, settings: Mapping[str, Any]) -> None:
-    """Run the sandbox in this process, and do what the other one says."""
+    """Run the mock server in this process, and do what the other one says."""
     asyncio.run(_serve(pipe, customers, settings))
 
 
 async def _serve(pipe: Connection, customers: int, settings: Mapping[str, Any]) -> None:
-    async with SandboxServer(customers, **settings) as server:
+    async with MockServer(customers, **settings) as server:
         pipe.send((server.url, server.token))
         while (order := await asyncio.to_thread(pipe.recv)) is not None:
             match order:
@@ -61,26 +61,26 @@ async def _serve(pipe: Connection, customers: int, settings: Mapping[str, Any]) 
                 case "up":
                     server.set_down(False)
                 case "statuses":
-                    pipe.send(Counter(server.record.statuses))
+                    pipe.send(Counter(server.requests.statuses))
                 case _:
                     pipe.send(_report(server))
 
 
-def _report(server: SandboxServer) -> Report:
-    records = [server.record.of(customer.customer_id) for customer in server.customers]
+def _report(server: MockServer) -> Report:
+    records = [server.requests.of(customer.customer_id) for customer in server.customers]
     repeated = {number: record for number, record in enumerate(records) if record.requests > 1}
     return Report(
         archived=bytes(server.is_archived(customer.customer_id) for customer in server.customers),
         applied={number: record.applied for number, record in enumerate(records) if record.applied > 1},
         asked={number: record.requests for number, record in repeated.items()},
         keys={number: (len(record.keys), len(record.digests)) for number, record in repeated.items()},
-        statuses=server.record.statuses,
+        statuses=server.requests.statuses,
     )
 
 
 @dataclass
 class Api:
-    """The sandbox in its process."""
+    """The mock server in its process."""
 
     pipe: Connection
     url: str
@@ -99,7 +99,7 @@ class Api:
 
 @contextlib.contextmanager
 def api(customers: int, *, faults: Faults | None = None, **settings: Any) -> Generator[Api]:
-    """Run the sandbox in a process of its own."""
+    """Run the mock server in a process of its own."""
     context = get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=serve, args=(theirs, customers, {"faults": faults, **settings}), daemon=True)

@@ -1,17 +1,15 @@
-"""Archive Thredfi customers from asyncio Python; every call ends in a true statement about the server."""
+"""Archive Thredfi customers from asyncio Python.
 
-from thredfi_async._ports import (
-    Attempt,
-    CallEnded,
-    Clock,
-    Event,
-    Hook,
-    RetryScheduled,
-    SystemClock,
-)
+After every call you know whether the customer was archived, was not, or may have been.
+"""
+
+from thredfi_async._checks.identifiers import Identifier
+from thredfi_async._engine.limiter import Limits
+from thredfi_async._interfaces import Clock, SystemClock
+from thredfi_async._transport.session import Ssl
 from thredfi_async._version import __version__
 from thredfi_async.auth import AccessToken, PartnerCredentials, TokenProvider
-from thredfi_async.client import ThredfiClient
+from thredfi_async.client import ClientSettings, ThredfiClient
 from thredfi_async.errors import (
     APIError,
     AuthenticationError,
@@ -25,6 +23,7 @@ from thredfi_async.errors import (
     InvalidRequestError,
     NotFoundError,
     PermissionDeniedError,
+    Phase,
     RateLimitedError,
     RequestTimeoutError,
     ResponseDecodeError,
@@ -33,15 +32,18 @@ from thredfi_async.errors import (
     TransportError,
     UnprocessableEntityError,
 )
+from thredfi_async.events import Attempt, CallEnded, Event, Hook, RetryScheduled
 from thredfi_async.models import (
     UNSET,
     Customer,
+    CustomerBody,
     CustomerRequest,
     CustomerStatus,
     Document,
     RawResponse,
     Unset,
 )
+from thredfi_async.resources.customers import Customers, RawCustomers
 from thredfi_async.retry import RetryBudget, RetryPolicy
 from thredfi_async.settings import Environment, Timeouts
 from thredfi_async.telemetry import LoggingHook
@@ -54,6 +56,7 @@ __all__ = [
     "AuthenticationError",
     "BadRequestError",
     "CallEnded",
+    "ClientSettings",
     "ClientStateError",
     "Clock",
     "ConfigurationError",
@@ -61,19 +64,25 @@ __all__ = [
     "ConnectError",
     "ConnectionLostError",
     "Customer",
+    "CustomerBody",
     "CustomerRequest",
     "CustomerStatus",
+    "Customers",
     "Document",
     "Effect",
     "Environment",
     "Event",
     "Hook",
+    "Identifier",
     "InvalidRequestError",
+    "Limits",
     "LoggingHook",
     "NotFoundError",
     "PartnerCredentials",
     "PermissionDeniedError",
+    "Phase",
     "RateLimitedError",
+    "RawCustomers",
     "RawResponse",
     "RequestTimeoutError",
     "ResponseDecodeError",
@@ -81,6 +90,7 @@ __all__ = [
     "RetryPolicy",
     "RetryScheduled",
     "ServerError",
+    "Ssl",
     "SystemClock",
     "ThredfiClient",
     "ThredfiError",

@@ -3,31 +3,47 @@
 import os
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypedDict, Unpack
 
 import aiohttp
 
-from thredfi_async._alarms import Alarms
-from thredfi_async._base_url import checked_base_url, checked_proxy, environment_proxy
-from thredfi_async._lifetime import Lifetime
-from thredfi_async._pipeline import Pipeline
-from thredfi_async._ports import Clock, Hook, SystemClock
-from thredfi_async.auth import (
-    PartnerCredentials,
-    RenewedToken,
-    StaticToken,
-    TokenProvider,
-    client_credentials,
-)
+from thredfi_async._checks.numbers import whole_number
+from thredfi_async._checks.urls import checked_base_url, checked_proxy, environment_proxy
+from thredfi_async._engine.deadlines import Deadlines
+from thredfi_async._engine.lifecycle import Lifecycle
+from thredfi_async._engine.limiter import Limiter, Limits
+from thredfi_async._engine.pipeline import Pipeline
+from thredfi_async._engine.tokens import RenewedToken, StaticToken, client_credentials
+from thredfi_async._interfaces import Clock, SystemClock
+from thredfi_async._transport.session import AiohttpTransport, Ssl, TransportOptions
+from thredfi_async.auth import PartnerCredentials, TokenProvider
 from thredfi_async.errors import ConfigurationError
-from thredfi_async.limits import Limiter
+from thredfi_async.events import Hook
 from thredfi_async.resources.customers import Customers
 from thredfi_async.retry import RetryBudget, RetryPolicy
 from thredfi_async.settings import Environment, Timeouts
-from thredfi_async.transport import AiohttpTransport, Ssl, TransportOptions
+
+__all__ = ["ClientSettings", "ThredfiClient"]
 
 _MAX_BODY_BYTES: Final = 8 * 1024 * 1024
 _DRAIN: Final = 30.0
+
+
+class ClientSettings(TypedDict, total=False):
+    """Settings of a client that do not authenticate it; `ThredfiClient` says what each one is."""
+
+    base_url: Environment | str
+    timeouts: Timeouts
+    retry: RetryPolicy
+    max_connections: int
+    max_concurrency: int | None
+    hooks: Sequence[Hook]
+    session: aiohttp.ClientSession | None
+    proxy: str | None
+    ssl: Ssl
+    trust_env: bool
+    max_body_bytes: int
+    clock: Clock | None
 
 
 class ThredfiClient:
@@ -78,11 +94,11 @@ class ThredfiClient:
         clock: Clock | None = None,
     ) -> None:
         """Check the settings and wire the parts; nothing is connected yet."""
-        base_url = checked_base_url(base_url)
+        base_url = checked_base_url(base_url.value if isinstance(base_url, Environment) else base_url)
         _check_kinds(timeouts, retry)
         _check_counts(max_connections=max_connections, max_concurrency=max_concurrency, max_body_bytes=max_body_bytes)
         clock = clock or SystemClock()
-        self._lifetime = Lifetime()
+        self._lifecycle = Lifecycle()
         self._limiter = Limiter(max_concurrency or max_connections, clock.monotonic)
         self._transport = AiohttpTransport(
             TransportOptions(
@@ -103,24 +119,24 @@ class ThredfiClient:
                 self._authenticator = RenewedToken(fetch, clock)
             case given:
                 self._authenticator = RenewedToken(given, clock)
-        self._alarms = Alarms()
+        self._deadlines = Deadlines()
         pipeline = Pipeline(
             send=self._transport.send,
             authenticator=self._authenticator,
             limiter=self._limiter,
-            lifetime=self._lifetime,
+            lifecycle=self._lifecycle,
             timeouts=timeouts,
             retry=retry,
             budget=RetryBudget(),
             clock=clock,
             hooks=tuple(hooks),
-            alarms=self._alarms,
+            deadlines=self._deadlines,
         )
         self._base_url = base_url
         self._customers = Customers(pipeline, base_url)
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str] | None = None, **settings: Any) -> Self:  # noqa: ANN401 - as __init__
+    def from_env(cls, environ: Mapping[str, str] | None = None, **settings: Unpack[ClientSettings]) -> Self:
         """Make a client from environment variables.
 
         `THREDFI_TOKEN`, or `THREDFI_PARTNER_UUID` and `THREDFI_API_KEY`, authenticate; `THREDFI_BASE_URL`, or
@@ -139,13 +155,19 @@ class ThredfiClient:
         environ = os.environ if environ is None else environ
         variables = {name: value for name, value in environ.items() if value}
         credentials = _credentials(variables)
-        where = settings.pop("base_url", None) or _where(variables)
-        return cls(variables.get("THREDFI_TOKEN"), credentials=credentials, base_url=where, **settings)
+        if settings.get("base_url") is None:
+            settings["base_url"] = _where(variables)
+        return cls(variables.get("THREDFI_TOKEN"), credentials=credentials, **settings)
 
     @property
     def base_url(self) -> str:
         """Where the API is, without a slash at the end."""
         return self._base_url
+
+    @property
+    def limits(self) -> Limits:
+        """How many requests are in flight and may be, and how many calls wait for their turn."""
+        return self._limiter.limits()
 
     @property
     def customers(self) -> Customers:
@@ -161,21 +183,21 @@ class ThredfiClient:
         Raises:
             ClientStateError: This is another event loop or process than the client's own.
         """
-        if self._lifetime.is_closed:
+        if self._lifecycle.is_closed:
             return
-        self._lifetime.check_home()
-        self._lifetime.close()
+        self._lifecycle.check_home()
+        self._lifecycle.close()
         try:
-            await self._lifetime.drain(drain)
+            await self._lifecycle.drain(drain)
         finally:
             # Also when closing is cancelled: nothing may be left running.
             self._limiter.close()
-            self._lifetime.interrupt()
-            await self._lifetime.drain(None)
-            self._alarms.close()
+            self._lifecycle.interrupt()
+            await self._lifecycle.drain(None)
+            self._deadlines.close()
             await self._authenticator.aclose()
             await self._transport.aclose()
-            self._lifetime.is_closed = True
+            self._lifecycle.is_closed = True
 
     async def __aenter__(self) -> Self:
         """Return the client itself."""
@@ -220,8 +242,8 @@ def _check_counts(*, max_connections: int, max_concurrency: int | None, max_body
         "max_body_bytes": max_body_bytes,
     }
     for name, count in counts.items():
-        if not isinstance(count, int) or isinstance(count, bool) or count < 1:
-            raise ConfigurationError(f"{name} must be a whole number of at least 1, not {count!r}")
+        if (problem := whole_number(count)) is not None:
+            raise ConfigurationError(f"{name} {problem}")
     if counts["max_concurrency"] > max_connections:
         msg = (
             f"max_concurrency ({max_concurrency}) must not be over max_connections ({max_connections}): "

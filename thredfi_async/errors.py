@@ -1,7 +1,7 @@
 """What can go wrong, and what the server may have done by then.
 
 ```
-ThredfiError                     .effect  .attempts  .request_id  .idempotency_key  .transient  .concerns_token
+ThredfiError                     .effect  .attempts  .request_id  .idempotency_key  .transient  .is_token_error
 ├── ConfigurationError           (ValueError)
 ├── ClientStateError             (RuntimeError) closed, or used from another loop or process
 ├── InvalidRequestError          (ValueError) .problems; nothing was sent
@@ -21,9 +21,34 @@ the caller wrote: no token, no field's value.
 
 import enum
 from collections.abc import Mapping, Sequence
-from typing import Final, Literal
+from typing import Literal, TypeAlias
 
-Phase = Literal["queue", "connect", "read", "deadline"]
+from thredfi_async._statuses import TRANSIENT
+
+__all__ = [
+    "APIError",
+    "AuthenticationError",
+    "BadRequestError",
+    "ClientStateError",
+    "ConfigurationError",
+    "ConflictError",
+    "ConnectError",
+    "ConnectionLostError",
+    "Effect",
+    "InvalidRequestError",
+    "NotFoundError",
+    "PermissionDeniedError",
+    "Phase",
+    "RateLimitedError",
+    "RequestTimeoutError",
+    "ResponseDecodeError",
+    "ServerError",
+    "ThredfiError",
+    "TransportError",
+    "UnprocessableEntityError",
+]
+
+Phase: TypeAlias = Literal["queue", "connect", "read", "deadline"]
 
 
 class Effect(enum.IntEnum):
@@ -32,7 +57,7 @@ class Effect(enum.IntEnum):
     Effects are ordered: a call's effect is the highest over its attempts.
     """
 
-    NONE = 0
+    NOT_APPLIED = 0
     """Certainly not applied by this call."""
     UNKNOWN = 1
     """A request may have been applied, or may still be on its way."""
@@ -40,7 +65,7 @@ class Effect(enum.IntEnum):
     """The server's own answer says that it is done."""
 
     def __str__(self) -> str:
-        """Give the name: `NONE`, `UNKNOWN` or `APPLIED`."""
+        """Give the name: `NOT_APPLIED`, `UNKNOWN` or `APPLIED`."""
         return self.name
 
 
@@ -53,17 +78,17 @@ class ThredfiError(Exception):
         request_id: The `X-Request-Id` of the answer that the error comes from, if there was one.
         idempotency_key: The key that the call's requests carried, if it had come to have one.
         transient: Whether the same call may well succeed later, unchanged.
-        concerns_token: Whether it says why there was no token, and nothing of what the call was about: a
+        is_token_error: Whether it says why there was no token, and nothing of what the call was about: a
             `NotFoundError` is about the token endpoint then, and not about the customer.
     """
 
     transient: bool = False
-    concerns_token: bool = False
+    is_token_error: bool = False
 
     def __init__(self, summary: str, *, request_id: str | None = None) -> None:
         """Take the sentence that `str` shows, and the answer's request id."""
         super().__init__(summary)
-        self.effect: Effect = Effect.NONE
+        self.effect: Effect = Effect.NOT_APPLIED
         self.attempts: int = 0
         self.request_id: str | None = request_id
         self.idempotency_key: str | None = None
@@ -117,7 +142,7 @@ class ConnectError(TransportError):
     def __init__(self, summary: str, *, transient: bool = True) -> None:
         """Take the sentence, and whether another try may help (a bad certificate stays bad)."""
         super().__init__(summary)
-        self.transient = transient
+        self.transient: bool = transient
 
 
 class ConnectionLostError(TransportError):
@@ -169,7 +194,7 @@ class APIError(ThredfiError):
         self.details: Mapping[str, object] = details or {}
         self.retry_after: float | None = retry_after
         self.body: bytes = body
-        self.transient = status in TRANSIENT_STATUSES
+        self.transient: bool = status in TRANSIENT
 
 
 class BadRequestError(APIError):
@@ -215,36 +240,3 @@ class ResponseDecodeError(ThredfiError):
         """Take the sentence and the body's problems."""
         super().__init__(summary, request_id=request_id)
         self.problems: tuple[str, ...] = tuple(problems)
-
-
-TRANSIENT_STATUSES: Final = frozenset({408, 429, 500, 502, 503, 504})
-"""Statuses after which the same request may well succeed."""
-
-_BY_STATUS: Final[Mapping[int, type[APIError]]] = {
-    400: BadRequestError,
-    401: AuthenticationError,
-    403: PermissionDeniedError,
-    404: NotFoundError,
-    409: ConflictError,
-    422: UnprocessableEntityError,
-    429: RateLimitedError,
-}
-_SERVER_FAULT: Final = 500
-_REQUEST_TIMEOUT: Final = 408
-
-
-def error_class(status: int) -> type[APIError]:
-    """Say which error an answer with this status is."""
-    return _BY_STATUS.get(status, ServerError if status >= _SERVER_FAULT else APIError)
-
-
-def attempt_effect(error: ThredfiError) -> Effect:
-    """Say what one attempt of an archive may have done, by the error it ended in: the only such decision."""
-    match error:
-        case APIError(status=status):
-            return Effect.UNKNOWN if status >= _SERVER_FAULT or status == _REQUEST_TIMEOUT else Effect.NONE
-        case ConnectionLostError() | RequestTimeoutError(phase="read"):
-            return Effect.UNKNOWN
-        case _:
-            # Never sent, or decided by whoever read the answer (a ResponseDecodeError brings its own).
-            return error.effect

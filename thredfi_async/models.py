@@ -5,14 +5,25 @@ import enum
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from operator import attrgetter
-from typing import Any, Final, Generic, Self, TypeVar
+from typing import Any, Final, Generic, Self, TypeAlias, TypeVar
 from uuid import UUID
 
 import attrs
 
-from thredfi_async import _rules
-from thredfi_async._json import is_plain_name, snapshot
+from thredfi_async._checks import fields as checks
+from thredfi_async._checks.json import is_plain_name, snapshot
 from thredfi_async.errors import InvalidRequestError
+
+__all__ = [
+    "UNSET",
+    "Customer",
+    "CustomerBody",
+    "CustomerRequest",
+    "CustomerStatus",
+    "Document",
+    "RawResponse",
+    "Unset",
+]
 
 T = TypeVar("T")
 
@@ -97,7 +108,7 @@ class CustomerRequest:
         if self.individual_name is Unset.NOT_GIVEN and self.company_name is Unset.NOT_GIVEN:
             problems.append("individual_name, company_name: one of them must be given")
         # Texts are looked at one by one only where they cannot be passed together: it halves what validation costs.
-        for name, check in (_SPECIAL if _rules.are_plain_texts(_text_values(self)) else _CHECKS).items():
+        for name, check in (_SPECIAL if checks.are_plain_texts(_text_values(self)) else _CHECKS).items():
             value = getattr(self, name)
             if isinstance(value, Unset):
                 if value is Unset.NOT_GIVEN:
@@ -161,6 +172,10 @@ class CustomerRequest:
             # All that is left to refuse lies inside the JSON fields, such as a nesting too deep to be encoded.
             refused = [name for name in _JSON_FIELDS if any(each.startswith(name) for each in error.problems)]
             return cls(**values | dict.fromkeys(refused, UNSET))
+
+
+CustomerBody: TypeAlias = CustomerRequest | Mapping[str, Any]
+"""What an archive call takes for a body: a request, or a mapping of its fields."""
 
 
 @attrs.frozen(kw_only=True)
@@ -274,9 +289,9 @@ class RawResponse(Generic[T]):
 
 
 _CHECKS: Final[Mapping[str, Callable[[object], str | None]]] = {
-    field.name: _rules.BY_FIELD.get(field.name, _rules.text) for field in attrs.fields(CustomerRequest)
+    field.name: checks.BY_FIELD.get(field.name, checks.text) for field in attrs.fields(CustomerRequest)
 }
-_SPECIAL: Final = {name: check for name, check in _CHECKS.items() if check is not _rules.text}
+_SPECIAL: Final = {name: check for name, check in _CHECKS.items() if check is not checks.text}
 _text_values: Final = attrgetter(*(name for name in _CHECKS if name not in _SPECIAL))
 _JSON_FIELDS: Final = frozenset({"transaction_tags", "metadata"})
 _NAMES: Final = ("individual_name", "company_name")

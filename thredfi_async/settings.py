@@ -1,12 +1,12 @@
 """Where the API is, and how long to wait for it."""
 
 import enum
-import sys
-from typing import Any
 
 import attrs
 
-from thredfi_async.errors import ConfigurationError
+from thredfi_async._checks.numbers import must_be, positive_seconds
+
+__all__ = ["Environment", "Timeouts"]
 
 
 class Environment(enum.Enum):
@@ -14,25 +14,6 @@ class Environment(enum.Enum):
 
     SANDBOX = "https://sandbox.thredfi.com"
     PRODUCTION = "https://api.thredfi.com"
-
-
-def check_seconds(instance: object, attribute: "attrs.Attribute[Any]", value: Any) -> None:  # noqa: ANN401 - unchecked
-    """Refuse what is no positive, finite number of seconds; an attrs validator for settings.
-
-    Raises:
-        ConfigurationError: It names the class and the field.
-    """
-    # Not math.isfinite: it cannot take an integer that is too large for a float.
-    if type(value) not in {int, float} or not 0 < value <= sys.float_info.max:
-        setting = f"{type(instance).__name__}.{attribute.name}"
-        msg = f"{setting} must be a positive number of seconds, not {value!r}"
-        raise ConfigurationError(msg)
-
-
-def check_optional_seconds(instance: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
-    """Do as `check_seconds` does, and let None pass."""
-    if value is not None:
-        check_seconds(instance, attribute, value)
 
 
 @attrs.frozen(kw_only=True)
@@ -51,7 +32,7 @@ class Timeouts:
         ConfigurationError: A bound is not a positive, finite number.
     """
 
-    connect: float = attrs.field(default=10.0, validator=check_seconds)
-    read: float = attrs.field(default=30.0, validator=check_seconds)
-    deadline: float | None = attrs.field(default=120.0, validator=check_optional_seconds)
-    queue: float | None = attrs.field(default=None, validator=check_optional_seconds)
+    connect: float = attrs.field(default=10.0, validator=must_be(positive_seconds))
+    read: float = attrs.field(default=30.0, validator=must_be(positive_seconds))
+    deadline: float | None = attrs.field(default=120.0, validator=must_be(positive_seconds, optional=True))
+    queue: float | None = attrs.field(default=None, validator=must_be(positive_seconds, optional=True))

@@ -1,4 +1,4 @@
-"""Hold the strict sandbox against the contract with schemathesis: `python tests/contract/run.py [--seconds 75]`.
+"""Hold the strict mock server against the contract with schemathesis: `python tests/contract/run.py [--seconds 75]`.
 
 It fails on any violation, and unless every operation was also answered with success many times: a server that
 refuses everything violates nothing.
@@ -16,7 +16,7 @@ from uuid import UUID
 
 import orjson
 
-from thredfi_async.sandbox import SandboxServer, in_thread
+from thredfi_async.mock_server import MockServer, in_thread
 
 # By name, since type checkers run where these two are not installed.
 schemathesis: Any = import_module("schemathesis")
@@ -45,7 +45,7 @@ def refine(contract: dict[str, Any]) -> dict[str, Any]:
     return contract
 
 
-def settings(server: SandboxServer) -> str:
+def settings(server: MockServer) -> str:
     """Return schemathesis's settings, as TOML: where the server is, and how each operation authenticates."""
     return f"""
     base-url = "{server.url}"
@@ -57,7 +57,7 @@ def settings(server: SandboxServer) -> str:
     """
 
 
-def known_ids(server: SandboxServer, given: Mapping[str, Any] | None) -> dict[str, str]:
+def known_ids(server: MockServer, given: Mapping[str, Any] | None) -> dict[str, str]:
     """Return what to put in place of well-formed ids, so that most requests are about customers that exist.
 
     One id in ten stays as it was generated. The choice depends on the id alone, as replaying a failure needs.
@@ -76,7 +76,7 @@ def known_ids(server: SandboxServer, given: Mapping[str, Any] | None) -> dict[st
     return ids
 
 
-def hook_up(server: SandboxServer) -> Counter[tuple[str, int]]:
+def hook_up(server: MockServer) -> Counter[tuple[str, int]]:
     """Register the hooks; returns the count of answers by operation and status."""
     answers: Counter[tuple[str, int]] = Counter()
 
@@ -112,7 +112,7 @@ def main() -> int:
     options = parser.parse_args()
     contract = refine(yaml.safe_load(CONTRACT.read_text()))
     operations = [f"{method.upper()} {path}" for path, item in contract["paths"].items() for method in item]
-    with tempfile.TemporaryDirectory() as folder, in_thread(SandboxServer(customers=200)) as server:
+    with tempfile.TemporaryDirectory() as folder, in_thread(MockServer(customers=200)) as server:
         schema, config = Path(folder) / "openapi.json", Path(folder) / "schemathesis.toml"
         schema.write_bytes(orjson.dumps(contract))
         config.write_text(settings(server))

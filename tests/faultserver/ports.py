@@ -18,18 +18,18 @@ def refused() -> Generator[str]:
 
 @contextlib.contextmanager
 def unanswered() -> Generator[str]:
-    """A URL that connecting to hangs: nobody accepts, the backlog is full, and Linux drops further SYNs."""
+    """A URL that connecting to hangs: nobody accepts, the queue_depth is full, and Linux drops further SYNs."""
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.socket())
         listener.bind((_HOST, 0))
         listener.listen(0)
-        # A backlog of 0 holds one connection; what comes after it is left in SYN-SENT. Two more, to be sure.
+        # A queue_depth of 0 holds one connection; what comes after it is left in SYN-SENT. Two more, to be sure.
         for _ in range(3):
             filler = stack.enter_context(socket.socket())
             filler.setblocking(False)
             result = filler.connect_ex(listener.getsockname())
             if result not in {0, errno.EINPROGRESS}:
-                raise OSError(result, "the backlog cannot be filled")
+                raise OSError(result, "the queue_depth cannot be filled")
         yield _url(listener)
 
 

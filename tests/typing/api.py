@@ -286,7 +286,7 @@ def builtin_bases(error: ConfigurationError, late: RequestTimeoutError) -> tuple
 def every_effect(effect: Effect) -> str:
     """There are three, and checkers know."""
     match effect:
-        case Effect.NONE:
+        case Effect.NOT_APPLIED:
             return "certainly not"
         case Effect.UNKNOWN:
             return "perhaps"
@@ -340,7 +340,7 @@ def protocols() -> tuple[Hook, Hook, Clock]:
 async def bulk_runs(client: ThredfiClient, ids: list[UUID]) -> None:
     """Results are values, and their states are few."""
     items = (ArchiveItem(one, one) for one in ids)
-    async with archive_many(client, items, journal="run.db", stop=StopPolicy(patience=60)) as run:
+    async with archive_many(client, items, journal="run.db", stop=StopPolicy(outage_timeout=60)) as run:
         assert_type(run, ArchiveRun)
         async for result in run:
             assert_type(result, ArchiveResult)

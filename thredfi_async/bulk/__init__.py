@@ -1,9 +1,10 @@
 """Archive very many customers: bounded memory, one result for each, and a journal that survives a kill."""
 
+from thredfi_async.bulk.calls import ArchiveClient
 from thredfi_async.bulk.errors import (
     BulkError,
     BulkStoppedError,
-    BusinessParkedError,
+    BusinessSkippedError,
     JournalBusyError,
     JournalError,
     SourceError,
@@ -15,12 +16,13 @@ from thredfi_async.bulk.policy import StopPolicy
 from thredfi_async.bulk.run import ArchiveRun, archive_many
 
 __all__ = [
+    "ArchiveClient",
     "ArchiveItem",
     "ArchiveResult",
     "ArchiveRun",
     "BulkError",
     "BulkStoppedError",
-    "BusinessParkedError",
+    "BusinessSkippedError",
     "Gauges",
     "ItemState",
     "Journal",

@@ -3,13 +3,14 @@
 import time
 from typing import Any, Protocol
 
-from thredfi_async import Customer, CustomerStatus, Effect, RawResponse, ThredfiError
+from thredfi_async import Customer, Effect, RawResponse, ThredfiError
+from thredfi_async._outcomes import says_archived
 from thredfi_async.bulk.items import ArchiveResult, ItemState
 from thredfi_async.bulk.job import Job
 from thredfi_async.bulk.judgement import stops, success_of
 
 
-class HasCustomers(Protocol):
+class ArchiveClient(Protocol):
     """What a run needs of a client: its `customers` with `with_raw_response.archive` and `get`."""
 
     @property
@@ -38,7 +39,7 @@ class Calls:
         settle: Whether a call asks about its own outcome when that is not known.
     """
 
-    def __init__(self, client: HasCustomers, *, settle: bool) -> None:
+    def __init__(self, client: ArchiveClient, *, settle: bool) -> None:
         """Look the methods up once."""
         self._archive = client.customers.with_raw_response.archive
         self._get = client.customers.get
@@ -97,7 +98,7 @@ class Calls:
         else:
             job.attempts += 1
         job.answered = True
-        if customer is not None and (customer.is_archived or customer.status == CustomerStatus.ARCHIVED):
+        if customer is not None and says_archived(customer.is_archived, customer.status):
             return customer
         if job.inherited:
             # What an earlier session sent would have arrived by now.

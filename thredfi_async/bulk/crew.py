@@ -81,12 +81,12 @@ class Crew:
         self._fail = fail
         self._watch = Watch(plan.stop)
         self._idlers: deque[asyncio.Future[None]] = deque()
-        self.lineup = Lineup()
-        self.patience = Patience(plan.stop.patience, plan.clock.monotonic)
-        self.in_flight = 0
-        self.changed = asyncio.Event()
+        self.lineup: Lineup = Lineup()
+        self.patience: Patience = Patience(plan.stop.outage_timeout, plan.clock.monotonic)
+        self.in_flight: int = 0
+        self.changed: asyncio.Event = asyncio.Event()
         self.fed = False
-        self.draining = False
+        self.draining: bool = False
 
     @property
     def is_done(self) -> bool:
@@ -146,14 +146,14 @@ class Crew:
             job = self.lineup.take_any(now) if patience.is_paused else self.lineup.take(now)
             if job is None:
                 return None
-            parked = self._watch.parked(job.item.business_id)
-            if parked is None:
+            skipped = self._watch.skipped(job.item.business_id)
+            if skipped is None:
                 job.is_probe = patience.starts()
                 self.in_flight += 1
                 if job.error is not None:
                     self.changed.set()
                 return job
-            self._resolve(job, failure_of(job, job.error or parked))
+            self._resolve(job, failure_of(job, job.error or skipped))
         return None
 
     async def _carry(self, job: Job) -> None:
@@ -220,7 +220,7 @@ class Crew:
             job.rounds += 1
         job.served = patience.served
         asked = (error.retry_after or 0.0) if isinstance(error, APIError) else 0.0
-        if self.draining or job.rounds >= ROUNDS or asked > self._plan.stop.patience:
+        if self.draining or job.rounds >= ROUNDS or asked > self._plan.stop.outage_timeout:
             self._resolve(job, failure_of(job, error))
             return
         backoff = min(_LONGEST_BACKOFF, 2.0 ** (job.rounds - 1)) * (0.5 + 0.5 * random.random())  # noqa: S311 - a wait

@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 _PACE: Final = 0.02
 """Seconds between transactions: a result waits this long at most, and a busy run writes a hundred at a time."""
-CUT: Final = "cancelled"
+CUT: Final = "interrupted"
 
 _Admission = tuple[Sequence[Job], "asyncio.Future[Sequence[Job]]"]
 
@@ -64,9 +64,9 @@ class JournalLedger:
         return len(self._results)
 
     @property
-    def malformed(self) -> int:
+    def invalid_lines(self) -> int:
         """Lines of the source that the journal was told are no items."""
-        return 0 if self._journal is None else self._journal.malformed
+        return 0 if self._journal is None else self._journal.invalid_lines
 
     async def begin(self) -> None:
         """Open the journal, and begin a session."""

@@ -16,7 +16,7 @@ from thredfi_async.bulk.outlet import Outlet
 BATCH: Final = 256
 """Items that are taken in together."""
 _DRAINED: Final = "drained"
-_CANCELLED: Final = "cancelled"
+_INTERRUPTED: Final = "interrupted"
 
 MakeLedger = Callable[[Meter, Callable[[Sequence[ArchiveResult]], None]], Ledger]
 
@@ -76,7 +76,7 @@ class Engine:
             by_state=dict(meter.by_state),
             duplicates=meter.duplicates,
             skipped=meter.skipped,
-            malformed=self._ledger.malformed,
+            invalid_lines=self._ledger.invalid_lines,
             in_flight=crew.in_flight,
             waiting=len(crew.lineup),
             concurrency=crew.patience.room(self._plan.concurrency),
@@ -141,7 +141,7 @@ class Engine:
             case None if self._crew.draining:
                 return _DRAINED
             case None:
-                return None if self._crew.is_done else _CANCELLED
+                return None if self._crew.is_done else _INTERRUPTED
             case BulkStoppedError() as error:
                 return error.cause
             case error:
@@ -198,8 +198,8 @@ class Engine:
                 if wait is not None:
                     crew.wake()
                 await crew.changed.wait()
-        patience, cause = self._plan.stop.patience, crew.patience.last
-        reason = f"the API has been unavailable for {patience:g} s ({cause}): resume when it is well again"
+        outage_timeout, cause = self._plan.stop.outage_timeout, crew.patience.last
+        reason = f"the API has been unavailable for {outage_timeout:g} s ({cause}): resume when it is well again"
         stopped = BulkStoppedError(reason, cause="api_unavailable")
         stopped.__cause__ = cause
         self._fail(stopped)

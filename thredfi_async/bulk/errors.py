@@ -7,7 +7,7 @@ ThredfiError
     ├── JournalError             .unrecorded
     │   └── JournalBusyError
     ├── SourceError
-    └── BusinessParkedError      only ever an item's error: its business is held back, and nothing was sent
+    └── BusinessSkippedError      only ever an item's error: its business is held back, and nothing was sent
 ```
 """
 
@@ -69,7 +69,7 @@ class SourceError(BulkError):
     """The file with the items cannot be read, or is not the one that the run began with."""
 
 
-class BusinessParkedError(BulkError):
+class BusinessSkippedError(BulkError):
     """The item was not sent: the API refused its business many times in a row.
 
     Attributes:

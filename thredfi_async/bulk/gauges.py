@@ -22,7 +22,7 @@ class Gauges:
         by_state: The same by state.
         duplicates: Items that came again, and were sent once.
         skipped: Items that an earlier session had brought to a final state.
-        malformed: Lines of the source that were no items, as far as the run was told of them.
+        invalid_lines: Lines of the source that were no items, as far as the run was told of them.
         in_flight: Items that are under way.
         waiting: Items that were read and wait for their turn, or for another try.
         concurrency: Items that may be under way at once.
@@ -39,7 +39,7 @@ class Gauges:
     by_state: Mapping[ItemState, int] = attrs.field(factory=dict[ItemState, int])
     duplicates: int = 0
     skipped: int = 0
-    malformed: int = 0
+    invalid_lines: int = 0
     in_flight: int = 0
     waiting: int = 0
     concurrency: int = 0
@@ -75,8 +75,8 @@ class Meter:
     def __init__(self) -> None:
         """Begin at nothing."""
         self.by_state: Counter[ItemState] = Counter()
-        self.done = 0
-        self.retries = 0
+        self.done: int = 0
+        self.retries: int = 0
         self.duplicates = 0
         self.skipped = 0
         self._elapsed: deque[float] = deque(maxlen=_KEPT)

@@ -17,8 +17,8 @@ from thredfi_async import (
     RequestTimeoutError,
     ThredfiError,
 )
+from thredfi_async._checks.identifiers import as_uuid, identifier_problem
 
-_UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 _CODE: Final = re.compile(r"[a-z][a-z0-9_.-]{0,63}", re.ASCII)
 
 
@@ -52,13 +52,10 @@ _FINAL: Final = _SUCCESS | {ItemState.REJECTED}
 
 
 def _identifier(name: str, value: object) -> UUID:
-    if isinstance(value, UUID):
-        return value
-    if isinstance(value, str) and _UUID.fullmatch(value):
-        return UUID(value)
-    # Without the value: what is given by mistake for an id may be anybody's name.
-    what = f"text of {len(value)} characters" if isinstance(value, str) else type(value).__name__
-    raise InvalidRequestError([f"{name}: must be a UUID such as 3c90c3cc-0d44-4b50-8888-8dd25736052a, not {what}"])
+    identifier = as_uuid(value)
+    if identifier is None:
+        raise InvalidRequestError([f"{name}: {identifier_problem(value)}"])
+    return identifier
 
 
 def business_id_of(value: UUID | str) -> UUID:
@@ -151,14 +148,14 @@ def is_refusal(error: ThredfiError) -> bool:
     """
     if isinstance(error, InvalidRequestError):
         return True
-    if not isinstance(error, APIError) or isinstance(error, AuthenticationError) or error.concerns_token:
+    if not isinstance(error, APIError) or isinstance(error, AuthenticationError) or error.is_token_error:
         return False
     return error.status in _REFUSALS and not error.transient and bool(error.error_code)
 
 
 _REFUSALS: Final = range(400, 500)
 _CODES: Final = {
-    "BusinessParkedError": "business_parked",
+    "BusinessSkippedError": "business_skipped",
     "ClientStateError": "client_closed",
     "ConfigurationError": "configuration",
     "ConnectError": "connect_error",

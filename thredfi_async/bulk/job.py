@@ -49,17 +49,17 @@ class Job:
 
     def __init__(self, item: ArchiveItem, index: int) -> None:
         """Begin with nothing sent."""
-        self.item = item
-        self.index = index
-        self.row = index
+        self.item: ArchiveItem = item
+        self.index: int = index
+        self.row: int = index
         self.key: str | None = None
-        self.unsure = False
-        self.inherited = False
+        self.unsure: bool = False
+        self.inherited: bool = False
         self.error: ThredfiError | None = None
-        self.attempts = 0
-        self.elapsed = 0.0
-        self.rounds = 0
-        self.served = -1
-        self.sent = False
-        self.answered = False
-        self.is_probe = False
+        self.attempts: int = 0
+        self.elapsed: float = 0.0
+        self.rounds: int = 0
+        self.served: int = -1
+        self.sent: bool = False
+        self.answered: bool = False
+        self.is_probe: bool = False

@@ -38,7 +38,7 @@ def _state(job: Job, error: ThredfiError) -> ItemState:
 
 def stops(error: ThredfiError) -> BulkStoppedError | None:
     """Say why a run cannot go on after this error, which would meet every other item too; None if it can."""
-    if error.concerns_token and not error.transient:
+    if error.is_token_error and not error.transient:
         reason = f"no token can be had ({error}): mend the credentials, and resume"
         return BulkStoppedError(reason, cause="credentials_refused")
     match error:

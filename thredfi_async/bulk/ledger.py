@@ -25,7 +25,7 @@ class Ledger(Protocol):
         ...
 
     @property
-    def malformed(self) -> int:
+    def invalid_lines(self) -> int:
         """Lines of the source that it was told are no items."""
         ...
 
@@ -75,7 +75,7 @@ class MemoryLedger:
     """
 
     held = 0
-    malformed = 0
+    invalid_lines = 0
 
     def __init__(self, meter: Meter, publish: Publish) -> None:
         """Begin with nothing seen."""

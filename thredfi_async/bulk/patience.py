@@ -40,7 +40,7 @@ class Patience:
         self._probing = False
         self._wait = _FIRST_WAIT
         self._room: int | None = None
-        self.served = 0
+        self.served: int = 0
         self.last: ThredfiError | None = None
 
     @property

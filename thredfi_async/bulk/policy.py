@@ -1,41 +1,14 @@
 """When a run stops before its end, and when a single business is held back."""
 
-import sys
 from collections import deque
-from typing import Any
 from uuid import UUID
 
 import attrs
 
-from thredfi_async import ConfigurationError, PermissionDeniedError, ThredfiError
-from thredfi_async.bulk.errors import BulkStoppedError, BusinessParkedError
+from thredfi_async import PermissionDeniedError, ThredfiError
+from thredfi_async._checks.numbers import must_be, part_of_one, seconds_or_zero, whole_number
+from thredfi_async.bulk.errors import BulkStoppedError, BusinessSkippedError
 from thredfi_async.bulk.items import ArchiveResult
-
-
-def _check_ratio(instance: object, attribute: "attrs.Attribute[Any]", value: Any) -> None:  # noqa: ANN401 - unchecked
-    if value is not None and (type(value) not in {int, float} or not 0 < value <= 1):
-        raise ConfigurationError(
-            f"{type(instance).__name__}.{attribute.name} must be above 0 and at most 1, or None, not {value!r}"
-        )
-
-
-def _check_count(instance: object, attribute: "attrs.Attribute[Any]", value: Any) -> None:  # noqa: ANN401 - unchecked
-    if type(value) is not int or value < 1:
-        raise ConfigurationError(
-            f"{type(instance).__name__}.{attribute.name} must be a whole number of at least 1, not {value!r}"
-        )
-
-
-def _check_optional_count(instance: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
-    if value is not None:
-        _check_count(instance, attribute, value)
-
-
-def _check_seconds(instance: object, attribute: "attrs.Attribute[Any]", value: Any) -> None:  # noqa: ANN401 - unchecked
-    if type(value) not in {int, float} or not 0 <= value <= sys.float_info.max:
-        raise ConfigurationError(
-            f"{type(instance).__name__}.{attribute.name} must be a number of seconds, not {value!r}"
-        )
 
 
 @attrs.frozen(kw_only=True)
@@ -47,18 +20,18 @@ class StopPolicy:
             rejections included; 0.5 by default, None for never.
         min_items: The window for `failure_ratio`; 100 by default.
         max_failures: Stops the run at this many failures, rejections included; None, the default, for never.
-        patience: Seconds for which a run waits for an API that is down, probing it; 600 by default.
-        park_after: Holds a business back after this many 403s in a row; 20 by default, None for never.
+        outage_timeout: Seconds for which a run waits for an API that is down, probing it; 600 by default.
+        skip_business_after: Holds a business back after this many 403s in a row; 20 by default, None for never.
 
     Raises:
         ConfigurationError: A number is out of range.
     """
 
-    failure_ratio: float | None = attrs.field(default=0.5, validator=_check_ratio)
-    min_items: int = attrs.field(default=100, validator=_check_count)
-    max_failures: int | None = attrs.field(default=None, validator=_check_optional_count)
-    patience: float = attrs.field(default=600.0, validator=_check_seconds)
-    park_after: int | None = attrs.field(default=20, validator=_check_optional_count)
+    failure_ratio: float | None = attrs.field(default=0.5, validator=must_be(part_of_one, optional=True))
+    min_items: int = attrs.field(default=100, validator=must_be(whole_number))
+    max_failures: int | None = attrs.field(default=None, validator=must_be(whole_number, optional=True))
+    outage_timeout: float = attrs.field(default=600.0, validator=must_be(seconds_or_zero))
+    skip_business_after: int | None = attrs.field(default=20, validator=must_be(whole_number, optional=True))
 
 
 class Watch:
@@ -75,13 +48,13 @@ class Watch:
         self._failed_of_late = 0
         self._failures = 0
         self._refused: dict[UUID, int] = {}
-        self._parked: dict[UUID, str] = {}
+        self._skipped: dict[UUID, str] = {}
 
-    def parked(self, business_id: UUID) -> BusinessParkedError | None:
+    def skipped(self, business_id: UUID) -> BusinessSkippedError | None:
         """Say whether a business is held back, as the error of an item that is not sent."""
-        if not self._parked or business_id not in self._parked:
+        if not self._skipped or business_id not in self._skipped:
             return None
-        return BusinessParkedError(self._parked[business_id], business_id=business_id)
+        return BusinessSkippedError(self._skipped[business_id], business_id=business_id)
 
     def sees(self, result: ArchiveResult) -> BulkStoppedError | None:
         """Take note of the result of an item that was sent; say why the run has to stop, if it has to."""
@@ -117,8 +90,8 @@ class Watch:
                 self._refused.pop(business, None)
             return
         count = self._refused[business] = self._refused.get(business, 0) + 1
-        if self._policy.park_after is not None and count >= self._policy.park_after:
-            self._parked[business] = (
+        if self._policy.skip_business_after is not None and count >= self._policy.skip_business_after:
+            self._skipped[business] = (
                 f"the API refused the business {business} {count} times in a row (403): its items are held back "
                 "unsent; look at the partner's access, and resume"
             )

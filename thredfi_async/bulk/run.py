@@ -8,7 +8,8 @@ from types import TracebackType
 from typing import Self
 
 from thredfi_async import Clock, ConfigurationError, SystemClock
-from thredfi_async.bulk.calls import Calls, HasCustomers
+from thredfi_async._checks.numbers import positive, whole_number
+from thredfi_async.bulk.calls import ArchiveClient, Calls
 from thredfi_async.bulk.crew import Plan, RateLimit
 from thredfi_async.bulk.durable import JournalLedger
 from thredfi_async.bulk.engine import Engine
@@ -113,7 +114,7 @@ class ArchiveRun(AsyncIterator[ArchiveResult]):
 
 
 def archive_many(  # noqa: PLR0913 - one client, its items, and the settings of a run by name
-    client: HasCustomers,
+    client: ArchiveClient,
     items: Items,
     *,
     concurrency: int | None = None,
@@ -148,8 +149,8 @@ def archive_many(  # noqa: PLR0913 - one client, its items, and the settings of 
         ConfigurationError: A setting is out of range.
         InvalidRequestError: The items are no iterable.
     """
-    if concurrency is not None and (type(concurrency) is not int or concurrency < 1):
-        raise ConfigurationError(f"concurrency must be a whole number of at least 1, not {concurrency!r}")
+    if concurrency is not None and (problem := whole_number(concurrency)) is not None:
+        raise ConfigurationError(f"concurrency {problem}")
 
     def ledger(meter: Meter, publish: Callable[[Sequence[ArchiveResult]], None]) -> Ledger:
         return MemoryLedger(meter, publish) if journal is None else JournalLedger(journal, meter, publish, again)
@@ -179,8 +180,8 @@ def rate_limit(rate: float | None) -> RateLimit | None:
     """
     if rate is None:
         return None
-    if type(rate) not in {int, float} or not 0 < rate < float("inf"):
-        raise ConfigurationError(f"rate must be a positive number of calls a second, not {rate!r}")
+    if (problem := positive("calls a second")(rate)) is not None:
+        raise ConfigurationError(f"rate {problem}")
     try:
         from aiolimiter import AsyncLimiter  # noqa: PLC0415 - of the extra `bulk`
     except ImportError:

@@ -9,15 +9,16 @@ from uuid import UUID
 
 import attrs
 
-from thredfi_async import CustomerStatus, ThredfiError
-from thredfi_async.bulk.calls import HasCustomers
+from thredfi_async import ThredfiError
+from thredfi_async._outcomes import says_archived
+from thredfi_async.bulk.calls import ArchiveClient
 from thredfi_async.bulk.errors import BulkStoppedError
 from thredfi_async.bulk.items import ItemState, code_of
 from thredfi_async.bulk.journal.journal import Journal
 from thredfi_async.bulk.journal.store import Settled
 from thredfi_async.bulk.judgement import stops
 
-NOT_ARCHIVED: Final = "not_archived"
+STILL_ACTIVE: Final = "still_active"
 _CHUNK: Final = 512
 _IN_A_ROW: Final = 20
 
@@ -29,19 +30,19 @@ class Settlement:
     Args:
         asked: Items that were asked about.
         archived: Those that turned out archived.
-        not_archived: Those that are not archived; they stay unknown, since a request may still be on its way, and a
+        still_active: Those that are not archived; they stay unknown, since a request may still be on its way, and a
             resumed run sends them.
         unanswered: Those that the API gave no customer for; they stay unknown.
     """
 
     asked: int = 0
     archived: int = 0
-    not_archived: int = 0
+    still_active: int = 0
     unanswered: int = 0
 
 
 async def settle(
-    client: HasCustomers,
+    client: ArchiveClient,
     journal: Journal,
     *,
     concurrency: int = 20,
@@ -75,7 +76,7 @@ async def settle(
 
 
 class _Settling:
-    def __init__(self, client: HasCustomers, on_progress: Callable[[Settlement], None] | None) -> None:
+    def __init__(self, client: ArchiveClient, on_progress: Callable[[Settlement], None] | None) -> None:
         self._get = client.customers.get
         self._on_progress = on_progress
         self._failed_in_a_row = 0
@@ -107,12 +108,12 @@ class _Settling:
             self._failed(error)
         else:
             self._failed_in_a_row = 0
-            if customer.is_archived or customer.status == CustomerStatus.ARCHIVED:
+            if says_archived(customer.is_archived, customer.status):
                 state = ItemState.ARCHIVED
                 self.found.archived += 1
             else:
-                code = NOT_ARCHIVED
-                self.found.not_archived += 1
+                code = STILL_ACTIVE
+                self.found.still_active += 1
         elapsed = round((time.monotonic() - began) * 1000)
         self.rows.append(Settled(position, state.value, attempts, code, elapsed, time.time()))
 

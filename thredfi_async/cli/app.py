@@ -10,7 +10,7 @@ from thredfi_async.cli.bulk import fanout_options as fanout
 from thredfi_async.cli.bulk.app import app as bulk
 from thredfi_async.cli.bulk.nats import Nats
 from thredfi_async.cli.customers import Archive, Get, List
-from thredfi_async.cli.exits import EXIT_CODES
+from thredfi_async.cli.exit_codes import EXIT_CODES
 from thredfi_async.cli.session import Job
 from thredfi_async.cli.settings import Connection
 
@@ -20,7 +20,7 @@ THREDFI_PARTNER_UUID and THREDFI_API_KEY, or THREDFI_TOKEN."""
 _WHERE = "Where the API is: THREDFI_BASE_URL, or THREDFI_ENVIRONMENT (sandbox or production)."
 _CODES = [f"{int(code)}: {meaning}" for code, meaning in EXIT_CODES.items()]
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     cls=opt.Group,
     context_settings=opt.CONTEXT,
     epilog="\n\n".join([_CREDENTIALS, _WHERE, "Exit codes", *_CODES]),
@@ -59,7 +59,7 @@ def archive(  # noqa: PLR0913 - a parameter for each option
     customer_id: opt.CustomerId,
     *,
     body: opt.Body = None,
-    partial: opt.Partial = False,
+    allow_missing_fields: opt.AllowMissingFields = False,
     idempotency_key: opt.Key = None,
     no_settle: opt.NoSettle = False,
     base_url: opt.BaseUrl = None,
@@ -74,14 +74,16 @@ def archive(  # noqa: PLR0913 - a parameter for each option
     Without --body, the server's own record is fetched and sent; a customer that is archived already is left as it is.
     """
     del json, debug
-    if partial and body is None:
-        raise typer.BadParameter("it is about the fields of a body: give --body too", param_hint="--partial")
+    if allow_missing_fields and body is None:
+        raise typer.BadParameter(
+            "it is about the fields of a body: give --body too", param_hint="--allow-missing-fields"
+        )
     return Archive(
         connection=Connection(base_url=base_url, environment=environment, env_file=env_file, timeout=timeout),
         business_id=business_id,
         customer_id=customer_id,
         body=body,
-        partial=partial,
+        allow_missing_fields=allow_missing_fields,
         settle=not no_settle,
         idempotency_key=idempotency_key,
     )
@@ -133,7 +135,7 @@ def list_customers(  # noqa: PLR0913 - a parameter for each option
 
 
 @app.command()
-def sandbox(  # noqa: PLR0913 - a parameter for each option
+def mock_server(  # noqa: PLR0913 - a parameter for each option
     *,
     port: opt.Port = 8000,
     host: opt.Host = "127.0.0.1",
@@ -143,16 +145,16 @@ def sandbox(  # noqa: PLR0913 - a parameter for each option
     error_rate: opt.ErrorRate = 0.0,
     rate_limit: opt.RateLimit = None,
     seed: opt.Seed = 1,
-    lenient: opt.Lenient = False,
+    no_strict: opt.NoStrict = False,
     json: opt.Json = False,
     debug: opt.Debug = False,
 ) -> Job:
     """Serve a fake Thredfi API with invented customers, until Ctrl-C."""
     del json, debug
     # Imported here: what serves HTTP would make every other command slower to start.
-    from thredfi_async.cli.sandbox import Sandbox  # noqa: PLC0415
+    from thredfi_async.cli.mock_server import ServeMock  # noqa: PLC0415
 
-    return Sandbox(
+    return ServeMock(
         port=port,
         host=host,
         customers=customers,
@@ -161,7 +163,7 @@ def sandbox(  # noqa: PLR0913 - a parameter for each option
         error_rate=error_rate,
         rate_limit=rate_limit,
         seed=seed,
-        strict=not lenient,
+        strict=not no_strict,
     )
 
 
@@ -173,9 +175,9 @@ def demo(
     json: opt.Json = False,
     debug: opt.Debug = False,
 ) -> Job:
-    """Archive 500 customers at once while a sandbox misbehaves, and check every word against its record."""
+    """Archive 500 customers at once while a mock server misbehaves, and check every word against its record."""
     del json, debug
-    from thredfi_async.cli.demo import Demo  # noqa: PLC0415 - as for the sandbox
+    from thredfi_async.cli.demo import Demo  # noqa: PLC0415 - as for the mock server
 
     return Demo(customers=customers, seed=seed)
 
@@ -187,10 +189,10 @@ def worker(  # noqa: PLR0913 - a parameter for each option
     stream: fanout.Stream = None,
     subject: fanout.Subject = None,
     consumer: fanout.Consumer = None,
-    duplicate_window: fanout.Window = None,
+    dedup_window: fanout.DedupWindow = None,
     concurrency: opt.Concurrency = 32,
     max_deliveries: opt.MaxDeliveries = 10,
-    drain_seconds: opt.Drain = 30.0,
+    grace_period: opt.GracePeriod = 30.0,
     health_host: opt.HealthHost = "127.0.0.1",
     health_port: opt.HealthPort = 9464,
     no_health: opt.NoHealth = False,
@@ -208,14 +210,14 @@ def worker(  # noqa: PLR0913 - a parameter for each option
     does not wait for them.
     """
     del json, debug
-    from thredfi_async.cli.worker import Work  # noqa: PLC0415 - as for the sandbox
+    from thredfi_async.cli.worker import Work  # noqa: PLC0415 - as for the mock server
 
     return Work(
         connection=Connection(base_url=base_url, environment=environment, env_file=env_file, timeout=timeout),
-        nats=Nats(url=nats, stream=stream, subject=subject, consumer=consumer, duplicate_window=duplicate_window),
+        nats=Nats(url=nats, stream=stream, subject=subject, consumer=consumer, dedup_window=dedup_window),
         concurrency=concurrency,
         max_deliveries=max_deliveries,
-        drain=drain_seconds,
+        grace_period=grace_period,
         health_host=health_host,
         health_port=None if no_health else health_port,
     )

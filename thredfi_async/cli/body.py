@@ -12,12 +12,12 @@ from thredfi_async import UNSET, ConfigurationError, CustomerRequest
 FIELDS: Final = tuple(inspect.signature(CustomerRequest).parameters)
 
 
-def read_body(source: str, *, partial: bool = False) -> Mapping[str, Any]:
+def read_body(source: str, *, allow_missing_fields: bool = False) -> Mapping[str, Any]:
     """Read a JSON object.
 
     Args:
         source: The file's path, or `-` for stdin.
-        partial: Whether documented fields that it lacks are left out of the request on purpose.
+        allow_missing_fields: Whether documented fields that it lacks are left out of the request on purpose.
 
     Returns:
         The object; whether its fields are right is the client's to say.
@@ -42,7 +42,7 @@ def read_body(source: str, *, partial: bool = False) -> Mapping[str, Any]:
     if not isinstance(value, dict):
         raise ConfigurationError(f"{name} must be a JSON object with the customer's fields")
     fields = cast("dict[str, Any]", value)
-    return {**dict.fromkeys(FIELDS, UNSET), **fields} if partial else fields
+    return {**dict.fromkeys(FIELDS, UNSET), **fields} if allow_missing_fields else fields
 
 
 def _stdin() -> bytes:

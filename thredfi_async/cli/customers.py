@@ -8,10 +8,10 @@ from rich.text import Text
 
 from thredfi_async import Customer, Effect, LoggingHook, RawResponse, ResponseDecodeError
 from thredfi_async.cli.body import read_body
-from thredfi_async.cli.exits import ExitCode
-from thredfi_async.cli.failure import failure_of
+from thredfi_async.cli.error_report import error_report
+from thredfi_async.cli.exit_codes import ExitCode
 from thredfi_async.cli.output import report, terminal_width
-from thredfi_async.cli.present import as_line, as_object, as_table, header
+from thredfi_async.cli.render import as_line, as_object, as_table, header
 from thredfi_async.cli.session import Session, run_now
 from thredfi_async.cli.settings import Connection
 
@@ -25,7 +25,7 @@ class Archive:
         business_id: The business.
         customer_id: The customer.
         body: A file, or `-`, or None for the server's own record.
-        partial: Whether fields that the body lacks are left out on purpose.
+        allow_missing_fields: Whether fields that the body lacks are left out on purpose.
         settle: Whether an outcome that is not known is asked for.
         idempotency_key: The caller's own key.
     """
@@ -34,14 +34,14 @@ class Archive:
     business_id: str
     customer_id: str
     body: str | None = None
-    partial: bool = False
+    allow_missing_fields: bool = False
     settle: bool = True
     idempotency_key: str | None = None
 
     def __call__(self, session: Session) -> int:
         """Archive the customer and show it."""
         # Before the event loop runs: while it does, Ctrl-C would not interrupt the reading of stdin.
-        body = None if self.body is None else read_body(self.body, partial=self.partial)
+        body = None if self.body is None else read_body(self.body, allow_missing_fields=self.allow_missing_fields)
         session.look = self.connection.repeated("get", self.business_id, self.customer_id)
         try:
             raw = run_now(self._archive(session, body))
@@ -68,7 +68,7 @@ class Archive:
 
     def _archived_but_unread(self, session: Session, error: ResponseDecodeError) -> int:
         """Say what the answer proves, though it cannot be read whole: done is done."""
-        report(failure_of(error, session), json=session.out.json)
+        report(error_report(error, session), json=session.out.json)
         if session.out.json:
             session.out.data({"id": self.customer_id.lower(), "is_archived": True})
         return ExitCode.DONE

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperGroup
 
-from thredfi_async.cli.quantities import per_second, seconds
+from thredfi_async.cli.parsers import per_second, seconds
 from thredfi_async.cli.settings import EnvironmentName
 
 CONTEXT: Final = {"help_option_names": ["-h", "--help"]}
@@ -50,7 +50,9 @@ Body = Annotated[
     str | None,
     typer.Option(metavar="FILE", help="A JSON object to send, - for stdin; the server's own record unless given."),
 ]
-Partial = Annotated[bool, typer.Option("--partial", help="Leave fields that the body lacks out of the request.")]
+AllowMissingFields = Annotated[
+    bool, typer.Option("--allow-missing-fields", help="Leave fields that the body lacks out of the request.")
+]
 Key = Annotated[str | None, typer.Option(metavar="KEY", help="The key of the request; a new UUID unless given.")]
 NoSettle = Annotated[
     bool, typer.Option("--no-settle", help="When the outcome is not known, do not ask for it with a GET.")
@@ -62,7 +64,7 @@ ExternalId = Annotated[str | None, typer.Option(metavar="ID", help="Only the cus
 PageSize = Annotated[int | None, typer.Option(min=1, help="Customers a page.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Stop after so many.")]
 
-# sandbox
+# mock-server
 Port = Annotated[int, typer.Option(min=0, max=65535, help="Where to listen; 0 for a free port.")]
 Host = Annotated[str, typer.Option(help="The address to listen on.")]
 Customers = Annotated[int, typer.Option(min=0, max=10_000_000, help="Customers in all.")]
@@ -76,7 +78,7 @@ RateLimit = Annotated[
     typer.Option(metavar="RATE", parser=per_second, help="Requests before a 429, such as 100/s or 600/min."),
 ]
 Seed = Annotated[int, typer.Option(help="The same one gives the same run.")]
-Lenient = Annotated[bool, typer.Option("--lenient", help="Take bodies with fields left out.")]
+NoStrict = Annotated[bool, typer.Option("--no-strict", help="Take bodies with fields left out.")]
 
 # demo
 DemoCustomers = Annotated[int, typer.Option(min=20, max=100_000, help="How many to archive.")]
@@ -87,7 +89,7 @@ MaxDeliveries = Annotated[
     int,
     typer.Option(min=1, help="Deliveries of a message before it is a dead letter; an outage of the API spends none."),
 ]
-Drain = Annotated[
+GracePeriod = Annotated[
     float, typer.Option(metavar="DURATION", parser=seconds, help="How long calls under way may take when it stops.")
 ]
 HealthHost = Annotated[

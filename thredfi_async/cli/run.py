@@ -11,8 +11,8 @@ import typer
 
 from thredfi_async import Effect, ThredfiError
 from thredfi_async.cli.app import app
-from thredfi_async.cli.exits import ExitCode
-from thredfi_async.cli.failure import Failure, FailureError, accident, failure_of, interruption
+from thredfi_async.cli.error_report import ErrorReport, ReportedError, error_report, internal_error, interruption
+from thredfi_async.cli.exit_codes import ExitCode
 from thredfi_async.cli.output import Output, OutputError, ReaderGoneError, abandon_stdout, reason, report, trace
 from thredfi_async.cli.session import Job, Session
 
@@ -62,28 +62,32 @@ def _run(arguments: Sequence[str], session: Session) -> int:
     return code
 
 
-def _in_words(error: Exception, session: Session) -> Failure:
+def _in_words(error: Exception, session: Session) -> ErrorReport:
     if isinstance(error, ThredfiError):
-        return failure_of(error, session)
-    if isinstance(error, FailureError):
+        return error_report(error, session)
+    if isinstance(error, ReportedError):
         return error.failure
     if isinstance(error, _UsageError):
         return _usage(error, session)
     if isinstance(error, OutputError):
         abandon_stdout()
         sentence = f"The output cannot be written: {error}."
-        return accident(sentence, session, kind="OutputError", code=ExitCode.USAGE, advice="mend what stdout goes to")
+        return internal_error(
+            sentence, session, kind="OutputError", code=ExitCode.USAGE, advice="mend what stdout goes to"
+        )
     # Its text may quote anything.
     sentence = f"thredfi met with an error that it does not know: {type(error).__name__}."
     advice = "run with --debug to see where, and report it"
-    return accident(sentence, session, kind=type(error).__name__, code=ExitCode.REFUSED, advice=advice)
+    return internal_error(sentence, session, kind=type(error).__name__, code=ExitCode.REFUSED, advice=advice)
 
 
-def _usage(error: Any, session: Session) -> Failure:  # noqa: ANN401 - see _UsageError
+def _usage(error: Any, session: Session) -> ErrorReport:  # noqa: ANN401 - see _UsageError
     # What is given by mistake for an argument may be a secret.
     sentence = _QUOTED_ARGUMENTS.sub(r"\1", str(error.format_message())).rstrip(".")
     command = error.ctx.command_path if error.ctx is not None else "thredfi"
-    return accident(f"{sentence}.", session, kind="UsageError", code=ExitCode.USAGE, advice=f"see: {command} --help")
+    return internal_error(
+        f"{sentence}.", session, kind="UsageError", code=ExitCode.USAGE, advice=f"see: {command} --help"
+    )
 
 
 @contextlib.contextmanager

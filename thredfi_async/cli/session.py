@@ -44,9 +44,9 @@ class Known:
 
     def __init__(self) -> None:
         """Start before the call."""
-        self.effect = Effect.NONE
+        self.effect: Effect = Effect.NOT_APPLIED
         self.idempotency_key: str | None = None
-        self.began = False
+        self.began: bool = False
 
     def begins(self, idempotency_key: str | None) -> None:
         """Know nothing from now on, until the call has ended."""

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Final
 
 from rich.text import Text
 
-from thredfi_async import ConfigurationError, LoggingHook
+from thredfi_async import LoggingHook
 from thredfi_async.bulk import ItemState
-from thredfi_async.cli.bulk.nats import Nats, broker_refusals
-from thredfi_async.cli.exits import ExitCode
+from thredfi_async.cli.bulk.nats import Nats, broker_preflight_errors
+from thredfi_async.cli.exit_codes import ExitCode
 from thredfi_async.cli.output import Output, tell
 from thredfi_async.cli.session import Session
 from thredfi_async.cli.settings import Connection, read_env_file
@@ -36,7 +36,7 @@ class Work:
         nats: Where the queue is.
         concurrency: Messages held at once.
         max_deliveries: How often a message is delivered before it is a dead letter.
-        drain: Seconds that calls under way have when it stops.
+        grace_period: Seconds that calls under way have when it stops.
         health_host: The address for health and metrics.
         health_port: The port; None for none.
     """
@@ -45,14 +45,14 @@ class Work:
     nats: Nats
     concurrency: int
     max_deliveries: int
-    drain: float
+    grace_period: float
     health_host: str
     health_port: int | None
 
     def __call__(self, session: Session) -> int:
         """Work until SIGTERM or Ctrl-C, which is how it is meant to end."""
         # On Windows the loop knows no signal handlers, and Ctrl-C comes out as this.
-        with broker_refusals(), _log_lines(session), contextlib.suppress(KeyboardInterrupt):
+        with broker_preflight_errors(), _log_lines(session), contextlib.suppress(KeyboardInterrupt):
             asyncio.run(self._run(session))
         return ExitCode.DONE
 
@@ -61,14 +61,21 @@ class Work:
         from thredfi_async.worker import Worker, WorkerOptions  # noqa: PLC0415 - dear, and not for every command
         from thredfi_async.worker.health import serving_health  # noqa: PLC0415 - dear, and not for every command
 
-        nats, topology = self._settings(), self.nats.topology()
-        options = WorkerOptions(concurrency=self.concurrency, max_deliveries=self.max_deliveries, drain=self.drain)
+        nats, stream_config = self._settings(), self.nats.stream_config()
+        options = WorkerOptions(
+            concurrency=self.concurrency, max_deliveries=self.max_deliveries, grace_period=self.grace_period
+        )
         hooks = (LoggingHook(),) if session.debug else ()
         connections = max(_MOST_CONNECTIONS, self.concurrency)
         async with contextlib.AsyncExitStack() as stack:
             client = await stack.enter_async_context(self.connection.client(*hooks, max_connections=connections))
-            worker = Worker(client, nats=nats, topology=topology, options=options)
-            facts = {"api": client.base_url, "nats": nats.shown, "stream": topology.stream, "subject": topology.subject}
+            worker = Worker(client, nats=nats, stream_config=stream_config, options=options)
+            facts = {
+                "api": client.base_url,
+                "nats": nats.shown,
+                "stream": stream_config.stream,
+                "subject": stream_config.subject,
+            }
             if self.health_port is not None:
                 health = serving_health(worker, host=self.health_host, port=self.health_port)
                 facts["health"] = f"http://{self.health_host}:{await stack.enter_async_context(health)}"
@@ -78,15 +85,8 @@ class Work:
             _farewell(session.out, worker)
 
     def _settings(self) -> "NatsSettings":
-        from thredfi_async.worker import NatsSettings  # noqa: PLC0415 - as above
-
-        if self.nats.url is not None and "@" in self.nats.url:
-            raise ConfigurationError(
-                "--nats must not hold a password, which others on this machine could read: set THREDFI_NATS_USER and "
-                "THREDFI_NATS_PASSWORD, or THREDFI_NATS_URL as a whole"
-            )
         env_file = self.connection.env_file
-        return NatsSettings.from_env(None if env_file is None else read_env_file(env_file), url=self.nats.url)
+        return self.nats.settings(None if env_file is None else read_env_file(env_file))
 
 
 def _introduce(out: Output, facts: dict[str, str]) -> None:
@@ -99,7 +99,7 @@ def _introduce(out: Output, facts: dict[str, str]) -> None:
 
 
 def _farewell(out: Output, worker: "Worker") -> None:
-    ended = {state.value: int(worker.figures.value("outcomes_total", state=state)) for state in ItemState}
+    ended = {state.value: int(worker.metrics.value("outcomes_total", state=state)) for state in ItemState}
     if out.json:
         out.data({"event": "stopped", "outcomes": ended})
         return

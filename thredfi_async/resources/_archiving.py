@@ -2,20 +2,19 @@
 
 import os
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 import attrs
 
-from thredfi_async import _converter
-from thredfi_async._envelope import api_error, request_id
-from thredfi_async._json import as_object
-from thredfi_async._ports import Request, Response, Verdict
+from thredfi_async._checks.json import as_object
+from thredfi_async._codec import converter
+from thredfi_async._codec.error_envelope import api_error
+from thredfi_async._codec.response_headers import request_id
+from thredfi_async._interfaces import Request, Response, Verdict
+from thredfi_async._outcomes import says_archived
+from thredfi_async._statuses import SUCCESS
 from thredfi_async.errors import BadRequestError, ConflictError, Effect, ResponseDecodeError
-from thredfi_async.models import FIELD_NAMES, Customer, CustomerRequest, CustomerStatus
-
-Body = CustomerRequest | Mapping[str, Any]
-
-_SUCCESS: Final = range(200, 300)
+from thredfi_async.models import FIELD_NAMES, Customer, CustomerBody, CustomerRequest
 
 
 @attrs.frozen(eq=False)
@@ -32,7 +31,7 @@ class Archiving:
 
     url: str
     customer_id: str
-    body: Body | None = attrs.field(repr=False)
+    body: CustomerBody | None = attrs.field(repr=False)
     idempotency_key: str | None
     headers: Mapping[str, str] = attrs.field(repr=False)
 
@@ -58,7 +57,7 @@ class Archiving:
             url=f"{self.url}archive/",
             judge=self._judge_answer,
             headers={**self.headers, **ours},
-            body=_converter.encode(body),
+            body=converter.encode(body),
             mutates=True,
             idempotency_key=key,
             settle=self._question,
@@ -70,14 +69,14 @@ class Archiving:
     def _judge_record(self, response: Response) -> Verdict[Customer]:
         """The record before anything was posted: nothing is left to do, or it is the body."""
         verdict = judge_customer(response, self.customer_id)
-        if verdict.error is not None or is_archived(verdict.unwrap()):
+        if verdict.error is not None or _is_archived(verdict.unwrap()):
             return verdict
-        record = _converter.with_exact_numbers(verdict.unwrap(), response.body)
+        record = converter.with_exact_numbers(verdict.unwrap(), response.body)
         return Verdict(then=self._post(CustomerRequest.from_customer(record)))
 
     def _judge_answer(self, response: Response) -> Verdict[Customer]:
         """Only an answer that is about this customer and says that it is archived can say that it is done."""
-        if response.status not in _SUCCESS:
+        if response.status not in SUCCESS:
             error = api_error(response, fields=FIELD_NAMES)
             # Nobody documents what archiving an archived customer answers: it may be one of these.
             invalid = isinstance(error, BadRequestError) and error.error_code == "validation_error"
@@ -86,7 +85,7 @@ class Archiving:
         try:
             record = _record_that_says_archived(response, self.customer_id)
             effect = Effect.APPLIED
-            return Verdict(_converter.structure(record, Customer))
+            return Verdict(converter.structure(record, Customer))
         except ResponseDecodeError as error:
             error.effect = effect
             return Verdict(error=_in_context(error, response))
@@ -97,7 +96,7 @@ class Archiving:
         if verdict.error is not None:
             return Verdict(error=verdict.error)
         customer = verdict.unwrap()
-        return Verdict(customer if is_archived(customer) else None)
+        return Verdict(customer if _is_archived(customer) else None)
 
 
 def _new_key() -> str:
@@ -107,9 +106,8 @@ def _new_key() -> str:
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
-def is_archived(customer: Customer) -> bool:
-    """Say whether a record shows its customer archived."""
-    return customer.is_archived or customer.status == CustomerStatus.ARCHIVED
+def _is_archived(customer: Customer) -> bool:
+    return says_archived(customer.is_archived, customer.status)
 
 
 def judge_customer(response: Response, customer_id: str) -> Verdict[Customer]:
@@ -122,20 +120,20 @@ def judge_customer(response: Response, customer_id: str) -> Verdict[Customer]:
     Returns:
         The customer, or why the answer is not it.
     """
-    if response.status not in _SUCCESS:
+    if response.status not in SUCCESS:
         return Verdict(error=api_error(response))
     try:
-        return Verdict(_converter.structure(_record(response, customer_id), Customer))
+        return Verdict(converter.structure(_record(response, customer_id), Customer))
     except ResponseDecodeError as error:
         return Verdict(error=_in_context(error, response))
 
 
-def judge_page(response: Response) -> Verdict[_converter.Page]:
+def judge_page(response: Response) -> Verdict[converter.Page]:
     """Read an answer that should be a page of customers."""
-    if response.status not in _SUCCESS:
+    if response.status not in SUCCESS:
         return Verdict(error=api_error(response))
     try:
-        return Verdict(_converter.structure(_parsed(response), _converter.Page))
+        return Verdict(converter.structure(_parsed(response), converter.Page))
     except ResponseDecodeError as error:
         return Verdict(error=_in_context(error, response))
 
@@ -143,7 +141,7 @@ def judge_page(response: Response) -> Verdict[_converter.Page]:
 def _parsed(response: Response) -> Any:  # noqa: ANN401 - JSON is anything
     if response.flaw is not None:
         raise ResponseDecodeError(f"the body {response.flaw}")
-    return _converter.parse(response.body)
+    return converter.parse(response.body)
 
 
 def _record(response: Response, customer_id: str) -> dict[str, Any]:
@@ -157,7 +155,7 @@ def _record(response: Response, customer_id: str) -> dict[str, Any]:
 
 def _record_that_says_archived(response: Response, customer_id: str) -> dict[str, Any]:
     record = _record(response, customer_id)
-    if record.get("is_archived") is True or record.get("status") == CustomerStatus.ARCHIVED:
+    if says_archived(record.get("is_archived"), record.get("status")):
         return record
     raise ResponseDecodeError("the answer does not say that the customer is archived")
 

@@ -9,19 +9,17 @@ from uuid import UUID
 
 import attrs
 
-from thredfi_async._converter import Page
-from thredfi_async._headers import headers_problems, value_problem
-from thredfi_async._json import text_problem
-from thredfi_async._pipeline import CallOptions, Pipeline
-from thredfi_async._ports import Outcome, Request
+from thredfi_async._checks.headers import headers_problems, value_problem
+from thredfi_async._checks.identifiers import Identifier, identifier_problem
+from thredfi_async._checks.json import text_problem
+from thredfi_async._checks.numbers import whole_number
+from thredfi_async._codec.converter import Page
+from thredfi_async._engine.pipeline import CallOptions, Pipeline
+from thredfi_async._interfaces import Outcome, Request
 from thredfi_async.errors import InvalidRequestError, ResponseDecodeError
-from thredfi_async.models import Customer, CustomerRequest
-from thredfi_async.resources._archiving import Archiving, Body, judge_customer, judge_page
+from thredfi_async.models import Customer, CustomerBody, CustomerRequest
+from thredfi_async.resources._archiving import Archiving, judge_customer, judge_page
 
-Identifier = UUID | str
-"""A UUID, or its canonical text with hyphens."""
-
-_UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 _VISIBLE: Final = re.compile(r"[!-~]+", re.ASCII)
 _BODIES: Final = (CustomerRequest, Mapping)
 _NO_HEADERS: Final[Mapping[str, str]] = {}
@@ -46,7 +44,7 @@ class CustomerRequests:
         self,
         business_id: Identifier,
         customer_id: Identifier,
-        body: Body | None,
+        body: CustomerBody | None,
         options: CallOptions,
         *,
         idempotency_key: str | None,
@@ -54,7 +52,7 @@ class CustomerRequests:
     ) -> Coroutine[Any, Any, Outcome[Customer]]:
         """Archive a customer; what may be wrong before the call has its turn is looked at here, and no more."""
         problems: list[str] = []
-        # Looked at in here as far as it is plain, as in `Lifetime.enter`: all calls may begin in one turn of the loop.
+        # Looked at in here as far as it is plain, as in `Lifecycle.enter`: all calls may begin in one turn of the loop.
         if not (isinstance(business_id, UUID) and isinstance(customer_id, UUID)):
             _check_identifier("business_id", business_id, problems)
             _check_identifier("customer_id", customer_id, problems)
@@ -97,7 +95,7 @@ class CustomerRequests:
         problems: list[str] = []
         _check_identifier("business_id", business_id, problems)
         size, external = filters.get("page_size"), filters.get("external_id")
-        if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
+        if size is not None and whole_number(size) is not None:
             problems.append("page_size: must be a whole number of at least 1")
         if external is not None and (problem := _filter_problem(external)) is not None:
             problems.append(f"external_id: {problem}")
@@ -131,7 +129,7 @@ def _first(  # noqa: PLR0913, PLR0917 - what the pipeline keeps for it while the
     base_url: str,
     business_id: Identifier,
     customer_id: Identifier,
-    body: Body | None,
+    body: CustomerBody | None,
     idempotency_key: str | None,
     headers: Mapping[str, str],
 ) -> Request[Customer]:
@@ -145,11 +143,8 @@ def _url(base_url: str, business: str, customer: str) -> str:
 
 
 def _check_identifier(name: str, value: object, problems: list[str]) -> None:
-    if isinstance(value, UUID) or (isinstance(value, str) and _UUID.fullmatch(value)):
-        return
-    # Without the value: what is given by mistake for an id may be anybody's name.
-    what = f"text of {len(value)} characters" if isinstance(value, str) else type(value).__name__
-    problems.append(f"{name}: must be a UUID such as 3c90c3cc-0d44-4b50-8888-8dd25736052a, not {what}")
+    if (problem := identifier_problem(value)) is not None:
+        problems.append(f"{name}: {problem}")
 
 
 def _text(identifier: Identifier) -> str:

@@ -3,15 +3,17 @@
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from thredfi_async._envelope import request_id
-from thredfi_async._pipeline import AS_THE_CLIENT, CallOptions, Pipeline
-from thredfi_async._ports import Outcome
+from thredfi_async._checks.identifiers import Identifier
+from thredfi_async._codec.response_headers import request_id
+from thredfi_async._engine.pipeline import AS_THE_CLIENT, CallOptions, Pipeline
+from thredfi_async._interfaces import Outcome
 from thredfi_async.errors import Effect
-from thredfi_async.models import Customer, RawResponse
-from thredfi_async.resources._archiving import Body
-from thredfi_async.resources._requests import CustomerRequests, Identifier
+from thredfi_async.models import Customer, CustomerBody, RawResponse
+from thredfi_async.resources._requests import CustomerRequests
 from thredfi_async.retry import RetryPolicy
 from thredfi_async.settings import Timeouts
+
+__all__ = ["Customers", "RawCustomers"]
 
 
 class Customers:
@@ -35,7 +37,7 @@ class Customers:
         self,
         business_id: Identifier,
         customer_id: Identifier,
-        customer: Body | None = None,
+        customer: CustomerBody | None = None,
         *,
         settle: bool = True,
         timeouts: Timeouts | None = None,
@@ -64,7 +66,7 @@ class Customers:
 
         Raises:
             InvalidRequestError: An id, the body, the key or a header is wrong; nothing was sent.
-            APIError: The server refused; `.effect` is NONE unless an earlier attempt may have been applied.
+            APIError: The server refused; `.effect` is NOT_APPLIED unless an earlier attempt may have been applied.
             TransportError: No whole answer came; `.effect` says whether a request may have been applied.
             ResponseDecodeError: A success whose body is no proof (UNKNOWN), or cannot be read whole (APPLIED).
             ClientStateError: The client is closed, or belongs to another event loop or process.
@@ -97,7 +99,7 @@ class Customers:
             The customer, with its documents.
 
         Raises:
-            ThredfiError: As for `archive`; the effect is always NONE.
+            ThredfiError: As for `archive`; the effect is always NOT_APPLIED.
         """
         options = _options(timeouts, retry)
         return (await self._requests.get(business_id, customer_id, options, headers)).value
@@ -150,7 +152,7 @@ class RawCustomers:
         self,
         business_id: Identifier,
         customer_id: Identifier,
-        customer: Body | None = None,
+        customer: CustomerBody | None = None,
         *,
         settle: bool = True,
         timeouts: Timeouts | None = None,
@@ -167,7 +169,7 @@ class RawCustomers:
         outcome = await self._requests.archive(
             business_id, customer_id, customer, options, idempotency_key=idempotency_key, headers=headers
         )
-        return _raw(outcome, already_archived=outcome.effect is Effect.NONE)
+        return _raw(outcome, already_archived=outcome.effect is Effect.NOT_APPLIED)
 
     async def get(
         self,

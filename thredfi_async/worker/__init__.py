@@ -7,18 +7,20 @@ prometheus-client.
 from typing import TYPE_CHECKING
 
 from thredfi_async import ConfigurationError
+from thredfi_async.bulk import ArchiveClient
 from thredfi_async.worker.command import ArchiveCommand
 from thredfi_async.worker.errors import BrokerError
 from thredfi_async.worker.events import DeadLetter, OutcomeEvent
 from thredfi_async.worker.handler import ArchiveHandler, Decision, Done, Rejected, RetryLater
 from thredfi_async.worker.options import WorkerOptions
 from thredfi_async.worker.settings import NatsSettings
-from thredfi_async.worker.topology import Topology
+from thredfi_async.worker.stream_config import StreamConfig
 
 if TYPE_CHECKING:
     from thredfi_async.worker.worker import Worker
 
 __all__ = [
+    "ArchiveClient",
     "ArchiveCommand",
     "ArchiveHandler",
     "BrokerError",
@@ -29,7 +31,7 @@ __all__ = [
     "OutcomeEvent",
     "Rejected",
     "RetryLater",
-    "Topology",
+    "StreamConfig",
     "Worker",
     "WorkerOptions",
 ]

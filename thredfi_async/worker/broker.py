@@ -24,7 +24,7 @@ _LONGEST_WAIT: Final = 5.0
 _UNLIMITED: Final = -1
 _REFUSED: Final = "Authorization Violation"
 
-logger = logging.getLogger("thredfi_async.worker")
+logger: logging.Logger = logging.getLogger("thredfi_async.worker")
 
 TROUBLE: Final = (nats.errors.Error, OSError, TimeoutError)
 """What nats-py raises when the broker is not there, or says no."""

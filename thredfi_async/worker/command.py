@@ -1,7 +1,6 @@
 """A message's content: which customer is to be archived, and with what."""
 
 import json
-import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from hashlib import sha256
@@ -12,9 +11,10 @@ import attrs
 import orjson
 
 from thredfi_async import UNSET, CustomerRequest, InvalidRequestError
-from thredfi_async._converter import encode
-from thredfi_async._headers import value_problem
-from thredfi_async._json import as_object, is_plain_name
+from thredfi_async._checks.headers import value_problem
+from thredfi_async._checks.identifiers import as_uuid
+from thredfi_async._checks.json import as_object, is_plain_name
+from thredfi_async._codec.converter import encode
 from thredfi_async.models import FIELD_NAMES
 
 VERSION: Final = 1
@@ -22,12 +22,11 @@ VERSION: Final = 1
 
 _FIELDS: Final = ("version", "business_id", "customer_id", "customer", "partial", "idempotency_key")
 _NAMESPACE: Final = UUID("6f3d3f0c-6c1e-5d5b-9f43-5a0e6b1d2c47")
-_UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 
 
 def _identifier(value: UUID | str) -> UUID:
     # What is no id stays as it is, and is named together with whatever else is wrong.
-    return UUID(value) if isinstance(value, str) and _UUID.fullmatch(value) else cast("UUID", value)
+    return as_uuid(value) or cast("UUID", value)
 
 
 def _body(value: CustomerRequest | Mapping[str, Any] | None) -> Any:  # noqa: ANN401 - what is wrong is told later

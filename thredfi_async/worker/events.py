@@ -10,7 +10,7 @@ import attrs
 import orjson
 
 from thredfi_async import Effect, InvalidRequestError
-from thredfi_async._json import as_object
+from thredfi_async._checks.json import as_object
 from thredfi_async.bulk import ItemState
 
 VERSION: Final = 1
@@ -31,7 +31,7 @@ class OutcomeEvent:
             (certainly nothing was applied) and `unknown` (that is open) say that the worker gave up. All but the first
             two come with a dead letter.
         code: A machine-readable reason; None where the customer is archived.
-        effect: What the requests of all deliveries together did at most, `NONE`, `UNKNOWN` or `APPLIED`; None where
+        effect: What the requests of all deliveries together did at most, `NOT_APPLIED`, `UNKNOWN` or `APPLIED`; None where
             the customer is archived, which is all there is to know.
         attempts: Requests that the last delivery sent.
         deliveries: How often the message was delivered.
@@ -117,7 +117,7 @@ class DeadLetter:
     original: bytes = attrs.field(repr=False)
     cut: bool = False
     subject: str
-    effect: Effect = Effect.NONE
+    effect: Effect = Effect.NOT_APPLIED
     attempts: int = 0
     deliveries: int = 1
     at: dt.datetime = attrs.field(factory=lambda: dt.datetime.now(dt.UTC))

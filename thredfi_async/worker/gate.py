@@ -11,7 +11,7 @@ import attrs
 from thredfi_async import APIError, Clock, SystemClock
 from thredfi_async.worker.handler import Decision, RetryLater
 
-logger = logging.getLogger("thredfi_async.worker")
+logger: logging.Logger = logging.getLogger("thredfi_async.worker")
 
 _EXTRA: Final = 8
 _SETTINGS_FACTOR: Final = 6.0
@@ -73,7 +73,7 @@ class Gate:
         self._extra = 0
         self.on_change: Callable[[], None] = _nothing
         """Is called when it opens or closes, or lets a worker take more."""
-        self.successes = 0
+        self.successes: int = 0
         """Calls so far that the API answered properly; whoever failed in between was not the API's failure."""
         self.cause: Literal["api", "settings"] | None = None
         """Why it is closed; None while it is open."""

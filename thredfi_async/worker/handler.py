@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal
 
 import attrs
 
@@ -17,7 +17,7 @@ from thredfi_async import (
     ThredfiError,
     Timeouts,
 )
-from thredfi_async.bulk import ItemState
+from thredfi_async.bulk import ArchiveClient, ItemState
 from thredfi_async.bulk.items import code_of, is_refusal
 from thredfi_async.worker.command import ArchiveCommand
 
@@ -58,7 +58,7 @@ class Rejected:
 
     code: str
     reason: str
-    effect: Effect = Effect.NONE
+    effect: Effect = Effect.NOT_APPLIED
     attempts: int = 0
     elapsed: float = 0.0
     idempotency_key: str | None = None
@@ -87,7 +87,7 @@ class RetryLater:
     code: str
     reason: str
     cause: Literal["api", "settings", "client"]
-    effect: Effect = Effect.NONE
+    effect: Effect = Effect.NOT_APPLIED
     attempts: int = 0
     elapsed: float = 0.0
     idempotency_key: str | None = None
@@ -96,15 +96,6 @@ class RetryLater:
 
 Decision = Done | Rejected | RetryLater
 """What to do with a message."""
-
-
-class ArchiveClient(Protocol):
-    """What a handler needs of `ThredfiClient`."""
-
-    @property
-    def customers(self) -> Any:  # noqa: ANN401 - `Customers`, or a test's stand-in
-        """Has `with_raw_response.archive`."""
-        ...
 
 
 @attrs.frozen(kw_only=True)
@@ -206,7 +197,7 @@ class ArchiveHandler:
             return Done(state=ItemState.ARCHIVED, **how)
         how |= {"code": code_of(error), "reason": str(error), "effect": error.effect, "error": error}
         # After a lost answer a no leaves open what was applied before: it is asked once more.
-        if is_refusal(error) and error.effect is Effect.NONE:
+        if is_refusal(error) and error.effect is Effect.NOT_APPLIED:
             return Rejected(**how)
         asked = (error.retry_after or 0.0) if isinstance(error, APIError) else 0.0
         return RetryLater(delay=max(asked, self._pause.after(delivery)), cause=_cause(error), **how)
@@ -216,7 +207,7 @@ def _cause(error: ThredfiError) -> Literal["api", "settings", "client"]:
     match error:
         case ClientStateError():
             return "client"
-        case _ if error.concerns_token and not error.transient:
+        case _ if error.is_token_error and not error.transient:
             return "settings"
         case AuthenticationError() | ConnectError(transient=False):
             return "settings"

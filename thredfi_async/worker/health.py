@@ -7,7 +7,7 @@ from aiohttp import web
 
 from thredfi_async import ConfigurationError
 from thredfi_async.worker.broker import words
-from thredfi_async.worker.figures import CONTENT_TYPE
+from thredfi_async.worker.metrics import CONTENT_TYPE
 from thredfi_async.worker.worker import Worker
 
 _OK = 200
@@ -42,7 +42,7 @@ async def serving_health(worker: Worker, *, host: str = "127.0.0.1", port: int =
         return _answer(worker.troubles_of_work())
 
     async def metrics(_: web.Request) -> web.Response:
-        return web.Response(body=worker.figures.exposition(), headers={"Content-Type": CONTENT_TYPE})
+        return web.Response(body=worker.metrics.exposition(), headers={"Content-Type": CONTENT_TYPE})
 
     app = web.Application()
     app.add_routes([web.get("/livez", livez), web.get("/readyz", readyz), web.get("/metrics", metrics)])

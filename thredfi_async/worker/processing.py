@@ -9,18 +9,18 @@ import attrs
 
 from thredfi_async import Clock, Effect, InvalidRequestError, RetryPolicy
 from thredfi_async.worker.command import ArchiveCommand
+from thredfi_async.worker.completion import Completion
 from thredfi_async.worker.errors import BrokerError
-from thredfi_async.worker.figures import Figures
-from thredfi_async.worker.finish import Finisher
 from thredfi_async.worker.gate import Gate
 from thredfi_async.worker.handler import ArchiveHandler, Decision, Done, Rejected, RetryLater
-from thredfi_async.worker.held import Held
+from thredfi_async.worker.in_flight import InFlightMessage
+from thredfi_async.worker.metrics import Metrics
 from thredfi_async.worker.options import WorkerOptions
 
 _ONCE: Final = RetryPolicy(max_attempts=1)
 _LONGEST_DELAY: Final = 60.0
 
-logger = logging.getLogger("thredfi_async.worker")
+logger: logging.Logger = logging.getLogger("thredfi_async.worker")
 
 
 @attrs.frozen(eq=False)
@@ -33,8 +33,8 @@ class Processing:
     Args:
         handler: Makes the calls.
         gate: Holds messages while the API is unwell.
-        finisher: Writes down how they end.
-        figures: Counts.
+        completion: Writes down how they end.
+        metrics: Counts.
         options: How often a message may be delivered.
         clock: Sleeps.
         stopping: Whether messages that only wait are to be given back.
@@ -42,95 +42,95 @@ class Processing:
 
     handler: ArchiveHandler
     gate: Gate
-    finisher: Finisher
-    figures: Figures
+    completion: Completion
+    metrics: Metrics
     options: WorkerOptions
     clock: Clock
     stopping: asyncio.Event
 
-    async def process(self, held: Held) -> None:
+    async def process(self, in_flight: InFlightMessage) -> None:
         """Bring a message to its end.
 
         Args:
-            held: The message.
+            in_flight: The message.
 
         Raises:
             asyncio.CancelledError: It was cancelled; the message was given back.
         """
         try:
-            await self._process(held)
+            await self._process(in_flight)
         except BrokerError as error:
             logger.error("a message is left for another delivery: %s", error)  # noqa: TRY400 - the sentence says it all
-            await self.finisher.again(held, _LONGEST_DELAY)
+            await self.completion.again(in_flight, _LONGEST_DELAY)
         except Exception as error:  # noqa: BLE001 - one message must not end the others
-            await self._met_a_bug(held, error)
+            await self._met_a_bug(in_flight, error)
         finally:
-            if not held.settled:
-                await self.finisher.again(held)
+            if not in_flight.settled:
+                await self.completion.again(in_flight)
 
-    async def _process(self, held: Held) -> None:
-        held.busy = True
+    async def _process(self, in_flight: InFlightMessage) -> None:
+        in_flight.busy = True
         try:
-            held.command = ArchiveCommand.from_json(held.message.data)
+            in_flight.command = ArchiveCommand.from_json(in_flight.message.data)
         except InvalidRequestError as error:
-            await self.finisher.malformed(held, str(error))
+            await self.completion.malformed(in_flight, str(error))
             return
         allowed = self.options.max_deliveries
-        if held.deliveries > allowed:
-            reason = f"it was delivered {held.deliveries} times, {allowed} are allowed, and none came to an end"
-            await self.finisher.given_up(held, "too_many_deliveries", reason)
+        if in_flight.deliveries > allowed:
+            reason = f"it was delivered {in_flight.deliveries} times, {allowed} are allowed, and none came to an end"
+            await self.completion.given_up(in_flight, "too_many_deliveries", reason)
             return
-        await self._until_decided(held, held.command)
+        await self._until_decided(in_flight, in_flight.command)
 
-    async def _until_decided(self, held: Held, command: ArchiveCommand) -> None:
+    async def _until_decided(self, in_flight: InFlightMessage, command: ArchiveCommand) -> None:
         mark: int | None = None
         while not self.stopping.is_set():
-            held.busy = False
-            decision = await self.gate.through(held.ticket, partial(self._call, held, command))
-            held.busy = True
+            in_flight.busy = False
+            decision = await self.gate.through(in_flight.ticket, partial(self._call, in_flight, command))
+            in_flight.busy = True
             if not isinstance(decision, RetryLater):
-                await self._end(held, decision)
+                await self._end(in_flight, decision)
                 return
-            held.saw(decision.effect)
+            in_flight.saw(decision.effect)
             if mark is None:
                 mark = self.gate.successes
             elif self.gate.is_open and self.gate.successes > mark:
-                await self._spend(held, decision)
+                await self._spend(in_flight, decision)
                 return
-            held.tries += 1
-            held.busy = False
-            self.figures.repeats(held=True)
+            in_flight.tries += 1
+            in_flight.busy = False
+            self.metrics.repeats(held=True)
             await self.clock.sleep(decision.delay)
 
-    async def _call(self, held: Held, command: ArchiveCommand, probe: bool) -> Decision:  # noqa: FBT001 - the gate's word
-        held.busy = True
+    async def _call(self, in_flight: InFlightMessage, command: ArchiveCommand, probe: bool) -> Decision:  # noqa: FBT001 - the gate's word
+        in_flight.busy = True
         return await self.handler(
             command,
-            message_id=held.command_id,
-            delivery=held.deliveries + held.tries,
+            message_id=in_flight.command_id,
+            delivery=in_flight.deliveries + in_flight.tries,
             retry=_ONCE if probe else None,
         )
 
-    async def _end(self, held: Held, decision: Done | Rejected) -> None:
+    async def _end(self, in_flight: InFlightMessage, decision: Done | Rejected) -> None:
         if isinstance(decision, Done):
-            await self.finisher.done(held, decision)
+            await self.completion.done(in_flight, decision)
         else:
-            await self.finisher.rejected(held, decision)
+            await self.completion.rejected(in_flight, decision)
 
-    async def _spend(self, held: Held, decision: RetryLater) -> None:
-        if held.deliveries >= self.options.max_deliveries:
-            reason = f"delivered {held.deliveries} times, and failed at last with: {decision.reason}"
-            await self.finisher.given_up(held, decision.code, reason, decision)
+    async def _spend(self, in_flight: InFlightMessage, decision: RetryLater) -> None:
+        if in_flight.deliveries >= self.options.max_deliveries:
+            reason = f"delivered {in_flight.deliveries} times, and failed at last with: {decision.reason}"
+            await self.completion.given_up(in_flight, decision.code, reason, decision)
         else:
-            self.figures.repeats(held=False)
-            await self.finisher.again(held, decision.delay)
+            self.metrics.repeats(held=False)
+            await self.completion.again(in_flight, decision.delay)
 
-    async def _met_a_bug(self, held: Held, error: Exception) -> None:
+    async def _met_a_bug(self, in_flight: InFlightMessage, error: Exception) -> None:
         # Neither its text nor its trace, which may quote anything.
         logger.error("a message met with %s, which is a bug; it is delivered again later", type(error).__name__)
         logger.debug("the bug", exc_info=error)
-        if held.settled or held.deliveries < self.options.max_deliveries:
-            await self.finisher.again(held, min(_LONGEST_DELAY, 2.0**held.deliveries))
+        if in_flight.settled or in_flight.deliveries < self.options.max_deliveries:
+            await self.completion.again(in_flight, min(_LONGEST_DELAY, 2.0**in_flight.deliveries))
             return
-        held.saw(Effect.UNKNOWN)
-        await self.finisher.given_up(held, "internal_error", f"the worker met with {type(error).__name__}")
+        in_flight.saw(Effect.UNKNOWN)
+        await self.completion.given_up(in_flight, "internal_error", f"the worker met with {type(error).__name__}")

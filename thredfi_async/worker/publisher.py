@@ -8,7 +8,7 @@ import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from thredfi_async._json import as_object
+from thredfi_async._checks.json import as_object
 
 _SECONDS: Final = 5.0
 

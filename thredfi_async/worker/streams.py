@@ -10,15 +10,17 @@ from nats.js.api import (
     DiscardPolicy,
     RetentionPolicy,
     StorageType,
-    StreamConfig,
     StreamInfo,
+)
+from nats.js.api import (
+    StreamConfig as JetStreamConfig,
 )
 from nats.js.errors import APIError, NotFoundError
 
 from thredfi_async import ConfigurationError
 from thredfi_async.worker.broker import TROUBLE, Broker, words
 from thredfi_async.worker.errors import BrokerError
-from thredfi_async.worker.topology import Topology
+from thredfi_async.worker.stream_config import StreamConfig
 
 ACK_WAIT: Final = 30.0
 """Seconds after which the broker delivers a message again whose worker has fallen silent."""
@@ -28,25 +30,25 @@ _UNLIMITED: Final = -1
 _WEEK: Final = 7 * 86_400.0
 
 
-async def ensure_streams(broker: Broker, topology: Topology) -> None:
+async def ensure_streams(broker: Broker, stream_config: StreamConfig) -> None:
     """Make the three streams of a queue, or accept those that are there.
 
     Args:
         broker: The broker.
-        topology: The names.
+        stream_config: The names.
 
     Raises:
         ConfigurationError: A stream is there and cannot serve; the sentence says why, and what to do.
         BrokerError: The broker refuses, has no JetStream, or does not answer.
     """
-    window = topology.duplicate_window
+    window = stream_config.dedup_window
     await _ensure_stream(
         broker,
-        topology.subject,
-        StreamConfig(
-            name=topology.stream,
+        stream_config.subject,
+        JetStreamConfig(
+            name=stream_config.stream,
             description="Thredfi customers to archive",
-            subjects=[topology.subject],
+            subjects=[stream_config.subject],
             retention=RetentionPolicy.WORK_QUEUE,
             # A full queue refuses new commands; the default would throw the oldest away.
             discard=DiscardPolicy.NEW,
@@ -55,33 +57,33 @@ async def ensure_streams(broker: Broker, topology: Topology) -> None:
             duplicate_window=window,
         ),
     )
-    outcomes = StreamConfig(
-        name=topology.outcomes_stream,
+    outcomes = JetStreamConfig(
+        name=stream_config.outcomes_stream,
         description="How archiving ended, by customer",
-        subjects=[topology.outcomes_subjects],
+        subjects=[stream_config.outcomes_subjects],
         max_age=_WEEK,
         storage=StorageType.FILE,
         duplicate_window=min(window, _WEEK),
     )
-    await _ensure_stream(broker, topology.outcomes_subject("archived"), outcomes)
-    dead = StreamConfig(
-        name=topology.dead_stream,
+    await _ensure_stream(broker, stream_config.outcomes_subject("archived"), outcomes)
+    dead = JetStreamConfig(
+        name=stream_config.dead_stream,
         description="Commands that were given up, with the reason",
-        subjects=[topology.dead_subject],
+        subjects=[stream_config.dead_subject],
         storage=StorageType.FILE,
         duplicate_window=window,
     )
-    await _ensure_stream(broker, topology.dead_subject, dead)
+    await _ensure_stream(broker, stream_config.dead_subject, dead)
 
 
-async def ensure_consumer(broker: Broker, topology: Topology) -> float:
+async def ensure_consumer(broker: Broker, stream_config: StreamConfig) -> float:
     """Make the durable pull consumer that all workers of a queue share, or accept the one that is there.
 
     It has no limit of deliveries: past one, JetStream neither delivers a message again nor removes it.
 
     Args:
         broker: The broker.
-        topology: The names.
+        stream_config: The names.
 
     Returns:
         The seconds after which it delivers a message again.
@@ -91,30 +93,32 @@ async def ensure_consumer(broker: Broker, topology: Topology) -> float:
         BrokerError: The broker refuses, or does not answer.
     """
     config = ConsumerConfig(
-        durable_name=topology.consumer,
+        durable_name=stream_config.consumer,
         description="thredfi worker",
         ack_policy=AckPolicy.EXPLICIT,
         ack_wait=ACK_WAIT,
         deliver_policy=DeliverPolicy.ALL,
-        filter_subject=topology.subject,
+        filter_subject=stream_config.subject,
         max_deliver=_UNLIMITED,
         # Each worker holds no more than it has slots; a limit for all of them together would only make some idle.
         max_ack_pending=_UNLIMITED,
     )
-    jetstream, name = broker.jetstream, topology.consumer
+    jetstream, name = broker.jetstream, stream_config.consumer
     try:
         try:
-            info: ConsumerInfo = await jetstream.consumer_info(topology.stream, name)
+            info: ConsumerInfo = await jetstream.consumer_info(stream_config.stream, name)
         except NotFoundError:
-            info = await jetstream.add_consumer(topology.stream, config)
+            info = await jetstream.add_consumer(stream_config.stream, config)
     except TROUBLE as error:
-        raise BrokerError(f"NATS refuses the consumer {name} on the stream {topology.stream}: {words(error)}") from None
-    _check_consumer(info.config, topology)
+        raise BrokerError(
+            f"NATS refuses the consumer {name} on the stream {stream_config.stream}: {words(error)}"
+        ) from None
+    _check_consumer(info.config, stream_config)
     # `backoff`, where somebody has set it, takes the place of `ack_wait`.
     return min(info.config.backoff or [info.config.ack_wait or ACK_WAIT])
 
 
-async def _ensure_stream(broker: Broker, subject: str, config: StreamConfig) -> None:
+async def _ensure_stream(broker: Broker, subject: str, config: JetStreamConfig) -> None:
     jetstream, name = broker.jetstream, str(config.name)
     try:
         try:
@@ -126,7 +130,7 @@ async def _ensure_stream(broker: Broker, subject: str, config: StreamConfig) -> 
     _check_stream(info.config, subject)
 
 
-async def _add_stream(broker: Broker, config: StreamConfig) -> StreamInfo:
+async def _add_stream(broker: Broker, config: JetStreamConfig) -> StreamInfo:
     info: StreamInfo
     try:
         info = await broker.jetstream.add_stream(config)
@@ -139,7 +143,7 @@ async def _add_stream(broker: Broker, config: StreamConfig) -> StreamInfo:
     return info
 
 
-def _check_stream(config: StreamConfig, subject: str) -> None:
+def _check_stream(config: JetStreamConfig, subject: str) -> None:
     problem = None
     if not any(_matches(pattern, subject) for pattern in config.subjects or []):
         problem = f"does not take the subject {subject}"
@@ -153,7 +157,7 @@ def _check_stream(config: StreamConfig, subject: str) -> None:
         raise ConfigurationError(f"the stream {config.name} is there already, and {problem}: mend it, or name another")
 
 
-def _check_consumer(config: ConsumerConfig, topology: Topology) -> None:
+def _check_consumer(config: ConsumerConfig, stream_config: StreamConfig) -> None:
     problem = None
     if config.deliver_subject is not None:
         problem = "is a push consumer"
@@ -161,10 +165,10 @@ def _check_consumer(config: ConsumerConfig, topology: Topology) -> None:
         problem = "does not ask for an acknowledgement of each message (ack_policy explicit)"
     elif config.max_deliver not in {None, _UNLIMITED}:
         problem = f"gives up after {config.max_deliver} deliveries (max_deliver), and strands a message then"
-    elif config.filter_subject and not _matches(config.filter_subject, topology.subject):
-        problem = f"does not get the subject {topology.subject} (filter_subject)"
+    elif config.filter_subject and not _matches(config.filter_subject, stream_config.subject):
+        problem = f"does not get the subject {stream_config.subject} (filter_subject)"
     if problem is not None:
-        what = f"the consumer {topology.consumer} of the stream {topology.stream} is there already, and {problem}"
+        what = f"the consumer {stream_config.consumer} of the stream {stream_config.stream} is there already, and {problem}"
         raise ConfigurationError(f"{what}: mend it, or name another")
 
 

@@ -10,26 +10,26 @@ from typing import Final
 from nats.aio.msg import Msg
 
 from thredfi_async import Clock, SystemClock
+from thredfi_async.bulk import ArchiveClient
 from thredfi_async.worker.broker import Broker, connected
+from thredfi_async.worker.completion import Completion
 from thredfi_async.worker.errors import BrokerError
-from thredfi_async.worker.figures import Figures
-from thredfi_async.worker.finish import Finisher
+from thredfi_async.worker.fetcher import Fetcher
 from thredfi_async.worker.gate import Gate
-from thredfi_async.worker.gauges import show_gauges
-from thredfi_async.worker.handler import ArchiveClient, ArchiveHandler
-from thredfi_async.worker.held import Held
+from thredfi_async.worker.handler import ArchiveHandler
+from thredfi_async.worker.in_flight import InFlightMessage
+from thredfi_async.worker.metrics import Metrics
 from thredfi_async.worker.options import WorkerOptions
 from thredfi_async.worker.processing import Processing
-from thredfi_async.worker.puller import Puller
 from thredfi_async.worker.settings import NatsSettings
+from thredfi_async.worker.stream_config import StreamConfig
 from thredfi_async.worker.streams import ensure_consumer, ensure_streams
-from thredfi_async.worker.topology import Topology
 
 _PROGRESS: Final = b"+WPI"
 _LONGEST_WAIT: Final = 5.0
 _SILENCE: Final = 60.0
 
-logger = logging.getLogger("thredfi_async.worker")
+logger: logging.Logger = logging.getLogger("thredfi_async.worker")
 
 
 class Worker:
@@ -41,14 +41,14 @@ class Worker:
     Args:
         client: The client, which stays its owner's and is not closed.
         nats: Where the broker is; on this machine by default.
-        topology: The names of streams and subjects.
+        stream_config: The names of streams and subjects.
         options: How it works.
         handler: Makes the calls; by default one for the client.
         gate: Holds messages while the API is unwell.
         clock: Tells the time and sleeps; for tests.
 
     Attributes:
-        figures: What it counts.
+        metrics: What it counts.
     """
 
     def __init__(  # noqa: PLR0913 - parts of one worker, all but the first by name
@@ -56,35 +56,35 @@ class Worker:
         client: ArchiveClient,
         *,
         nats: NatsSettings | None = None,
-        topology: Topology | None = None,
+        stream_config: StreamConfig | None = None,
         options: WorkerOptions | None = None,
         handler: ArchiveHandler | None = None,
         gate: Gate | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._nats = nats or NatsSettings()
-        self._topology = topology or Topology()
+        self._stream_config = stream_config or StreamConfig()
         self._options = options or WorkerOptions()
         self._clock = clock or SystemClock()
         self._handler = handler or ArchiveHandler(client)
-        self.gate = gate or Gate(clock=self._clock)
+        self.gate: Gate = gate or Gate(clock=self._clock)
         self.gate.on_change = self._something_changed
-        self.figures = Figures()
-        self._held: dict[int, Held] = {}
+        self.metrics: Metrics = Metrics()
+        self._in_flight: dict[int, InFlightMessage] = {}
         self._changed = asyncio.Event()
         self._stopping = asyncio.Event()
         self._hurry = asyncio.Event()
         self._reconnected = asyncio.Event()
         self._broker: Broker | None = None
-        self._puller: Puller | None = None
+        self._fetcher: Fetcher | None = None
         self._extra = 0
         self._beat = self._clock.monotonic()
-        show_gauges(self, client)
+        self.metrics.observe(self, client)
 
     @property
-    def held(self) -> int:
+    def in_flight(self) -> int:
         """Messages that it has taken and not let go of."""
-        return len(self._held)
+        return len(self._in_flight)
 
     @property
     def is_connected(self) -> bool:
@@ -135,9 +135,9 @@ class Worker:
                 self._broker = None
 
     async def _run(self, broker: Broker) -> None:
-        await ensure_streams(broker, self._topology)
-        ack_wait = await ensure_consumer(broker, self._topology)
-        broker.mend = partial(ensure_streams, broker, self._topology)
+        await ensure_streams(broker, self._stream_config)
+        ack_wait = await ensure_consumer(broker, self._stream_config)
+        broker.mend = partial(ensure_streams, broker, self._stream_config)
         async with asyncio.TaskGroup() as background:
             helpers = [
                 background.create_task(self.gate.tend()),
@@ -151,39 +151,41 @@ class Worker:
                     helper.cancel()
 
     async def _work_on(self, broker: Broker, messages: asyncio.TaskGroup) -> None:
-        def begin(held: Held) -> asyncio.Task[None]:
-            return messages.create_task(self._work(held, processing))
+        def begin(in_flight: InFlightMessage) -> asyncio.Task[None]:
+            return messages.create_task(self._work(in_flight, processing))
 
-        puller = self._puller = Puller(broker, self._topology, partial(self._take, begin), expires=self._options.poll)
-        finisher = Finisher(broker, self._topology, self.figures, self._clock, puller.quiet)
+        fetcher = self._fetcher = Fetcher(
+            broker, self._stream_config, partial(self._take, begin), expires=self._options.poll
+        )
+        completion = Completion(broker, self._stream_config, self.metrics, self._clock, fetcher.quiet)
         processing = Processing(
-            self._handler, self.gate, finisher, self.figures, self._options, self._clock, self._stopping
+            self._handler, self.gate, completion, self.metrics, self._options, self._clock, self._stopping
         )
         try:
-            await puller.start()
-            await self._pull(broker, puller)
-            await self._drain(puller)
+            await fetcher.start()
+            await self._fetch(broker, fetcher)
+            await self._drain(fetcher)
         finally:
             # From here on no task may be begun: when this was cancelled, messages may still come in.
             self._stopping.set()
-            await puller.stop()
-            self._puller = None
+            await fetcher.stop()
+            self._fetcher = None
 
-    async def _pull(self, broker: Broker, puller: Puller) -> None:
+    async def _fetch(self, broker: Broker, fetcher: Fetcher) -> None:
         while not self._stopping.is_set():
             self._changed.clear()
             room = self._room()
             if room <= 0:
                 await self._changed.wait()
                 continue
-            if not await puller.pull(room):
+            if not await fetcher.fetch(room):
                 await self._find_consumer(broker)
 
     def _room(self) -> int:
         """Say how many messages may be asked for; the gate may allow some more as probes while it is closed."""
         if self.gate.is_open:
             self._extra = 0
-            return self._options.concurrency - len(self._held)
+            return self._options.concurrency - len(self._in_flight)
         return min(1, self.gate.extra - self._extra)
 
     async def _find_consumer(self, broker: Broker) -> None:
@@ -191,8 +193,8 @@ class Worker:
         wait = 0.5
         while not self._stopping.is_set():
             try:
-                await ensure_streams(broker, self._topology)
-                await ensure_consumer(broker, self._topology)
+                await ensure_streams(broker, self._stream_config)
+                await ensure_consumer(broker, self._stream_config)
             except BrokerError as error:
                 logger.warning("%s; trying again", error)
                 await self._clock.sleep(wait)
@@ -200,64 +202,64 @@ class Worker:
             else:
                 return
 
-    def _take(self, begin: Callable[[Held], asyncio.Task[None]], message: Msg) -> bool:
+    def _take(self, begin: Callable[[InFlightMessage], asyncio.Task[None]], message: Msg) -> bool:
         if self._stopping.is_set():
             return False
-        held = Held.of(message, self._clock.monotonic())
-        self.figures.delivered(again=held.deliveries > 1)
-        known = self._held.get(held.sequence)
+        in_flight = InFlightMessage.of(message, self._clock.monotonic())
+        self.metrics.delivered(again=in_flight.deliveries > 1)
+        known = self._in_flight.get(in_flight.sequence)
         if known is not None:
             # The broker had not heard of it for too long, and this worker still has it: one task is enough.
-            known.message, known.deliveries = message, held.deliveries
+            known.message, known.deliveries = message, in_flight.deliveries
             return True
         if not self.gate.is_open:
             self._extra += 1
-        self._held[held.sequence] = held
-        held.task = begin(held)
+        self._in_flight[in_flight.sequence] = in_flight
+        in_flight.task = begin(in_flight)
         return True
 
-    async def _work(self, held: Held, processing: Processing) -> None:
+    async def _work(self, in_flight: InFlightMessage, processing: Processing) -> None:
         try:
-            await processing.process(held)
+            await processing.process(in_flight)
         finally:
-            del self._held[held.sequence]
+            del self._in_flight[in_flight.sequence]
             self._something_changed()
 
     async def _keep_alive(self, broker: Broker, every: float) -> None:
         """Tell the broker of every message that is held that it is being worked on."""
         while True:
             self._beat = self._clock.monotonic()
-            for held in list(self._held.values()):
-                if not held.settled and broker.is_connected:
-                    await broker.tell(held.message.reply, _PROGRESS)
+            for in_flight in list(self._in_flight.values()):
+                if not in_flight.settled and broker.is_connected:
+                    await broker.tell(in_flight.message.reply, _PROGRESS)
             self._reconnected.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(every):
                     await self._reconnected.wait()
 
-    async def _drain(self, puller: Puller) -> None:
+    async def _drain(self, fetcher: Fetcher) -> None:
         """Let what is under way end, for a bounded time; what only waits is given back at once."""
-        await puller.stop()
-        for held in list(self._held.values()):
-            if not held.busy and held.task is not None:
-                held.task.cancel()
+        await fetcher.stop()
+        for in_flight in list(self._in_flight.values()):
+            if not in_flight.busy and in_flight.task is not None:
+                in_flight.task.cancel()
         try:
-            async with asyncio.timeout(self._options.drain):
-                while self._held and not self._hurry.is_set():
+            async with asyncio.timeout(self._options.grace_period):
+                while self._in_flight and not self._hurry.is_set():
                     self._changed.clear()
                     await self._changed.wait()
         except TimeoutError:
-            logger.warning("%d calls did not end in time; their messages are delivered again", len(self._held))
-        for held in list(self._held.values()):
-            if held.task is not None:
-                held.task.cancel()
+            logger.warning("%d calls did not end in time; their messages are delivered again", len(self._in_flight))
+        for in_flight in list(self._in_flight.values()):
+            if in_flight.task is not None:
+                in_flight.task.cancel()
 
     def _is_reconnected(self) -> None:
         self._reconnected.set()
-        if self._puller is not None:
-            self._puller.reconnected()
+        if self._fetcher is not None:
+            self._fetcher.reconnected()
 
     def _something_changed(self) -> None:
         self._changed.set()
-        if self._stopping.is_set() and self._puller is not None:
-            self._puller.interrupt()
+        if self._stopping.is_set() and self._fetcher is not None:
+            self._fetcher.interrupt()

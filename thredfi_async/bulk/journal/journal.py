@@ -18,7 +18,7 @@ from thredfi_async.bulk.errors import JournalError
 from thredfi_async.bulk.journal import statements
 from thredfi_async.bulk.journal.files import check_header, create_private, translated, uri_of
 from thredfi_async.bulk.journal.lock import WriterLock
-from thredfi_async.bulk.journal.rows import Outcome, RejectedLine, Sample
+from thredfi_async.bulk.journal.rows import InvalidLineRow, Outcome, Sample
 from thredfi_async.bulk.journal.schema import APPLICATION_ID, TABLES, VERSION
 from thredfi_async.bulk.journal.store import Store
 
@@ -42,7 +42,7 @@ class Journal:
     Attributes:
         path: The file, as it was named.
         id: The run's own UUID; idempotency keys derive from it.
-        malformed: Lines of the source that were noted as no items, since it was opened.
+        invalid_lines: Lines of the source that were noted as no items, since it was opened.
     """
 
     def __init__(self, path: str, lock: WriterLock, connection: sqlite3.Connection) -> None:
@@ -51,14 +51,14 @@ class Journal:
         self._lock = lock
         self._connection = connection
         self._mutex = threading.RLock()
-        self._rejected: deque[RejectedLine] = deque()
+        self._rejected: deque[InvalidLineRow] = deque()
         self._identity = _identity(path)
         self._stale = False
         facts = self.run
-        self.id = UUID(facts["id"])
-        self.malformed = 0
+        self.id: UUID = UUID(facts["id"])
+        self.invalid_lines: int = 0
         with self._transaction():
-            self.rows = Store(connection, int(facts.get("sessions", "0")))
+            self.rows: Store = Store(connection, int(facts.get("sessions", "0")))
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], *, create: bool = True) -> Self:
@@ -147,8 +147,8 @@ class Journal:
             column: Which column is wrong, if it is one.
             reason: Why, without the value.
         """
-        self._rejected.append(RejectedLine(line, column, reason))
-        self.malformed += 1
+        self._rejected.append(InvalidLineRow(line, column, reason))
+        self.invalid_lines += 1
 
     def record(
         self, outcomes: Iterable[Outcome], facts: Mapping[str, str] | None = None, *, known_only: bool = False
@@ -244,7 +244,7 @@ class Journal:
                 yield
                 while self._rejected:
                     line = self._rejected.popleft()
-                    self._connection.execute(statements.REJECT_LINE, (line.line, line.column, line.reason))
+                    self._connection.execute(statements.NOTE_INVALID_LINE, (line.line, line.column, line.reason))
                 self._connection.execute("COMMIT")
             except BaseException:
                 self._stale = True

@@ -32,7 +32,7 @@ class Outcome:
 
 
 @attrs.frozen(kw_only=True)
-class FailureRow:
+class NotArchivedRow:
     """An item that is not archived: rejected, failed, or not known.
 
     Args:
@@ -80,7 +80,7 @@ class Sample:
 
 
 @attrs.frozen
-class RejectedLine:
+class InvalidLineRow:
     """A line of the source that was no item: where, and why, without its values."""
 
     line: int

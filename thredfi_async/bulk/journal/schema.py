@@ -50,5 +50,5 @@ CREATE TABLE samples (
     p90_ms INTEGER,
     p99_ms INTEGER
 ) STRICT;
-CREATE TABLE rejected_lines (line INTEGER PRIMARY KEY, "column" TEXT, reason TEXT NOT NULL) STRICT;
+CREATE TABLE invalid_lines (line INTEGER PRIMARY KEY, "column" TEXT, reason TEXT NOT NULL) STRICT;
 """

@@ -66,7 +66,7 @@ UNINDEXED: Final = "SELECT CAST(customer_id || business_id AS BLOB), position FR
 
 SAMPLE: Final = "INSERT OR REPLACE INTO samples VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 DESCRIBE: Final = "INSERT OR REPLACE INTO run VALUES (?, ?)"
-REJECT_LINE: Final = "INSERT OR REPLACE INTO rejected_lines VALUES (?, ?, ?)"
+NOTE_INVALID_LINE: Final = "INSERT OR REPLACE INTO invalid_lines VALUES (?, ?, ?)"
 
 UPSERT: Final = """
 INSERT INTO items (position, business_id, customer_id, state, session, attempts, code, elapsed_ms, ended_at)

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from thredfi_async.bulk.items import ItemState
 from thredfi_async.bulk.journal.files import check_header, translated, uri_of
-from thredfi_async.bulk.journal.rows import FailureRow, RejectedLine, Sample
+from thredfi_async.bulk.journal.rows import InvalidLineRow, NotArchivedRow, Sample
 
 _FAILURES: Final = """
 SELECT position, business_id, customer_id, state, code, attempts, ended_at FROM items
@@ -30,7 +30,7 @@ class JournalView:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """Open the file for reading."""
-        self.path = os.fspath(path)
+        self.path: str = os.fspath(path)
         with translated(self.path, "read"):
             self._connection = sqlite3.connect(uri_of(self.path, mode="ro"), uri=True, isolation_level=None)
             try:
@@ -48,10 +48,10 @@ class JournalView:
         """Count the items by state; `pending` is among the states only after a run was killed, or while one runs."""
         return dict(self._rows("SELECT state, count(*) FROM items GROUP BY state ORDER BY state"))
 
-    def failures(self) -> Iterator[FailureRow]:
+    def not_archived(self) -> Iterator[NotArchivedRow]:
         """Iterate over what is not archived, in the input's order, in constant memory."""
         for position, business, customer, state, code, attempts, ended_at in self._rows(_FAILURES):
-            yield FailureRow(
+            yield NotArchivedRow(
                 position=position,
                 business_id=UUID(bytes=business),
                 customer_id=UUID(bytes=customer),
@@ -83,10 +83,10 @@ class JournalView:
         for row in self._rows(f"SELECT {names} FROM samples ORDER BY at"):  # noqa: S608 - the class's own names
             yield Sample(**dict(zip(Sample.__annotations__, row, strict=True)))
 
-    def rejected_lines(self) -> Iterator[RejectedLine]:
+    def invalid_lines(self) -> Iterator[InvalidLineRow]:
         """Iterate over the lines of the source that were no items."""
-        for row in self._rows('SELECT line, "column", reason FROM rejected_lines ORDER BY line'):
-            yield RejectedLine(*row)
+        for row in self._rows('SELECT line, "column", reason FROM invalid_lines ORDER BY line'):
+            yield InvalidLineRow(*row)
 
     def close(self) -> None:
         """Close the file; a second time does nothing."""

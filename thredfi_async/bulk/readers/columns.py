@@ -7,21 +7,21 @@ from typing import Final
 
 import attrs
 
-from thredfi_async._json import is_plain_name
-from thredfi_async.bulk.readers.bad_line import Wrong
+from thredfi_async._checks.json import is_plain_name
+from thredfi_async.bulk.readers.invalid_line import RecordError
 from thredfi_async.models import FIELD_NAMES
 
 BUSINESS: Final = "business_id"
 CUSTOMER: Final = "customer_id"
-REJECTED_PREFIX: Final = "rejected_"
-REJECTED: Final = ("rejected_line", "rejected_column", "rejected_reason")
-"""What the rejected file puts in front of a record; ignored when such a file is read again."""
+INVALID_PREFIX: Final = "invalid_"
+INVALID_COLUMNS: Final = ("invalid_line", "invalid_column", "invalid_reason")
+"""What the file of invalid lines puts in front of a record; ignored when such a file is read again."""
 NAMES: Final = frozenset({"individual_name", "company_name"})
 """One of the two may be missing."""
 _FIELDS: Final = frozenset(FIELD_NAMES)
-_KNOWN: Final = frozenset({BUSINESS, CUSTOMER, *FIELD_NAMES, *REJECTED})
+_KNOWN: Final = frozenset({BUSINESS, CUSTOMER, *FIELD_NAMES, *INVALID_COLUMNS})
 _DROP_OR_ADD: Final = (
-    "add it (an empty value leaves the field out), or allow partial bodies, "
+    "add it (an empty value leaves the field out), or allow allow_missing_fields bodies, "
     "or drop all columns of the body to send the server's own record"
 )
 
@@ -32,14 +32,14 @@ class Rules:
 
     Args:
         business_id_given: Whether one business id was given for all records.
-        partial: Whether columns of the body may be missing.
+        allow_missing_fields: Whether columns of the body may be missing.
     """
 
     business_id_given: bool = False
-    partial: bool = False
+    allow_missing_fields: bool = False
 
 
-def columns_problem(names: Sequence[str], rules: Rules) -> Wrong | None:
+def columns_problem(names: Sequence[str], rules: Rules) -> RecordError | None:
     """Say what keeps columns from being used, if anything.
 
     Args:
@@ -62,9 +62,9 @@ def has_body(names: Sequence[str]) -> bool:
     return not _FIELDS.isdisjoint(names)
 
 
-def missing_fields(given: frozenset[str], rules: Rules) -> Wrong | None:
+def missing_fields(given: frozenset[str], rules: Rules) -> RecordError | None:
     """Say which field of the body is missing, where there is a body at all."""
-    if rules.partial or not given:
+    if rules.allow_missing_fields or not given:
         return None
     missing = [name for name in FIELD_NAMES if name not in given and name not in NAMES]
     if NAMES.isdisjoint(given):
@@ -72,24 +72,26 @@ def missing_fields(given: frozenset[str], rules: Rules) -> Wrong | None:
     if not missing:
         return None
     others = f" (and so are {len(missing) - 1} others: {', '.join(missing[1:])})" if missing[1:] else ""
-    return Wrong(missing[0], f"is missing{others}: {_DROP_OR_ADD}")
+    return RecordError(missing[0], f"is missing{others}: {_DROP_OR_ADD}")
 
 
-def unknown_problem(name: object) -> Wrong:
+def unknown_problem(name: object) -> RecordError:
     """Say that a column is none of ours, and which one may have been meant; a name may be data, and is then hidden."""
     if not is_plain_name(name):
-        return Wrong(None, "a column whose name is not shown is not one of ours; is the first line a header?")
+        return RecordError(None, "a column whose name is not shown is not one of ours; is the first line a header?")
     known = [BUSINESS, CUSTOMER, *FIELD_NAMES]
     meant = get_close_matches(str(name).lower(), known, n=1)
-    return Wrong(str(name), "is not a column of ours" + (f"; did you mean {meant[0]}?" if meant else ""))
+    return RecordError(str(name), "is not a column of ours" + (f"; did you mean {meant[0]}?" if meant else ""))
 
 
-def _unknown(names: Sequence[str]) -> Wrong | None:
+def _unknown(names: Sequence[str]) -> RecordError | None:
     for position, name in enumerate(names, 1):
         if name in _KNOWN:
             continue
         if not is_plain_name(name):
-            return Wrong(str(position), f"{_foreign(name)}; the first line must name the columns, separated by commas")
+            return RecordError(
+                str(position), f"{_foreign(name)}; the first line must name the columns, separated by commas"
+            )
         return unknown_problem(name)
     return None
 
@@ -103,16 +105,16 @@ def _foreign(name: str) -> str:
     return "its name, which is not shown, is not a column of ours"
 
 
-def _repeated(names: Sequence[str]) -> Wrong | None:
+def _repeated(names: Sequence[str]) -> RecordError | None:
     twice = next((name for name, count in Counter(names).items() if count > 1), None)
-    return None if twice is None else Wrong(twice, "stands there more than once")
+    return None if twice is None else RecordError(twice, "stands there more than once")
 
 
-def _ids(names: frozenset[str], rules: Rules) -> Wrong | None:
+def _ids(names: frozenset[str], rules: Rules) -> RecordError | None:
     if CUSTOMER not in names:
-        return Wrong(CUSTOMER, "is missing: every record needs the id of the customer to archive")
+        return RecordError(CUSTOMER, "is missing: every record needs the id of the customer to archive")
     if BUSINESS in names and rules.business_id_given:
-        return Wrong(BUSINESS, "is there, and one business id was given for all: drop one of the two")
+        return RecordError(BUSINESS, "is there, and one business id was given for all: drop one of the two")
     if BUSINESS not in names and not rules.business_id_given:
-        return Wrong(BUSINESS, "is missing: add it, or give one business id for all")
+        return RecordError(BUSINESS, "is missing: add it, or give one business id for all")
     return None

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from uuid import UUID
 
-from thredfi_async._json import text_problem
+from thredfi_async._checks.json import text_problem
 from thredfi_async.bulk.errors import SourceError
 from thredfi_async.bulk.items import ArchiveItem
-from thredfi_async.bulk.readers.bad_line import BadLine, Wrong, place
-from thredfi_async.bulk.readers.cells import body_of
-from thredfi_async.bulk.readers.columns import BUSINESS, CUSTOMER, REJECTED, Rules, columns_problem, has_body
+from thredfi_async.bulk.readers.columns import BUSINESS, CUSTOMER, INVALID_COLUMNS, Rules, columns_problem, has_body
+from thredfi_async.bulk.readers.invalid_line import InvalidLine, RecordError, location
+from thredfi_async.bulk.readers.io import CHUNK, Opened
 from thredfi_async.bulk.readers.items import ItemMaker
-from thredfi_async.bulk.readers.streams import CHUNK, Opened
+from thredfi_async.bulk.readers.values import body_of
 
 LONGEST_RECORD: Final = 1 << 20
 """Characters of a record, line ends within quotes among them. A field that goes on for longer has lost its quote."""
@@ -39,12 +39,12 @@ class CsvRecords:
         self._header = self._read_header()
         problem = columns_problem(self._header, rules)
         if problem is not None:
-            raise SourceError(f"{place(self._name, 1, problem.column)}: {problem.reason}")
-        self.has_bodies = has_body(self._header)
-        self.header = self._lines.take().encode(errors="surrogateescape")
+            raise SourceError(f"{location(self._name, 1, problem.column)}: {problem.reason}")
+        self.has_bodies: bool = has_body(self._header)
+        self.header: bytes = self._lines.take().encode(errors="surrogateescape")
 
-    def __iter__(self) -> Iterator[ArchiveItem | BadLine]:
-        """Yield an item for each good record, and a `BadLine` for each other one, in the file's order."""
+    def __iter__(self) -> Iterator[ArchiveItem | InvalidLine]:
+        """Yield an item for each good record, and a `InvalidLine` for each other one, in the file's order."""
         while True:
             before = self._lines.start()
             try:
@@ -53,29 +53,29 @@ class CsvRecords:
                 return
             except csv.Error as error:
                 self._lines.skip_to_balance()
-                yield self._bad(before, Wrong(None, _csv_reason(error)))
+                yield self._bad(before, RecordError(None, _csv_reason(error)))
                 continue
             if row:
                 made = self._item(row)
                 yield made if type(made) is ArchiveItem else self._bad(before, made)
 
-    def _item(self, row: list[str]) -> ArchiveItem | Wrong:
+    def _item(self, row: list[str]) -> ArchiveItem | RecordError:
         if self._lines.undecodable:
-            return Wrong(None, "is not UTF-8 text")
+            return RecordError(None, "is not UTF-8 text")
         if len(row) != len(self._header):
-            return Wrong(None, f"has {_columns(len(row))}, and the header has {len(self._header)}")
+            return RecordError(None, f"has {_columns(len(row))}, and the header has {len(self._header)}")
         named = dict(zip(self._header, row, strict=True))
         business, customer = named.pop(BUSINESS, None), named.pop(CUSTOMER)
         if not self.has_bodies:
             return self._maker.make(business, customer, None)
         body = self._body(named)
-        return body if isinstance(body, Wrong) else self._maker.make(business, customer, body)
+        return body if isinstance(body, RecordError) else self._maker.make(business, customer, body)
 
-    def _body(self, named: dict[str, str]) -> Mapping[str, Any] | Wrong:
-        for name in REJECTED:
+    def _body(self, named: dict[str, str]) -> Mapping[str, Any] | RecordError:
+        for name in INVALID_COLUMNS:
             named.pop(name, None)
         if not any(named.values()):
-            return Wrong(None, "has no value in any column of the body")
+            return RecordError(None, "has no value in any column of the body")
         return body_of(named)
 
     def _read_header(self) -> list[str]:
@@ -83,17 +83,17 @@ class CsvRecords:
         try:
             for row in self._reader:
                 if self._lines.undecodable:
-                    raise SourceError(f"{place(self._name, 1)}: the header is not UTF-8 text")
+                    raise SourceError(f"{location(self._name, 1)}: the header is not UTF-8 text")
                 if row:
                     return row
         except csv.Error as error:
-            raise SourceError(f"{place(self._name, 1)}: the header {_csv_reason(error)}") from None
+            raise SourceError(f"{location(self._name, 1)}: the header {_csv_reason(error)}") from None
         raise SourceError(f"{self._name} is empty: there is not even a header")
 
-    def _bad(self, line: int, wrong: Wrong | ArchiveItem) -> BadLine:
-        assert isinstance(wrong, Wrong)  # noqa: S101 - the only other kind
+    def _bad(self, line: int, wrong: RecordError | ArchiveItem) -> InvalidLine:
+        assert isinstance(wrong, RecordError)  # noqa: S101 - the only other kind
         raw = self._lines.take().encode(errors="surrogateescape")
-        return BadLine(self._name, line, wrong.column, wrong.reason, raw)
+        return InvalidLine(self._name, line, wrong.column, wrong.reason, raw)
 
 
 class _Lines:
@@ -101,7 +101,7 @@ class _Lines:
 
     def __init__(self, opened: Opened) -> None:
         opened.skip_mark()
-        # Bytes that are no UTF-8 come through as lone surrogates, so that one bad line is a bad line and no more.
+        # Bytes that are no UTF-8 come through as lone surrogates, so that one invalid line is an invalid line and no more.
         # A line ends in \n or \r\n. A \r alone within a cell ends none: what follows it is no record, and is not sent.
         self._text = io.TextIOWrapper(opened.stream, "utf-8", errors="surrogateescape", newline="\n")
         self._number = 0

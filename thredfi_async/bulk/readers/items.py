@@ -1,17 +1,16 @@
 """Ids and fields to `ArchiveItem`, with one sentence for what is wrong."""
 
-import re
 from collections.abc import Mapping
 from typing import Any, Final
 from uuid import UUID
 
 from thredfi_async import UNSET, CustomerRequest, InvalidRequestError
+from thredfi_async._checks.identifiers import as_uuid, is_uuid_text
 from thredfi_async.bulk.items import ArchiveItem
-from thredfi_async.bulk.readers.bad_line import Wrong
 from thredfi_async.bulk.readers.columns import BUSINESS, CUSTOMER
+from thredfi_async.bulk.readers.invalid_line import RecordError
 from thredfi_async.models import FIELD_NAMES
 
-_UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 _LEFT_OUT: Final[Mapping[str, Any]] = dict.fromkeys(FIELD_NAMES, UNSET)
 
 
@@ -27,7 +26,7 @@ class ItemMaker:
         self._last_text: object = None
         self._last_id: UUID | None = None
 
-    def make(self, business: object, customer: object, fields: Mapping[str, Any] | None) -> ArchiveItem | Wrong:
+    def make(self, business: object, customer: object, fields: Mapping[str, Any] | None) -> ArchiveItem | RecordError:
         """Make an item.
 
         Args:
@@ -40,10 +39,10 @@ class ItemMaker:
         """
         business_id = self._business_id or self._business(business)
         if business_id is None:
-            return Wrong(BUSINESS, _not_an_id(business))
-        customer_id = identifier(customer)
+            return RecordError(BUSINESS, _not_an_id(business))
+        customer_id = as_uuid(customer)
         if customer_id is None:
-            return Wrong(CUSTOMER, _not_an_id(customer))
+            return RecordError(CUSTOMER, _not_an_id(customer))
         if fields is None:
             return ArchiveItem(business_id, customer_id)
         try:
@@ -56,15 +55,8 @@ class ItemMaker:
         # Files come sorted by business more often than not, and a UUID takes a microsecond to parse.
         if value == self._last_text and self._last_id is not None:
             return self._last_id
-        self._last_text, self._last_id = value, identifier(value)
+        self._last_text, self._last_id = value, as_uuid(value)
         return self._last_id
-
-
-def identifier(value: object) -> UUID | None:
-    """Read an id: a UUID, or its canonical text; None for anything else."""
-    if isinstance(value, str):
-        return UUID(value) if _UUID.fullmatch(value) else None
-    return value if isinstance(value, UUID) else None
 
 
 def _not_an_id(value: object) -> str:
@@ -72,7 +64,7 @@ def _not_an_id(value: object) -> str:
         return "is empty, and must be a UUID"
     if not isinstance(value, str):
         return f"must be a UUID as text, not {kind(value)}"
-    around = ", without the spaces around it" if _UUID.fullmatch(value.strip()) else ""
+    around = ", without the spaces around it" if is_uuid_text(value.strip()) else ""
     return f"must be a UUID such as 3c90c3cc-0d44-4b50-8888-8dd25736052a{around}"
 
 
@@ -91,8 +83,8 @@ _KINDS: Final[Mapping[str, str]] = {
 }
 
 
-def _first(problems: tuple[str, ...]) -> Wrong:
+def _first(problems: tuple[str, ...]) -> RecordError:
     where, _, what = problems[0].partition(": ")
     others = "; ".join(problems[1:])
     reason = what.replace("not NoneType", "not null") + (f"; {others}" if others else "")
-    return Wrong(where.partition(".")[0].partition("[")[0], reason)
+    return RecordError(where.partition(".")[0].partition("[")[0], reason)

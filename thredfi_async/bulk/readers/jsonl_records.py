@@ -10,22 +10,22 @@ from uuid import UUID
 
 import orjson
 
-from thredfi_async._json import as_object
+from thredfi_async._checks.json import as_object
 from thredfi_async.bulk.errors import SourceError
 from thredfi_async.bulk.items import ArchiveItem
-from thredfi_async.bulk.readers.bad_line import BadLine, Wrong, place
 from thredfi_async.bulk.readers.columns import (
     BUSINESS,
     CUSTOMER,
-    REJECTED,
+    INVALID_COLUMNS,
     Rules,
     columns_problem,
     has_body,
     missing_fields,
     unknown_problem,
 )
+from thredfi_async.bulk.readers.invalid_line import InvalidLine, RecordError, location
+from thredfi_async.bulk.readers.io import CHUNK, Opened
 from thredfi_async.bulk.readers.items import ItemMaker, kind
-from thredfi_async.bulk.readers.streams import CHUNK, Opened
 from thredfi_async.models import FIELD_NAMES
 
 LONGEST_LINE: Final = 1 << 20
@@ -35,7 +35,7 @@ _FIELDS: Final = frozenset(FIELD_NAMES)
 _LOOKED_AT: Final = 20
 """Lines that are looked at for one that is an object."""
 _IDS: Final = frozenset({BUSINESS, CUSTOMER})
-_IGNORED: Final = frozenset(REJECTED)
+_IGNORED: Final = frozenset(INVALID_COLUMNS)
 
 
 class JsonlRecords:
@@ -62,42 +62,44 @@ class JsonlRecords:
         self._head = list(islice(self._lines, _LOOKED_AT))
         if not self._head:
             raise SourceError(f"{self._name} is empty: there is no line to read")
-        self.has_bodies = self._look_at_head()
+        self.has_bodies: bool = self._look_at_head()
 
-    def __iter__(self) -> Iterator[ArchiveItem | BadLine]:
-        """Yield an item for each good line, and a `BadLine` for each other one, in the file's order."""
+    def __iter__(self) -> Iterator[ArchiveItem | InvalidLine]:
+        """Yield an item for each good line, and a `InvalidLine` for each other one, in the file's order."""
         for number, raw in chain(self._head, self._lines):
             yield self._read(number, raw)
 
     def _look_at_head(self) -> bool:
-        """Judge the file by its first line that is an object; one that is none is a bad line like any other."""
+        """Judge the file by its first line that is an object; one that is none is an invalid line like any other."""
         parsed = ((number, _parsed(raw)) for number, raw in self._head)
-        number, fields = next(((number, each) for number, each in parsed if not isinstance(each, Wrong)), (0, None))
+        number, fields = next(
+            ((number, each) for number, each in parsed if not isinstance(each, RecordError)), (0, None)
+        )
         if fields is None:
             first = self._read(*self._head[0])
             raise SourceError(f"{self._name} is not JSON Lines, an object a line: {first}")
         names = [key for key in fields if key not in _IGNORED]
         problem = columns_problem(names, self._rules)
         if problem is not None:
-            raise SourceError(f"{place(self._name, number, problem.column)}: {problem.reason}")
+            raise SourceError(f"{location(self._name, number, problem.column)}: {problem.reason}")
         return has_body(names)
 
-    def _read(self, number: int, raw: bytes) -> ArchiveItem | BadLine:
+    def _read(self, number: int, raw: bytes) -> ArchiveItem | InvalidLine:
         fields = _parsed(raw)
-        made = fields if isinstance(fields, Wrong) else self._item(fields)
+        made = fields if isinstance(fields, RecordError) else self._item(fields)
         if isinstance(made, ArchiveItem):
             return made
-        return BadLine(self._name, number, made.column, made.reason, raw if len(raw) <= LONGEST_LINE else b"")
+        return InvalidLine(self._name, number, made.column, made.reason, raw if len(raw) <= LONGEST_LINE else b"")
 
-    def _item(self, fields: dict[str, Any]) -> ArchiveItem | Wrong:
+    def _item(self, fields: dict[str, Any]) -> ArchiveItem | RecordError:
         keys = fields.keys()
         if not keys <= _KNOWN:
             return unknown_problem(next(key for key in keys if key not in _KNOWN))
         if self._given and BUSINESS in keys:
-            return Wrong(BUSINESS, "is there, and one business id was given for all")
+            return RecordError(BUSINESS, "is there, and one business id was given for all")
         body = {name: fields[name] for name in keys & _FIELDS}
         if bool(body) != self.has_bodies:
-            return Wrong(None, "has no body, and the lines before have one" if self.has_bodies else _UNEXPECTED)
+            return RecordError(None, "has no body, and the lines before have one" if self.has_bodies else _UNEXPECTED)
         if body and (missing := missing_fields(frozenset(body), self._rules)) is not None:
             return missing
         return self._maker.make(fields.get(BUSINESS), fields.get(CUSTOMER), body or None)
@@ -107,21 +109,21 @@ _KNOWN: Final = _FIELDS | _IDS | _IGNORED
 _UNEXPECTED: Final = "has a body, and the first line has none"
 
 
-def _parsed(raw: bytes) -> dict[str, Any] | Wrong:
+def _parsed(raw: bytes) -> dict[str, Any] | RecordError:
     if len(raw) > LONGEST_LINE:
-        return Wrong(None, f"is longer than {LONGEST_LINE:,} bytes")
+        return RecordError(None, f"is longer than {LONGEST_LINE:,} bytes")
     try:
         value: object = orjson.loads(raw)
         if _MANY_DIGITS.search(raw):
             # orjson makes floats of integers beyond 64 bits, and what is read here is sent.
             value = json.loads(raw)
     except orjson.JSONDecodeError as error:
-        return Wrong(None, f"is not JSON: {_reason(error)}")
+        return RecordError(None, f"is not JSON: {_reason(error)}")
     except (ValueError, RecursionError):
-        return Wrong(None, "holds a number or a nesting that is too large")
+        return RecordError(None, "holds a number or a nesting that is too large")
     fields = as_object(value)
     if fields is None:
-        return Wrong(None, f"must be an object, not {kind(value)}")
+        return RecordError(None, f"must be an object, not {kind(value)}")
     return _repeated_id(raw) or fields
 
 
@@ -130,13 +132,13 @@ def _reason(error: orjson.JSONDecodeError) -> str:
     return f"{error.msg.partition(':')[0]} at character {error.pos + 1}"
 
 
-def _repeated_id(raw: bytes) -> Wrong | None:
+def _repeated_id(raw: bytes) -> RecordError | None:
     """Refuse two customers in one line: a parser takes the last without a word."""
     for name in (CUSTOMER, BUSINESS):
         if raw.count(b'"%b"' % name.encode()) > 1:
             pairs: list[tuple[str, object]] = json.loads(raw, object_pairs_hook=list)
             if [key for key, _ in pairs].count(name) > 1:
-                return Wrong(name, "stands there more than once")
+                return RecordError(name, "stands there more than once")
     return None
 
 

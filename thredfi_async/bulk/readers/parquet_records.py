@@ -11,10 +11,10 @@ import orjson
 from thredfi_async import UNSET
 from thredfi_async.bulk.errors import SourceError
 from thredfi_async.bulk.items import ArchiveItem
-from thredfi_async.bulk.readers.bad_line import BadLine, Wrong, place
-from thredfi_async.bulk.readers.cells import READERS
-from thredfi_async.bulk.readers.columns import BUSINESS, CUSTOMER, REJECTED, Rules, columns_problem, has_body
+from thredfi_async.bulk.readers.columns import BUSINESS, CUSTOMER, INVALID_COLUMNS, Rules, columns_problem, has_body
+from thredfi_async.bulk.readers.invalid_line import InvalidLine, RecordError, location
 from thredfi_async.bulk.readers.items import ItemMaker
+from thredfi_async.bulk.readers.values import READERS
 from thredfi_async.models import FIELD_NAMES
 
 ArrowType = Any
@@ -52,16 +52,16 @@ class ParquetRecords:
         self._maker = ItemMaker(business_id)
         self._file = _open(path, name)
         schema = self._file.schema_arrow
-        names = [each for each in schema.names if each not in REJECTED]
+        names = [each for each in schema.names if each not in INVALID_COLUMNS]
         problem = columns_problem(names, rules) or _type_problem(schema, names)
         if problem is not None:
-            raise SourceError(f"{place(name, None, problem.column)}: {problem.reason}")
-        self.has_bodies = has_body(names)
+            raise SourceError(f"{location(name, None, problem.column)}: {problem.reason}")
+        self.has_bodies: bool = has_body(names)
         self._columns = names
         self._json = [each for each in _JSON if each in names and _is_text(schema.field(each).type)]
 
-    def __iter__(self) -> Iterator[ArchiveItem | BadLine]:
-        """Yield an item for each good row, and a `BadLine` for each other one, in the file's order."""
+    def __iter__(self) -> Iterator[ArchiveItem | InvalidLine]:
+        """Yield an item for each good row, and a `InvalidLine` for each other one, in the file's order."""
         number = 0
         for batch in self._batches():
             columns = [column.to_pylist() for column in batch.columns]
@@ -72,7 +72,7 @@ class ParquetRecords:
                 if isinstance(made, ArchiveItem):
                     yield made
                 else:
-                    yield BadLine(self._name, number, made.column, made.reason, _as_json(row))
+                    yield InvalidLine(self._name, number, made.column, made.reason, _as_json(row))
 
     def close(self) -> None:
         """Close the file."""
@@ -84,7 +84,7 @@ class ParquetRecords:
         except (pa.ArrowException, OSError):
             raise SourceError(f"{self._name} is damaged: its rows cannot be read to the end") from None
 
-    def _item(self, row: Mapping[str, Any]) -> ArchiveItem | Wrong:
+    def _item(self, row: Mapping[str, Any]) -> ArchiveItem | RecordError:
         business, customer = _identifier(row.get(BUSINESS)), _identifier(row[CUSTOMER])
         if not self.has_bodies:
             return self._maker.make(business, customer, None)
@@ -92,13 +92,13 @@ class ParquetRecords:
             name: UNSET if row[name] is None else row[name] for name in FIELD_NAMES if name in row
         }
         if all(value is UNSET for value in fields.values()):
-            return Wrong(None, "has no value in any column of the body")
+            return RecordError(None, "has no value in any column of the body")
         for name in self._json:
             if fields[name] is not UNSET:
                 try:
                     fields[name] = READERS[name](fields[name])
                 except ValueError as error:
-                    return Wrong(name, str(error))
+                    return RecordError(name, str(error))
         return self._maker.make(business, customer, fields)
 
 
@@ -171,11 +171,11 @@ _TYPES: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
 }
 
 
-def _type_problem(schema: ArrowType, names: list[str]) -> Wrong | None:
+def _type_problem(schema: ArrowType, names: list[str]) -> RecordError | None:
     for name in names:
         kind = schema.field(name).type
         fits, wanted = _TYPES.get(name, (_is_text, "text"))
         # A column of nulls alone fits everywhere: it leaves the field out of every body.
         if not (fits(kind) or pa.types.is_null(kind)):
-            return Wrong(name, f"has the type {kind}, and must be {wanted}")
+            return RecordError(name, f"has the type {kind}, and must be {wanted}")
     return None

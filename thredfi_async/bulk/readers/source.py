@@ -7,16 +7,16 @@ from uuid import UUID
 
 import attrs
 
+from thredfi_async._checks.identifiers import as_uuid
 from thredfi_async.bulk.errors import SourceError
 from thredfi_async.bulk.items import ArchiveItem
-from thredfi_async.bulk.readers.bad_line import BadLine
 from thredfi_async.bulk.readers.columns import Rules
-from thredfi_async.bulk.readers.items import identifier
-from thredfi_async.bulk.readers.layout import STDIN, Format, Layout, layout_of
-from thredfi_async.bulk.readers.passes import Pass, open_pass
-from thredfi_async.bulk.readers.rejected import RejectedFile
-from thredfi_async.bulk.readers.streams import is_regular, reading
-from thredfi_async.bulk.readers.survey import Survey, survey
+from thredfi_async.bulk.readers.format_detection import STDIN, DetectedFormat, Format, detect_format
+from thredfi_async.bulk.readers.invalid_line import InvalidLine
+from thredfi_async.bulk.readers.invalid_lines_file import InvalidLinesFile
+from thredfi_async.bulk.readers.io import is_regular, reading
+from thredfi_async.bulk.readers.scan import Scan, scan
+from thredfi_async.bulk.readers.session import ReadSession, open_session
 
 
 @attrs.frozen
@@ -25,20 +25,20 @@ class Check:
 
     Args:
         items: Records that can become items; a repeated one counts each time.
-        bad_lines: Records that cannot.
-        first_bad: The first of these.
+        invalid_lines: Records that cannot.
+        first_invalid: The first of these.
     """
 
     items: int
-    bad_lines: int
-    first_bad: BadLine | None
+    invalid_lines: int
+    first_invalid: InvalidLine | None
 
 
 class Source:
     """A file, or stdin, whose records become `ArchiveItem`s; made by `open_source`.
 
     Iterate over it for the items: each iteration is a pass over the file, on a thread of the caller's choice, and
-    holds one record. Bad records go to `on_bad_line`, on the iterating thread, and to the rejected file. A pass over a
+    holds one record. Bad records go to `on_invalid_line`, on the iterating thread, and to the file of invalid lines. A pass over a
     file raises `SourceError` at its end if the file is not the one that an earlier pass has read.
 
     Attributes:
@@ -48,42 +48,42 @@ class Source:
         size: The file's bytes; None where that is not known before the end, as for stdin and pipes.
         has_bodies: Whether the records bring the body; without one, the server's own record is sent.
         repeatable: Whether there can be a second pass; not over stdin or a pipe.
-        on_bad_line: Takes each bad record of a pass.
+        on_invalid_line: Takes each invalid record of a pass.
     """
 
     def __init__(  # noqa: PLR0913 - what `open_source` was given, all by name
         self,
         *,
         path: Path | None,
-        layout: Layout,
+        detected: DetectedFormat,
         business_id: UUID | None,
         rules: Rules,
-        rejected: Path | None,
-        on_bad_line: Callable[[BadLine], None] | None,
+        invalid_lines: Path | None,
+        on_invalid_line: Callable[[InvalidLine], None] | None,
     ) -> None:
         self.path = path
-        self.name = STDIN if path is None else str(path)
-        self.format: Format = layout.format
-        self.on_bad_line = on_bad_line
-        self.repeatable = path is not None and is_regular(path, self.name)
+        self.name: str = STDIN if path is None else str(path)
+        self.format: Format = detected.format
+        self.on_invalid_line = on_invalid_line
+        self.repeatable: bool = path is not None and is_regular(path, self.name)
         self.size: int | None = path.stat().st_size if path is not None and self.repeatable else None
-        self._layout = layout
+        self._detected = detected
         self._business_id = business_id
         self._rules = rules
-        self._rejected_to = rejected
-        self._rejected: RejectedFile | None = None
-        self._survey: Survey | None = None
+        self._invalid_lines_to = invalid_lines
+        self._invalid: InvalidLinesFile | None = None
+        self._survey: Scan | None = None
         self._sha256: str | None = None
-        self._waiting: Pass | None = self._open()
-        self.has_bodies = self._waiting.records.has_bodies
+        self._waiting: ReadSession | None = self._open()
+        self.has_bodies: bool = self._waiting.records.has_bodies
         if self.repeatable:
             self._waiting.close()
             self._waiting = None
 
     @property
-    def rejected(self) -> Path | None:
-        """Where bad records have been written; None as long as there were none, or no file was named."""
-        return None if self._rejected is None else self._rejected.path
+    def invalid_lines_path(self) -> Path | None:
+        """Where invalid records have been written; None as long as there were none, or no file was named."""
+        return None if self._invalid is None else self._invalid.path
 
     def sha256(self) -> str | None:
         """Give the SHA-256 of the file's bytes, in hexadecimal, reading it once if no pass has.
@@ -99,7 +99,7 @@ class Source:
         return self._sha256
 
     def count_lines(self) -> int | None:
-        """Count the records without a look at what they say, bad ones and blank lines too; in quotes, no line counts.
+        """Count the records without a look at what they say, invalid ones and blank lines too; in quotes, no line counts.
 
         Returns:
             The number; None for stdin and pipes.
@@ -110,7 +110,7 @@ class Source:
         return self._look().records if self.repeatable else None
 
     def check(self) -> Check:
-        """Read the whole file, and judge every record; nothing is sent, and bad ones go where a pass takes them.
+        """Read the whole file, and judge every record; nothing is sent, and invalid ones go where a pass takes them.
 
         Returns:
             What was found.
@@ -120,14 +120,14 @@ class Source:
         """
         if not self.repeatable:
             raise SourceError(f"{self.name} can be read only once, so it cannot be checked first: save it to a file")
-        items, bad_lines, first_bad = 0, 0, None
+        items, invalid_lines, first_invalid = 0, 0, None
         for each in self._records():
-            if isinstance(each, BadLine):
-                bad_lines += 1
-                first_bad = first_bad or each
+            if isinstance(each, InvalidLine):
+                invalid_lines += 1
+                first_invalid = first_invalid or each
             else:
                 items += 1
-        return Check(items, bad_lines, first_bad)
+        return Check(items, invalid_lines, first_invalid)
 
     def must_be(self, *, size: int | None, sha256: str | None) -> None:
         """Refuse a file that is not the one a run was begun with.
@@ -151,42 +151,42 @@ class Source:
             SourceError: The file cannot be read on, has changed since an earlier pass, or is stdin and was read.
         """
         for each in self._records():
-            if not isinstance(each, BadLine):
+            if not isinstance(each, InvalidLine):
                 yield each
 
     def close(self) -> None:
-        """Close what is open of a source that was not iterated over, and the rejected file."""
+        """Close what is open of a source that was not iterated over, and the file of invalid lines."""
         if self._waiting is not None:
             self._waiting.close()
             self._waiting = None
-        if self._rejected is not None:
-            self._rejected.close()
+        if self._invalid is not None:
+            self._invalid.close()
 
-    def _records(self) -> Iterator[ArchiveItem | BadLine]:
+    def _records(self) -> Iterator[ArchiveItem | InvalidLine]:
         this = self._take_pass()
-        self._rejected = self._rejected_file(this.records.header)
+        self._invalid = self._invalid_lines_file(this.records.header)
         try:
             with reading(self.name):
                 for each in this:
-                    if isinstance(each, BadLine):
+                    if isinstance(each, InvalidLine):
                         self._reject(each)
                     yield each
                 self._hold_against(this.sha256())
         finally:
             this.close()
-            if self._rejected is not None:
-                self._rejected.close()
+            if self._invalid is not None:
+                self._invalid.close()
 
-    def _rejected_file(self, header: bytes) -> RejectedFile | None:
-        return None if self._rejected_to is None else RejectedFile(self._rejected_to, self.format, header)
+    def _invalid_lines_file(self, header: bytes) -> InvalidLinesFile | None:
+        return None if self._invalid_lines_to is None else InvalidLinesFile(self._invalid_lines_to, self.format, header)
 
-    def _reject(self, bad: BadLine) -> None:
-        if self._rejected is not None:
-            self._rejected.write(bad)
-        if self.on_bad_line is not None:
-            self.on_bad_line(bad)
+    def _reject(self, bad: InvalidLine) -> None:
+        if self._invalid is not None:
+            self._invalid.write(bad)
+        if self.on_invalid_line is not None:
+            self.on_invalid_line(bad)
 
-    def _take_pass(self) -> Pass:
+    def _take_pass(self) -> ReadSession:
         if self.repeatable:
             return self._open()
         if self._waiting is None:
@@ -194,10 +194,10 @@ class Source:
         this, self._waiting = self._waiting, None
         return this
 
-    def _look(self) -> Survey:
+    def _look(self) -> Scan:
         if self._survey is None:
             assert self.path is not None  # noqa: S101 - only a file is repeatable
-            self._survey = survey(self.path, self.name, self._layout)
+            self._survey = scan(self.path, self.name, self._detected)
             self._hold_against(self._survey.sha256)
         return self._survey
 
@@ -206,8 +206,8 @@ class Source:
             raise SourceError(f"{self.name} was changed while it was being read")
         self._sha256 = self._sha256 or sha256
 
-    def _open(self) -> Pass:
-        return open_pass(self.path, self.name, self._layout, self._business_id, self._rules)
+    def _open(self) -> ReadSession:
+        return open_session(self.path, self.name, self._detected, self._business_id, self._rules)
 
 
 _CHANGED: Final = "{} is not the file that this run was begun with"
@@ -218,10 +218,10 @@ def open_source(  # noqa: PLR0913 - each by name
     *,
     business_id: UUID | str | None = None,
     format: str | None = None,  # noqa: A002 - what it is called everywhere
-    partial: bool = False,
+    allow_missing_fields: bool = False,
     strict: bool = False,
-    rejected: str | Path | None = None,
-    on_bad_line: Callable[[BadLine], None] | None = None,
+    invalid_lines: str | Path | None = None,
+    on_invalid_line: Callable[[InvalidLine], None] | None = None,
 ) -> Source:
     """Open a file of customers to archive, and judge its form and its columns.
 
@@ -229,38 +229,42 @@ def open_source(  # noqa: PLR0913 - each by name
         path: The file, or `-` for stdin.
         business_id: The business of every record, where the file has no such column.
         format: `csv`, `jsonl` or `parquet`; by default what the file's name says. Stdin needs it.
-        partial: Whether columns of the body may be missing; their fields are left out of every body then.
-        strict: Whether to judge every record first, and refuse a file with a bad one.
-        rejected: Where to write bad records, as they stand and with the reason. Personal data; only made when needed.
-        on_bad_line: Called with each bad record of a pass, on the thread that iterates.
+        allow_missing_fields: Whether columns of the body may be missing; their fields are left out of every body then.
+        strict: Whether to judge every record first, and refuse a file with an invalid one.
+        invalid_lines: Where to write invalid records, as they stand and with the reason. Personal data; only made when needed.
+        on_invalid_line: Called with each invalid record of a pass, on the thread that iterates.
 
     Returns:
         The source, to be iterated over.
 
     Raises:
         SourceError: The file cannot be read, has no records, or not the columns that a run needs; or, with `strict`,
-            has a bad record. The sentence names file, line and column, and quotes no value.
+            has an invalid record. The sentence names file, line and column, and quotes no value.
     """
     file = None if str(path) == "-" else Path(path)
     name = STDIN if file is None else str(file)
-    given = identifier(business_id)
+    given = as_uuid(business_id)
     if business_id is not None and given is None:
         raise SourceError("the business id given for all records must be a UUID")
     source = Source(
         path=file,
-        layout=layout_of(name, format),
+        detected=detect_format(name, format),
         business_id=given,
-        rules=Rules(business_id_given=given is not None, partial=partial),
-        rejected=None if rejected is None else Path(rejected),
-        on_bad_line=on_bad_line,
+        rules=Rules(business_id_given=given is not None, allow_missing_fields=allow_missing_fields),
+        invalid_lines=None if invalid_lines is None else Path(invalid_lines),
+        on_invalid_line=on_invalid_line,
     )
     if strict:
-        _refuse_bad(source)
+        _refuse_invalid_lines(source)
     return source
 
 
-def _refuse_bad(source: Source) -> None:
+def _refuse_invalid_lines(source: Source) -> None:
     check = source.check()
-    if check.first_bad is not None:
-        what = "there is a bad line" if check.bad_lines == 1 else f"there are {check.bad_lines:,} bad lines, the first"
-        raise SourceError(f"nothing was sent, since {what}: {check.first_bad}")
+    if check.first_invalid is not None:
+        what = (
+            "there is an invalid line"
+            if check.invalid_lines == 1
+            else f"there are {check.invalid_lines:,} invalid lines, the first"
+        )
+        raise SourceError(f"nothing was sent, since {what}: {check.first_invalid}")

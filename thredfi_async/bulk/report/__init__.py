@@ -3,8 +3,8 @@
 All of it is read from a journal, while a run writes it or afterwards, and none of it is personal data.
 """
 
-from thredfi_async.bulk.report.failures import write_failures_csv
+from thredfi_async.bulk.report.not_archived import write_not_archived_csv
 from thredfi_async.bulk.report.page import write_html
 from thredfi_async.bulk.report.summary import Reason, Summary, summary
 
-__all__ = ["Reason", "Summary", "summary", "write_failures_csv", "write_html"]
+__all__ = ["Reason", "Summary", "summary", "write_html", "write_not_archived_csv"]

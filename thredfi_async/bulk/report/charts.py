@@ -6,7 +6,7 @@ from typing import Final
 
 import attrs
 
-from thredfi_async.bulk.report.series import Measure, Point, mean, per_second
+from thredfi_async.bulk.report.timeseries import Measure, Point, mean, per_second
 
 WIDTH: Final = 560
 HEIGHT: Final = 190

@@ -14,9 +14,9 @@ from thredfi_async import ConfigurationError
 from thredfi_async.bulk.items import ItemState
 from thredfi_async.bulk.journal import JournalView
 from thredfi_async.bulk.report import charts
-from thredfi_async.bulk.report.failures import moment
-from thredfi_async.bulk.report.series import points_of
+from thredfi_async.bulk.report.not_archived import timestamp
 from thredfi_async.bulk.report.summary import MEANINGS, PENDING, STATES, Summary, summary
+from thredfi_async.bulk.report.timeseries import points_of
 
 MOST_FAILURES: Final = 5000
 """Failures that the page lists; the CSV file has them all."""
@@ -59,7 +59,7 @@ def _template() -> Any:  # noqa: ANN401 - jinja2 is imported on use
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     environment.lstrip_blocks = True
     environment.filters["number"] = lambda value: f"{value:,}"
-    environment.filters["moment"] = _readable
+    environment.filters["timestamp"] = _readable
     return environment.from_string(_asset("page.html"))
 
 
@@ -72,9 +72,9 @@ def _context(view: JournalView) -> dict[str, Any]:
         "geometry": charts,
         "businesses": businesses[:MOST_BUSINESSES],
         "business_count": len(businesses),
-        "failures": islice(view.failures(), MOST_FAILURES),
+        "failures": islice(view.not_archived(), MOST_FAILURES),
         "shown": min(total.failures, MOST_FAILURES),
-        "bad_lines": list(islice(view.rejected_lines(), MOST_LINES)),
+        "invalid_lines": list(islice(view.invalid_lines(), MOST_LINES)),
         "journal": view.path,
         "meanings": MEANINGS,
         "names": {state: state.replace("_", " ") for state in STATES},
@@ -141,7 +141,7 @@ def _date(text: str) -> str:
 
 
 def _readable(seconds: float | None) -> str:
-    return moment(seconds).replace("T", " ").removesuffix("+00:00")
+    return timestamp(seconds).replace("T", " ").removesuffix("+00:00")
 
 
 def _asset(name: str) -> str:

@@ -24,7 +24,7 @@ MEANINGS: Final[Mapping[str, str]] = {
 
 _ADVICE: Final[Mapping[str, str]] = {
     "authentication_required": "Check the credentials, then resume the run.",
-    "business_parked": "The business refused others before it, and nothing was sent; mend its access, then resume.",
+    "business_skipped": "The business refused others before it, and nothing was sent; mend its access, then resume.",
     "client_closed": "The run ended before its turn; resume it.",
     "connect_error": "The API could not be reached and nothing was sent; resume the run.",
     "connection_lost": "The answer was lost; settle the run to ask the API.",
@@ -82,13 +82,13 @@ class Summary:
         run: What the journal knows of the run.
         totals: Distinct items by state, every state of `STATES` among them.
         reasons: Those that are not archived, grouped; the most frequent first.
-        bad_lines: Lines of the source that could not become items.
+        invalid_lines: Lines of the source that could not become items.
     """
 
     run: Mapping[str, str]
     totals: Mapping[str, int]
     reasons: tuple[Reason, ...]
-    bad_lines: int
+    invalid_lines: int
 
     @property
     def items(self) -> int:
@@ -122,5 +122,5 @@ def summary(view: JournalView) -> Summary:
         run=view.run,
         totals={**dict.fromkeys(STATES, 0), **view.totals()},
         reasons=tuple(Reason(state, code, count) for (state, code), count in view.by_reason().items()),
-        bad_lines=sum(1 for _ in view.rejected_lines()),
+        invalid_lines=sum(1 for _ in view.invalid_lines()),
     )

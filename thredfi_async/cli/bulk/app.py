@@ -5,12 +5,14 @@ import typer
 from thredfi_async.cli import options as opt
 from thredfi_async.cli.bulk import fanout_options as fanout
 from thredfi_async.cli.bulk import options as bulk
-from thredfi_async.cli.bulk.nats import Nats, broker_refusals
-from thredfi_async.cli.bulk.speed import Speed
+from thredfi_async.cli.bulk.nats import Nats, broker_preflight_errors
+from thredfi_async.cli.bulk.rate_options import RateOptions
 from thredfi_async.cli.session import Job
 from thredfi_async.cli.settings import Connection
 
-app = typer.Typer(cls=opt.Group, help="Archive what a file lists, with a journal that knows how far the run has come.")
+app: typer.Typer = typer.Typer(
+    cls=opt.Group, help="Archive what a file lists, with a journal that knows how far the run has come."
+)
 
 
 @app.command()
@@ -20,13 +22,13 @@ def archive(  # noqa: PLR0913 - a parameter for each option
     journal: bulk.Journal,
     business_id: bulk.Business = None,
     format: bulk.Format = None,  # noqa: A002 - the option's name
-    partial: bulk.Partial = False,
+    allow_missing_fields: bulk.AllowMissingFields = False,
     concurrency: bulk.Concurrency = None,
     rate: bulk.Rate = None,
-    patience: bulk.Patience = None,
+    outage_timeout: bulk.OutageTimeout = None,
     max_failures: bulk.MaxFailures = None,
     strict: bulk.Strict = False,
-    rejected: bulk.Rejected = None,
+    invalid_lines: bulk.InvalidLines = None,
     dry_run: bulk.DryRun = False,
     yes: bulk.Yes = False,
     base_url: opt.BaseUrl = None,
@@ -50,12 +52,12 @@ def archive(  # noqa: PLR0913 - a parameter for each option
         journal=journal,
         business_id=business_id,
         format=format,
-        partial=partial,
+        allow_missing_fields=allow_missing_fields,
         strict=strict,
-        rejected=rejected,
+        invalid_lines=invalid_lines,
         dry_run=dry_run,
         yes=yes,
-        speed=Speed(concurrency=concurrency, rate=rate, patience=patience, max_failures=max_failures),
+        speed=RateOptions(concurrency=concurrency, rate=rate, outage_timeout=outage_timeout, max_failures=max_failures),
     )
 
 
@@ -64,11 +66,11 @@ def resume(  # noqa: PLR0913 - a parameter for each option
     journal: bulk.Begun,
     source: bulk.Again = None,
     *,
-    failed: bulk.Failed = False,
-    other_host: bulk.OtherHost = False,
+    failed: bulk.IncludeRejected = False,
+    allow_host_change: bulk.AllowHostChange = False,
     concurrency: bulk.Concurrency = None,
     rate: bulk.Rate = None,
-    patience: bulk.Patience = None,
+    outage_timeout: bulk.OutageTimeout = None,
     max_failures: bulk.MaxFailures = None,
     yes: bulk.Yes = False,
     base_url: opt.BaseUrl = None,
@@ -90,9 +92,9 @@ def resume(  # noqa: PLR0913 - a parameter for each option
         journal=journal,
         source=source,
         failed=failed,
-        other_host=other_host,
+        allow_host_change=allow_host_change,
         yes=yes,
-        speed=Speed(concurrency=concurrency, rate=rate, patience=patience, max_failures=max_failures),
+        speed=RateOptions(concurrency=concurrency, rate=rate, outage_timeout=outage_timeout, max_failures=max_failures),
     )
 
 
@@ -109,7 +111,7 @@ def status(journal: bulk.Begun, *, json: opt.Json = False, debug: opt.Debug = Fa
 def settle(  # noqa: PLR0913 - a parameter for each option
     journal: bulk.Begun,
     *,
-    other_host: bulk.OtherHost = False,
+    allow_host_change: bulk.AllowHostChange = False,
     concurrency: bulk.Concurrency = None,
     base_url: opt.BaseUrl = None,
     environment: opt.Where = None,
@@ -125,7 +127,7 @@ def settle(  # noqa: PLR0913 - a parameter for each option
     return Settle(
         connection=Connection(base_url=base_url, environment=environment, env_file=env_file, timeout=timeout),
         journal=journal,
-        other_host=other_host,
+        allow_host_change=allow_host_change,
         concurrency=concurrency,
     )
 
@@ -134,7 +136,7 @@ def settle(  # noqa: PLR0913 - a parameter for each option
 def report(
     journal: bulk.Begun,
     *,
-    failures: bulk.Failures = None,
+    not_archived: bulk.NotArchived = None,
     html: bulk.Html = None,
     json: opt.Json = False,
     debug: opt.Debug = False,
@@ -143,7 +145,7 @@ def report(
     del json, debug
     from thredfi_async.cli.bulk.report import Report  # noqa: PLC0415 - see the module's docstring
 
-    return Report(journal=journal, failures=failures, html=html)
+    return Report(journal=journal, not_archived=not_archived, html=html)
 
 
 @app.command()
@@ -153,14 +155,14 @@ def publish(  # noqa: PLR0913 - a parameter for each option
     nats: fanout.Nats = None,
     stream: fanout.Stream = None,
     subject: fanout.Subject = None,
-    duplicate_window: fanout.Window = None,
-    batch: fanout.Batch = "",
+    dedup_window: fanout.DedupWindow = None,
+    dedup_key: fanout.DedupKey = "",
     journal: fanout.PublishJournal = None,
     business_id: bulk.Business = None,
     format: bulk.Format = None,  # noqa: A002 - the option's name
-    partial: bulk.Partial = False,
+    allow_missing_fields: bulk.AllowMissingFields = False,
     strict: bulk.Strict = False,
-    rejected: bulk.Rejected = None,
+    invalid_lines: bulk.InvalidLines = None,
     yes: bulk.Yes = False,
     json: opt.Json = False,
     debug: opt.Debug = False,
@@ -170,19 +172,19 @@ def publish(  # noqa: PLR0913 - a parameter for each option
     Running the same again is safe: what the queue has is stored once, and a customer that is archived stays as it is.
     """
     del json, debug
-    with broker_refusals():
+    with broker_preflight_errors():
         from thredfi_async.cli.bulk.publish import Publish  # noqa: PLC0415 - see the module's docstring
 
     return Publish(
         source=source,
-        nats=Nats(url=nats, stream=stream, subject=subject, duplicate_window=duplicate_window),
-        batch=batch,
+        nats=Nats(url=nats, stream=stream, subject=subject, dedup_window=dedup_window),
+        dedup_key=dedup_key,
         journal=journal,
         business_id=business_id,
         format=format,
-        partial=partial,
+        allow_missing_fields=allow_missing_fields,
         strict=strict,
-        rejected=rejected,
+        invalid_lines=invalid_lines,
         yes=yes,
     )
 
@@ -205,7 +207,7 @@ def collect(  # noqa: PLR0913 - a parameter for each option
     It takes the outcomes that there are, or goes on with --follow or --until-done. Any number of times gives the same.
     """
     del json, debug
-    with broker_refusals():
+    with broker_preflight_errors():
         from thredfi_async.cli.bulk.collect import Collect  # noqa: PLC0415 - see the module's docstring
 
     if follow and until_done:

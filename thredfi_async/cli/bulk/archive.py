@@ -7,13 +7,13 @@ from pathlib import Path
 from thredfi_async.bulk import read_journal
 from thredfi_async.bulk.readers import Source, open_source
 from thredfi_async.cli.bulk.display import event
-from thredfi_async.cli.bulk.facts import Facts, facts_of, fits_host, fits_source, writing
-from thredfi_async.cli.bulk.refusals import refusals, refused
-from thredfi_async.cli.bulk.source import BadLines, bad_line, count
-from thredfi_async.cli.bulk.speed import Speed
-from thredfi_async.cli.bulk.target import Target
+from thredfi_async.cli.bulk.endpoint import Endpoint
+from thredfi_async.cli.bulk.formatting import plural
+from thredfi_async.cli.bulk.journal_metadata import JournalMetadata, fits_host, fits_source, metadata_of, writing
+from thredfi_async.cli.bulk.preflight_errors import preflight_error, preflight_errors
+from thredfi_async.cli.bulk.rate_options import RateOptions
+from thredfi_async.cli.bulk.source import InvalidLines, count, invalid_line
 from thredfi_async.cli.bulk.undertaking import Undertaking, totals_of
-from thredfi_async.cli.bulk.words import plural
 from thredfi_async.cli.session import Session
 from thredfi_async.cli.settings import Connection
 
@@ -28,9 +28,9 @@ class Archive:
         journal: The journal's path.
         business_id: The business of every line, if the file does not say it.
         format: The file's format, if its name does not say it.
-        partial: Whether columns of the body may be missing.
-        strict: Whether a bad line keeps the run from starting.
-        rejected: Where bad lines are copied to.
+        allow_missing_fields: Whether columns of the body may be missing.
+        strict: Whether an invalid line keeps the run from starting.
+        invalid_lines: Where invalid lines are copied to.
         dry_run: Whether nothing is sent.
         yes: Whether the question is answered before it is asked.
         speed: How fast.
@@ -41,20 +41,20 @@ class Archive:
     journal: Path
     business_id: str | None = None
     format: str | None = None
-    partial: bool = False
+    allow_missing_fields: bool = False
     strict: bool = False
-    rejected: Path | None = None
+    invalid_lines: Path | None = None
     dry_run: bool = False
     yes: bool = False
-    speed: Speed = field(default_factory=Speed)
+    speed: RateOptions = field(default_factory=RateOptions)
 
     def __call__(self, session: Session) -> int:
         """Look at everything, say what will be done, ask, and do it."""
-        target = Target(self.connection.client().base_url)
+        target = Endpoint(self.connection.client().base_url)
         out = session.out
-        bad = BadLines((lambda line: event(out, "bad_line", **bad_line(line))) if out.json else None)
+        bad = InvalidLines((lambda line: event(out, "invalid_line", **invalid_line(line))) if out.json else None)
         with contextlib.ExitStack() as stack:
-            with refusals():
+            with preflight_errors():
                 # Before the file is looked through: whether somebody else is at it is known at once.
                 journal = stack.enter_context(writing(self.journal, create=False)) if self._goes_on else None
                 source = stack.enter_context(contextlib.closing(self._opened(bad)))
@@ -73,12 +73,12 @@ class Archive:
             )
             undertaking.announce(out, dry_run=self.dry_run)
             if self.strict and counted.bad:
-                sentence = f"{source.name} has {plural(counted.bad, 'bad line')}, and --strict takes none."
-                raise refused(sentence, advice="mend them, or leave --strict out to archive the others")
+                sentence = f"{source.name} has {plural(counted.bad, 'invalid line')}, and --strict takes none."
+                raise preflight_error(sentence, advice="mend them, or leave --strict out to archive the others")
             if self.dry_run:
                 return undertaking.rehearsed(out)
             undertaking.ask(yes=self.yes, json=out.json)
-            with refusals():
+            with preflight_errors():
                 journal = journal or stack.enter_context(writing(self.journal, create=True))
                 journal.describe(**facts.run)
             return undertaking.carry_out(session, journal)
@@ -87,27 +87,33 @@ class Archive:
     def _goes_on(self) -> bool:
         return not self.dry_run and _is_begun(self.journal)
 
-    def _opened(self, bad: BadLines) -> Source:
+    def _opened(self, bad: InvalidLines) -> Source:
         return open_source(
             self.source,
             business_id=self.business_id,
             format=self.format,
-            partial=self.partial,
-            rejected=self.rejected,
-            on_bad_line=bad,
+            allow_missing_fields=self.allow_missing_fields,
+            invalid_lines=self.invalid_lines,
+            on_invalid_line=bad,
         )
 
-    def _facts(self, source: Source, target: Target) -> Facts:
+    def _facts(self, source: Source, target: Endpoint) -> JournalMetadata:
         """Put together what the journal is to say; refuse one that says something else already."""
         if _is_begun(self.journal):
             with read_journal(self.journal) as view:
-                said, items = Facts(view.run), view.totals()
+                said, items = JournalMetadata(view.run), view.totals()
             # One without either was killed in its first moment, and is as good as new.
             if said.source is not None or items:
                 fits_source(self.journal, said, source, business_id=self.business_id)
-            fits_host(self.journal, said, target, other_host=False)
-        rejected = None if self.rejected is None else str(self.rejected)
-        return facts_of(source, target, business_id=self.business_id, partial=self.partial, rejected=rejected)
+            fits_host(self.journal, said, target, allow_host_change=False)
+        invalid_lines = None if self.invalid_lines is None else str(self.invalid_lines)
+        return metadata_of(
+            source,
+            target,
+            business_id=self.business_id,
+            allow_missing_fields=self.allow_missing_fields,
+            invalid_lines=invalid_lines,
+        )
 
 
 def _is_begun(journal: Path) -> bool:

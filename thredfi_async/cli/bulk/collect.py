@@ -12,15 +12,15 @@ from rich.text import Text
 
 from thredfi_async.bulk.journal import Journal
 from thredfi_async.cli.bulk.conclude import conclude
-from thredfi_async.cli.bulk.nats import Nats, broker_refusals
-from thredfi_async.cli.bulk.refusals import refusals
+from thredfi_async.cli.bulk.formatting import command, outcomes, plural
+from thredfi_async.cli.bulk.nats import Nats, broker_preflight_errors
+from thredfi_async.cli.bulk.preflight_errors import preflight_errors
 from thredfi_async.cli.bulk.undertaking import totals_of
 from thredfi_async.cli.bulk.watch import Watched, watch
-from thredfi_async.cli.bulk.words import command, outcomes, plural
-from thredfi_async.cli.exits import ExitCode
+from thredfi_async.cli.exit_codes import ExitCode
 from thredfi_async.cli.session import Session
 from thredfi_async.worker.broker import Broker, connected
-from thredfi_async.worker.fanout import Collector, QueueRun, Until
+from thredfi_async.worker.fanout import Collector, DistributedRun, Until
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ class Collect:
     def __call__(self, session: Session) -> int:
         """Collect, and say how far the run is."""
         progress = Collecting(self.journal)
-        with refusals(), broker_refusals():
+        with preflight_errors(), broker_preflight_errors():
             watched = asyncio.run(self._collect(session, progress))
             collected = Collected(
                 progress=progress,
@@ -55,11 +55,11 @@ class Collect:
         return conclude(collected, session.out, unheard=collected.watched.unheard)
 
     async def _collect(self, session: Session, progress: "Collecting") -> Watched:
-        topology = self.nats.topology()
+        stream_config = self.nats.stream_config()
         # Before the journal: a broker that is not there leaves no empty file behind.
         async with connected(self.nats.settings(), name="thredfi bulk collect") as broker:
             with Journal.open(self.journal) as journal:
-                collector = Collector(broker, topology, QueueRun(journal, topology))
+                collector = Collector(broker, stream_config, DistributedRun(journal, stream_config))
                 progress.begin(broker, collector)
                 watched = await watch(
                     collector.collect(self._until),
@@ -108,17 +108,17 @@ class Collecting:
     @property
     def queue(self) -> dict[str, int | None]:
         """What the broker said last."""
-        state = None if self._collector is None else self._collector.backlog
+        state = None if self._collector is None else self._collector.queue_depth
         return {
             "waiting": None if state is None else state.waiting,
-            "held": None if state is None else state.held,
+            "in_flight": None if state is None else state.in_flight,
             "dead_letters": None if state is None else state.dead,
         }
 
     @property
     def is_done(self) -> bool:
         """Whether the queue is empty, and everybody in the journal has an outcome."""
-        state = None if self._collector is None else self._collector.backlog
+        state = None if self._collector is None else self._collector.queue_depth
         empty = state is not None and state.queued == 0 and self.read == state.outcomes
         return empty and not totals_of(self._journal).get("pending", 0)
 
@@ -194,8 +194,8 @@ class Collected:
             lines.append(
                 Text(f"  {plural(self.progress.unreadable, 'event')} of another version, left out", style="yellow")
             )
-        if pending and queue["waiting"] == queue["held"] == 0:
-            words = "pending, and the queue is empty: publish them again, with --batch again"
+        if pending and queue["waiting"] == queue["in_flight"] == 0:
+            words = "pending, and the queue is empty: publish them again, with --dedup-key again"
             lines.append(Text(f"  {pending:,} {words}", style="bold yellow"))
         elif not self.progress.is_done:
             lines.append(Text.assemble(("Go on with: ", "bold"), self.again))

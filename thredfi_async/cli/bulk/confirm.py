@@ -4,11 +4,11 @@ import sys
 
 import typer
 
-from thredfi_async.cli.bulk.refusals import refused
-from thredfi_async.cli.bulk.target import Target
+from thredfi_async.cli.bulk.endpoint import Endpoint
+from thredfi_async.cli.bulk.preflight_errors import preflight_error
 
 
-def confirm(target: Target, customers: str, *, yes: bool, stdin_is_taken: bool, json: bool) -> None:
+def confirm(target: Endpoint, customers: str, *, yes: bool, stdin_is_taken: bool, json: bool) -> None:
     """Ask whether to go on, unless nothing real is at stake or the answer was given before.
 
     Args:
@@ -19,15 +19,17 @@ def confirm(target: Target, customers: str, *, yes: bool, stdin_is_taken: bool, 
         json: Whether a machine started it, which answers no questions.
 
     Raises:
-        FailureError: Nobody is there to ask, or the answer was no; nothing was sent.
+        ReportedError: Nobody is there to ask, or the answer was no; nothing was sent.
     """
-    if yes or not target.takes_a_question:
+    if yes or not target.needs_confirmation:
         return
     if json or stdin_is_taken or not _somebody_is_there():
         advice = "look at what it would do with --dry-run, then add --yes"
-        raise refused(f"This takes a yes, and there is nobody to ask: it would archive at {target}.", advice=advice)
+        raise preflight_error(
+            f"This takes a yes, and there is nobody to ask: it would archive at {target}.", advice=advice
+        )
     if not typer.confirm(f"Archive {customers} at {target}?", err=True):
-        raise refused("The answer was no, so nothing was sent.")
+        raise preflight_error("The answer was no, so nothing was sent.")
 
 
 def _somebody_is_there() -> bool:

@@ -10,8 +10,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from thredfi_async.cli.bulk.formatting import going, outcomes
 from thredfi_async.cli.bulk.moment import Moment, Pace
-from thredfi_async.cli.bulk.words import going, outcomes
 from thredfi_async.cli.output import Output, tell
 
 VERSION: Final = 1
@@ -44,7 +44,7 @@ class Events:
         out: Stdout.
     """
 
-    interval = 1.0
+    interval: float = 1.0
 
     def __init__(self, out: Output) -> None:
         """Write nothing yet."""
@@ -68,7 +68,7 @@ class Events:
 class Lines:
     """A plain line on stderr every few seconds, for logs."""
 
-    interval = 5.0
+    interval: float = 5.0
 
     def __init__(self) -> None:
         """Write nothing yet."""
@@ -92,7 +92,7 @@ class Lines:
 class Bar:
     """A bar on stderr, with two lines of figures below."""
 
-    interval = 0.25
+    interval: float = 0.25
 
     def __init__(self) -> None:
         """Draw nothing yet."""

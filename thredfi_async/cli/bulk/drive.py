@@ -46,7 +46,7 @@ class Drive:
         self._said: list[tuple[str, str, dict[str, Any]]] = []
         self._heard = asyncio.Event()
         self.interrupted: str | None = None
-        self.at_once = False
+        self.at_once: bool = False
         self.unheard: OutputError | ReaderGoneError | None = None
 
     async def __call__(self) -> None:

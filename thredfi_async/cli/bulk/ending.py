@@ -7,8 +7,8 @@ from typing import Any
 from rich.console import Group
 from rich.text import Text
 
-from thredfi_async.cli.bulk.words import duration, outcomes, plural
-from thredfi_async.cli.exits import ExitCode
+from thredfi_async.cli.bulk.formatting import duration, outcomes, plural
+from thredfi_async.cli.exit_codes import ExitCode
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class Commands:
         resume: Goes on.
         report: Writes who is not archived, and why.
         again: Sends the rejected ones again.
-        bad: Shows the bad lines, or archives those of the rejected file once they are mended.
+        bad: Shows the invalid lines, or archives those of the rejected file once they are mended.
     """
 
     resume: str
@@ -98,7 +98,7 @@ class Ending:
         return {
             "exit_code": int(self.exit_code),
             "states": dict(self.states),
-            "bad_lines": self.bad,
+            "invalid_lines": self.bad,
             "duplicates": self.duplicates,
             "elapsed": None if self.elapsed is None else round(self.elapsed, 3),
             "interrupted": self.interrupted,
@@ -114,7 +114,7 @@ class Ending:
         if self._of("pending") or self.unread:
             lines.append(Text(f"  {self._open()}"))
         if self.bad:
-            lines.append(Text(f"  {plural(self.bad, 'bad line')}, left out"))
+            lines.append(Text(f"  {plural(self.bad, 'invalid line')}, left out"))
         if self.duplicates:
             lines.append(Text(f"  {plural(self.duplicates, 'repeated line')}; each customer was sent once"))
         return Group(*lines, *self.steps_as_text())

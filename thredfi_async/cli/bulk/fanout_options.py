@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from thredfi_async.cli.quantities import seconds
+from thredfi_async.cli.parsers import seconds
 
 Nats = Annotated[
     str | None,
@@ -29,19 +29,19 @@ Subject = Annotated[
 Consumer = Annotated[
     str | None, typer.Option("--consumer", metavar="NAME", help="The consumer that the workers share; thredfi-worker.")
 ]
-Window = Annotated[
+DedupWindow = Annotated[
     float | None,
     typer.Option(
-        "--duplicate-window",
+        "--dedup-window",
         metavar="DURATION",
         parser=seconds,
         help="How long a stream that is made now knows who was published; 1h. A stream that is there keeps its own.",
     ),
 ]
-Batch = Annotated[
+DedupKey = Annotated[
     str,
     typer.Option(
-        "--batch",
+        "--dedup-key",
         metavar="NAME",
         help="Another name lets customers be published again within the duplicate window, as when data was mended.",
     ),

@@ -59,7 +59,7 @@ class Moment:
             "in_flight": self.in_flight,
             "concurrency": self.concurrency,
             "retries": self.retries,
-            "bad_lines": self.bad,
+            "invalid_lines": self.bad,
             "duplicates": self.duplicates,
             "cooldown": round(self.cooldown, 3),
             "paused": self.paused,

@@ -1,16 +1,16 @@
 """Where the queue is, as the options say it, and what is wrong with that in words."""
 
 import contextlib
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from thredfi_async import ConfigurationError
-from thredfi_async.cli.bulk.refusals import refused
-from thredfi_async.cli.bulk.words import command
+from thredfi_async.cli.bulk.formatting import command
+from thredfi_async.cli.bulk.preflight_errors import preflight_error
 
 if TYPE_CHECKING:
-    from thredfi_async.worker import Topology
+    from thredfi_async.worker import StreamConfig
     from thredfi_async.worker.settings import NatsSettings
 
 
@@ -23,17 +23,20 @@ class Nats:
         stream: `--stream`.
         subject: `--subject`.
         consumer: `--consumer`.
-        duplicate_window: `--duplicate-window`, in seconds.
+        dedup_window: `--dedup-window`, in seconds.
     """
 
     url: str | None = None
     stream: str | None = None
     subject: str | None = None
     consumer: str | None = None
-    duplicate_window: float | None = None
+    dedup_window: float | None = None
 
-    def settings(self) -> "NatsSettings":
+    def settings(self, environ: Mapping[str, str] | None = None) -> "NatsSettings":
         """Say where the broker is and who asks.
+
+        Args:
+            environ: Where the variables are; the process's environment by default.
 
         Raises:
             ConfigurationError: It cannot work.
@@ -45,23 +48,23 @@ class Nats:
                 "--nats must not hold a password, which others on this machine could read: set THREDFI_NATS_USER and "
                 "THREDFI_NATS_PASSWORD, or THREDFI_NATS_URL as a whole"
             )
-        return NatsSettings.from_env(url=self.url)
+        return NatsSettings.from_env(environ, url=self.url)
 
-    def topology(self) -> "Topology":
+    def stream_config(self) -> "StreamConfig":
         """Name the streams.
 
         Raises:
             ConfigurationError: A name is none.
         """
-        from thredfi_async.worker import Topology  # noqa: PLC0415 - options are parsed without it
+        from thredfi_async.worker import StreamConfig  # noqa: PLC0415 - options are parsed without it
 
         names: dict[str, Any] = {
             "stream": self.stream,
             "subject": self.subject,
             "consumer": self.consumer,
-            "duplicate_window": self.duplicate_window,
+            "dedup_window": self.dedup_window,
         }
-        return Topology(**{name: value for name, value in names.items() if value is not None})
+        return StreamConfig(**{name: value for name, value in names.items() if value is not None})
 
     def repeated(self, *words: str) -> str:
         """Write another command about the same queue.
@@ -79,11 +82,11 @@ class Nats:
 
 
 @contextlib.contextmanager
-def broker_refusals() -> Generator[None]:
+def broker_preflight_errors() -> Generator[None]:
     """Put in words what is wrong with the broker.
 
     Raises:
-        FailureError: In the place of a `BrokerError`, and where the extra is not installed.
+        ReportedError: In the place of a `BrokerError`, and where the extra is not installed.
     """
     from thredfi_async.worker.errors import BrokerError  # noqa: PLC0415 - options are parsed without it
 
@@ -91,7 +94,7 @@ def broker_refusals() -> Generator[None]:
         yield
     except BrokerError as error:
         advice = "look at --nats and at the broker, then run the same again"
-        raise refused(f"{str(error).rstrip('.')}.", advice=advice, kind="BrokerError") from error
+        raise preflight_error(f"{str(error).rstrip('.')}.", advice=advice, kind="BrokerError") from error
     except ModuleNotFoundError as error:
         sentence = f"This needs the package {error.name}, which is not installed."
-        raise refused(sentence, advice="pip install 'thredfi-async[worker]'", kind="MissingExtra") from None
+        raise preflight_error(sentence, advice="pip install 'thredfi-async[worker]'", kind="MissingExtra") from None

@@ -4,15 +4,17 @@ from pathlib import Path
 from typing import Final
 
 from thredfi_async.cli.bulk.ending import Commands, Next
-from thredfi_async.cli.bulk.facts import STDIN, Facts
-from thredfi_async.cli.bulk.words import command
+from thredfi_async.cli.bulk.formatting import command
+from thredfi_async.cli.bulk.journal_metadata import STDIN, JournalMetadata
 from thredfi_async.cli.settings import Connection
 
 _PLACEHOLDER: Final = "FILE"
 """Stands for what was on stdin, which nobody can name but the user."""
 
 
-def commands_of(connection: Connection, journal: Path, facts: Facts, *, source: str | None = None) -> Commands:
+def commands_of(
+    connection: Connection, journal: Path, facts: JournalMetadata, *, source: str | None = None
+) -> Commands:
     """Write the lines to paste.
 
     Args:
@@ -27,23 +29,24 @@ def commands_of(connection: Connection, journal: Path, facts: Facts, *, source: 
     if source is None and facts.source == STDIN:
         source = _PLACEHOLDER
     where = [str(journal)] if source in {None, STDIN} else [str(journal), str(source)]
-    failures = str(journal.with_suffix(".failures.csv").name)
-    rejected = None if facts.rejected is None else Path(facts.rejected)
-    if rejected is not None and rejected.exists():
-        mended = ["bulk", "archive", str(rejected), "--journal", str(journal.with_suffix(".mended.db"))]
+    failures = str(journal.with_suffix(".not-archived.csv").name)
+    invalid_lines = None if facts.invalid_lines is None else Path(facts.invalid_lines)
+    if invalid_lines is not None and invalid_lines.exists():
+        mended = ["bulk", "archive", str(invalid_lines), "--journal", str(journal.with_suffix(".mended.db"))]
         mended += ["--business-id", facts.business_id] if facts.business_id else []
         bad = Next(
-            why=f"mend the bad lines in {rejected.name}, then run that file with", command=connection.repeated(*mended)
+            why=f"mend the invalid lines in {invalid_lines.name}, then run that file with",
+            command=connection.repeated(*mended),
         )
     else:
-        bad = Next(why="see the bad lines with", command=command("bulk", "report", str(journal)))
+        bad = Next(why="see the invalid lines with", command=command("bulk", "report", str(journal)))
     resume = connection.repeated("bulk", "resume", *where)
     if facts.queue is not None:
         # Its workers go on by themselves; what they have done is to be fetched.
         resume = command("bulk", "collect", "--journal", str(journal), "--stream", facts.queue, "--until-done")
     return Commands(
         resume=resume,
-        report=command("bulk", "report", str(journal), "--failures", failures),
-        again=connection.repeated("bulk", "resume", *where, "--failed"),
+        report=command("bulk", "report", str(journal), "--not-archived", failures),
+        again=connection.repeated("bulk", "resume", *where, "--include-rejected"),
         bad=bad,
     )

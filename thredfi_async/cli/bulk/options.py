@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from thredfi_async.cli.quantities import per_second, seconds
+from thredfi_async.cli.parsers import per_second, seconds
 
 Source = Annotated[
     str,
@@ -51,27 +51,34 @@ Rate = Annotated[
         "--rate", metavar="RATE", parser=per_second, help="Customers begun at most, such as 50/s; no bound otherwise."
     ),
 ]
-Patience = Annotated[
+OutageTimeout = Annotated[
     float | None,
     typer.Option(
         metavar="DURATION", parser=seconds, help="How long to wait for an API that is down before giving up; 10min."
     ),
 ]
 MaxFailures = Annotated[int | None, typer.Option(min=1, help="Stop after so many customers have failed.")]
-Strict = Annotated[bool, typer.Option("--strict", help="Refuse a file that has a bad line, before anything is sent.")]
-Rejected = Annotated[
-    Path | None, typer.Option("--rejected", metavar="FILE", help="Copy bad lines to this file, as they are.")
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Refuse a file that has an invalid line, before anything is sent.")
 ]
-Partial = Annotated[
-    bool, typer.Option("--partial", help="Let columns of the body be missing; their fields are left out of all bodies.")
+InvalidLines = Annotated[
+    Path | None, typer.Option("--invalid-lines", metavar="FILE", help="Copy invalid lines to this file, as they are.")
+]
+AllowMissingFields = Annotated[
+    bool,
+    typer.Option(
+        "--allow-missing-fields", help="Let columns of the body be missing; their fields are left out of all bodies."
+    ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything, and send nothing.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before archiving in production.")]
-Failed = Annotated[bool, typer.Option("--failed", help="Send those again that the API has rejected, too.")]
-OtherHost = Annotated[
-    bool, typer.Option("--other-host", help="Go on at another host than the one the run was begun at.")
+IncludeRejected = Annotated[
+    bool, typer.Option("--include-rejected", help="Send those again that the API has rejected, too.")
 ]
-Failures = Annotated[
+AllowHostChange = Annotated[
+    bool, typer.Option("--allow-host-change", help="Go on at another host than the one the run was begun at.")
+]
+NotArchived = Annotated[
     str | None,
     typer.Option(metavar="FILE", help="Write who is not archived, and why, as CSV; - for stdout."),
 ]

@@ -9,9 +9,9 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from thredfi_async.cli.bulk.speed import Speed
-from thredfi_async.cli.bulk.target import Target
-from thredfi_async.cli.bulk.words import outcomes, plural, size
+from thredfi_async.cli.bulk.endpoint import Endpoint
+from thredfi_async.cli.bulk.formatting import outcomes, plural, size
+from thredfi_async.cli.bulk.rate_options import RateOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ class Plan:
         dry_run: Whether it stops there.
     """
 
-    target: Target
+    target: Endpoint
     source: str
     format: str
     size: int | None
@@ -43,7 +43,7 @@ class Plan:
     has_bodies: bool
     journal: Path
     before: Mapping[str, int]
-    speed: Speed
+    speed: RateOptions
     dry_run: bool = False
 
     @property
@@ -64,13 +64,13 @@ class Plan:
             "format": self.format,
             "size": self.size,
             "lines": self.lines,
-            "bad_lines": self.bad,
+            "invalid_lines": self.bad,
             "bodies": "source" if self.has_bodies else "server",
             "journal": str(self.journal),
             "before": dict(self.before),
             "concurrency": self.speed.at_a_time,
             "rate": self.speed.rate,
-            "patience": self.speed.waits,
+            "outage_timeout": self.speed.waits,
             "max_failures": self.speed.max_failures,
             "dry_run": self.dry_run,
         }
@@ -85,7 +85,7 @@ class Plan:
         more = (self.bad or 0) - len(self.first_bad)
         bad = [Text(f"  {line}") for line in self.first_bad]
         if more > 0 and bad:
-            bad.append(Text(f"  and {plural(more, 'other')}; --rejected FILE writes them all to a file"))
+            bad.append(Text(f"  and {plural(more, 'other')}; --invalid-lines FILE writes them all to a file"))
         return Group(Text(f"To archive {self.customers} at {self.target}", style="bold"), table, *bad)
 
     def _rows(self) -> list[tuple[str, str]]:
@@ -98,9 +98,9 @@ class Plan:
             ("speed", str(self.speed)),
         ]
         if self.bad is None:
-            rows.append(("bad lines", "left out, whichever there are; --dry-run looks for them first"))
+            rows.append(("invalid lines", "left out, whichever there are; --dry-run looks for them first"))
         elif self.bad:
-            rows.append(("left out", plural(self.bad, "bad line")))
+            rows.append(("left out", plural(self.bad, "invalid line")))
         return rows
 
     def _journal(self) -> str:

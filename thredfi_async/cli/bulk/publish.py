@@ -13,21 +13,21 @@ from thredfi_async.bulk.readers import Source, open_source
 from thredfi_async.cli.bulk.conclude import conclude
 from thredfi_async.cli.bulk.confirm import confirm
 from thredfi_async.cli.bulk.display import event
-from thredfi_async.cli.bulk.facts import Facts, facts_of, fits_source
-from thredfi_async.cli.bulk.nats import Nats, broker_refusals
+from thredfi_async.cli.bulk.endpoint import Endpoint
+from thredfi_async.cli.bulk.formatting import plural
+from thredfi_async.cli.bulk.journal_metadata import JournalMetadata, fits_source, metadata_of
+from thredfi_async.cli.bulk.nats import Nats, broker_preflight_errors
+from thredfi_async.cli.bulk.preflight_errors import preflight_error, preflight_errors
 from thredfi_async.cli.bulk.published import Goal, Published, Publishing
-from thredfi_async.cli.bulk.refusals import refusals, refused
-from thredfi_async.cli.bulk.source import BadLines, bad_line, count
-from thredfi_async.cli.bulk.target import Target
+from thredfi_async.cli.bulk.source import InvalidLines, count, invalid_line
 from thredfi_async.cli.bulk.watch import Watched, watch
-from thredfi_async.cli.bulk.words import plural
 from thredfi_async.cli.output import tell
 from thredfi_async.cli.session import Session
 from thredfi_async.worker.broker import connected
-from thredfi_async.worker.fanout import Publisher, QueueRun, backlog, message_id_of
+from thredfi_async.worker.fanout import DistributedRun, Publisher, message_id_of, read_queue_depth
 from thredfi_async.worker.settings import NatsSettings
+from thredfi_async.worker.stream_config import StreamConfig
 from thredfi_async.worker.streams import ensure_streams
-from thredfi_async.worker.topology import Topology
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,84 +37,97 @@ class Publish:
     Args:
         source: The file, or `-`.
         nats: Where the queue is.
-        batch: A part of every message's id.
+        dedup_key: A part of every message's id.
         journal: The journal's path, or None for no journal.
         business_id: The business of every line, if the file does not say it.
         format: The file's format, if its name does not say it.
-        partial: Whether columns of the body may be missing.
-        strict: Whether a bad line keeps everything from being published.
-        rejected: Where bad lines are copied to.
+        allow_missing_fields: Whether columns of the body may be missing.
+        strict: Whether an invalid line keeps everything from being published.
+        invalid_lines: Where invalid lines are copied to.
         yes: Whether the question is answered before it is asked.
     """
 
     source: str
     nats: Nats
-    batch: str = ""
+    dedup_key: str = ""
     journal: Path | None = None
     business_id: str | None = None
     format: str | None = None
-    partial: bool = False
+    allow_missing_fields: bool = False
     strict: bool = False
-    rejected: Path | None = None
+    invalid_lines: Path | None = None
     yes: bool = False
 
     def __call__(self, session: Session) -> int:
         """Look at everything, say what will be done, ask, and do it."""
-        settings, topology, out = self.nats.settings(), self.nats.topology(), session.out
-        target = Target(settings.shown.partition(",")[0])
-        bad = BadLines((lambda line: event(out, "bad_line", **bad_line(line))) if out.json else None)
+        settings, stream_config, out = self.nats.settings(), self.nats.stream_config(), session.out
+        target = Endpoint(settings.shown.partition(",")[0])
+        bad = InvalidLines((lambda line: event(out, "invalid_line", **invalid_line(line))) if out.json else None)
         with contextlib.ExitStack() as stack:
-            with refusals():
+            with preflight_errors():
                 source = stack.enter_context(contextlib.closing(self._opened(bad)))
                 facts = self._facts(source, target)
                 counted = count(source, bad, whole=self.strict, quiet=out.json)
-            goal = Goal(source=source, counted=counted, bad=bad, nats=settings.shown, stream=topology.stream)
+            goal = Goal(source=source, counted=counted, bad=bad, nats=settings.shown, stream=stream_config.stream)
             goal.announce(out, self.journal)
             if self.strict and counted.bad:
-                sentence = f"{source.name} has {plural(counted.bad, 'bad line')}, and --strict takes none."
-                raise refused(sentence, advice="mend them, or leave --strict out to publish the others")
+                sentence = f"{source.name} has {plural(counted.bad, 'invalid line')}, and --strict takes none."
+                raise preflight_error(sentence, advice="mend them, or leave --strict out to publish the others")
             confirm(target, goal.customers, yes=self.yes, stdin_is_taken=source.path is None, json=out.json)
-            with refusals(), broker_refusals():
-                run = self._run(stack, topology, facts, bad)
-                return self._carry_out(session, goal, settings, topology, run)
+            with preflight_errors(), broker_preflight_errors():
+                run = self._run(stack, stream_config, facts, bad)
+                return self._carry_out(session, goal, settings, stream_config, run)
 
-    def _opened(self, bad: BadLines) -> Source:
+    def _opened(self, bad: InvalidLines) -> Source:
         return open_source(
             self.source,
             business_id=self.business_id,
             format=self.format,
-            partial=self.partial,
-            rejected=self.rejected,
-            on_bad_line=bad,
+            allow_missing_fields=self.allow_missing_fields,
+            invalid_lines=self.invalid_lines,
+            on_invalid_line=bad,
         )
 
-    def _facts(self, source: Source, target: Target) -> Facts:
+    def _facts(self, source: Source, target: Endpoint) -> JournalMetadata:
         """Put together what the journal is to say; refuse one that says something else already."""
         if self.journal is not None and self.journal.exists() and self.journal.stat().st_size:
             with read_journal(self.journal) as view:
-                fits_source(self.journal, Facts(view.run), source, business_id=self.business_id)
-        rejected = None if self.rejected is None else str(self.rejected)
-        found = facts_of(source, target, business_id=self.business_id, partial=self.partial, rejected=rejected)
+                fits_source(self.journal, JournalMetadata(view.run), source, business_id=self.business_id)
+        invalid_lines = None if self.invalid_lines is None else str(self.invalid_lines)
+        found = metadata_of(
+            source,
+            target,
+            business_id=self.business_id,
+            allow_missing_fields=self.allow_missing_fields,
+            invalid_lines=invalid_lines,
+        )
         # What the API's address is, only the workers know.
-        return Facts({name: fact for name, fact in found.run.items() if name != "base_url"})
+        return JournalMetadata({name: fact for name, fact in found.run.items() if name != "base_url"})
 
-    def _run(self, stack: contextlib.ExitStack, topology: Topology, facts: Facts, bad: BadLines) -> QueueRun | None:
+    def _run(
+        self, stack: contextlib.ExitStack, stream_config: StreamConfig, facts: JournalMetadata, bad: InvalidLines
+    ) -> DistributedRun | None:
         if self.journal is None:
             bad.begin_again(None)
             return None
         journal = stack.enter_context(Journal.open(self.journal))
-        run = QueueRun(journal, topology)
+        run = DistributedRun(journal, stream_config)
         journal.describe(**facts.run)
         bad.begin_again(journal)
         return run
 
     def _carry_out(
-        self, session: Session, goal: Goal, settings: NatsSettings, topology: Topology, run: QueueRun | None
+        self,
+        session: Session,
+        goal: Goal,
+        settings: NatsSettings,
+        stream_config: StreamConfig,
+        run: DistributedRun | None,
     ) -> int:
         progress = Publishing(goal, run)
         began = time.monotonic()
         try:
-            watched = asyncio.run(self._publish(session, progress, settings, topology))
+            watched = asyncio.run(self._publish(session, progress, settings, stream_config))
         except BaseException:
             if progress.published:
                 tell(f"{progress}. Running the same again is safe.")
@@ -129,16 +142,16 @@ class Publish:
         return conclude(published, session.out, unheard=published.watched.unheard)
 
     async def _publish(
-        self, session: Session, progress: Publishing, settings: NatsSettings, topology: Topology
+        self, session: Session, progress: Publishing, settings: NatsSettings, stream_config: StreamConfig
     ) -> Watched:
         async with connected(settings, name="thredfi bulk publish") as broker:
-            await ensure_streams(broker, topology)
+            await ensure_streams(broker, stream_config)
             run = progress.run
             if run is not None:
-                await asyncio.to_thread(run.begin, await backlog(broker, topology))
+                await asyncio.to_thread(run.begin, await read_queue_depth(broker, stream_config))
             publisher = Publisher(
                 broker,
-                topology,
+                stream_config,
                 key=None if run is None else run.key,
                 message_id=self._message_id(run),
                 refuse=progress.refuse,
@@ -163,6 +176,6 @@ class Publish:
         finally:
             await asyncio.to_thread(run.release, publisher.left())
 
-    def _message_id(self, run: QueueRun | None) -> Callable[[ArchiveItem], str]:
+    def _message_id(self, run: DistributedRun | None) -> Callable[[ArchiveItem], str]:
         of = message_id_of if run is None else run.message_id
-        return (lambda item: f"{self.batch}/{of(item)}") if self.batch else of
+        return (lambda item: f"{self.dedup_key}/{of(item)}") if self.dedup_key else of

@@ -10,14 +10,14 @@ from rich.text import Text
 
 from thredfi_async.bulk.readers import Source
 from thredfi_async.cli.bulk.display import event
+from thredfi_async.cli.bulk.formatting import duration, plural
 from thredfi_async.cli.bulk.moment import Moment, Pace
-from thredfi_async.cli.bulk.source import BadLines, Count
+from thredfi_async.cli.bulk.source import Count, InvalidLines
 from thredfi_async.cli.bulk.watch import Watched
-from thredfi_async.cli.bulk.words import duration, plural
-from thredfi_async.cli.exits import ExitCode
+from thredfi_async.cli.exit_codes import ExitCode
 from thredfi_async.cli.output import Output, tell
 from thredfi_async.worker.broker import Broker
-from thredfi_async.worker.fanout import Publisher, QueueRun, Refused
+from thredfi_async.worker.fanout import DistributedRun, Publisher, Refused
 
 _SHOWN: Final = 10
 """Items that cannot be messages which people are shown one by one."""
@@ -30,14 +30,14 @@ class Goal:
     Args:
         source: The file.
         counted: What is known of its lines.
-        bad: Its bad lines.
+        bad: Its invalid lines.
         nats: The broker's address.
         stream: The queue.
     """
 
     source: Source
     counted: Count
-    bad: BadLines
+    bad: InvalidLines
     nats: str
     stream: str
 
@@ -56,7 +56,7 @@ class Goal:
                 "stream": self.stream,
                 "source": self.source.name,
                 "lines": self.counted.lines,
-                "bad_lines": self.counted.bad,
+                "invalid_lines": self.counted.bad,
                 "bodies": "source" if self.source.has_bodies else "server",
                 "journal": None if journal is None else str(journal),
             }
@@ -69,7 +69,10 @@ class Goal:
             f"  from {self.source.name}, {bodies}; {kept}",
         ]
         if self.counted.bad:
-            lines += [f"  {plural(self.counted.bad, 'bad line')}, left out:", *(f"  {line}" for line in self.bad.first)]
+            lines += [
+                f"  {plural(self.counted.bad, 'invalid line')}, left out:",
+                *(f"  {line}" for line in self.bad.first),
+            ]
         tell(*lines)
 
 
@@ -85,10 +88,11 @@ class Publishing:
         refused: The first items that could not be messages.
     """
 
-    def __init__(self, goal: Goal, run: QueueRun | None) -> None:
+    def __init__(self, goal: Goal, run: DistributedRun | None) -> None:
         """Begin with nothing."""
-        self.goal, self.run = goal, run
-        self.complete = False
+        self.goal: Goal = goal
+        self.run: DistributedRun | None = run
+        self.complete: bool = False
         self.refused: list[str] = []
         self._pace, self._began = Pace(), time.monotonic()
         self._publisher: Publisher | None = None
@@ -126,7 +130,7 @@ class Publishing:
             "refused": 0 if publisher is None else publisher.refused,
             "duplicates": 0 if run is None else run.duplicates,
             "settled_before": 0 if run is None else run.settled,
-            "bad_lines": self.goal.bad.count,
+            "invalid_lines": self.goal.bad.count,
         }
 
     @property
@@ -163,7 +167,7 @@ class Publishing:
 
     def _moment(self) -> Moment:
         counts = self.counts
-        done = sum(counts.values()) - counts["bad_lines"]
+        done = sum(counts.values()) - counts["invalid_lines"]
         return Moment(elapsed=time.monotonic() - self._began, done=done, total=self.goal.counted.lines)
 
 
@@ -191,7 +195,7 @@ class Published:
         if not self.progress.complete:
             return ExitCode.INTERRUPTED if self.watched.interrupted else ExitCode.STOPPED
         counts = self.progress.counts
-        return ExitCode.REFUSED if counts["refused"] + counts["bad_lines"] else ExitCode.DONE
+        return ExitCode.REFUSED if counts["refused"] + counts["invalid_lines"] else ExitCode.DONE
 
     def as_json(self) -> dict[str, Any]:
         """Return it for machines."""
@@ -222,7 +226,7 @@ class Published:
             "there_already": ("customer", f" published before: the queue knows each for {window}"),
             "settled_before": ("customer", " with a final outcome in the journal already"),
             "duplicates": ("repeated line", "; each customer was published once"),
-            "bad_lines": ("bad line", ", left out"),
+            "invalid_lines": ("invalid line", ", left out"),
             "refused": ("customer", " left out, who cannot be in a message:"),
         }
         lines += [Text(f"  {plural(counts[name], what)}{why}") for name, (what, why) in told.items() if counts[name]]

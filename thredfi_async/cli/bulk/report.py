@@ -14,14 +14,14 @@ from rich import box
 from rich.table import Table
 
 from thredfi_async.bulk import JournalView, read_journal
-from thredfi_async.bulk.journal import RejectedLine
-from thredfi_async.bulk.report import Summary, summary, write_failures_csv, write_html
+from thredfi_async.bulk.journal import InvalidLineRow
+from thredfi_async.bulk.report import Summary, summary, write_html, write_not_archived_csv
 from thredfi_async.bulk.report.summary import MEANINGS
-from thredfi_async.cli.bulk.facts import STDIN, Facts
-from thredfi_async.cli.bulk.refusals import refusals, refused
+from thredfi_async.cli.bulk.formatting import plural
+from thredfi_async.cli.bulk.journal_metadata import STDIN, JournalMetadata
+from thredfi_async.cli.bulk.preflight_errors import preflight_error, preflight_errors
 from thredfi_async.cli.bulk.status import title
-from thredfi_async.cli.bulk.words import plural
-from thredfi_async.cli.exits import ExitCode
+from thredfi_async.cli.exit_codes import ExitCode
 from thredfi_async.cli.output import Output, reason
 from thredfi_async.cli.session import Session
 
@@ -38,32 +38,34 @@ class Report:
 
     Args:
         journal: The journal.
-        failures: Where to write who is not archived, as CSV; `-` for stdout.
+        not_archived: Where to write who is not archived, as CSV; `-` for stdout.
         html: Where to write a page.
     """
 
     journal: Path
-    failures: str | None = None
+    not_archived: str | None = None
     html: Path | None = None
 
     def __call__(self, session: Session) -> int:
         """Count, and write the files that are wanted."""
-        if self.failures == STDIN and session.out.json:
-            raise refused("Stdout cannot have both --failures - and --json.", advice="give --failures a file")
-        for path in (self.html, None if self.failures in {None, STDIN} else Path(str(self.failures))):
+        if self.not_archived == STDIN and session.out.json:
+            raise preflight_error(
+                "Stdout cannot have both --not-archived - and --json.", advice="give --not-archived a file"
+            )
+        for path in (self.html, None if self.not_archived in {None, STDIN} else Path(str(self.not_archived))):
             if path is not None and path.exists() and self.journal.exists() and path.samefile(self.journal):
-                raise refused(f"{path} is the journal itself, which a report must not replace.")
-        with refusals(), read_journal(self.journal) as view:
+                raise preflight_error(f"{path} is the journal itself, which a report must not replace.")
+        with preflight_errors(), read_journal(self.journal) as view:
             whole = summary(view)
             written = self._write(view, session.out)
-            lines = list(islice(view.rejected_lines(), _LINES))
+            lines = list(islice(view.invalid_lines(), _LINES))
         if session.out.json:
             session.out.data({"journal": str(self.journal), **_as_json(whole), "written": written})
-        elif self.failures != STDIN:
-            session.out.show(*title(self.journal, Facts(whole.run)), _counts(whole), wrap=False)
+        elif self.not_archived != STDIN:
+            session.out.show(*title(self.journal, JournalMetadata(whole.run)), _counts(whole), wrap=False)
             if whole.reasons:
                 session.out.show(_reasons(whole))
-            session.out.show(*_bad_lines(lines, whole.bad_lines), wrap=False)
+            session.out.show(*_invalid_lines(lines, whole.invalid_lines), wrap=False)
             session.out.show(*(f"Written: {path}" for path in written), wrap=False)
         return ExitCode.DONE
 
@@ -72,11 +74,11 @@ class Report:
         if self.html is not None:
             _replace(self.html, lambda file: write_html(view, file))
             written.append(str(self.html))
-        if self.failures == STDIN:
-            write_failures_csv(view, cast("TextIO", _Stdout(out)))
-        elif self.failures is not None:
-            _replace(Path(self.failures), lambda file: write_failures_csv(view, file))
-            written.append(self.failures)
+        if self.not_archived == STDIN:
+            write_not_archived_csv(view, cast("TextIO", _Stdout(out)))
+        elif self.not_archived is not None:
+            _replace(Path(self.not_archived), lambda file: write_not_archived_csv(view, file))
+            written.append(self.not_archived)
         return written
 
 
@@ -106,7 +108,7 @@ def _replace(path: Path, write: Callable[[TextIO], object]) -> None:
         Path(beside).replace(path)
         beside = None
     except OSError as error:
-        raise refused(f"{path} cannot be written: {reason(error)}.", kind="OutputError") from None
+        raise preflight_error(f"{path} cannot be written: {reason(error)}.", kind="OutputError") from None
     finally:
         if beside is not None:
             with contextlib.suppress(OSError):
@@ -124,7 +126,7 @@ def _as_json(whole: Summary) -> dict[str, Any]:
     return {
         "run": dict(whole.run),
         "states": dict(whole.totals),
-        "bad_lines": whole.bad_lines,
+        "invalid_lines": whole.invalid_lines,
         "reasons": [
             {"state": each.state, "code": each.code, "count": each.count, "advice": each.advice}
             for each in whole.reasons
@@ -140,8 +142,8 @@ def _counts(whole: Summary) -> Table:
     for state, count in whole.totals.items():
         if count or state == "archived":
             table.add_row(f"  {_label(state)}", f"{count:,}", MEANINGS[state])
-    if whole.bad_lines:
-        table.add_row("  bad lines", f"{whole.bad_lines:,}", "left out; nothing was sent for them")
+    if whole.invalid_lines:
+        table.add_row("  invalid lines", f"{whole.invalid_lines:,}", "left out; nothing was sent for them")
     return table
 
 
@@ -158,10 +160,10 @@ def _reasons(whole: Summary) -> Table:
     return table
 
 
-def _bad_lines(lines: Sequence[RejectedLine], count: int) -> Iterator[str]:
+def _invalid_lines(lines: Sequence[InvalidLineRow], count: int) -> Iterator[str]:
     for each in lines:
         column = "" if each.column is None else f", column {each.column}"
-        yield f"  bad line {each.line}{column}: {each.reason}"
+        yield f"  invalid line {each.line}{column}: {each.reason}"
     if count > len(lines):
         yield f"  and {plural(count - len(lines), 'other')}"
 

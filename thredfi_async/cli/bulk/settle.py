@@ -11,14 +11,14 @@ from thredfi_async import LoggingHook
 from thredfi_async.bulk import BulkError, Journal
 from thredfi_async.bulk.settling import Settlement, settle
 from thredfi_async.cli.bulk.display import event
-from thredfi_async.cli.bulk.facts import Facts, fits_host
+from thredfi_async.cli.bulk.endpoint import Endpoint
+from thredfi_async.cli.bulk.formatting import plural
+from thredfi_async.cli.bulk.journal_metadata import JournalMetadata, fits_host
 from thredfi_async.cli.bulk.next_steps import commands_of
-from thredfi_async.cli.bulk.refusals import refusals
-from thredfi_async.cli.bulk.target import Target
+from thredfi_async.cli.bulk.preflight_errors import preflight_errors
 from thredfi_async.cli.bulk.undertaking import totals_of
 from thredfi_async.cli.bulk.watch import Watched, watch
-from thredfi_async.cli.bulk.words import plural
-from thredfi_async.cli.exits import ExitCode
+from thredfi_async.cli.exit_codes import ExitCode
 from thredfi_async.cli.session import Session
 from thredfi_async.cli.settings import Connection
 
@@ -32,23 +32,23 @@ class Settle:
     Args:
         connection: Where to.
         journal: The journal's path.
-        other_host: Whether it may be another host than before.
+        allow_host_change: Whether it may be another host than before.
         concurrency: Questions at a time; 20 by default.
     """
 
     connection: Connection
     journal: Path
-    other_host: bool = False
+    allow_host_change: bool = False
     concurrency: int | None = None
 
     def __call__(self, session: Session) -> int:
         """Ask, and write down what the API says."""
-        target = Target(self.connection.client().base_url)
-        with refusals():
+        target = Endpoint(self.connection.client().base_url)
+        with preflight_errors():
             journal = Journal.open(self.journal, create=False)
         with journal:
-            facts = Facts(journal.run)
-            fits_host(self.journal, facts, target, other_host=self.other_host)
+            facts = JournalMetadata(journal.run)
+            fits_host(self.journal, facts, target, allow_host_change=self.allow_host_change)
             found, stopped = Found(total=totals_of(self.journal).get("unknown", 0)), None
             try:
                 watched = asyncio.run(self._settle(session, journal, found))
@@ -117,7 +117,7 @@ class Found:
     def __str__(self) -> str:
         """Say it in one line."""
         found = self._settlement
-        parts = [f"{found.archived:,} archived", f"{found.not_archived:,} not archived"]
+        parts = [f"{found.archived:,} archived", f"{found.still_active:,} still active"]
         if found.unanswered:
             parts.append(f"{found.unanswered:,} without an answer")
         return f"{found.asked:,} of {self.total:,} asked about: {', '.join(parts)}"
@@ -129,7 +129,7 @@ class Found:
             "total": self.total,
             "asked": found.asked,
             "archived": found.archived,
-            "not_archived": found.not_archived,
+            "still_active": found.still_active,
             "unanswered": found.unanswered,
         }
 

@@ -24,7 +24,7 @@ class Interruption:
     def __init__(self, drain: Callable[[str], object], cancel: Callable[[], object]) -> None:
         """Wait for signals."""
         self.by: str | None = None
-        self.at_once = False
+        self.at_once: bool = False
         self._drain, self._cancel = drain, cancel
 
     def take(self, name: str) -> None:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from thredfi_async.bulk.journal import Journal
-from thredfi_async.bulk.readers import BadLine, Source
-from thredfi_async.cli.bulk.words import size
+from thredfi_async.bulk.readers import InvalidLine, Source
+from thredfi_async.cli.bulk.formatting import size
 from thredfi_async.cli.output import tell
 
 SHOWN: Final = 10
@@ -16,21 +16,21 @@ _CHECKED: Final = 100_000
 _LARGE: Final = 100_000_000
 
 
-class BadLines:
-    """Takes the bad lines of a source, pass by pass.
+class InvalidLines:
+    """Takes the invalid lines of a source, pass by pass.
 
     Args:
         each: Is told of every one of the first pass.
     """
 
-    def __init__(self, each: Callable[[BadLine], None] | None = None) -> None:
+    def __init__(self, each: Callable[[InvalidLine], None] | None = None) -> None:
         """Begin with none."""
-        self.count = 0
+        self.count: int = 0
         self.first: list[str] = []
         self._each = each
         self._journal: Journal | None = None
 
-    def __call__(self, bad: BadLine) -> None:
+    def __call__(self, bad: InvalidLine) -> None:
         """Take one; the thread that reads the source calls it."""
         self.count += 1
         if len(self.first) < SHOWN:
@@ -41,7 +41,7 @@ class BadLines:
             self._journal.reject_line(bad.line, bad.column, bad.reason)
 
     def begin_again(self, journal: Journal | None) -> None:
-        """Begin another pass, whose bad lines go to a journal if there is one."""
+        """Begin another pass, whose invalid lines go to a journal if there is one."""
         self.count, self._each, self._journal = 0, None, journal
 
 
@@ -58,12 +58,12 @@ class Count:
     bad: int | None
 
 
-def count(source: Source, bad: BadLines, *, whole: bool, quiet: bool) -> Count:
+def count(source: Source, bad: InvalidLines, *, whole: bool, quiet: bool) -> Count:
     """Count the lines of a source, and look at each if that is wanted or quick.
 
     Args:
         source: The source.
-        bad: Takes its bad lines.
+        bad: Takes its invalid lines.
         whole: Whether every line is to be looked at, however many there are; stdin is then used up.
         quiet: Whether nobody wants to hear that this takes a while.
 
@@ -84,6 +84,6 @@ def count(source: Source, bad: BadLines, *, whole: bool, quiet: bool) -> Count:
     return Count(lines=source.check().items, bad=bad.count)
 
 
-def bad_line(bad: BadLine) -> dict[str, Any]:
-    """Return a bad line for machines, without what stands on it."""
+def invalid_line(bad: InvalidLine) -> dict[str, Any]:
+    """Return an invalid line for machines, without what stands on it."""
     return {"file": bad.file, "line": bad.line, "column": bad.column, "reason": bad.reason}

@@ -11,12 +11,12 @@ from rich.text import Text
 from thredfi_async.bulk import JournalView, read_journal
 from thredfi_async.bulk.journal import Sample
 from thredfi_async.cli.bulk.ending import Ending
-from thredfi_async.cli.bulk.facts import Facts, when
+from thredfi_async.cli.bulk.formatting import going, outcomes, plural
+from thredfi_async.cli.bulk.journal_metadata import JournalMetadata, when
 from thredfi_async.cli.bulk.moment import Moment, Pace
 from thredfi_async.cli.bulk.next_steps import commands_of
-from thredfi_async.cli.bulk.refusals import refusals
-from thredfi_async.cli.bulk.words import going, outcomes, plural
-from thredfi_async.cli.exits import ExitCode
+from thredfi_async.cli.bulk.preflight_errors import preflight_errors
+from thredfi_async.cli.exit_codes import ExitCode
 from thredfi_async.cli.session import Session
 from thredfi_async.cli.settings import Connection
 
@@ -38,7 +38,7 @@ class Status:
 
     def __call__(self, session: Session) -> int:
         """Show how far the run has come; whatever that is, the command has done its work."""
-        with refusals(), read_journal(self.journal) as view:
+        with preflight_errors(), read_journal(self.journal) as view:
             standing = Standing.of(view, time.time())
         ending = Ending(
             states=standing.states,
@@ -69,7 +69,7 @@ class Standing:
         pace: How fast.
     """
 
-    facts: Facts
+    facts: JournalMetadata
     states: Mapping[str, int]
     bad: int
     moment: Moment | None
@@ -86,12 +86,12 @@ class Standing:
         Returns:
             How the run stands.
         """
-        facts, states = Facts(view.run), view.totals()
+        facts, states = JournalMetadata(view.run), view.totals()
         pace, moment = Pace(), None
         for moment in _moments(view.samples(), facts, states):
             pace.see(moment)
         goes_on = moment is not None and not facts.finished and facts.stopped is None and now - moment.elapsed < _FRESH
-        bad = sum(1 for _ in view.rejected_lines())
+        bad = sum(1 for _ in view.invalid_lines())
         return cls(facts=facts, states=states, bad=bad, moment=moment if goes_on else None, pace=pace)
 
     @property
@@ -113,7 +113,7 @@ class Standing:
         of = "" if self.facts.lines is None else f" of {max(self.facts.lines - self.bad, 0):,}"
         lines = [Text(f"  {sum(done.values()):,}{of}: {outcomes(done)}")]
         if self.bad:
-            lines.append(Text(f"  {plural(self.bad, 'bad line')}, left out"))
+            lines.append(Text(f"  {plural(self.bad, 'invalid line')}, left out"))
         if self.moment is not None:
             lines.append(Text(f"  running: {going(self.moment, self.pace)}", style="cyan"))
         elif self.facts.finished:
@@ -126,7 +126,7 @@ class Standing:
         return lines
 
 
-def title(journal: Path, facts: Facts) -> list[Text]:
+def title(journal: Path, facts: JournalMetadata) -> list[Text]:
     """Say which run it is.
 
     Args:
@@ -143,7 +143,7 @@ def title(journal: Path, facts: Facts) -> list[Text]:
     return [*lines, Text(f"  from {source}")] if source else lines
 
 
-def _moments(samples: Iterable[Sample], facts: Facts, states: Mapping[str, int]) -> Iterable[Moment]:
+def _moments(samples: Iterable[Sample], facts: JournalMetadata, states: Mapping[str, int]) -> Iterable[Moment]:
     """Make moments of the samples of the latest session: their counts begin anew with each."""
     session: list[Sample] = []
     for sample in samples:

@@ -27,14 +27,14 @@ from thredfi_async.cli.bulk.confirm import confirm
 from thredfi_async.cli.bulk.display import display, event
 from thredfi_async.cli.bulk.drive import Drive
 from thredfi_async.cli.bulk.ending import Ending
-from thredfi_async.cli.bulk.facts import Facts
+from thredfi_async.cli.bulk.endpoint import Endpoint
+from thredfi_async.cli.bulk.journal_metadata import JournalMetadata
 from thredfi_async.cli.bulk.moment import Moment
 from thredfi_async.cli.bulk.next_steps import commands_of
 from thredfi_async.cli.bulk.plan import Plan
-from thredfi_async.cli.bulk.source import BadLines, Count
-from thredfi_async.cli.bulk.speed import Speed
-from thredfi_async.cli.bulk.target import Target
-from thredfi_async.cli.exits import ExitCode
+from thredfi_async.cli.bulk.rate_options import RateOptions
+from thredfi_async.cli.bulk.source import Count, InvalidLines
+from thredfi_async.cli.exit_codes import ExitCode
 from thredfi_async.cli.output import Output, tell, trace
 from thredfi_async.cli.session import Session
 from thredfi_async.cli.settings import Connection
@@ -48,7 +48,7 @@ class Undertaking:
         connection: How to reach the API.
         target: Where that is.
         source: What it reads.
-        bad: Takes the source's bad lines.
+        bad: Takes the source's invalid lines.
         counted: What is known of its lines.
         journal: The journal's path.
         facts: What the journal says, or will say.
@@ -59,14 +59,14 @@ class Undertaking:
     """
 
     connection: Connection
-    target: Target
+    target: Endpoint
     source: Source
-    bad: BadLines
+    bad: InvalidLines
     counted: Count
     journal: Path
-    facts: Facts
+    facts: JournalMetadata
     before: Mapping[str, int]
-    speed: Speed
+    speed: RateOptions
     again: Sequence[ItemState] = ()
     named: str | None = None
 
@@ -82,7 +82,7 @@ class Undertaking:
         """End a dry run."""
         code = ExitCode.REFUSED if self.counted.bad else ExitCode.DONE
         if out.json:
-            facts = {"lines": self.counted.lines, "bad_lines": self.counted.bad}
+            facts = {"lines": self.counted.lines, "invalid_lines": self.counted.bad}
             event(out, "summary", exit_code=int(code), dry_run=True, **facts)
         else:
             out.show(Text("A dry run: nothing was sent, and no journal was made.", style="bold"))
@@ -139,7 +139,7 @@ class Undertaking:
                 rate=speed.rate,
                 journal=journal,
                 again=self.again,
-                stop=StopPolicy(patience=speed.waits, max_failures=speed.max_failures),
+                stop=StopPolicy(outage_timeout=speed.waits, max_failures=speed.max_failures),
             )
             drive = Drive(run, display(session.out, debug=session.debug), self._watch(run))
             stopped = None
@@ -186,7 +186,7 @@ class Undertaking:
     def _ending(self, drive: Drive, gauges: Gauges, stopped: Exception | None, elapsed: float) -> Ending:
         try:
             with read_journal(self.journal) as view:
-                facts, states = Facts(view.run), view.totals()
+                facts, states = JournalMetadata(view.run), view.totals()
         except JournalError:
             # It is gone, or cannot be read: what this process knows is all there is.
             facts, states = self.facts, {state.value: count for state, count in gauges.by_state.items()}
@@ -232,11 +232,11 @@ def totals_of(journal: Path) -> dict[str, int]:
         return dict(view.totals())
 
 
-def bad_lines_of(journal: Path) -> int:
-    """Count the bad lines that a journal knows of.
+def invalid_lines_of(journal: Path) -> int:
+    """Count the invalid lines that a journal knows of.
 
     Raises:
         JournalError: It cannot be read.
     """
     with read_journal(journal) as view:
-        return sum(1 for _ in view.rejected_lines())
+        return sum(1 for _ in view.invalid_lines())

@@ -1,4 +1,4 @@
-"""`demo`: archive hundreds of customers at once while a sandbox misbehaves, and check every word against its record."""
+"""`demo`: archive hundreds of customers at once while a mock server misbehaves, and check every word against its record."""
 
 import asyncio
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from rich.text import Text
 from thredfi_async.cli.demo.play import Play, play
 from thredfi_async.cli.demo.progress import Progress
 from thredfi_async.cli.demo.show import as_object, conclusion, tables
-from thredfi_async.cli.exits import ExitCode
+from thredfi_async.cli.exit_codes import ExitCode
 from thredfi_async.cli.session import Session
 
 __all__ = ["Demo"]

@@ -1,10 +1,10 @@
-"""The demo's own words, held against what the sandbox received and applied."""
+"""The demo's own words, held against what the mock server received and applied."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from thredfi_async import Customer, Effect, RawResponse, ThredfiError
-from thredfi_async.sandbox import CustomerRecord, FaultKind, SandboxServer, SeededCustomer
+from thredfi_async.mock_server import CustomerRecord, FaultKind, MockServer, SeededCustomer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,14 +27,14 @@ class Verdicts:
     """What the claims are about.
 
     Args:
-        server: The sandbox.
+        server: The mock server.
         targets: The customers, in the order of their calls.
         results: How each call ended.
         shown: What the API answered when it was asked about each one.
         active: How many customers it lists as active.
     """
 
-    server: SandboxServer
+    server: MockServer
     targets: Sequence[SeededCustomer]
     results: Sequence[RawResponse[Customer] | ThredfiError]
     shown: Sequence[Customer | BaseException]
@@ -69,7 +69,7 @@ class Verdicts:
     def _is_true(self, target: SeededCustomer, result: RawResponse[Customer] | ThredfiError) -> bool:
         applied = self._record(target).applied > 0
         if isinstance(result, ThredfiError):
-            return {Effect.NONE: not applied, Effect.UNKNOWN: True, Effect.APPLIED: applied}[result.effect]
+            return {Effect.NOT_APPLIED: not applied, Effect.UNKNOWN: True, Effect.APPLIED: applied}[result.effect]
         about = result.parsed.id == target.customer_id and result.parsed.is_archived
         return about and applied and not result.already_archived
 
@@ -97,4 +97,4 @@ class Verdicts:
         return Check(name="every_fault", sentence=sentence, passed=thrown == len(FaultKind))
 
     def _record(self, target: SeededCustomer) -> CustomerRecord:
-        return self.server.record.of(target.customer_id)
+        return self.server.requests.of(target.customer_id)

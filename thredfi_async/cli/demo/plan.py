@@ -5,7 +5,7 @@ from random import Random
 from typing import Final
 from uuid import UUID
 
-from thredfi_async.sandbox import Fault, FaultKind, SeededCustomer
+from thredfi_async.mock_server import Fault, FaultKind, SeededCustomer
 
 SLOTS: Final = 32
 """Requests at once: a fraction of the customers, so that the demo shows calls waiting for their turn, too."""

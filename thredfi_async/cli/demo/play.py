@@ -1,4 +1,4 @@
-"""The demo itself: a sandbox and a client in one event loop, and what came of it."""
+"""The demo itself: a mock server and a client in one event loop, and what came of it."""
 
 import asyncio
 import time
@@ -22,7 +22,7 @@ from thredfi_async import (
 )
 from thredfi_async.cli.demo.checks import Check, Verdicts
 from thredfi_async.cli.demo.plan import READ_TIMEOUT, SLOTS, planned_faults
-from thredfi_async.sandbox import FaultKind, SandboxServer, SeededCustomer
+from thredfi_async.mock_server import FaultKind, MockServer, SeededCustomer
 
 Result = RawResponse[Customer] | ThredfiError
 
@@ -67,11 +67,11 @@ class Play:
         seed: Of the run.
         results: How each ended.
         tally: What the client counted.
-        thrown: What the sandbox threw, by kind.
+        thrown: What the mock server threw, by kind.
         tokens: How many tokens were issued.
         archived: How many customers the API shows archived.
         elapsed: Seconds from the first call to the last one's end.
-        checks: Our words, held against the sandbox's record.
+        checks: Our words, held against the mock server's record.
         slots: Requests at once.
     """
 
@@ -108,16 +108,16 @@ async def play(customers: int, seed: int, on_end: Callable[[], None]) -> Play:
     Returns:
         What happened.
     """
-    server = SandboxServer(customers, seed=seed)
+    server = MockServer(customers, seed=seed)
     targets = list(server.customers)
     for customer_id, faults in planned_faults(targets, seed).items():
-        server.plan(customer_id, *faults)
+        server.queue_faults(customer_id, *faults)
     tally = Tally(on_end)
     async with server, _client(server, seed, tally) as client:
         began = time.perf_counter()
         results = await _archive(client, targets)
         elapsed = time.perf_counter() - began
-        tokens = server.record.totals["token"]
+        tokens = server.requests.totals["token"]
         shown = await _ask(client, targets)
         active = [customer async for customer in client.customers.list(server.business_ids[0], page_size=100)]
     verdicts = Verdicts(server=server, targets=targets, results=results, shown=shown, active=len(active))
@@ -134,12 +134,12 @@ async def play(customers: int, seed: int, on_end: Callable[[], None]) -> Play:
     )
 
 
-def _client(server: SandboxServer, seed: int, tally: Tally) -> ThredfiClient:
+def _client(server: MockServer, seed: int, tally: Tally) -> ThredfiClient:
     return ThredfiClient(
         credentials=PartnerCredentials(server.partner_uuid, server.api_key),
         base_url=server.url,
         timeouts=Timeouts(read=READ_TIMEOUT, deadline=60.0),
-        # Short waits, since the sandbox recovers at once, and attempts to spare for a machine that is busy.
+        # Short waits, since the mock server recovers at once, and attempts to spare for a machine that is busy.
         retry=RetryPolicy(
             max_attempts=8,
             backoff_initial=0.2,

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from thredfi_async.cli.demo.plan import READ_TIMEOUT
 from thredfi_async.cli.demo.play import Play
-from thredfi_async.sandbox import FaultKind
+from thredfi_async.mock_server import FaultKind
 
 _AGAIN: Final = "sent again: same key, same bytes"
 _FAULTS: Final = {
@@ -87,7 +87,7 @@ def _counts(play: Play) -> dict[str, int]:
 
 def _faults(play: Play) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    table.add_column("what the sandbox did", no_wrap=True)
+    table.add_column("what the mock server did", no_wrap=True)
     table.add_column("times", justify="right", style="cyan")
     table.add_column("what the client made of it")
     for kind, (what, answer) in _FAULTS.items():

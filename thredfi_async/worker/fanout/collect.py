@@ -14,13 +14,13 @@ from thredfi_async.bulk.journal import Outcome
 from thredfi_async.worker.broker import TROUBLE, Broker, words
 from thredfi_async.worker.errors import BrokerError
 from thredfi_async.worker.events import OutcomeEvent
-from thredfi_async.worker.fanout.backlog import Backlog, backlog
-from thredfi_async.worker.topology import Topology
+from thredfi_async.worker.fanout.queue_depth import QueueDepth, read_queue_depth
+from thredfi_async.worker.stream_config import StreamConfig
 
 CHUNK: Final = 200
 """Events that are asked for at a time, and recorded in one go."""
 
-logger = logging.getLogger("thredfi_async.worker")
+logger: logging.Logger = logging.getLogger("thredfi_async.worker")
 
 
 class Until(enum.Enum):
@@ -37,7 +37,7 @@ class Until(enum.Enum):
 class Takes(Protocol):
     """Takes outcomes; both methods may block, and are called in a thread."""
 
-    def start(self, state: Backlog) -> int:
+    def start(self, state: QueueDepth) -> int:
         """Return the sequence number to begin with.
 
         Args:
@@ -45,13 +45,13 @@ class Takes(Protocol):
         """
         ...
 
-    def record(self, outcomes: Sequence[Outcome], following: int, held: int) -> None:
+    def record(self, outcomes: Sequence[Outcome], following: int, in_flight: int) -> None:
         """Return when it is durable.
 
         Args:
             outcomes: What came about, in its order.
             following: The sequence number to go on with after them.
-            held: Messages that workers hold, as the broker said last.
+            in_flight: Messages that workers hold, as the broker said last.
         """
         ...
 
@@ -64,7 +64,7 @@ class Collector:
 
     Args:
         broker: The broker, connected.
-        topology: The names.
+        stream_config: The names.
         run: Says where to begin, and takes the outcomes.
         pause: Seconds between two looks when nothing new is there; 1 by default.
 
@@ -72,23 +72,23 @@ class Collector:
         next: The sequence number to go on with.
         read: Outcomes that were handed over.
         unreadable: Events that are none of ours, or of a newer version; they are left out.
-        backlog: What the broker last said is left to do; None before it was asked.
+        queue_depth: What the broker last said is left to do; None before it was asked.
     """
 
     def __init__(
         self,
         broker: Broker,
-        topology: Topology,
+        stream_config: StreamConfig,
         run: Takes,
         *,
         pause: float = 1.0,
     ) -> None:
-        self.next = 1
-        self.read = 0
-        self.unreadable = 0
-        self.backlog: Backlog | None = None
+        self.next: int = 1
+        self.read: int = 0
+        self.unreadable: int = 0
+        self.queue_depth: QueueDepth | None = None
         self._broker = broker
-        self._topology = topology
+        self._stream_config = stream_config
         self._run = run
         self._pause = pause
         self._stop = asyncio.Event()
@@ -102,20 +102,20 @@ class Collector:
         Raises:
             BrokerError: The streams are not there. A broker that goes away later is waited for.
         """
-        self.backlog = await backlog(self._broker, self._topology)
-        self.next = await asyncio.to_thread(self._run.start, self.backlog)
+        self.queue_depth = await read_queue_depth(self._broker, self._stream_config)
+        self.next = await asyncio.to_thread(self._run.start, self.queue_depth)
         while not self._stop.is_set():
-            await self._read_up_to(self.backlog)
-            if until is Until.NOW or (until is Until.DONE and self.backlog.queued == 0):
+            await self._read_up_to(self.queue_depth)
+            if until is Until.NOW or (until is Until.DONE and self.queue_depth.queued == 0):
                 return
             await self._wait(self._pause)
-            self.backlog = await self._look(self.backlog)
+            self.queue_depth = await self._look(self.queue_depth)
 
     def drain(self) -> None:
         """End after what is being recorded."""
         self._stop.set()
 
-    async def _read_up_to(self, state: Backlog) -> None:
+    async def _read_up_to(self, state: QueueDepth) -> None:
         self.next = max(self.next, state.oldest)
         while self.next <= state.outcomes and not self._stop.is_set():
             end = min(self.next + CHUNK, state.outcomes + 1)
@@ -124,14 +124,14 @@ class Collector:
             outcomes = [outcome for task in tasks if (outcome := task.result()) is not None]
             if self._stop.is_set() and any(task.result() is None for task in tasks):
                 return  # some were given up, and not found missing: the next run reads them again
-            await asyncio.to_thread(self._run.record, outcomes, end, state.held)
+            await asyncio.to_thread(self._run.record, outcomes, end, state.in_flight)
             self.next, self.read = end, self.read + len(outcomes)
 
     async def _event(self, number: int) -> Outcome | None:
         wait = 0.1
         while not self._stop.is_set():
             try:
-                message = await self._broker.jetstream.get_msg(self._topology.outcomes_stream, number)
+                message = await self._broker.jetstream.get_msg(self._stream_config.outcomes_stream, number)
             except NotFoundError:
                 return None  # somebody has deleted it, or it was too old just now
             except TROUBLE as error:
@@ -159,9 +159,9 @@ class Collector:
             ended_at=event.at.timestamp(),
         )
 
-    async def _look(self, before: Backlog) -> Backlog:
+    async def _look(self, before: QueueDepth) -> QueueDepth:
         try:
-            return await backlog(self._broker, self._topology)
+            return await read_queue_depth(self._broker, self._stream_config)
         except BrokerError as error:
             logger.warning("%s; trying again", error)
             return before

@@ -12,8 +12,8 @@ from thredfi_async.bulk.intake import Items
 from thredfi_async.worker.broker import TROUBLE, Broker, words
 from thredfi_async.worker.command import ArchiveCommand
 from thredfi_async.worker.errors import BrokerError
-from thredfi_async.worker.fanout.feed import Feed, Prepare
-from thredfi_async.worker.topology import Topology
+from thredfi_async.worker.fanout.chunks import Feed, Prepare
+from thredfi_async.worker.stream_config import StreamConfig
 
 WINDOW: Final = 256
 """Messages that the broker has not confirmed yet, at most."""
@@ -55,7 +55,7 @@ class Publisher:
 
     Args:
         broker: The broker, connected.
-        topology: Where to.
+        stream_config: Where to.
         message_id: Gives an item's message id; `message_id_of` by default. Another id lets the same item be published
             again within the duplicate window, as after its data was mended.
         key: Gives an item's idempotency key; None, the default, lets the worker make one of the message.
@@ -72,19 +72,19 @@ class Publisher:
     def __init__(  # noqa: PLR0913 - settings, nearly all by name
         self,
         broker: Broker,
-        topology: Topology,
+        stream_config: StreamConfig,
         *,
         message_id: Callable[[ArchiveItem], str] = message_id_of,
         key: Callable[[ArchiveItem], str] | None = None,
         refuse: Callable[[Refused], None] = lambda _: None,
         window: int = WINDOW,
     ) -> None:
-        self.stored = 0
-        self.repeats = 0
-        self.refused = 0
-        self.duplicate_window = 0.0
+        self.stored: int = 0
+        self.repeats: int = 0
+        self.refused: int = 0
+        self.duplicate_window: float = 0.0
         self._broker = broker
-        self._topology = topology
+        self._stream_config = stream_config
         self._message_id = message_id
         self._key = key
         self._refuse = refuse
@@ -164,10 +164,10 @@ class Publisher:
             self._say_no(Refused(item, "too_large", reason))
             return
         if await self._broker.store(
-            self._topology.subject,
+            self._stream_config.subject,
             payload,
             message_id=self._message_id(item),
-            stream=self._topology.stream,
+            stream=self._stream_config.stream,
         ):
             self.stored += 1
         else:
@@ -179,7 +179,7 @@ class Publisher:
 
     async def _look(self) -> None:
         """Ask what the stream takes: what it refuses later is not to be told from a broker in trouble."""
-        name = self._topology.stream
+        name = self._stream_config.stream
         try:
             config = (await self._broker.jetstream.stream_info(name)).config
         except TROUBLE as error:

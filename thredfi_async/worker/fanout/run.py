@@ -7,24 +7,24 @@ from typing import Final
 from thredfi_async.bulk import ArchiveItem, ItemState, JournalError
 from thredfi_async.bulk.journal import Journal, Outcome
 from thredfi_async.bulk.journal.store import Known
-from thredfi_async.worker.fanout.backlog import Backlog
 from thredfi_async.worker.fanout.publish import Refused, message_id_of
+from thredfi_async.worker.fanout.queue_depth import QueueDepth
 from thredfi_async.worker.fanout.tally import Tally
-from thredfi_async.worker.topology import Topology
+from thredfi_async.worker.stream_config import StreamConfig
 
 _PENDING: Final = "pending"
 _GIVEN_UP: Final = frozenset({ItemState.FAILED, ItemState.UNKNOWN})
 _AGAIN: Final = _GIVEN_UP | {_PENDING}
 
 
-class QueueRun:
+class DistributedRun:
     """Keeps the journal of a run over a queue; its methods block, and one thread at a time may be in them.
 
     A row is `pending` from the moment before its message is published until its outcome is collected.
 
     Args:
         journal: The journal, open for writing.
-        topology: The queue.
+        stream_config: The queue.
 
     Attributes:
         duplicates: Items that were listed more than once in what is published now.
@@ -34,17 +34,19 @@ class QueueRun:
         JournalError: It is the journal of another run.
     """
 
-    def __init__(self, journal: Journal, topology: Topology) -> None:
+    def __init__(self, journal: Journal, stream_config: StreamConfig) -> None:
         facts = journal.run
         queue = facts.get("queue")
         if queue is None and "sessions" in facts:
             raise JournalError(f"{journal.path} is the journal of a run without a queue: name another one")
-        if queue not in {None, topology.stream}:
-            raise JournalError(f"{journal.path} is the journal of a run over the queue {queue}, not {topology.stream}")
-        self.duplicates = 0
-        self.settled = 0
+        if queue not in {None, stream_config.stream}:
+            raise JournalError(
+                f"{journal.path} is the journal of a run over the queue {queue}, not {stream_config.stream}"
+            )
+        self.duplicates: int = 0
+        self.settled: int = 0
         self._journal = journal
-        self._topology = topology
+        self._stream_config = stream_config
         # Without a list, whoever the events name belongs to the run.
         self._listed = "queue_listed" in facts
         self._position = 0
@@ -52,7 +54,7 @@ class QueueRun:
         self._given_up: set[bytes] = set()
         self._refused: deque[Outcome] = deque()
         self._tally = Tally()
-        journal.describe(queue=topology.stream)
+        journal.describe(queue=stream_config.stream)
 
     def key(self, item: ArchiveItem) -> str:
         """Return an item's idempotency key, the same whenever this run publishes it."""
@@ -63,7 +65,7 @@ class QueueRun:
         again = f"/{self._journal.rows.session}" if _key(item) in self._given_up else ""
         return f"{message_id_of(item)}{again}"
 
-    def begin(self, state: Backlog) -> None:
+    def begin(self, state: QueueDepth) -> None:
         """Publish from now on; outcomes that are there before the first time are of other runs.
 
         Args:
@@ -115,7 +117,7 @@ class QueueRun:
                 rows.release({key: each.position for key, each in zip(keys, known, strict=True)})
         self._write_refused()
 
-    def start(self, state: Backlog) -> int:
+    def start(self, state: QueueDepth) -> int:
         """Say where to begin to collect: where it ended, as long as that is the same stream."""
         facts = self._journal.run
         if facts.get("outcomes_epoch") == state.epoch:
@@ -123,10 +125,10 @@ class QueueRun:
         self._journal.describe(outcomes_epoch=state.epoch, outcomes_next=1)
         return 1
 
-    def record(self, outcomes: Sequence[Outcome], following: int, held: int) -> None:
+    def record(self, outcomes: Sequence[Outcome], following: int, in_flight: int) -> None:
         """Record outcomes, together with how far they go, and then how the run stood."""
         self._journal.record(outcomes, {"outcomes_next": str(following)}, known_only=self._listed)
-        sample = self._tally.sample(outcomes, held)
+        sample = self._tally.sample(outcomes, in_flight)
         if sample is not None:
             with self._journal.transaction(sample):
                 pass

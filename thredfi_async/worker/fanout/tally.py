@@ -14,12 +14,12 @@ class Tally:
         self._counts: Counter[ItemState] = Counter()
         self._at = 0.0
 
-    def sample(self, outcomes: Sequence[Outcome], held: int) -> Sample | None:
+    def sample(self, outcomes: Sequence[Outcome], in_flight: int) -> Sample | None:
         """Count more outcomes.
 
         Args:
             outcomes: Outcomes that follow those before.
-            held: Messages that workers hold right now.
+            in_flight: Messages that workers hold right now.
 
         Returns:
             How the run stood at the last one's time; None without a time that is later than the last.
@@ -38,8 +38,8 @@ class Tally:
             rejected=self._counts[ItemState.REJECTED],
             failed=self._counts[ItemState.FAILED],
             unknown=self._counts[ItemState.UNKNOWN],
-            in_flight=held,
-            concurrency=held,
+            in_flight=in_flight,
+            concurrency=in_flight,
             retries=0,
             cooldown=0.0,
             paused=False,

@@ -1,0 +1,37 @@
+"""The pytest fixture `thredfi_mock_server`, and the marker that sets it up.
+
+pytest imports this at every start, in every project that has the package installed. So it stands outside the package,
+whose import takes a third of a second, and imports it only for a test that asks for the fixture.
+"""
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from thredfi_async.mock_server import MockServer
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the marker known, for those who are strict about markers."""
+    config.addinivalue_line(
+        "markers",
+        "thredfi_mock_server(**settings): settings of the MockServer that the fixture thredfi_mock_server gives",
+    )
+
+
+@pytest.fixture
+def thredfi_mock_server(request: pytest.FixtureRequest) -> "Iterator[MockServer]":
+    """A running `MockServer`, fresh for each test.
+
+    It runs in a thread of its own, so that it serves tests that are synchronous, that run on asyncio, uvloop
+    or anyio, and commands that a test starts. `@pytest.mark.thredfi_mock_server(customers=10, ...)` sets it up.
+    """
+    from thredfi_async.mock_server import MockServer, in_thread  # noqa: PLC0415 - see the module's docstring
+
+    node: pytest.Item = request.node  # pyright: ignore[reportUnknownMemberType] - pytest leaves its type open
+    marker = node.get_closest_marker("thredfi_mock_server")
+    with in_thread(MockServer(**marker.kwargs) if marker else MockServer()) as server:
+        yield server

@@ -1,0 +1,82 @@
+"""Numbers in settings: each check says what is wrong with a value, or None."""
+
+import sys
+from collections.abc import Callable
+from typing import Any, TypeAlias, TypeGuard
+
+import attrs
+
+from thredfi_async.errors import ConfigurationError
+
+Check: TypeAlias = Callable[[Any], str | None]
+
+
+def whole_number(value: object) -> str | None:
+    """A whole number of at least 1; true is none."""
+    return None if type(value) is int and value >= 1 else f"must be a whole number of at least 1, not {value!r}"
+
+
+def positive(what: str) -> Check:
+    """Make the check for a positive, finite number.
+
+    Args:
+        what: What it counts, such as `seconds`.
+
+    Returns:
+        The check.
+    """
+    return lambda value: (
+        None if _is_number(value) and value > 0 else f"must be a positive number of {what}, not {value!r}"
+    )
+
+
+def seconds_or_zero(value: object) -> str | None:
+    """A finite number of seconds, or 0."""
+    return None if _is_number(value) and value >= 0 else f"must be a number of seconds, not {value!r}"
+
+
+def part_of_one(value: object) -> str | None:
+    """A part of a whole: above 0, and at most 1."""
+    return None if _is_number(value) and 0 < value <= 1 else f"must be above 0 and at most 1, or None, not {value!r}"
+
+
+def seconds_between(least: float, most: float, words: str) -> Check:
+    """Make the check for seconds between two bounds.
+
+    Args:
+        least: The lower bound.
+        most: The upper bound.
+        words: Both, as the end of a sentence.
+
+    Returns:
+        The check.
+    """
+    return lambda value: None if _is_number(value) and least <= value <= most else f"must be seconds, {words}"
+
+
+positive_seconds = positive("seconds")
+
+
+def must_be(check: Check, *, optional: bool = False) -> Callable[[object, "attrs.Attribute[Any]", Any], None]:
+    """Make an attrs validator of a check.
+
+    Args:
+        check: The check.
+        optional: Whether None passes.
+
+    Returns:
+        The validator. It raises a `ConfigurationError` that names the class and the field.
+    """
+
+    def validator(instance: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
+        if value is None and optional:
+            return
+        if (problem := check(value)) is not None:
+            raise ConfigurationError(f"{type(instance).__name__}.{attribute.name} {problem}")
+
+    return validator
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    # Not math.isfinite: it cannot take an integer that is too large for a float.
+    return isinstance(value, int | float) and type(value) is not bool and abs(value) <= sys.float_info.max

@@ -1,0 +1,100 @@
+"""Where requests may go."""
+
+import ipaddress
+import re
+from typing import Final
+from urllib.parse import SplitResult, urlsplit
+
+from thredfi_async.errors import ConfigurationError
+
+_EXAMPLE: Final = "https://sandbox.thredfi.com"
+_NAME: Final = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?", re.ASCII | re.IGNORECASE)
+
+
+def checked_base_url(base_url: object) -> str:
+    """Check a base URL and bring it into its usual form.
+
+    Args:
+        base_url: An absolute URL; a path in it is kept.
+
+    Returns:
+        The URL, without a slash at the end.
+
+    Raises:
+        ConfigurationError: No scheme or host, parts that do not belong there, or plain http to another machine.
+    """
+    if not isinstance(base_url, str):
+        raise ConfigurationError(f"base_url must be an Environment or a string, not {type(base_url).__name__}")
+    url = _split(base_url)
+    if url is None or url.scheme not in {"http", "https"} or not _is_host(url.hostname):
+        raise ConfigurationError(f"base_url must be an absolute URL such as {_EXAMPLE}")
+    if "@" in url.netloc or "?" in base_url or "#" in base_url:
+        raise ConfigurationError("base_url must not hold a user, a query or a fragment")
+    if url.scheme == "http" and not is_loopback(url.hostname or ""):
+        msg = f"base_url must use https for {url.hostname}: plain http would show the token to the network"
+        raise ConfigurationError(msg)
+    return f"{url.scheme}://{url.netloc}{url.path.rstrip('/')}"
+
+
+def environment_proxy(base_url: str) -> str | None:
+    """Look up the proxy that the environment names for this host.
+
+    Args:
+        base_url: Where the API is.
+
+    Returns:
+        The proxy's URL, or None. aiohttp's own `trust_env` would read netrc too, whose entry collides with the
+        Authorization header.
+    """
+    from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 - slow to import, and seldom needed
+
+    url = urlsplit(base_url)
+    proxies = {} if proxy_bypass(url.hostname or "") else getproxies()
+    proxy = proxies.get(url.scheme) or proxies.get("all")
+    # By custom a proxy in the environment may do without its scheme.
+    return f"http://{proxy}" if proxy and "://" not in proxy else proxy
+
+
+def checked_proxy(proxy: str | None) -> str | None:
+    """Check a proxy's URL.
+
+    Args:
+        proxy: The URL, or None.
+
+    Returns:
+        The same.
+
+    Raises:
+        ConfigurationError: It is no http or https URL; the sentence does not show it, since it may hold a password.
+    """
+    if proxy is not None:
+        url = _split(str(proxy))
+        if url is None or url.scheme not in {"http", "https"} or not _is_host(url.hostname):
+            raise ConfigurationError("proxy must be an http or https URL such as http://proxy.example:3128")
+    return proxy
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether a host is this machine, as far as its name or address alone can tell."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _split(text: str) -> SplitResult | None:
+    if any(not "!" <= character <= "~" for character in text):
+        return None
+    try:
+        url = urlsplit(text)
+        port = url.port  # one that is no number shows only when it is asked for
+    except ValueError:
+        return None
+    return None if port == 0 else url
+
+
+def _is_host(host: str | None) -> bool:
+    # What the resolver cannot even encode would fail with an error of its own, call by call.
+    return host is not None and (_NAME.fullmatch(host) is not None or ":" in host)

@@ -1,0 +1,1 @@
+"""JSON bytes to models and back, and errors from refusing answers."""

@@ -1,0 +1,50 @@
+"""What an answer's headers say: its request id, and how long the server asks to wait (Retry-After)."""
+
+import datetime as dt
+import email.utils
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from thredfi_async._interfaces import Response
+
+_VISIBLE: Final = re.compile(r"[!-~]{1,128}", re.ASCII)
+# float() and int() would take "nan", "inf", "1_000" and other scripts' digits.
+_NUMBER: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?", re.ASCII)
+
+
+def request_id(response: Response) -> str | None:
+    """Return the answer's `X-Request-Id`, if it is one that can be shown."""
+    value = response.headers.get("X-Request-Id")
+    return value if value is not None and _VISIBLE.fullmatch(value) else None
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Read how long the server asks to wait.
+
+    Args:
+        headers: The answer's headers: `retry-after-ms`, or `Retry-After` in seconds or as an HTTP-date.
+
+    Returns:
+        Seconds, never negative, or None where there is nothing to go by. A date counts from the answer's own `Date`,
+        so that a wrong clock on either side does no harm.
+    """
+    milliseconds = headers.get("retry-after-ms", "").strip()
+    if _NUMBER.fullmatch(milliseconds):
+        return float(milliseconds) / 1000
+    value = headers.get("Retry-After", "").strip()
+    if _NUMBER.fullmatch(value):
+        return float(value)
+    until = _date(value)
+    if until is None:
+        return None
+    now = _date(headers.get("Date", "")) or dt.datetime.now(dt.UTC)
+    return max(0.0, (until - now).total_seconds())
+
+
+def _date(value: str) -> dt.datetime | None:
+    try:
+        date = email.utils.parsedate_to_datetime(value)
+    except (ValueError, OverflowError):
+        return None
+    return date if date.tzinfo is not None else None

@@ -1,0 +1,1 @@
+"""The course of one call: its order, its time, its turns."""

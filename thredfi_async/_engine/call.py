@@ -1,0 +1,306 @@
+"""What one call has come to: its clock, its attempts, its effect. No other call ever sees it."""
+
+import asyncio
+import logging
+import math
+from typing import Any, Final, Literal, TypeVar
+
+from thredfi_async._codec.response_headers import request_id
+from thredfi_async._engine.deadlines import Deadline
+from thredfi_async._interfaces import Budget, Clock, Outcome, Request, Response, Verdict
+from thredfi_async._outcomes import attempt_effect
+from thredfi_async.errors import ClientStateError, Effect, RequestTimeoutError, ThredfiError
+from thredfi_async.events import Attempt, CallEnded, Event, Hook, RetryScheduled
+from thredfi_async.settings import Timeouts
+
+T = TypeVar("T")
+
+_SETTLING: Final = 10.0
+
+
+class Call:
+    """The state of one call, changed in synchronous functions only.
+
+    Args:
+        operation: The call's name, for events.
+        timeouts: Its bounds.
+        settle: Whether an outcome that is not known may be asked for.
+        budget: What its retries are paid from; None for nothing to pay.
+        clock: Tells the time.
+        hooks: Are told what happens.
+        asked: When it was called, in monotonic seconds, if it has waited for its first turn since; now by default.
+    """
+
+    __slots__ = (
+        "_scope",
+        "_asked",
+        "_budget",
+        "_clock",
+        "_deadline",
+        "_hooks",
+        "_request",
+        "_response",
+        "_settle",
+        "_spent",
+        "_started",
+        "attempts",
+        "effect",
+        "generation",
+        "holds_slot",
+        "interrupted",
+        "operation",
+        "queued",
+        "sent",
+        "timeouts",
+    )
+
+    def __init__(  # noqa: PLR0913 - what the call goes by, by name
+        self,
+        operation: str,
+        *,
+        timeouts: Timeouts,
+        settle: bool,
+        budget: Budget | None,
+        clock: Clock,
+        hooks: tuple[Hook, ...],
+        asked: float | None = None,
+    ) -> None:
+        """Start without a turn."""
+        self.operation = operation
+        self.timeouts = timeouts
+        self._settle = settle
+        self._budget = budget
+        self._clock = clock
+        self._hooks = hooks
+        now = clock.monotonic()
+        self._asked = now if asked is None else asked
+        self._started: float | None = None
+        self._deadline: float | None = None
+        self._scope: Deadline | None = None
+        self._request: Request[Any] | None = None
+        self._response: Response | None = None
+        self._spent = 0
+        self.generation = 0
+        self.queued = now - self._asked
+        self.holds_slot = False
+        self.interrupted = False
+        self.attempts = 0
+        self.effect = Effect.NOT_APPLIED
+        self.sent = False
+
+    @property
+    def idempotency_key(self) -> str | None:
+        """The key of the request that the call is about, once that is known."""
+        return self._request.idempotency_key if self._request is not None else None
+
+    # -- turns and time
+
+    @property
+    def has_started(self) -> bool:
+        """Whether the call has had its first turn."""
+        return self._started is not None
+
+    def has_waited(self, since: float) -> None:
+        """Count a wait for a turn, whether it came or not; no deadline counts it."""
+        waited = self._clock.monotonic() - since
+        self.queued += waited
+        if self._deadline is not None:
+            self._deadline += waited
+
+    def has_turn(self, generation: int) -> None:
+        """Take note of a turn, and of the limiter's generation; the first one starts the clock."""
+        self.generation = generation
+        self.holds_slot = True
+        if self._started is None:
+            self._started = self._clock.monotonic()
+            if self.timeouts.deadline is not None:
+                self._deadline = self._started + self.timeouts.deadline
+
+    @property
+    def queue_left(self) -> float | None:
+        """Seconds that the call may still wait for turns; None for no bound."""
+        bound = self.timeouts.queue
+        return None if bound is None else max(0.0, bound - self.queued)
+
+    def remaining(self) -> float:
+        """Seconds that attempts may still take; while a call can be settled, some are kept for that."""
+        if self._deadline is None or self.timeouts.deadline is None:
+            return math.inf
+        reserve = min(_SETTLING, self.timeouts.deadline / 4) if self._can_be_settled() else 0.0
+        return self._deadline - reserve - self._clock.monotonic()
+
+    def held_back(self, cooldown: float) -> ThredfiError:
+        """Say that the API wants peace for longer than the call may last."""
+        left = max(0.0, self.remaining())
+        summary = f"the API wants {cooldown:.3g} s of peace from every call, and the deadline ends in {left:.3g} s"
+        return RequestTimeoutError(summary, phase="deadline")
+
+    def pay(self, cost: int) -> bool:
+        """Pay for a retry or a question; say whether the budget allowed it."""
+        if self._budget is None:
+            return True
+        allowed = self._budget.spend(cost)
+        self._spent += cost if allowed else 0
+        return allowed
+
+    # -- the deadline
+
+    def watch(self, deadline: Deadline | None) -> None:
+        """Take the scope that cuts whatever the call awaits, and set it."""
+        self._scope = deadline
+        if deadline is not None:
+            self.set_deadline()
+
+    def set_deadline(self, *, off: bool = False) -> None:
+        """Let the deadline expire when no time remains, or never; after an interruption it expires at once."""
+        if self._scope is None or self._scope.expired():
+            return  # it has rung: what it cancelled is on its way out
+        remaining = 0.0 if self.interrupted else math.inf if off else self.remaining()
+        now = asyncio.get_running_loop().time()
+        self._scope.reschedule(None if remaining == math.inf else now + remaining)
+
+    def interrupt(self) -> None:
+        """Let the deadline expire now: the client is closing."""
+        self.interrupted = True
+        self.set_deadline()
+
+    def deadline_error(self) -> ThredfiError:
+        """Say why the deadline expired."""
+        if self.interrupted:
+            return ClientStateError("the client was closed while this call was under way")
+        summary = f"the call did not end within {self.timeouts.deadline} s (Timeouts.deadline)"
+        return RequestTimeoutError(summary, phase="deadline")
+
+    # -- requests
+
+    def turns_to(self, request: Request[Any]) -> None:
+        """Go on with this request."""
+        self._request = request
+        if self._scope is not None:
+            self.set_deadline()
+
+    def question(self, verdict: Verdict[Any]) -> "Request[Any] | None":
+        """Return what would settle the call, if that is open, and wanted, and there is a way to ask.
+
+        From here on, what was kept for settling can be spent.
+        """
+        is_open = self.effect is Effect.UNKNOWN or verdict.doubtful
+        if not is_open or self.interrupted or not self._can_be_settled():
+            return None
+        self._settle = False
+        return self._request.settle() if self._request is not None and self._request.settle is not None else None
+
+    def _can_be_settled(self) -> bool:
+        return self._settle and self._request is not None and self._request.settle is not None
+
+    def attempted(self, request: Request[Any], verdict: Verdict[Any], response: Response | None, began: float) -> None:
+        """Count an attempt that came to a verdict; `sent` says whether the request may have left."""
+        effect = Effect.NOT_APPLIED
+        if request.mutates and (self.sent or response is not None):
+            effect = Effect.APPLIED if verdict.error is None else attempt_effect(verdict.error)
+            self.effect = max(self.effect, effect)
+        self._response = response
+        if self._hooks:
+            self._tell(
+                Attempt(
+                    operation=self.operation,
+                    number=self.attempts,
+                    method=request.method,
+                    status=response.status if response is not None else None,
+                    error=type(verdict.error).__name__ if verdict.error is not None else None,
+                    effect=effect,
+                    elapsed=self._clock.monotonic() - began,
+                    request_id=request_id(response) if response is not None else None,
+                    idempotency_key=request.idempotency_key,
+                )
+            )
+
+    def cut_off(self, request: Request[Any]) -> None:
+        """Count an attempt that came to no verdict."""
+        if request.mutates and self.sent:
+            self.effect = max(self.effect, Effect.UNKNOWN)
+
+    def will_retry(self, error: ThredfiError, wait: float) -> None:
+        """Tell the hooks of a retry."""
+        self._tell(
+            RetryScheduled(
+                operation=self.operation,
+                attempts=self.attempts,
+                wait=wait,
+                error=type(error).__name__,
+                idempotency_key=self.idempotency_key,
+            )
+        )
+
+    # -- the end
+
+    def outcome(self, value: T) -> Outcome[T]:
+        """Sum up a success, which brings back what its retries cost."""
+        if self._budget is not None:
+            self._budget.earn(self._spent or 1)
+        assert self._response is not None  # noqa: S101 - a value comes from an answer
+        return Outcome(
+            value=value,
+            response=self._response,
+            effect=self.effect,
+            attempts=self.attempts,
+            elapsed=self._clock.monotonic() - (self._started or 0.0),
+            idempotency_key=self.idempotency_key,
+        )
+
+    def stamp(self, error: ThredfiError) -> None:
+        """Write on the error what the whole call did."""
+        # Not the other way round: an error of the caller's own token provider may speak of another call.
+        error.effect = self.effect
+        error.attempts = self.attempts
+        error.idempotency_key = self.idempotency_key
+
+    def annotate(self, error: BaseException) -> None:
+        """Write the same on a cancellation, or on whatever else is not ours: it stays what it is."""
+        ending = "was cancelled" if isinstance(error, asyncio.CancelledError) else "broke off"
+        error.add_note(
+            f"thredfi-async: {self.operation} {ending} with effect {self.effect.name}, "
+            f"attempts {self.attempts}, idempotency key {self.idempotency_key}"
+        )
+
+    def failed(self, error: BaseException) -> None:
+        """Write on what the call ends with how it stands, and tell the hooks."""
+        match error:
+            case ThredfiError():
+                self.stamp(error)
+                self.ended("failed", error)
+            case asyncio.CancelledError():
+                self.annotate(error)
+                self.ended("cancelled")
+            case _:
+                # Of a part that is not ours, such as the caller's own mapping: accounted for all the same.
+                self.annotate(error)
+                self.ended("failed", error)
+
+    def ended(self, outcome: Literal["succeeded", "failed", "cancelled"], error: BaseException | None = None) -> None:
+        """Tell the hooks how the call ended."""
+        if self._hooks:
+            self._tell(
+                CallEnded(
+                    operation=self.operation,
+                    outcome=outcome,
+                    effect=self.effect,
+                    attempts=self.attempts,
+                    elapsed=self._clock.monotonic() - self._asked,
+                    queued=self.queued,
+                    error=type(error).__name__ if error is not None else None,
+                    request_id=request_id(self._response) if self._response is not None else None,
+                    idempotency_key=self.idempotency_key,
+                )
+            )
+
+    def _tell(self, event: Event) -> None:
+        for hook in self._hooks:
+            try:
+                hook.on_event(event)
+            except Exception as error:  # noqa: BLE001 - whatever a hook raises, the call's statement comes first
+                # Without its traceback, in which a hook's own variables would stand.
+                _LOG.warning("the hook %s raised %s", type(hook).__name__, type(error).__name__)
+
+
+_LOG: Final = logging.getLogger("thredfi_async")

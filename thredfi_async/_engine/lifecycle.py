@@ -1,0 +1,97 @@
+"""Whose loop and process a client belongs to, and which of its calls are under way."""
+
+import asyncio
+import os
+from typing import Protocol
+
+from thredfi_async.errors import ClientStateError
+
+
+class Interruptible(Protocol):
+    """A call that can be ended from outside."""
+
+    def interrupt(self) -> None:
+        """End it soon, with a ClientStateError for its caller."""
+
+
+class Lifecycle:
+    """Counts a client's calls in and out, and refuses the ones that cannot work."""
+
+    def __init__(self) -> None:
+        """Start unbound: the first call decides the event loop and the process."""
+        self.is_closed = False
+        """Whether closing has come to its end."""
+        self._running: set[Interruptible] = set()
+        self._interrupted = False
+        self._calls = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._process = 0
+        self._closing = False
+        self._idle: asyncio.Future[None] | None = None
+
+    def enter(self) -> None:
+        """Count a call in.
+
+        Raises:
+            ClientStateError: The client is closed, or this is not its event loop or process.
+        """
+        if self._closing:
+            raise ClientStateError("this client is closed; make a new one, or close it only after its last call")
+        if self._process != os.getpid() or self._loop is not asyncio.get_running_loop():
+            self.check_home()
+        self._calls += 1
+
+    def started(self, call: Interruptible) -> None:
+        """Take a call that has had its first turn; those that wait for it are the limiter's."""
+        self._running.add(call)
+        if self._interrupted:
+            call.interrupt()
+
+    def leave(self, call: Interruptible) -> None:
+        """Count a call out."""
+        self._running.discard(call)
+        self._calls -= 1
+        if self._calls == 0 and self._idle is not None and not self._idle.done():
+            self._idle.set_result(None)
+
+    def check_home(self) -> None:
+        """Refuse another process or event loop than the client's own.
+
+        Raises:
+            ClientStateError: It is another.
+        """
+        # The process first: in a child that was forked from a running loop, Python finds no loop at all.
+        if self._loop is not None and self._process != (process := os.getpid()):
+            msg = f"this client belongs to process {self._process}; make one for process {process}, forked from it"
+            raise ClientStateError(msg)
+        loop = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop, self._process = loop, os.getpid()
+        elif self._loop is not loop:
+            raise ClientStateError("this client belongs to another event loop; make one client for each asyncio.run()")
+
+    def close(self) -> None:
+        """Refuse calls from now on."""
+        self._closing = True
+
+    def interrupt(self) -> None:
+        """End every call that is under way."""
+        self._interrupted = True
+        for call in tuple(self._running):
+            call.interrupt()
+
+    async def drain(self, seconds: float | None) -> bool:
+        """Wait until no call is under way.
+
+        Args:
+            seconds: How long at most, or None for as long as it takes.
+
+        Returns:
+            Whether it came to that.
+        """
+        if self._calls == 0:
+            return True
+        if self._idle is None or self._idle.done():
+            self._idle = asyncio.get_running_loop().create_future()
+        done, _ = await asyncio.wait([self._idle], timeout=seconds)
+        return bool(done)

@@ -1,0 +1,283 @@
+"""The one place where order is decided.
+
+retry( limiter( auth( send → judge ) ) ), under a deadline that expires in time, or when the client closes; and
+once that has ended without certainty, one question to the server.
+"""
+
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, TypeVar, TypeVarTuple
+
+import attrs
+
+from thredfi_async._engine.call import Call
+from thredfi_async._engine.deadlines import Deadlines
+from thredfi_async._engine.lifecycle import Lifecycle
+from thredfi_async._engine.limiter import Limiter
+from thredfi_async._engine.retrying import RETRY_COST, retry_after_of, retrying
+from thredfi_async._interfaces import Authenticator, Clock, Outcome, Request, Response, Send, Verdict
+from thredfi_async._statuses import SERVER_FAULT, THROTTLING, TOO_MANY_REQUESTS, UNAUTHORIZED
+from thredfi_async.errors import APIError, InvalidRequestError, RequestTimeoutError, ThredfiError
+from thredfi_async.events import Hook
+from thredfi_async.retry import RetryBudget, RetryPolicy
+from thredfi_async.settings import Timeouts
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+
+def _check_kind(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
+    # Looked at before anything is sent: `retry=3` would come to light only after a first attempt that failed.
+    kind = {"timeouts": Timeouts, "retry": RetryPolicy}[attribute.name]
+    if value is not None and not isinstance(value, kind):
+        raise InvalidRequestError([f"{attribute.name}: must be a {kind.__name__}, not {type(value).__name__}"])
+
+
+@attrs.frozen(kw_only=True)
+class CallOptions:
+    """What a call brings of its own, where it does not go by the client's.
+
+    Args:
+        timeouts: Its bounds.
+        retry: How it is tried again.
+        settle: Whether an outcome that is not known is asked for.
+
+    Raises:
+        InvalidRequestError: One of the first two is something else.
+    """
+
+    timeouts: Timeouts | None = attrs.field(default=None, validator=_check_kind)
+    retry: RetryPolicy | None = attrs.field(default=None, validator=_check_kind)
+    settle: bool = True
+
+
+AS_THE_CLIENT: Final = CallOptions()
+"""For a call that brings nothing of its own, as most do."""
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Pipeline:
+    """The parts that all calls of a client share, and the order in which a call passes through them.
+
+    Args:
+        send: Sends one request.
+        authenticator: Gives the Authorization header.
+        limiter: Gives turns.
+        lifecycle: Knows whether calls are allowed, and which are under way.
+        deadlines: Cuts calls at their deadlines.
+        timeouts: For calls that bring none.
+        retry: For calls that bring none.
+        budget: What retries are paid from, unless the policy has its own.
+        clock: Tells the time, and sleeps.
+        hooks: Are told what happens.
+    """
+
+    send: Send
+    authenticator: Authenticator
+    limiter: Limiter
+    lifecycle: Lifecycle
+    timeouts: Timeouts
+    retry: RetryPolicy
+    budget: RetryBudget
+    clock: Clock
+    hooks: tuple[Hook, ...] = ()
+    deadlines: Deadlines = attrs.field(factory=Deadlines)
+
+    async def run(
+        self, operation: str, prepare: Callable[[*Ts], Request[T]], options: CallOptions, *arguments: *Ts
+    ) -> Outcome[T]:
+        """Carry one call to its end.
+
+        Args:
+            operation: The call's name, for events.
+            prepare: Builds the first request; called when the call has its turn, so that a waiting one is cheap.
+            options: What the call brings of its own.
+            *arguments: What `prepare` is called with.
+
+        Returns:
+            How it succeeded.
+
+        Raises:
+            ThredfiError: How it failed, with the effect of all its attempts.
+            asyncio.CancelledError: The caller was cancelled; a note on it tells effect and key.
+        """
+        self.lifecycle.enter()
+        asked = self.clock.monotonic()
+        # Out here, and before there is anything of the call but its arguments: very many may wait at once.
+        if not self.limiter.acquire_nowait():
+            turn = self.limiter.queue((options.timeouts or self.timeouts).queue)
+            try:
+                await turn
+            except BaseException as error:
+                self.limiter.leave(turn)
+                call = self._begin(operation, options, asked)
+                call.failed(error)
+                self.lifecycle.leave(call)
+                raise
+        call = self._begin(operation, options, asked)
+        try:
+            call.has_turn(self.limiter.generation)
+            self.lifecycle.started(call)
+            request = prepare(*arguments)
+            call.turns_to(request)
+            policy = options.retry or self.retry
+            verdict = await self._within_deadline(call, self._reach_verdict(call, request, policy))
+            if verdict.error is not None and (question := call.question(verdict)) is not None:
+                verdict = await self._settle(call, verdict, verdict.error, question, policy)
+            outcome = call.outcome(verdict.unwrap())
+        except BaseException as error:
+            call.failed(error)
+            raise
+        else:
+            call.ended("succeeded")
+            return outcome
+        finally:
+            self._give_turn_back(call)
+            self.lifecycle.leave(call)
+
+    def _begin(self, operation: str, options: CallOptions, asked: float) -> Call:
+        return Call(
+            operation,
+            timeouts=options.timeouts or self.timeouts,
+            settle=options.settle,
+            budget=self._budget(options.retry or self.retry),
+            clock=self.clock,
+            hooks=self.hooks,
+            asked=asked,
+        )
+
+    async def _within_deadline(self, call: Call, work: Coroutine[Any, Any, Verdict[T]]) -> Verdict[T]:
+        try:
+            with self.deadlines.scope() as deadline:
+                call.watch(deadline)
+                return await work
+        except RequestTimeoutError as error:
+            # A later turn never came: how the call stands is decided by whoever asked for this work.
+            return Verdict(error=error)
+        except TimeoutError:
+            return Verdict(error=call.deadline_error())
+        finally:
+            call.watch(None)
+
+    async def _reach_verdict(self, call: Call, request: Request[T], policy: RetryPolicy) -> Verdict[T]:
+        while True:
+            verdict = await self._attempt(call, request)
+            if verdict.error is not None and verdict.error.transient:
+                verdict = await self._try_again(call, request, verdict, policy)
+            if verdict.then is None:
+                return verdict
+            request = verdict.then
+            call.turns_to(request)
+
+    async def _try_again(self, call: Call, request: Request[T], first: Verdict[T], policy: RetryPolicy) -> Verdict[T]:
+        # tenacity's machinery is entered only now that it is needed, and is handed the first verdict.
+        at_hand = [first]
+
+        async def attempt() -> Verdict[T]:
+            return at_hand.pop() if at_hand else await self._attempt(call, request)
+
+        again = retrying(
+            policy,
+            remaining=call.remaining,
+            cooldown=self.limiter.cooldown,
+            pay=call.pay,
+            sleep=self.clock.sleep,
+            before_sleep=call.will_retry,
+        )
+        return await again(attempt)
+
+    async def _attempt(self, call: Call, request: Request[T], *, again: bool = False) -> Verdict[T]:
+        """Send the request, and once more if its token was refused and there is another."""
+        if not call.holds_slot:
+            await self._take_turn(call)
+        call.sent = False
+        began = self.clock.monotonic()
+        response, header = None, ""
+        try:
+            try:
+                header = self.authenticator.header or await self.authenticator.renew()
+                call.attempts += 1
+                response = await self.send(request, {"Authorization": header}, call.timeouts, call)
+                verdict = request.judge(response)
+            except ThredfiError as error:
+                verdict = Verdict[T](error=error)
+            except BaseException:
+                call.cut_off(request)
+                raise
+            self._heed(call, verdict.error, response)
+            call.attempted(request, verdict, response, began)
+        finally:
+            self._give_turn_back(call)
+        is_refused = response is not None and response.status == UNAUTHORIZED
+        if is_refused and not again and self.authenticator.refuse(header):
+            # In a turn of its own: in between, another call may have been told to leave the API in peace.
+            return await self._attempt(call, request, again=True)
+        return verdict
+
+    def _heed(self, call: Call, error: ThredfiError | None, response: Response | None) -> None:
+        """Let the limiter learn from an answer, whatever becomes of the call that got it."""
+        if isinstance(error, APIError) and error.status in THROTTLING:
+            asked = retry_after_of(error)
+            bearable = not self.retry.no_wait and asked <= self.retry.max_retry_after
+            too_many = error.status == TOO_MANY_REQUESTS
+            self.limiter.throttled(call.generation, asked if bearable else 0.0, too_many=too_many)
+        elif response is not None and response.status < SERVER_FAULT:
+            self.limiter.answered_well()
+
+    async def _settle(
+        self, call: Call, verdict: Verdict[T], error: ThredfiError, question: Request[T | None], policy: RetryPolicy
+    ) -> Verdict[T]:
+        asked, left = retry_after_of(error), call.remaining()
+        wait = max(asked, self.limiter.cooldown()) if not policy.no_wait else 0.0
+        if asked > policy.max_retry_after or wait >= left:
+            peace = f"the server wants {max(asked, wait):g} s of peace, longer than may be waited"
+            error.add_note(f"not asked what came of it: {peace if asked or wait else 'no time is left'}")
+            return verdict
+        if not call.pay(RETRY_COST):
+            error.add_note("not asked what came of it: the retry budget is empty")
+            return verdict
+        answer = await self._within_deadline(call, self._ask(call, question, wait))
+        if answer.value is not None:
+            return Verdict(answer.value)
+        if answer.error is not None and call.interrupted:
+            return Verdict(error=answer.error)
+        if answer.error is None:
+            error.add_note("asked what came of it, the server shows no change; a request may still be on its way")
+        else:
+            error.add_note(f"asking what came of it failed with {type(answer.error).__name__}")
+        return verdict
+
+    async def _ask(self, call: Call, question: Request[T | None], wait: float) -> Verdict[T | None]:
+        if wait:
+            await self.clock.sleep(wait)
+        return await self._attempt(call, question)
+
+    async def _take_turn(self, call: Call) -> None:
+        # A call that has started spends its own time on a cooldown; one that has not waits in the queue.
+        while call.has_started and (cooldown := self.limiter.cooldown()):
+            if cooldown >= call.remaining():
+                raise call.held_back(cooldown)
+            await self.clock.sleep(cooldown)
+        if self.limiter.acquire_nowait():
+            call.has_turn(self.limiter.generation)
+        else:
+            await self._wait_for_turn(call)
+
+    async def _wait_for_turn(self, call: Call) -> None:
+        call.set_deadline(off=True)
+        since = self.clock.monotonic()
+        try:
+            await self.limiter.acquire(call.queue_left, returning=call.has_started)
+        finally:
+            call.has_waited(since)
+        call.set_deadline()
+        call.has_turn(self.limiter.generation)
+
+    def _budget(self, policy: RetryPolicy) -> RetryBudget | None:
+        if isinstance(policy.budget, RetryBudget):
+            return policy.budget
+        return self.budget if policy.budget else None
+
+    def _give_turn_back(self, call: Call) -> None:
+        if call.holds_slot:
+            call.holds_slot = False
+            self.limiter.release()

@@ -1,0 +1,121 @@
+"""Whether and when a call is tried again: a policy's few numbers, compiled into tenacity's strategies."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import tenacity
+
+from thredfi_async._interfaces import Verdict
+from thredfi_async.errors import APIError, RateLimitedError, ThredfiError
+from thredfi_async.retry import RetryPolicy
+
+RETRY_COST: Final = 14
+"""Tokens of the budget that a retry costs, and the question that settles a call."""
+_THROTTLED_COST: Final = 5
+
+
+def cost_of(error: ThredfiError) -> int:
+    """Say what a retry after this error costs."""
+    return _THROTTLED_COST if isinstance(error, RateLimitedError) else RETRY_COST
+
+
+def retry_after_of(error: ThredfiError) -> float:
+    """Return how long the server asked to wait, in seconds; 0 where it did not ask."""
+    return (error.retry_after or 0.0) if isinstance(error, APIError) else 0.0
+
+
+def retrying(  # noqa: PLR0913 - what a call knows of itself, by name
+    policy: RetryPolicy,
+    *,
+    remaining: Callable[[], float],
+    cooldown: Callable[[], float],
+    pay: Callable[[int], bool],
+    sleep: Callable[[float], Awaitable[None]],
+    before_sleep: Callable[[ThredfiError, float], None],
+) -> tenacity.AsyncRetrying:
+    """Compile a policy for one call; tenacity keeps its state in the object, so that it cannot be shared.
+
+    Args:
+        policy: The numbers.
+        remaining: Gives the seconds that are left before the deadline.
+        cooldown: Gives the seconds for which the API wants peace from every call.
+        pay: Takes what a retry costs from the budget; says whether it was there.
+        sleep: Waits.
+        before_sleep: Is told of each wait: what for, and its seconds.
+
+    Returns:
+        What calls a function that gives a `Verdict` until one is final, and returns that.
+    """
+
+    def announce(state: tenacity.RetryCallState) -> None:
+        before_sleep(_error(state), state.upcoming_sleep)
+
+    return tenacity.AsyncRetrying(
+        # Only our own outcomes are looked at: a predicate on exceptions would come to retry a cancellation.
+        retry=tenacity.retry_if_result(_is_transient),
+        wait=tenacity.wait_none() if policy.no_wait else _FullJitter(policy, cooldown),
+        stop=_GiveUp(policy, remaining, pay),
+        sleep=sleep,
+        before_sleep=announce,
+        retry_error_callback=_last_verdict,
+    )
+
+
+def _is_transient(verdict: Verdict[Any]) -> bool:
+    return verdict.error is not None and verdict.error.transient
+
+
+def _last_verdict(state: tenacity.RetryCallState) -> Verdict[Any]:
+    assert state.outcome is not None  # noqa: S101 - tenacity sets it before it asks any strategy
+    verdict: Verdict[Any] = state.outcome.result()
+    return verdict
+
+
+def _error(state: tenacity.RetryCallState) -> ThredfiError:
+    error = _last_verdict(state).error
+    assert error is not None  # noqa: S101 - only a transient error is waited for
+    return error
+
+
+class _FullJitter(tenacity.wait.wait_base):
+    """Full jitter under a doubling bound, and never less than what the server asked of this call or of another.
+
+    tenacity's own `wait_random_exponential` draws from the module's generator, which no test can hold still.
+    """
+
+    def __init__(self, policy: RetryPolicy, cooldown: Callable[[], float]) -> None:
+        self._policy = policy
+        self._cooldown = cooldown
+
+    def __call__(self, retry_state: tenacity.RetryCallState) -> float:
+        error, policy = _error(retry_state), self._policy
+        throttled = isinstance(error, RateLimitedError)
+        initial = policy.throttle_initial if throttled else policy.backoff_initial
+        bound = min(policy.backoff_max, initial * 2.0 ** min(retry_state.attempt_number - 1, 64))
+        return max(policy.jitter() * bound, retry_after_of(error), self._cooldown())
+
+
+class _GiveUp(tenacity.stop.stop_base):
+    """The end of trying; where it is not plain from the number of attempts, the error is told why."""
+
+    def __init__(self, policy: RetryPolicy, remaining: Callable[[], float], pay: Callable[[int], bool]) -> None:
+        self._policy = policy
+        self._remaining = remaining
+        self._pay = pay
+
+    def __call__(self, retry_state: tenacity.RetryCallState) -> bool:
+        if retry_state.attempt_number >= self._policy.max_attempts:
+            return True
+        reason = self._reason(_error(retry_state), retry_state.upcoming_sleep)
+        if reason is not None:
+            _error(retry_state).add_note(f"not tried again: {reason}")
+        return reason is not None
+
+    def _reason(self, error: ThredfiError, wait: float) -> str | None:
+        longest, left = self._policy.max_retry_after, self._remaining()
+        if (asked := retry_after_of(error)) > longest:
+            return f"the server asked to wait {asked:g} s, and max_retry_after is {longest:g} s"
+        if wait >= left:
+            return f"the next wait of {wait:.3g} s would pass the deadline, with {max(left, 0.0):.3g} s left"
+        # Asked last, since it pays.
+        return None if self._pay(cost_of(error)) else "the retry budget is empty"

@@ -1,0 +1,101 @@
+"""What aiohttp's exceptions mean: the only place that knows them, in one table."""
+
+import os
+from collections.abc import Callable, Mapping
+from errno import ECONNABORTED, ECONNRESET, EPIPE
+from typing import Any, Final
+
+import aiohttp
+
+from thredfi_async._statuses import TRANSIENT
+from thredfi_async.errors import (
+    ConnectError,
+    ConnectionLostError,
+    RequestTimeoutError,
+    TransportError,
+)
+
+_BROKEN: Final = (ECONNABORTED, ECONNRESET, EPIPE)
+
+
+def _refused(error: BaseException) -> TransportError:
+    return ConnectError(f"no connection: {_reason(error)}")
+
+
+def _untrusted(error: BaseException) -> TransportError:
+    return ConnectError(f"no connection that can be trusted: {_reason(error)}", transient=False)
+
+
+def _by_proxy(error: BaseException) -> TransportError:
+    status = error.status if isinstance(error, aiohttp.ClientResponseError) else 0
+    return ConnectError(f"no connection: the proxy answered {status}", transient=status in TRANSIENT)
+
+
+def _connect_timeout(error: BaseException) -> TransportError:
+    del error
+    return RequestTimeoutError("no connection within Timeouts.connect; nothing was sent", phase="connect")
+
+
+def _read_timeout(error: BaseException) -> TransportError:
+    del error
+    return RequestTimeoutError("silence for longer than Timeouts.read while the answer was awaited", phase="read")
+
+
+def _lost(error: BaseException) -> TransportError:
+    return ConnectionLostError(f"the connection was lost, or its answer was cut short or no HTTP: {_reason(error)}")
+
+
+def _unexpected(error: BaseException) -> TransportError:
+    return ConnectError(f"nothing was sent: {type(error).__name__}", transient=False)
+
+
+def _reason(error: BaseException) -> str:
+    # Never str(error), nor a strerror of aiohttp's own making: some quote the URL or the answer, and a proxy's URL may
+    # hold a password.
+    reason = getattr(error, "os_error", None)
+    number: int = getattr(error, "errno", None) or 0
+    words = reason.strerror if isinstance(reason, OSError) else os.strerror(number) if number in _BROKEN else None
+    return f"{type(error).__name__}, {words}" if words else type(error).__name__
+
+
+# Looked through from the top: several of these are subclasses of others further down, and some of OSError too.
+EXCEPTIONS: Final[tuple[tuple[type[BaseException], Callable[[BaseException], TransportError]], ...]] = (
+    (aiohttp.ClientConnectorCertificateError, _untrusted),
+    (aiohttp.ServerFingerprintMismatch, _untrusted),
+    (aiohttp.InvalidURL, _untrusted),
+    (aiohttp.NonHttpUrlClientError, _untrusted),
+    (aiohttp.ClientHttpProxyError, _by_proxy),
+    (aiohttp.ClientConnectorError, _refused),
+    (aiohttp.ConnectionTimeoutError, _connect_timeout),
+    (aiohttp.ServerTimeoutError, _read_timeout),
+    (TimeoutError, _read_timeout),
+    # aiohttp raises a ClientResponseError(status=400) of its own making for what is no HTTP: the status is no answer.
+    (aiohttp.ClientError, _lost),
+    (OSError, _lost),
+    # Not aiohttp's: of the resolver, or of what was built into a session that the client was given.
+    (Exception, _unexpected),
+)
+_BEFORE_SENDING: Final[Mapping[Any, Callable[[BaseException], TransportError]]] = {
+    _read_timeout: _connect_timeout,
+    _lost: _refused,
+}
+_AFTER_SENDING: Final = frozenset({_lost, _read_timeout})
+
+
+def translate(error: BaseException, *, sent: bool | None) -> TransportError:
+    """Say what an exception of aiohttp means: the only place that knows them.
+
+    Args:
+        error: The exception.
+        sent: Whether the request, or a part of it, may have left; None where only the exception tells.
+
+    Returns:
+        The error to raise in its place, holding nothing of it but names.
+    """
+    meaning = next(make for kind, make in EXCEPTIONS if isinstance(error, kind))
+    if sent is False:
+        meaning = _BEFORE_SENDING.get(meaning, meaning)
+    elif sent and meaning not in _AFTER_SENDING:
+        # Sent, and a second try that a session's own middleware made found no connection.
+        meaning = _lost
+    return meaning(error)

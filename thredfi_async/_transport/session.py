@@ -1,0 +1,227 @@
+"""One session of aiohttp's client, its timeouts, and one request at a time."""
+
+import asyncio
+import ssl
+import zlib
+from collections.abc import Mapping
+from typing import Final, Self, TypeAlias, TypeVar
+
+import aiohttp
+import attrs
+from aiohttp.abc import AbstractStreamWriter
+from yarl import URL
+
+from thredfi_async._interfaces import Progress, Request, Response
+from thredfi_async._statuses import SUCCESS
+from thredfi_async._transport.connections import Connector
+from thredfi_async._transport.direct_post import DirectPost
+from thredfi_async._transport.exceptions import translate
+from thredfi_async._transport.redaction import redacted
+from thredfi_async._version import __version__
+from thredfi_async.errors import ClientStateError, ConfigurationError
+from thredfi_async.settings import Timeouts
+
+T = TypeVar("T")
+
+Ssl: TypeAlias = ssl.SSLContext | aiohttp.Fingerprint | bool
+
+
+@attrs.frozen(kw_only=True)
+class TransportOptions:
+    """How to reach the server.
+
+    Args:
+        timeouts: The bounds that hold unless a call brings its own.
+        max_connections: Connections at most.
+        max_body_bytes: Bytes of an answer's body at most, counted after decompression.
+        proxy: URL of an HTTP proxy; hidden in `repr`, since it may hold a password.
+        ssl: What aiohttp's connector takes as `ssl`.
+        session: A session of the caller's own; it is used as it is, and never closed.
+    """
+
+    timeouts: Timeouts
+    max_connections: int
+    max_body_bytes: int
+    proxy: str | None = attrs.field(default=None, repr=False)
+    ssl: Ssl = True
+    session: aiohttp.ClientSession | None = None
+
+
+class AiohttpTransport:
+    """Sends single requests over aiohttp.
+
+    Args:
+        options: How to reach the server.
+
+    Raises:
+        ConfigurationError: The session that was given would send credentials of its own.
+    """
+
+    def __init__(self, options: TransportOptions) -> None:
+        """Keep the options; the session is made on first use, inside the event loop."""
+        self._options = options
+        self._session = options.session
+        self._direct_post: DirectPost | None = None
+        if options.session is not None and options.session.auth is not None:
+            msg = "session must not have auth of its own: it would collide with the client's Authorization header"
+            raise ConfigurationError(msg)
+        if options.session is not None and options.ssl is not True:
+            raise ConfigurationError("ssl belongs to the connector of the session that is given, not to the client")
+        self._own_timeout = self._timeout(options.timeouts)
+        # A session of our own has them from the start, and merges them faster than we could.
+        self._constant_headers: Mapping[str, str] = {} if options.session is None else _HEADERS
+
+    async def send(
+        self, request: Request[T], headers: Mapping[str, str], timeouts: Timeouts, progress: Progress
+    ) -> Response:
+        """Send one request once and read its whole answer, up to the bound.
+
+        Args:
+            request: What to send.
+            headers: Headers besides the request's own.
+            timeouts: `connect` and `read` apply here.
+            progress: Its `sent` becomes true when the first byte may be about to be written.
+
+        Returns:
+            The answer, whatever its status.
+
+        Raises:
+            TransportError: There was no whole answer.
+            ClientStateError: The session that was given to the client is closed.
+        """
+        session = self._session or self._open()
+        if session.closed:
+            raise ClientStateError("the session that this client was given is closed")
+        # A body says itself when it starts to leave; without one, nobody can tell.
+        progress.sent = request.body is None
+        timeout = self._own_timeout if timeouts is self._options.timeouts else self._timeout(timeouts)
+        try:
+            if self._direct_post is not None and self._direct_post.can_send(request):
+                answer = await self._direct_post.post(request, headers, timeout, progress, self._read)
+            else:
+                request_made = session.request(
+                    request.method,
+                    URL(request.url, encoded=True),
+                    headers={**self._constant_headers, **request.headers, **headers},
+                    data=None if request.body is None else _Body(request.body, progress),
+                    timeout=timeout,
+                    # A followed redirect would turn the POST into a GET, or take our headers to a stranger.
+                    allow_redirects=False,
+                    raise_for_status=False,
+                    proxy=self._options.proxy,
+                )
+                # What is not read to its end costs the connection, which leaving the context closes.
+                async with await request_made as response:
+                    answer = await self._read(response.status, response.headers, response.content)
+        except asyncio.CancelledError:
+            if not _was_closed_meanwhile(session):
+                raise
+            failure = translate(aiohttp.ServerDisconnectedError(), sent=progress.sent)
+        except Exception as error:  # noqa: BLE001 - a resolver's UnicodeError, or whatever a session's own hooks raise
+            failure = translate(error, sent=None if request.body is None else progress.sent)
+        else:
+            if answer.status in SUCCESS:
+                return answer
+            return attrs.evolve(answer, body=redacted(answer.body, headers.get("Authorization", "")))
+        # Raised out here, so that aiohttp's exception, which holds the request's headers, is not even its context.
+        raise failure
+
+    async def aclose(self) -> None:
+        """Close the session, if it is the client's own."""
+        if self._session is not None and self._session is not self._options.session:
+            await self._session.close()
+
+    def _timeout(self, timeouts: Timeouts) -> aiohttp.ClientTimeout:
+        # `total` and `connect` run while a request waits for a pooled connection (aio-libs/aiohttp#10313). In a pool
+        # of our own none ever waits, and there `connect` is what bounds the look-up of the host's name.
+        connect = timeouts.connect if self._options.session is None else None
+        return aiohttp.ClientTimeout(
+            total=None, connect=connect, sock_connect=timeouts.connect, sock_read=timeouts.read
+        )
+
+    def _open(self) -> aiohttp.ClientSession:
+        options = self._options
+        # One connection more than calls can have: a token is fetched while they all wait for it.
+        connector = Connector(limit=options.max_connections + 1, ssl=options.ssl)
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            headers=_HEADERS,
+        )
+        if options.proxy is None:
+            self._direct_post = DirectPost.over(self._session, connector, _HEADERS)
+        return self._session
+
+    async def _read(self, status: int, headers: Mapping[str, str], stream: aiohttp.StreamReader) -> Response:
+        if status < SUCCESS.start:
+            # A 101 that nobody asked for is no answer to the request, and says nothing about it.
+            raise aiohttp.ServerDisconnectedError
+        bound = self._options.max_body_bytes
+        content, flaw = await stream.readany(), None
+        if not stream.at_eof():
+            body = bytearray(content)
+            while len(body) <= bound and (chunk := await stream.readany()):
+                body += chunk
+            content = bytes(body)
+        if len(content) > bound:
+            content, flaw = content[:bound], f"is longer than max_body_bytes ({bound})"
+        encoding = headers.get("Content-Encoding", "").strip().lower()
+        is_decompressed = self._options.session is not None and self._options.session.auto_decompress
+        if encoding in _GZIP and not is_decompressed and flaw is None:
+            content, flaw = _gunzip(content, bound)
+        # An encoding that was not asked for stays as it came: whoever reads it will find that it is not JSON.
+        return Response(status, headers, content, flaw)
+
+
+class _Body(aiohttp.Payload):
+    """A body that says when it is about to be written: until then, nothing of the request has left.
+
+    aiohttp sends the head together with the body's first bytes, so that this is the first write of all.
+    """
+
+    def __init__(self, body: bytes, progress: Progress) -> None:
+        super().__init__(body)
+        self._size = len(body)
+        self._progress = progress
+
+    def __deepcopy__(self, memo: object) -> Self:
+        # aioresponses copies what a request was made of: through the progress it would come to the event loop.
+        return self
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        return bytes(self._value).decode(encoding, errors)
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        self._progress.sent = True
+        await writer.write(self._value)
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        del content_length
+        await self.write(writer)
+
+
+def _was_closed_meanwhile(session: aiohttp.ClientSession) -> bool:
+    """Say whether a cancellation is nobody's: a session that its owner closes cancels whoever waits in its pool."""
+    task = asyncio.current_task()
+    return session.closed and (task is None or not task.cancelling())
+
+
+def _gunzip(body: bytes, bound: int) -> tuple[bytes, str | None]:
+    # aiohttp's own decompression knows no bound in time: a small body may become gigabytes in one step.
+    stream = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    try:
+        plain = stream.decompress(body, bound + 1)
+    except zlib.error:
+        return b"", "is not the gzip that it is said to be"
+    if len(plain) > bound:
+        return plain[:bound], f"is longer than max_body_bytes ({bound})"
+    return plain, None if stream.eof else "is cut short"
+
+
+_GZIP: Final = frozenset({"gzip", "x-gzip"})
+_HEADERS: Final[Mapping[str, str]] = {
+    "Accept": "application/json",
+    "Accept-Encoding": "gzip",
+    "User-Agent": f"thredfi-async/{__version__}",
+}

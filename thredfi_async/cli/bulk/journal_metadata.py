@@ -1,0 +1,200 @@
+"""What a journal says of its run, and whether a command fits it."""
+
+import contextlib
+import datetime as dt
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from thredfi_async.bulk import Journal, JournalError
+from thredfi_async.bulk.readers import Source
+from thredfi_async.cli.bulk.endpoint import Endpoint
+from thredfi_async.cli.bulk.formatting import command
+from thredfi_async.cli.bulk.preflight_errors import preflight_error
+
+STDIN: Final = "-"
+
+
+@dataclass(frozen=True)
+class JournalMetadata:
+    """What is written of a run in its journal.
+
+    Args:
+        run: The journal's table of that name.
+    """
+
+    run: Mapping[str, str]
+
+    @property
+    def source(self) -> str | None:
+        """The source's path, or `-`, or None for a journal that no `thredfi bulk archive` has begun."""
+        return self.run.get("source_path") or None
+
+    @property
+    def size(self) -> int | None:
+        """The source's bytes, if they are known."""
+        return _number(self.run.get("source_size"))
+
+    @property
+    def sha256(self) -> str | None:
+        """The source's hash, if it is known."""
+        return self.run.get("source_sha256") or None
+
+    @property
+    def format(self) -> str | None:
+        """The source's format."""
+        return self.run.get("source_format") or None
+
+    @property
+    def lines(self) -> int | None:
+        """Records of the source, if anybody has counted them."""
+        return _number(self.run.get("source_records"))
+
+    @property
+    def business_id(self) -> str | None:
+        """The business of every line, where the source has no such column."""
+        return self.run.get("business_id") or None
+
+    @property
+    def allow_missing_fields(self) -> bool:
+        """Whether bodies may lack fields."""
+        return self.run.get("allow_missing_fields") == "1"
+
+    @property
+    def invalid_lines(self) -> str | None:
+        """Where invalid lines are copied to."""
+        return self.run.get("invalid_lines_path") or None
+
+    @property
+    def base_url(self) -> str | None:
+        """Where it sends to."""
+        return self.run.get("base_url") or None
+
+    @property
+    def queue(self) -> str | None:
+        """The queue that it was published to, if it was."""
+        return self.run.get("queue") or None
+
+    @property
+    def finished(self) -> bool:
+        """Whether the source was read to its end, and everything in it was taken up."""
+        return bool(self.run.get("finished_at"))
+
+    @property
+    def stopped(self) -> str | None:
+        """Why it stopped before its end, if it did."""
+        return self.run.get("stopped_reason") or None
+
+
+@contextlib.contextmanager
+def writing(path: Path, *, create: bool) -> Generator[Journal]:
+    """Open a journal for a run.
+
+    Args:
+        path: The journal.
+        create: Whether it is made if it is missing.
+
+    Yields:
+        The journal. What fails when it is closed is not told: a run that could not be written has said so by then.
+
+    Raises:
+        JournalError: It cannot be opened.
+    """
+    journal = Journal.open(path, create=create)
+    try:
+        yield journal
+    finally:
+        with contextlib.suppress(JournalError):
+            journal.close()
+
+
+def metadata_of(
+    source: Source, target: Endpoint, *, business_id: str | None, allow_missing_fields: bool, invalid_lines: str | None
+) -> JournalMetadata:
+    """Put together what a journal is to know of a run.
+
+    Args:
+        source: What it reads.
+        target: Where it sends to.
+        business_id: The business of every line, if the source does not say it.
+        allow_missing_fields: Whether bodies may lack fields.
+        invalid_lines: Where invalid lines are copied to, if anywhere.
+
+    Returns:
+        The facts.
+
+    Raises:
+        SourceError: The source cannot be read.
+    """
+    facts: dict[str, str | int | None] = {
+        "host": target.host,
+        "base_url": target.base_url,
+        "source_path": STDIN if source.path is None else str(source.path.absolute()),
+        "source_size": source.size,
+        "source_sha256": source.sha256(),
+        "source_format": source.format,
+        "source_records": source.count_lines(),
+        "business_id": business_id,
+        "allow_missing_fields": int(allow_missing_fields),
+        "invalid_lines_path": None if invalid_lines is None else str(Path(invalid_lines).absolute()),
+        "bodies": "source" if source.has_bodies else "server",
+    }
+    return JournalMetadata({name: str(fact) for name, fact in facts.items() if fact is not None})
+
+
+def fits_host(journal: Path, facts: JournalMetadata, target: Endpoint, *, allow_host_change: bool) -> None:
+    """Refuse to go on with a run at another host than the one it was begun at, unless that is wanted.
+
+    Args:
+        journal: The journal.
+        facts: What it says.
+        target: Where the command would send to.
+        allow_host_change: Whether that is wanted.
+
+    Raises:
+        ReportedError: It is not.
+    """
+    if allow_host_change or facts.base_url is None or facts.base_url == target.base_url:
+        return
+    sentence = f"{journal} is the journal of a run at {facts.base_url}, and the settings say {target.base_url}."
+    raise preflight_error(sentence, advice="mend the settings, or add --allow-host-change if the API itself has moved")
+
+
+def fits_source(journal: Path, facts: JournalMetadata, source: Source, *, business_id: str | None) -> None:
+    """Refuse to archive one file onto the journal of another.
+
+    Args:
+        journal: The journal.
+        facts: What it says.
+        source: The file.
+        business_id: The business of every line, if the file does not say it.
+
+    Raises:
+        ReportedError: They do not belong together.
+    """
+    other = command("bulk", "resume", str(journal))
+    advice = f"give this run a journal of its own; or go on with the other run: {other}"
+    if facts.source is None:
+        raise preflight_error(f"{journal} exists, and is the journal of something else than a file.", advice=advice)
+    known = {"source_size": facts.size, "source_sha256": facts.sha256}
+    here = {"source_size": source.size, "source_sha256": source.sha256()}
+    if not source.repeatable or facts.source == STDIN or known != here:
+        raise preflight_error(f"{journal} exists, and is the journal of another run, of {facts.source}.", advice=advice)
+    if (business_id or "").lower() != (facts.business_id or "").lower():
+        raise preflight_error(f"{journal} is the journal of this file with another --business-id.", advice=advice)
+
+
+def when(text: str | None) -> str | None:
+    """Write a time of a journal for people, in their own time zone."""
+    if not text:
+        return None
+    try:
+        moment = dt.datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment.astimezone().isoformat(sep=" ", timespec="seconds")
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text and text.isdecimal() else None

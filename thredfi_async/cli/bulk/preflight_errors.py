@@ -1,0 +1,54 @@
+"""What keeps a bulk command from starting, in words; nothing was sent by then."""
+
+import contextlib
+from collections.abc import Generator
+
+from thredfi_async import Effect
+from thredfi_async.cli.error_report import ErrorReport, ReportedError
+from thredfi_async.cli.exit_codes import ExitCode
+
+
+@contextlib.contextmanager
+def preflight_errors() -> Generator[None]:
+    """Put in words what goes wrong before anything is sent.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        ReportedError: In the place of a `BulkError`.
+    """
+    # Imported here, so that commands that have nothing to do with it do not load SQLite.
+    from thredfi_async.bulk import BulkError, JournalError, SourceError  # noqa: PLC0415 - dear, and not for every command
+
+    try:
+        yield
+    except BulkError as error:
+        match error:
+            case JournalError():
+                happened = ""  # it begins with the journal
+            case SourceError():
+                happened = "The file cannot be used: "
+            case _:
+                happened = "The run cannot start: "
+        text = str(error).rstrip(".")
+        if text.startswith(("the ", "there ")):
+            text = text[0].upper() + text[1:]
+        raise preflight_error(f"{happened}{text}.", kind=type(error).__name__) from error
+
+
+def preflight_error(sentence: str, *, advice: str | None = None, kind: str = "Refused") -> ReportedError:
+    """Refuse to start.
+
+    Args:
+        sentence: Why.
+        advice: What to do next, where the sentence does not say it.
+        kind: The error's name, for machines.
+
+    Returns:
+        What to raise.
+    """
+    failure = ErrorReport(
+        kind=kind, sentence=sentence, exit_code=ExitCode.USAGE, effect=Effect.NOT_APPLIED, advice=advice
+    )
+    return ReportedError(failure)

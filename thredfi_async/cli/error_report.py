@@ -1,0 +1,223 @@
+"""A failure in words: what happened, what is known of the effect, and what to do next. None of them is a customer's."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from rich.text import Text
+
+from thredfi_async import (
+    APIError,
+    AuthenticationError,
+    BadRequestError,
+    ConfigurationError,
+    ConflictError,
+    ConnectError,
+    ConnectionLostError,
+    Effect,
+    InvalidRequestError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitedError,
+    RequestTimeoutError,
+    ResponseDecodeError,
+    ServerError,
+    ThredfiError,
+    UnprocessableEntityError,
+)
+from thredfi_async.cli.exit_codes import ExitCode, exit_code
+from thredfi_async.cli.session import Session
+
+_HAPPENED: Final[tuple[tuple[type[ThredfiError], str], ...]] = (
+    (InvalidRequestError, "The request is wrong, and was not sent"),
+    (ConfigurationError, "The settings cannot work"),
+    (ServerError, "The API failed"),
+    (APIError, "The API said no"),
+    (ConnectError, "The API was not reached"),
+    (ConnectionLostError, "The answer was lost"),
+    (RequestTimeoutError, "Time ran out"),
+    (ResponseDecodeError, "The answer is not what was asked for"),
+    (ThredfiError, "The call failed"),
+)
+_ADVICE: Final[tuple[tuple[type[ThredfiError], str], ...]] = (
+    (InvalidRequestError, "mend what is named here and run it again"),
+    (ConfigurationError, "mend the setting that is named here; thredfi --help lists the variables"),
+    (AuthenticationError, "check the credentials, and that they belong to this environment"),
+    (PermissionDeniedError, "check the business id: the partner must own the business"),
+    (NotFoundError, "check both ids and the environment"),
+    (BadRequestError, "mend the body and send it again"),
+    (UnprocessableEntityError, "mend the body and send it again"),
+    (ConflictError, "look at the record before anything else"),
+    (RateLimitedError, "run the same again later"),
+    (ConnectError, "check the address and the network, then run the same again"),
+    (RequestTimeoutError, "run the same again, with a longer --timeout if need be"),
+    (ResponseDecodeError, "check the address: something else than the API may have answered"),
+    (ThredfiError, "run the same again"),
+)
+_EFFECTS: Final = {
+    Effect.NOT_APPLIED: "NOT_APPLIED, certainly nothing was changed by this call",
+    Effect.UNKNOWN: "UNKNOWN, the customer may be archived or not",
+    Effect.APPLIED: "APPLIED, the customer is archived",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ErrorReport:
+    """All there is to say.
+
+    Args:
+        kind: The error's class name, for machines.
+        sentence: What happened, in one sentence.
+        exit_code: How the command ends.
+        effect: What the call did.
+        advice: What to do next.
+        problems: What is wrong, one by one, where it is more than a sentence.
+        notes: What else the client did about it.
+        facts: Request id, idempotency key and the like; None is left out.
+    """
+
+    kind: str
+    sentence: str
+    exit_code: ExitCode
+    effect: Effect
+    advice: str | None = None
+    problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    facts: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for machines."""
+        return {
+            "error": self.kind,
+            "message": self.sentence,
+            "effect": self.effect.name,
+            "exit_code": int(self.exit_code),
+            "next": self.advice,
+            "problems": list(self.problems),
+            "notes": list(self.notes),
+            **{name: value for name, value in self.facts.items() if value is not None},
+        }
+
+    def as_text(self) -> Text:
+        """Return it for people."""
+        done = self.exit_code is ExitCode.DONE
+        text = Text.assemble(("warning: " if done else "error: ", "bold yellow" if done else "bold red"), self.sentence)
+        text.append("".join(f"\n  - {problem}" for problem in self.problems))
+        text.append("".join(f"\n  ({note})" for note in self.notes))
+        text.append("\nEffect: ", "bold").append(_EFFECTS[self.effect])
+        if self.advice is not None:
+            text.append("\nNext: ", "bold").append(self.advice)
+        for name, value in self.facts.items():
+            if value is not None:
+                text.append(f"\n{name.replace('_', ' ').capitalize()}: ", "bold").append(str(value))
+        return text
+
+
+class ReportedError(Exception):
+    """What went wrong, in words already.
+
+    Args:
+        failure: The words.
+    """
+
+    def __init__(self, failure: ErrorReport) -> None:
+        """Take the words."""
+        super().__init__(failure.sentence)
+        self.failure = failure
+
+
+def error_report(error: ThredfiError, session: Session) -> ErrorReport:
+    """Put an error of the client in words.
+
+    Args:
+        error: The error.
+        session: What the command was about.
+
+    Returns:
+        The words; nothing that the server or the caller wrote is among them.
+    """
+    problems = error.problems if isinstance(error, InvalidRequestError) else ()
+    happened = _first(_HAPPENED, error)
+    facts: dict[str, Any] = {
+        "request_id": error.request_id,
+        "idempotency_key": error.idempotency_key,
+        "attempts": error.attempts or None,
+    }
+    if isinstance(error, APIError):
+        facts |= {"status": error.status, "retry_after": error.retry_after}
+    return ErrorReport(
+        kind=type(error).__name__,
+        sentence=f"{happened}." if problems else f"{happened}: {_summary(error)}.",
+        exit_code=exit_code(error),
+        effect=error.effect,
+        advice=_advice(error, session),
+        problems=problems,
+        notes=tuple(getattr(error, "__notes__", ())),
+        facts=facts,
+    )
+
+
+def interruption(session: Session) -> ErrorReport:
+    """Say what is known after Ctrl-C."""
+    known = session.known
+    return ErrorReport(
+        kind="Interrupted",
+        sentence="Interrupted.",
+        exit_code=ExitCode.INTERRUPTED,
+        effect=known.effect,
+        advice=_look(known.effect, session, known.idempotency_key),
+        facts={"idempotency_key": known.idempotency_key},
+    )
+
+
+def internal_error(sentence: str, session: Session, *, kind: str, code: ExitCode, advice: str) -> ErrorReport:
+    """Put in words what is no error of the client: a stdout that fails, a bug.
+
+    Args:
+        sentence: What happened.
+        session: What the command was about.
+        kind: The name for machines.
+        code: How the command ends, unless it is open whether the customer is archived.
+        advice: What to do next, likewise.
+
+    Returns:
+        The words.
+    """
+    known = session.known
+    return ErrorReport(
+        kind=kind,
+        sentence=sentence,
+        exit_code=ExitCode.UNKNOWN if known.effect is Effect.UNKNOWN else code,
+        effect=known.effect,
+        advice="; ".join(filter(None, (_look(known.effect, session, known.idempotency_key), advice))),
+        facts={"idempotency_key": known.idempotency_key},
+    )
+
+
+def _advice(error: ThredfiError, session: Session) -> str:
+    advice = _look(error.effect, session, error.idempotency_key) or _first(_ADVICE, error)
+    if isinstance(error, ConflictError) and session.look is not None:
+        advice += f": {session.look}"
+    if isinstance(error, InvalidRequestError) and any("is missing" in problem for problem in error.problems):
+        advice += "; --allow-missing-fields leaves missing fields out of the body on purpose, as UNSET does in Python"
+    if isinstance(error, APIError) and error.retry_after is not None and error.effect is Effect.NOT_APPLIED:
+        advice += f", in {error.retry_after:g} s at the earliest"
+    return advice
+
+
+def _look(effect: Effect, session: Session, key: str | None) -> str | None:
+    if effect is Effect.NOT_APPLIED or session.look is None:
+        return None
+    if effect is Effect.APPLIED:
+        return f"see the record with: {session.look}"
+    again = f"; if it is not archived, run the same again with --idempotency-key {key}" if key else ""
+    return f"look with: {session.look}{again}"
+
+
+def _summary(error: ThredfiError) -> str:
+    # The request id has a line of its own.
+    return str(error).removesuffix(f", request id {error.request_id}").rstrip(".")
+
+
+def _first(table: Iterable[tuple[type[ThredfiError], str]], error: ThredfiError) -> str:
+    return next(words for kind, words in table if isinstance(error, kind))

@@ -1,0 +1,49 @@
+"""Hooks that come with the library: they turn events into something to look at."""
+
+import logging
+from typing import Final
+
+from thredfi_async.events import Attempt, CallEnded, Event, RetryScheduled
+
+_LEVELS: Final = {"succeeded": logging.DEBUG, "cancelled": logging.INFO, "failed": logging.WARNING}
+
+
+class LoggingHook:
+    """Writes events to a logger: attempts at DEBUG, retries at INFO, failed calls at WARNING.
+
+    A record names the operation, numbers, effects and keys; never an id's owner, a body, a header or a token. The
+    event itself is on the record as `thredfi_event`, for structured handlers.
+
+    Args:
+        logger: Where to; the logger `thredfi_async` by default.
+    """
+
+    def __init__(self, logger: logging.Logger | None = None) -> None:
+        """Keep the logger."""
+        self._logger = logger or logging.getLogger("thredfi_async")
+
+    def on_event(self, event: Event, /) -> None:
+        """Write one event."""
+        extra = {"thredfi_event": event}
+        match event:
+            case Attempt():
+                ended = event.status or event.error
+                message = "%s attempt %d: %s in %.3f s"
+                self._logger.debug(message, event.operation, event.number, ended, event.elapsed, extra=extra)
+            case RetryScheduled():
+                message = "%s is tried again in %.3f s after %s"
+                self._logger.info(message, event.operation, event.wait, event.error, extra=extra)
+            case CallEnded():
+                message = "%s %s: effect %s, %d attempts, %.3f s, error %s, key %s"
+                self._logger.log(
+                    _LEVELS[event.outcome],
+                    message,
+                    event.operation,
+                    event.outcome,
+                    event.effect.name,
+                    event.attempts,
+                    event.elapsed,
+                    event.error,
+                    event.idempotency_key,
+                    extra=extra,
+                )

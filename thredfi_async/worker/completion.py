@@ -1,0 +1,143 @@
+"""The end of a command: its dead letter, its outcome, its acknowledgement, in this order and each only once stored."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import attrs
+
+from thredfi_async import Clock, Effect
+from thredfi_async.bulk import ItemState
+from thredfi_async.worker.broker import Broker
+from thredfi_async.worker.events import DeadLetter, OutcomeEvent
+from thredfi_async.worker.handler import Done, Rejected, RetryLater
+from thredfi_async.worker.in_flight import InFlightMessage
+from thredfi_async.worker.metrics import Metrics, Trouble
+from thredfi_async.worker.stream_config import StreamConfig
+
+logger: logging.Logger = logging.getLogger("thredfi_async.worker")
+
+_AGAIN: Final = b"-NAK"
+
+
+@attrs.frozen(eq=False)
+class Completion:
+    """Writes down how commands end.
+
+    A worker that dies in between leaves the message unacknowledged. It is delivered again, comes to the same end, and
+    what was stored before is known to the broker by its id.
+
+    Args:
+        broker: The broker.
+        stream_config: Where to.
+        metrics: Counts.
+        clock: Tells the time.
+        quiet: Waits until this worker would not get at once what it gives back.
+    """
+
+    broker: Broker
+    stream_config: StreamConfig
+    metrics: Metrics
+    clock: Clock
+    quiet: Callable[[], Awaitable[None]]
+
+    async def done(self, in_flight: InFlightMessage, decision: Done) -> None:
+        """The customer is archived."""
+        # Found archived is not archived already, if an earlier request for this message can have done it.
+        ours = in_flight.effect is not Effect.NOT_APPLIED
+        await self._outcome(in_flight, ItemState.ARCHIVED if ours else decision.state, decision)
+        await self._acknowledge(in_flight)
+
+    async def rejected(self, in_flight: InFlightMessage, decision: Rejected) -> None:
+        """The API, or the contract, has said no; a request before that may have been applied all the same."""
+        in_flight.saw(decision.effect)
+        certain = in_flight.effect is Effect.NOT_APPLIED
+        why: Trouble = "rejected" if certain else "unknown"
+        await self._dead_letter(in_flight, decision.code, decision.reason, why, decision)
+        await self._outcome(in_flight, ItemState.REJECTED if certain else ItemState.UNKNOWN, decision)
+        await self._acknowledge(in_flight)
+
+    async def given_up(
+        self, in_flight: InFlightMessage, code: str, reason: str, decision: RetryLater | None = None
+    ) -> None:
+        """It was delivered as often as is allowed."""
+        nothing = in_flight.effect is Effect.NOT_APPLIED
+        state = ItemState.FAILED if nothing else ItemState.UNKNOWN
+        await self._dead_letter(in_flight, code, reason, "failed" if nothing else "unknown", decision)
+        if in_flight.command is not None:
+            await self._outcome(in_flight, state, decision, code=code)
+        await self._acknowledge(in_flight)
+
+    async def malformed(self, in_flight: InFlightMessage, reason: str) -> None:
+        """It is no command: there are no ids that an outcome could be about."""
+        await self._dead_letter(in_flight, "malformed", reason, "malformed", None)
+        await self._acknowledge(in_flight)
+
+    async def again(self, in_flight: InFlightMessage, delay: float = 0.0) -> None:
+        """Ask for another delivery, after a delay in seconds; without one, it is for another worker."""
+        in_flight.settled = True
+        if delay <= 0:
+            await self.quiet()
+        payload = _AGAIN if delay <= 0 else _AGAIN + b' {"delay": %d}' % int(delay * 1e9)
+        await self.broker.tell(in_flight.message.reply, payload)
+
+    async def _outcome(
+        self,
+        in_flight: InFlightMessage,
+        state: ItemState,
+        decision: Done | Rejected | RetryLater | None,
+        *,
+        code: str | None = None,
+    ) -> None:
+        assert in_flight.command is not None  # noqa: S101 - what has an outcome has been read
+        seconds = self.clock.monotonic() - in_flight.since
+        event = OutcomeEvent(
+            business_id=in_flight.command.business_id,
+            customer_id=in_flight.command.customer_id,
+            state=state,
+            code=code or getattr(decision, "code", None),
+            effect=None if state.is_success else in_flight.effect,
+            elapsed_ms=round(seconds * 1000),
+            **_facts(in_flight, decision),
+        )
+        await self.broker.store(
+            self.stream_config.outcomes_subject(state),
+            event.to_json(),
+            message_id=f"{in_flight.command_id}/outcome",
+            stream=self.stream_config.outcomes_stream,
+        )
+        self.metrics.ended(state, seconds)
+
+    async def _dead_letter(
+        self, in_flight: InFlightMessage, code: str, reason: str, why: Trouble, decision: Rejected | RetryLater | None
+    ) -> None:
+        letter = DeadLetter(
+            reason=reason,
+            code=code,
+            original=in_flight.message.data,
+            subject=in_flight.message.subject,
+            effect=in_flight.effect,
+            **_facts(in_flight, decision),
+        )
+        await self.broker.store(
+            self.stream_config.dead_subject,
+            letter.to_json(at_most=self.broker.largest_payload),
+            message_id=f"{in_flight.command_id}/dead",
+            stream=self.stream_config.dead_stream,
+        )
+        self.metrics.died(why)
+        logger.warning("dead letter: message %s, %s, delivery %d", in_flight.command_id, code, in_flight.deliveries)
+
+    async def _acknowledge(self, in_flight: InFlightMessage) -> None:
+        in_flight.settled = True
+        await self.broker.tell(in_flight.message.reply)
+
+
+def _facts(in_flight: InFlightMessage, decision: Done | Rejected | RetryLater | None) -> dict[str, Any]:
+    """What outcomes and dead letters both tell."""
+    return {
+        "attempts": 0 if decision is None else decision.attempts,
+        "deliveries": in_flight.deliveries,
+        "command_id": in_flight.command_id,
+        "idempotency_key": None if in_flight.command is None else in_flight.command.key(in_flight.command_id),
+    }

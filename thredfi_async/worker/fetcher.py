@@ -1,0 +1,132 @@
+"""Asks the broker for messages: exactly as many as are wanted, one request at a time."""
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+from nats.aio.msg import Msg
+
+from thredfi_async.worker.broker import TROUBLE, Broker
+from thredfi_async.worker.stream_config import StreamConfig
+
+_SLACK: Final = 1.0
+_GONE: Final = frozenset({"503", "409"})
+
+logger: logging.Logger = logging.getLogger("thredfi_async.worker")
+
+
+class Fetcher:
+    """Pulls messages of a durable consumer into a callback.
+
+    nats-py's own `fetch` is not used: its second request stays behind at the broker when the first has brought
+    something, and what it brings later lies in a queue where nothing keeps it alive.
+
+    Args:
+        broker: The broker.
+        stream_config: Names the stream and the consumer.
+        take: Is called with each message, at once; says whether it takes it. What it does not goes back.
+        expires: Seconds for which a request waits at the broker.
+    """
+
+    def __init__(
+        self, broker: Broker, stream_config: StreamConfig, take: Callable[[Msg], bool], *, expires: float
+    ) -> None:
+        self._broker = broker
+        self._next = f"$JS.API.CONSUMER.MSG.NEXT.{stream_config.stream}.{stream_config.consumer}"
+        self._take = take
+        self._expires = expires
+        self._inbox = broker.connection.new_inbox()
+        self._subscription: Any = None
+        self._requests = 0
+        self._wanted = 0
+        self._wake = asyncio.Event()
+        self._quiet = asyncio.Event()
+        self._quiet.set()
+        self._lost = False
+        self._late: list[Msg] = []
+
+    async def start(self) -> None:
+        """Subscribe to where messages come."""
+        connection: Any = self._broker.connection  # nats-py's annotation of this method is partly missing
+        self._subscription = await connection.subscribe(f"{self._inbox}.*", cb=self._arrived)
+
+    async def fetch(self, count: int) -> bool:
+        """Ask for messages, and wait until they are here or the request is over.
+
+        Args:
+            count: How many at most.
+
+        Returns:
+            Whether the consumer was there to be asked; False if it, or its stream, seems to be gone.
+        """
+        self._wake.clear()
+        self._wanted, self._lost = count, False
+        request = json.dumps({"batch": count, "expires": int(self._expires * 1e9)}).encode()
+        with contextlib.suppress(*TROUBLE):
+            # Without a connection nats-py would keep the request for later, and the next one too.
+            if self._broker.is_connected:
+                self._requests += 1
+                self._quiet.clear()
+                await self._broker.connection.publish(self._next, request, reply=f"{self._inbox}.{self._requests}")
+            # The broker's own bound comes first: what it sent after ours would be more than was wanted.
+            async with asyncio.timeout(self._expires + _SLACK):
+                await self._wake.wait()
+        return not self._lost
+
+    def interrupt(self) -> None:
+        """Let `pull` return; the broker may still answer the request."""
+        self._wake.set()
+
+    def reconnected(self) -> None:
+        """Take note that the broker has forgotten every request."""
+        self._is_over()
+
+    async def quiet(self) -> None:
+        """Wait until the broker has no request of ours, to which it would deliver what is given back.
+
+        Before nats-server 2.10.14, a message that is given back while a request waits whose asker is gone is lost to
+        everybody until its acknowledgement is overdue (nats-io/nats-server#5305).
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._expires + _SLACK):
+                await self._quiet.wait()
+
+    async def stop(self) -> None:
+        """Want no more, and give back what comes until the broker knows."""
+        self.interrupt()
+        subscription, self._subscription = self._subscription, None
+        if subscription is None:
+            return
+        if self._broker.is_connected:
+            await self.quiet()
+        with contextlib.suppress(*TROUBLE):
+            await subscription.unsubscribe()
+        for message in self._late:
+            await self._broker.tell(message.reply, b"-NAK")
+
+    async def _arrived(self, message: Msg) -> None:
+        if not message.reply:
+            self._told(message)
+            return
+        if not self._take(message):
+            self._late.append(message)
+        self._wanted -= 1
+        if self._wanted <= 0:
+            self._is_over()
+
+    def _told(self, message: Msg) -> None:
+        """Take the broker's word about a request: that it is over, and why."""
+        status = (message.headers or {}).get("Status", "")
+        if message.subject != f"{self._inbox}.{self._requests}" or status == "100":
+            return
+        if status in _GONE:
+            logger.warning("NATS ended a request for messages with %s", status)
+            self._lost = True
+        self._is_over()
+
+    def _is_over(self) -> None:
+        self._quiet.set()
+        self._wake.set()

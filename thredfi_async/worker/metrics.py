@@ -1,0 +1,123 @@
+"""What a worker counts, for Prometheus; no label holds an id."""
+
+from collections.abc import Callable
+from typing import Final, Literal, Protocol
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from thredfi_async import ThredfiClient
+from thredfi_async.bulk import ItemState
+from thredfi_async.worker.gate import Gate
+
+CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+
+Trouble = Literal["malformed", "rejected", "failed", "unknown"]
+
+
+class Observed(Protocol):
+    """What is read off a worker whenever somebody asks for its metrics."""
+
+    @property
+    def in_flight(self) -> int:
+        """Messages that are held."""
+        ...
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether NATS is connected."""
+        ...
+
+    @property
+    def gate(self) -> Gate:
+        """What holds messages while the API is unavailable."""
+        ...
+
+
+class Metrics:
+    """One worker's metrics, in a registry of their own: a process may embed several workers.
+
+    Attributes:
+        registry: Where they are registered.
+    """
+
+    def __init__(self) -> None:
+        self.registry: CollectorRegistry = CollectorRegistry()
+        self._outcomes = self._counter("outcomes", "Commands that came to an end, by how.", "state")
+        self._dead = self._counter("dead_letters", "Commands that were written to the dead letters.", "why")
+        self._deliveries = self._counter("deliveries", "Messages that arrived: for the first time, or again.", "kind")
+        self._retries = self._counter(
+            "retries", "Calls to repeat: in place (in_flight), or by another delivery.", "how"
+        )
+        self._seconds = Histogram(
+            "thredfi_worker_command_seconds",
+            "From a command's delivery to its acknowledgement, waits included.",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        # What has no samples yet is shown as 0: a graph that begins with the first failure hides it.
+        for state in ItemState:
+            self._outcomes.labels(state)
+        for why in ("malformed", "rejected", "failed", "unknown"):
+            self._dead.labels(why)
+        for kind in ("first", "again"):
+            self._deliveries.labels(kind)
+        for how in ("held", "redelivery"):
+            self._retries.labels(how)
+
+    def ended(self, state: ItemState, seconds: float) -> None:
+        """Count an outcome, so many seconds after its message came."""
+        self._outcomes.labels(state).inc()
+        self._seconds.observe(seconds)
+
+    def died(self, why: Trouble) -> None:
+        """Count a dead letter."""
+        self._dead.labels(why).inc()
+
+    def delivered(self, *, again: bool) -> None:
+        """Count a message that arrived."""
+        self._deliveries.labels("again" if again else "first").inc()
+
+    def repeats(self, *, held: bool) -> None:
+        """Count a call that is to be made again."""
+        self._retries.labels("held" if held else "redelivery").inc()
+
+    def observe(self, worker: Observed, client: object) -> None:
+        """Show how a worker is, and its client.
+
+        Args:
+            worker: The worker.
+            client: Its client, whose limits are shown; a stand-in for one may have none.
+        """
+        self.gauge("in_flight", "Messages that are held, at work or waiting.", lambda: worker.in_flight)
+        self.gauge("waiting", "Messages of these that wait for the API.", lambda: worker.gate.waiting)
+        self.gauge("api_unavailable", "1 while API or credentials do not work.", lambda: not worker.gate.is_open)
+        self.gauge("broker_connected", "1 while NATS is connected.", lambda: worker.is_connected)
+        if isinstance(client, ThredfiClient):
+            self.gauge("client_max_in_flight", "Requests in flight at most.", lambda: client.limits.max_in_flight)
+            self.gauge("client_in_use", "Requests in flight.", lambda: client.limits.in_use)
+            self.gauge("client_waiting", "Calls that wait for their turn.", lambda: client.limits.waiting)
+            self.gauge("client_rate", "Requests a second at most; 0 without a limit.", lambda: client.limits.rate or 0)
+            self.gauge("client_cooldown_seconds", "For how long the API asked to wait.", lambda: client.limits.cooldown)
+
+    def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
+        """Show a figure that is read whenever somebody asks.
+
+        Args:
+            name: Its name, without the prefix.
+            text: What it is.
+            read: Reads it.
+        """
+        Gauge(f"thredfi_worker_{name}", text, registry=self.registry).set_function(read)
+
+    def exposition(self) -> bytes:
+        """Return all of it in Prometheus's text format."""
+        return generate_latest(self.registry)
+
+    def value(self, name: str, **labels: str) -> float:
+        """Return one sample, such as `value("outcomes_total", state="archived")`; 0 if there is none."""
+        return self.registry.get_sample_value(f"thredfi_worker_{name}", labels) or 0.0
+
+    def _counter(self, name: str, text: str, label: str) -> Counter:
+        return Counter(f"thredfi_worker_{name}", text, [label], registry=self.registry)

@@ -1,0 +1,79 @@
+"""The names on the broker: one work queue, and what comes of it."""
+
+import re
+from typing import Final
+
+import attrs
+
+from thredfi_async import ConfigurationError
+from thredfi_async._checks.numbers import must_be, seconds_between
+
+_STREAM: Final = re.compile(r"[A-Za-z0-9_-]{1,200}", re.ASCII)
+_SUBJECT: Final = re.compile(r"[!#-)+-=?-~]+", re.ASCII)  # visible, without the wildcards and quotes
+
+_SHORTEST: Final = 0.1  # the broker's own bound
+_LONGEST: Final = 86_400.0 * 365
+
+
+def _check_name(instance: object, attribute: "attrs.Attribute[str]", value: object) -> None:
+    if not isinstance(value, str) or not _STREAM.fullmatch(value):
+        setting = f"{type(instance).__name__}.{attribute.name}"
+        raise ConfigurationError(f"{setting} must be letters, digits, - and _, such as {attribute.default}")
+
+
+def _check_subject(instance: object, attribute: "attrs.Attribute[str]", value: object) -> None:
+    if not isinstance(value, str) or not _SUBJECT.fullmatch(value) or not all(value.split(".")):
+        setting = f"{type(instance).__name__}.{attribute.name}"
+        raise ConfigurationError(f"{setting} must be words joined by dots, without * and >, such as thredfi.archive")
+
+
+@attrs.frozen(kw_only=True)
+class StreamConfig:
+    """Where commands come from, and where outcomes and dead letters go: all of it follows from two names.
+
+    - Commands, until they are done: stream `THREDFI`, subject `thredfi.archive`.
+    - Outcomes, for a week: stream `THREDFI_OUTCOMES`, subjects `thredfi.archive.outcomes.<state>`.
+    - Dead letters, until somebody deals with them: stream `THREDFI_DEAD`, subject `thredfi.archive.dead`.
+
+    Two queues on one broker share nothing as long as both names differ.
+
+    Args:
+        stream: The work queue's stream; the other two add `_OUTCOMES` and `_DEAD`.
+        subject: The subject of commands; the other two begin with it.
+        consumer: The durable consumer that all workers of this queue share.
+        dedup_window: Seconds in which the broker takes a message id once; one hour by default.
+
+    Raises:
+        ConfigurationError: A name is none that a broker takes.
+    """
+
+    stream: str = attrs.field(default="THREDFI", validator=_check_name)
+    subject: str = attrs.field(default="thredfi.archive", validator=_check_subject)
+    consumer: str = attrs.field(default="thredfi-worker", validator=_check_name)
+    dedup_window: float = attrs.field(
+        default=3600.0, validator=must_be(seconds_between(_SHORTEST, _LONGEST, "from 0.1 to a year"))
+    )
+
+    @property
+    def outcomes_stream(self) -> str:
+        """The stream of outcome events."""
+        return f"{self.stream}_OUTCOMES"
+
+    @property
+    def outcomes_subjects(self) -> str:
+        """All subjects of outcome events, to subscribe to."""
+        return f"{self.subject}.outcomes.*"
+
+    def outcomes_subject(self, state: str) -> str:
+        """Return the subject of events about this state."""
+        return f"{self.subject}.outcomes.{state}"
+
+    @property
+    def dead_stream(self) -> str:
+        """The stream of dead letters."""
+        return f"{self.stream}_DEAD"
+
+    @property
+    def dead_subject(self) -> str:
+        """The subject of dead letters."""
+        return f"{self.subject}.dead"
