@@ -23,6 +23,8 @@ RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
 # On a newer Python than the classifiers know, whoever has only that one gets a run of the tests all the same.
 PYTHONS = SUPPORTED if RUNNING in SUPPORTED else [*SUPPORTED, RUNNING]
 WHEELS = Path(".nox", "built")
+# What the programs in tools/ share with the tests.
+SUPPORT = {"PYTHONPATH": str(Path("tests", "support").resolve())}
 
 nox.needs_version = ">=2026.4"
 nox.options.sessions = ["tests", "lint", "typing", "docs"]
@@ -86,7 +88,7 @@ def run_tests(session: nox.Session) -> None:
         session.run("python", "-m", "pytest", *session.posargs, env=env)
         return
     session.run("coverage", "erase", env=env)
-    unmeasured = "uvloop or upper"
+    unmeasured = "uvloop or unmeasured"
     measuring = ["coverage", "run", "-m", "pytest", "-m", f"not ({unmeasured})"]
     side_by_side(session, measuring, ["python", "-m", "pytest", "-m", unmeasured], env)
     session.run("coverage", "combine", env=env)
@@ -151,14 +153,21 @@ def docs(session: nox.Session) -> None:
 def contract(session: nox.Session) -> None:
     """Let schemathesis hold the mock server to the project's copy of the wire contract."""
     session.install("-e", ".[cli]", *group("contract"))
-    session.run("python", "tests/contract/run.py", *session.posargs)
+    session.run("python", "tools/contract.py", *session.posargs)
 
 
 @nox.session
 def soak(session: nox.Session) -> None:
     """Archive 50,000 customers through all faults, and hold every statement against the server: `-- --seed N`."""
     session.install(".")
-    session.run("python", "tests/soak.py", *session.posargs)
+    session.run("python", "tools/soak.py", *session.posargs, env=SUPPORT)
+
+
+@nox.session
+def fault_matrix_page(session: nox.Session) -> None:
+    """Write the page of the fault matrix into docs/ anew."""
+    session.install(".", *group("test"))
+    session.run("python", "tools/fault_matrix_page.py", env=SUPPORT)
 
 
 @nox.session
@@ -172,21 +181,21 @@ def bench(session: nox.Session) -> None:
 def bulk_kill(session: nox.Session) -> None:
     """Kill 30 bulk runs at random moments, resume them, and hold their journals against the server: `-- --runs N`."""
     session.install(".[bulk]")
-    session.run("python", "tests/bulk_kill.py", *session.posargs)
+    session.run("python", "tools/bulk_kill.py", *session.posargs, env=SUPPORT)
 
 
 @nox.session
 def worker_chaos(session: nox.Session) -> None:
     """Kill workers and their broker, take the API away, limit it, and time the worker: `-- deaths --seed N`."""
     session.install(".[bulk,worker]", *group("test"))
-    session.run("python", "tests/worker_chaos.py", *session.posargs)
+    session.run("python", "tools/worker_chaos.py", *session.posargs, env=SUPPORT)
 
 
 @nox.session
 def mutants(session: nox.Session) -> None:
     """Switch the client's defences off one at a time, and show which test notices: `-- NAME...` for some."""
     session.install("-e", ".[all]", *group("test"))
-    session.run("python", "tests/mutants.py", *session.posargs)
+    session.run("python", "tools/mutants.py", *session.posargs)
 
 
 @nox.session

@@ -10,6 +10,7 @@ from unittest import mock
 import aiohttp
 import pytest
 from aioresponses import aioresponses
+from clocks import FakeClock
 from natsserver import NatsServer
 
 
@@ -23,48 +24,24 @@ def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.Abstrac
     return factories
 
 
-UPPER_FLOORS = (
-    "test_bulk",
-    "test_call_cost",
-    "test_cli_bulk",
-    "test_cli_fanout",
-    "test_demo",
-    "test_examples",
-    "test_worker",
-)
-"""How the test modules of floors are named that the coverage gate does not hold, and what measuring would distort."""
+UNMEASURED = {"bulk", "cli", "docs", "worker"}
+"""The folders of floors that the coverage gate for the core does not hold."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Name what a marker expression can ask for; with `not` before it, it asks for all the rest."""
     config.addinivalue_line("markers", "uvloop: an asynchronous test in its run on uvloop (put there by conftest)")
-    config.addinivalue_line("markers", "upper: a test of bulk or worker (put there by conftest)")
+    config.addinivalue_line("markers", "unmeasured: runs without coverage (put on folders by conftest)")
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Mark a test with the loop and the floor that decide which process of `nox -s tests` it runs in."""
+    """Mark a test with the loop and the folder that decide which process of `nox -s tests` it runs in."""
     callspec = getattr(item, "callspec", None)
     factory = callspec.params.get("_asyncio_loop_factory") if callspec else None
     if getattr(factory, "__module__", "").partition(".")[0] == "uvloop":
         item.add_marker("uvloop")
-    if item.path.name.startswith(UPPER_FLOORS):
-        item.add_marker("upper")
-
-
-class FakeClock:
-    """A clock whose sleeps are over at once, and remembered."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-        self.sleeps: list[float] = []
-
-    def monotonic(self) -> float:
-        return self.now
-
-    async def sleep(self, seconds: float) -> None:
-        self.sleeps.append(seconds)
-        self.now += seconds
-        await asyncio.sleep(0)
+    if item.path.parent.name in UNMEASURED:
+        item.add_marker("unmeasured")
 
 
 @pytest.fixture

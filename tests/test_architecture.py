@@ -1,68 +1,65 @@
-"""The layers of the package, held against its imports: data goes down once and comes up once."""
+"""The layers of the package, held against its imports: data goes down once and comes up once.
+
+The table is the one of CONTRIBUTING.md, which the docs include.
+"""
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
+import attrs
 import pytest
 
 import thredfi_async
 
 PACKAGE = Path(thredfi_async.__file__).parent
 NAME = "thredfi_async"
+CONTRIBUTING = Path(__file__).parents[1] / "CONTRIBUTING.md"
+NO_RUN_TIME = {"_typeshed"}
+"""What only type checkers import."""
+KEPT_FOR = {"aiohttp.web": {"mock_server", "worker"}, "sqlite3": {"bulk"}, "nats": {"worker"}}
+"""A part of a package, or a module, that only these may import: for the others it is too slow, or not theirs."""
 
-# Each row may import from the rows above it, and no module from another of its own row. A package stands for all that
-# is in it. Beside each module, the third-party packages that it may import.
-ROWS: list[dict[str, set[str]]] = [
-    {"errors": set(), "_version": set(), "_json": set(), "_headers": set(), "_rate": set(), "_redaction": set()},
-    {"settings": {"attrs"}, "_quick": {"attrs"}, "_rules": set()},
-    {"_ports": {"attrs"}},
-    {"_envelope": set(), "_translation": {"aiohttp"}, "_wire": {"aiohttp", "yarl"}},
-    {
-        "_alarms": set(),
-        "_base_url": set(),
-        "_call": set(),
-        "_lifetime": set(),
-        "auth": {"attrs"},
-        "limits": set(),
-        "models": {"attrs"},
-        "retry": {"attrs", "tenacity"},
-        "telemetry": set(),
-        "transport": {"aiohttp", "attrs", "yarl"},
-    },
-    {"_converter": {"attrs", "cattrs", "orjson"}, "_pipeline": {"attrs"}},
-    {"resources.__init__": set()},
-    {"resources._archiving": {"attrs"}},
-    {"resources._requests": {"attrs"}},
-    {"resources.customers": set()},
-    {"client": {"aiohttp"}},
-    {"__init__": set()},
-    {
-        "bulk": {"aiolimiter", "attrs", "jinja2", "orjson", "backports", "compression", "pyarrow"},
-        "mock_server": {"aiohttp", "attrs", "orjson", "pytest"},
-    },
-    {"worker": {"aiohttp", "attrs", "nats", "orjson", "prometheus_client"}},
-    {"cli": {"attrs", "orjson", "rich", "typer"}},
-    {"__main__": set()},
-]
-# A part of a third-party package that only these may import: for the others it is too dear, or not theirs to use.
-KEPT_FOR = {"aiohttp.web": {"mock-server", "worker"}, "sqlite3": {"bulk"}}
+
+@attrs.frozen
+class Row:
+    """A row of the table: what stands in it, and which third-party packages that may import."""
+
+    floor: int
+    names: tuple[str, ...]
+    packages: frozenset[str]
+
+
+def table() -> list[Row]:
+    """The rows, from the ground up."""
+    text = CONTRIBUTING.read_text("utf-8")
+    _, _, text = text.partition("<!-- layers -->\n")
+    text, _, _ = text.partition("<!-- end of layers -->")
+    _, _, *lines = text.strip().splitlines()
+    rows: list[Row] = []
+    for line in lines:
+        floor, where, _, packages = (cell.strip() for cell in line.strip("|").split("|"))
+        names = (name.removesuffix(".py").rstrip("/") for name in re.findall(r"`([^`]+)`", where))
+        rows.append(Row(int(floor), tuple(names), frozenset(re.findall(r"`([^`]+)`", packages))))
+    return rows
+
+
+ROWS = table()
 
 
 def modules() -> list[str]:
-    """Every module of the package, as the table writes it."""
+    """Every module of the package, by its dotted name below the package's."""
     files = (path.relative_to(PACKAGE).with_suffix("") for path in PACKAGE.rglob("*.py"))
     return sorted(".".join(file.parts) for file in files)
 
 
-def row_of(module: str) -> tuple[int, str] | None:
-    """The row in which a module stands, and the name under which it does."""
-    for number, row in enumerate(ROWS):
-        for name in row:
-            if module == name or module.startswith(f"{name}."):
-                return number, name
-    return None
+def row_of(module: str) -> int | None:
+    """The row in which a module stands, itself or by its package."""
+    top = module.partition(".")[0]
+    return next((number for number, row in enumerate(ROWS) if top in row.names), None)
 
 
 def imports(module: str) -> Iterator[str]:
@@ -74,6 +71,8 @@ def imports(module: str) -> Iterator[str]:
                 yield from (alias.name for alias in names)
             case ast.ImportFrom(module=str(origin), names=names, level=0):
                 yield from (f"{origin}.{alias.name}" for alias in names)
+            case ast.Call(func=ast.Name(id="import_module"), args=[ast.Constant(value=str(name))]):
+                yield name
             case ast.ImportFrom():
                 pytest.fail(f"{module} imports relatively; the table cannot see that")
             case _:
@@ -81,7 +80,7 @@ def imports(module: str) -> Iterator[str]:
 
 
 def own(imported: str) -> str | None:
-    """The module of ours that an import names, or None for somebody else's."""
+    """The module of ours that an import names, or None for another package's."""
     if imported.partition(".")[0] != NAME:
         return None
     parts = imported.split(".")[1:]
@@ -100,57 +99,94 @@ def test_every_module_is_in_the_table() -> None:
     assert [module for module in modules() if row_of(module) is None] == []
 
 
-def test_the_table_has_no_module_that_is_gone() -> None:
-    """Of floors 0 to 5, what the table names is there."""
-    there = set(modules())
-    upper = {"bulk", "mock-server", "worker", "cli"}
-    assert [name for row in ROWS for name in row if name not in there and name not in upper] == []
+def test_the_table_has_nothing_that_is_gone() -> None:
+    """What the table names is there, once, and its floors go up."""
+    names = [name for row in ROWS for name in row.names]
+    assert [name for name in names if not (PACKAGE / name).is_dir() and not (PACKAGE / f"{name}.py").exists()] == []
+    assert len(names) == len(set(names))
+    assert [row.floor for row in ROWS] == sorted(row.floor for row in ROWS)
 
 
 @pytest.mark.parametrize("module", modules())
-def test_a_module_imports_from_below_only(module: str) -> None:
-    """Not from above, not from beside, and the mock server, which must not share a mistake with the client, nothing."""
-    place = row_of(module)
-    assert place is not None
-    number, name = place
+def test_a_module_imports_from_above_its_row_only(module: str) -> None:
+    """Or from its own package; the mock server, which must not share a mistake with the client, from nothing else."""
+    number, top = row_of(module), module.partition(".")[0]
+    assert number is not None
     for imported in imports(module):
         target = own(imported)
-        if target is None:
+        if target is None or target.partition(".")[0] == top:
             continue
-        below = row_of(target)
-        assert below is not None, f"{module} imports {imported}"
-        inside = below[1] == name and name not in {module, target}
-        assert inside or below[0] < number, f"{module} (row {number}) imports {target} (row {below[0]})"
-        assert inside or name != "mock-server", f"{module} imports {target}"
+        other = row_of(target)
+        assert other is not None, f"{module} imports {imported}"
+        assert other < number, f"{module} (row {number}) imports {target} (row {other})"
+        assert top != "mock_server", f"{module} imports {target}"
+
+
+def test_no_modules_import_each_other() -> None:
+    """Neither by way of others, nor for types, nor inside a package."""
+    graph = {module: {target for each in imports(module) if (target := own(each)) is not None} for module in modules()}
+    for module, targets in graph.items():
+        targets.discard(module)
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
 
 
 @pytest.mark.parametrize("module", modules())
 def test_a_module_imports_only_the_packages_it_may(module: str) -> None:
     """Besides the standard library, a module has what the table gives it, and no more."""
-    place = row_of(module)
-    assert place is not None
-    number, name = place
+    number, top = row_of(module), module.partition(".")[0]
+    assert number is not None
     for imported in imports(module):
-        top = imported.partition(".")[0]
-        # `_typeshed` is there for type checkers alone.
-        if top not in sys.stdlib_module_names and top not in {NAME, "_typeshed"}:
-            assert top in ROWS[number][name], f"{module} imports {imported}"
+        package = imported.partition(".")[0]
+        if package not in sys.stdlib_module_names and package not in {NAME, *NO_RUN_TIME}:
+            assert package in ROWS[number].packages, f"{module} imports {imported}"
         for part, keepers in KEPT_FOR.items():
-            assert name in keepers or not f"{imported}.".startswith(f"{part}."), f"{module} imports {imported}"
+            assert top in keepers or not f"{imported}.".startswith(f"{part}."), f"{module} imports {imported}"
 
 
 def test_every_permission_is_used() -> None:
-    """Of floors 0 to 5, a module that no longer needs a package gives the permission back."""
-    unused: list[str] = []
-    for row in ROWS:
-        for name, allowed in row.items():
-            if name in modules():
-                used = {imported.partition(".")[0] for imported in imports(name)}
-                unused += [f"{name}: {package}" for package in allowed - used]
-    assert unused == []
+    """A row that no longer needs a package gives the permission back."""
+    used = {number: set[str]() for number in range(len(ROWS))}
+    for module in modules():
+        number = row_of(module)
+        if number is not None:
+            used[number] |= {imported.partition(".")[0] for imported in imports(module)}
+    unused = {row.names: row.packages - used[number] for number, row in enumerate(ROWS)}
+    # Each is there on some Pythons only.
+    assert {names: left for names, left in unused.items() if left - {"backports", "compression"}} == {}
 
 
-def test_nobody_imports_by_star() -> None:
+def test_the_door_to_aiohttp_is_the_transport() -> None:
+    """Below the mock server, only the transport imports aiohttp at run time; the client names it in a type."""
+    core = [module for module in modules() if (number := row_of(module)) is not None and ROWS[number].floor < 6]
+    users = {
+        module.partition(".")[0]
+        for module in core
+        if any(imported.partition(".")[0] in {"aiohttp", "yarl"} for imported in imports(module))
+    }
+    assert users == {"_transport", "client"}
+
+
+def test_no_star_imports() -> None:
     """What a module uses, it names."""
-    stars = [module for module in modules() if any(imported.endswith(".*") for imported in imports(module))]
-    assert stars == []
+    assert [module for module in modules() if any(imported.endswith(".*") for imported in imports(module))] == []
+
+
+def test_no_private_attribute_is_asked_for_by_name() -> None:
+    """`getattr` with a name that begins with an underscore would pass pyright by."""
+    found = [
+        f"{module}:{node.lineno}"
+        for module in modules()
+        for node in ast.walk(ast.parse(PACKAGE.joinpath(*module.split(".")).with_suffix(".py").read_text("utf-8")))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id in {"getattr", "setattr", "hasattr"}
+        and isinstance(node.args[0], ast.Name)
+        and node.args[0].id != "self"
+        and isinstance(node.args[1], ast.Constant)
+        and str(node.args[1].value).startswith("_")
+        and not str(node.args[1].value).startswith("__")
+    ]
+    assert found == []

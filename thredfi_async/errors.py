@@ -49,6 +49,7 @@ __all__ = [
 ]
 
 Phase: TypeAlias = Literal["queue", "connect", "read", "deadline"]
+"""Which bound of `Timeouts` was reached."""
 
 
 class Effect(enum.IntEnum):

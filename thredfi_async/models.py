@@ -5,7 +5,7 @@ import enum
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from operator import attrgetter
-from typing import Any, Final, Generic, Self, TypeAlias, TypeVar
+from typing import Any, ClassVar, Final, Generic, Self, TypeAlias, TypeVar
 from uuid import UUID
 
 import attrs
@@ -81,6 +81,9 @@ class CustomerRequest:
         InvalidRequestError: A field breaks the contract; `.problems` names every such field.
     """
 
+    FIELD_NAMES: ClassVar[tuple[str, ...]]
+    """The documented fields, in the contract's order."""
+
     external_id: str | Unset
     reference_number: str | Unset
     individual_name: str | Unset = Unset.NOT_GIVEN
@@ -122,8 +125,8 @@ class CustomerRequest:
 
     def __repr__(self) -> str:
         """Count the fields without showing one."""
-        given = sum(getattr(self, name) is not UNSET for name in FIELD_NAMES)
-        return f"<CustomerRequest with {given} of {len(FIELD_NAMES)} fields>"
+        given = sum(getattr(self, name) is not UNSET for name in CustomerRequest.FIELD_NAMES)
+        return f"<CustomerRequest with {given} of {len(CustomerRequest.FIELD_NAMES)} fields>"
 
     @classmethod
     def from_mapping(cls, fields: Mapping[str, Any]) -> Self:
@@ -141,13 +144,15 @@ class CustomerRequest:
         unknown = [_unknown(name) for name in fields if name not in _CHECKS]
         missing = [
             f"{name}: is missing; give UNSET to leave it out of the body on purpose"
-            for name in FIELD_NAMES
+            for name in CustomerRequest.FIELD_NAMES
             if name not in fields and name not in _NAMES
         ]
         problems = unknown + missing
-        values: dict[str, Any] = dict.fromkeys(FIELD_NAMES, UNSET) | dict.fromkeys(_NAMES, Unset.NOT_GIVEN)
+        values: dict[str, Any] = dict.fromkeys(CustomerRequest.FIELD_NAMES, UNSET) | dict.fromkeys(
+            _NAMES, Unset.NOT_GIVEN
+        )
         try:
-            request = cls(**(values | {name: fields[name] for name in FIELD_NAMES if name in fields}))
+            request = cls(**(values | {name: fields[name] for name in CustomerRequest.FIELD_NAMES if name in fields}))
         except InvalidRequestError as error:
             raise InvalidRequestError([*problems, *error.problems]) from None
         if problems:
@@ -164,7 +169,7 @@ class CustomerRequest:
         Returns:
             The request; what validation would refuse in it (null, empty, a country of another form) is `UNSET`.
         """
-        values: dict[str, Any] = {name: getattr(customer, name) for name in FIELD_NAMES}
+        values: dict[str, Any] = {name: getattr(customer, name) for name in CustomerRequest.FIELD_NAMES}
         values = {name: UNSET if _CHECKS[name](value) else value for name, value in values.items()}
         try:
             return cls(**values)
@@ -295,12 +300,11 @@ _SPECIAL: Final = {name: check for name, check in _CHECKS.items() if check is no
 _text_values: Final = attrgetter(*(name for name in _CHECKS if name not in _SPECIAL))
 _JSON_FIELDS: Final = frozenset({"transaction_tags", "metadata"})
 _NAMES: Final = ("individual_name", "company_name")
-FIELD_NAMES: Final[tuple[str, ...]] = tuple(_CHECKS)
-"""The documented fields of an archive body, in the contract's order."""
+CustomerRequest.FIELD_NAMES = tuple(_CHECKS)
 
 
 def _unknown(name: object) -> str:
     if not is_plain_name(name):
         return "a field whose name is not shown: is not one of the documented fields"
-    meant = get_close_matches(str(name), FIELD_NAMES, n=1)
+    meant = get_close_matches(str(name), CustomerRequest.FIELD_NAMES, n=1)
     return f"{name}: is not a documented field" + (f"; did you mean {meant[0]}?" if meant else "")

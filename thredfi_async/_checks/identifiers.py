@@ -24,7 +24,7 @@ def as_uuid(value: object) -> UUID | None:
 
 def identifier_problem(value: object) -> str | None:
     """Say what keeps this from being an id, without quoting it: what is given by mistake may be anybody's name."""
-    if isinstance(value, UUID) or (isinstance(value, str) and is_uuid_text(value)):
+    if isinstance(value, UUID) or (isinstance(value, str) and _UUID.fullmatch(value)):
         return None
     what = f"text of {len(value)} characters" if isinstance(value, str) else type(value).__name__
     return f"must be a UUID such as 3c90c3cc-0d44-4b50-8888-8dd25736052a, not {what}"

@@ -18,7 +18,6 @@ from thredfi_async._checks.json import as_array, as_object
 from thredfi_async._codec.fast_structure import Hook, fast_hook
 from thredfi_async.errors import InvalidRequestError, ResponseDecodeError
 from thredfi_async.models import (
-    FIELD_NAMES,
     UNSET,
     Customer,
     CustomerRequest,
@@ -51,7 +50,7 @@ def encode(request: CustomerRequest) -> bytes:
         InvalidRequestError: A number or a nesting that Python's encoders cannot write.
     """
     values = _field_values(request)
-    body = dict(zip(FIELD_NAMES, values, strict=True))
+    body = dict(zip(CustomerRequest.FIELD_NAMES, values, strict=True))
     if Unset in set(map(type, values)):
         body = {name: value for name, value in body.items() if value is not UNSET}
     try:
@@ -266,7 +265,7 @@ def _each(item: Callable[[object, object], T]) -> Callable[[list[Any], Any], lis
     return lambda values, kind: [item(value, kind) for value in values]
 
 
-_field_values: Final[Callable[[CustomerRequest], tuple[Any, ...]]] = attrgetter(*FIELD_NAMES)
+_field_values: Final[Callable[[CustomerRequest], tuple[Any, ...]]] = attrgetter(*CustomerRequest.FIELD_NAMES)
 _PLAIN: Final[Mapping[type, str]] = {str: "a string", int: "an integer", bool: "true or false"}
 _STATUSES: Final[Mapping[str, CustomerStatus]] = {status.value: status for status in CustomerStatus}
 _DOCUMENTED: Final = frozenset(field.name for field in attrs.fields(Customer)) - {"extra"}

@@ -24,6 +24,7 @@ from thredfi_async.settings import Timeouts
 T = TypeVar("T")
 
 Ssl: TypeAlias = ssl.SSLContext | aiohttp.Fingerprint | bool
+"""What aiohttp takes as `ssl`: a context, a fingerprint, or False for no verification."""
 
 
 @attrs.frozen(kw_only=True)

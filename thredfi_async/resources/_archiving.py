@@ -14,7 +14,7 @@ from thredfi_async._interfaces import Request, Response, Verdict
 from thredfi_async._outcomes import says_archived
 from thredfi_async._statuses import SUCCESS
 from thredfi_async.errors import BadRequestError, ConflictError, Effect, ResponseDecodeError
-from thredfi_async.models import FIELD_NAMES, Customer, CustomerBody, CustomerRequest
+from thredfi_async.models import Customer, CustomerBody, CustomerRequest
 
 
 @attrs.frozen(eq=False)
@@ -77,7 +77,7 @@ class Archiving:
     def _judge_answer(self, response: Response) -> Verdict[Customer]:
         """Only an answer that is about this customer and says that it is archived can say that it is done."""
         if response.status not in SUCCESS:
-            error = api_error(response, fields=FIELD_NAMES)
+            error = api_error(response, fields=CustomerRequest.FIELD_NAMES)
             # Nobody documents what archiving an archived customer answers: it may be one of these.
             invalid = isinstance(error, BadRequestError) and error.error_code == "validation_error"
             return Verdict(error=error, doubtful=isinstance(error, BadRequestError | ConflictError) and not invalid)

@@ -5,6 +5,8 @@ from typing import Final
 
 from thredfi_async.events import Attempt, CallEnded, Event, RetryScheduled
 
+__all__ = ["LoggingHook"]
+
 _LEVELS: Final = {"succeeded": logging.DEBUG, "cancelled": logging.INFO, "failed": logging.WARNING}
 
 

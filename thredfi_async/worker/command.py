@@ -15,7 +15,6 @@ from thredfi_async._checks.headers import value_problem
 from thredfi_async._checks.identifiers import as_uuid
 from thredfi_async._checks.json import as_object, is_plain_name
 from thredfi_async._codec.converter import encode
-from thredfi_async.models import FIELD_NAMES
 
 VERSION: Final = 1
 """Of the payload; another one is refused, since its fields may mean something else."""
@@ -110,7 +109,7 @@ class ArchiveCommand:
         }
         if self.customer is not None:
             payload["customer"] = orjson.Fragment(encode(self.customer))
-            if any(getattr(self.customer, name) is UNSET for name in FIELD_NAMES):
+            if any(getattr(self.customer, name) is UNSET for name in CustomerRequest.FIELD_NAMES):
                 payload["partial"] = True
         if self.idempotency_key is not None:
             payload["idempotency_key"] = self.idempotency_key
@@ -142,7 +141,7 @@ class ArchiveCommand:
         if body is not None and (body := as_object(body)) is None:
             problems.append("customer: must be an object with the fields of the body")
         elif body is not None and partial is True:
-            body = {name: UNSET for name in FIELD_NAMES if name not in body} | body
+            body = {name: UNSET for name in CustomerRequest.FIELD_NAMES if name not in body} | body
         try:
             # Ids that are missing were named above: what stands in for them only lets the rest be looked at.
             business_id, customer_id = fields.get("business_id", _NAMESPACE), fields.get("customer_id", _NAMESPACE)
@@ -180,6 +179,6 @@ def _unknown(name: object) -> str:
         return "a field whose name is not shown: is not one of a command's"
     meant = get_close_matches(cast("str", name), _FIELDS, n=1)
     hint = f"; did you mean {meant[0]}?" if meant else ""
-    if not meant and name in FIELD_NAMES:
+    if not meant and name in CustomerRequest.FIELD_NAMES:
         hint = f"; did you mean customer.{name}?"
     return f"{name}: is not a field of a command{hint}"

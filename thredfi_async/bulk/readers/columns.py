@@ -9,7 +9,7 @@ import attrs
 
 from thredfi_async._checks.json import is_plain_name
 from thredfi_async.bulk.readers.invalid_line import RecordError
-from thredfi_async.models import FIELD_NAMES
+from thredfi_async.models import CustomerRequest
 
 BUSINESS: Final = "business_id"
 CUSTOMER: Final = "customer_id"
@@ -18,8 +18,8 @@ INVALID_COLUMNS: Final = ("invalid_line", "invalid_column", "invalid_reason")
 """What the file of invalid lines puts in front of a record; ignored when such a file is read again."""
 NAMES: Final = frozenset({"individual_name", "company_name"})
 """One of the two may be missing."""
-_FIELDS: Final = frozenset(FIELD_NAMES)
-_KNOWN: Final = frozenset({BUSINESS, CUSTOMER, *FIELD_NAMES, *INVALID_COLUMNS})
+_FIELDS: Final = frozenset(CustomerRequest.FIELD_NAMES)
+_KNOWN: Final = frozenset({BUSINESS, CUSTOMER, *CustomerRequest.FIELD_NAMES, *INVALID_COLUMNS})
 _DROP_OR_ADD: Final = (
     "add it (an empty value leaves the field out), or allow allow_missing_fields bodies, "
     "or drop all columns of the body to send the server's own record"
@@ -66,7 +66,7 @@ def missing_fields(given: frozenset[str], rules: Rules) -> RecordError | None:
     """Say which field of the body is missing, where there is a body at all."""
     if rules.allow_missing_fields or not given:
         return None
-    missing = [name for name in FIELD_NAMES if name not in given and name not in NAMES]
+    missing = [name for name in CustomerRequest.FIELD_NAMES if name not in given and name not in NAMES]
     if NAMES.isdisjoint(given):
         missing.append("individual_name or company_name")
     if not missing:
@@ -79,7 +79,7 @@ def unknown_problem(name: object) -> RecordError:
     """Say that a column is none of ours, and which one may have been meant; a name may be data, and is then hidden."""
     if not is_plain_name(name):
         return RecordError(None, "a column whose name is not shown is not one of ours; is the first line a header?")
-    known = [BUSINESS, CUSTOMER, *FIELD_NAMES]
+    known = [BUSINESS, CUSTOMER, *CustomerRequest.FIELD_NAMES]
     meant = get_close_matches(str(name).lower(), known, n=1)
     return RecordError(str(name), "is not a column of ours" + (f"; did you mean {meant[0]}?" if meant else ""))
 

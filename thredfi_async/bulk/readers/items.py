@@ -9,9 +9,8 @@ from thredfi_async._checks.identifiers import as_uuid, is_uuid_text
 from thredfi_async.bulk.items import ArchiveItem
 from thredfi_async.bulk.readers.columns import BUSINESS, CUSTOMER
 from thredfi_async.bulk.readers.invalid_line import RecordError
-from thredfi_async.models import FIELD_NAMES
 
-_LEFT_OUT: Final[Mapping[str, Any]] = dict.fromkeys(FIELD_NAMES, UNSET)
+_LEFT_OUT: Final[Mapping[str, Any]] = dict.fromkeys(CustomerRequest.FIELD_NAMES, UNSET)
 
 
 class ItemMaker:

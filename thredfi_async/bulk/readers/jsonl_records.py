@@ -26,12 +26,12 @@ from thredfi_async.bulk.readers.columns import (
 from thredfi_async.bulk.readers.invalid_line import InvalidLine, RecordError, location
 from thredfi_async.bulk.readers.io import CHUNK, Opened
 from thredfi_async.bulk.readers.items import ItemMaker, kind
-from thredfi_async.models import FIELD_NAMES
+from thredfi_async.models import CustomerRequest
 
 LONGEST_LINE: Final = 1 << 20
 """Bytes of a line. A file without line ends must not be read into memory whole."""
 _MANY_DIGITS: Final = re.compile(rb"[0-9]{19}")
-_FIELDS: Final = frozenset(FIELD_NAMES)
+_FIELDS: Final = frozenset(CustomerRequest.FIELD_NAMES)
 _LOOKED_AT: Final = 20
 """Lines that are looked at for one that is an object."""
 _IDS: Final = frozenset({BUSINESS, CUSTOMER})

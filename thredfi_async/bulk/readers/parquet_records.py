@@ -15,7 +15,7 @@ from thredfi_async.bulk.readers.columns import BUSINESS, CUSTOMER, INVALID_COLUM
 from thredfi_async.bulk.readers.invalid_line import InvalidLine, RecordError, location
 from thredfi_async.bulk.readers.items import ItemMaker
 from thredfi_async.bulk.readers.values import READERS
-from thredfi_async.models import FIELD_NAMES
+from thredfi_async.models import CustomerRequest
 
 ArrowType = Any
 """pyarrow ships no types."""
@@ -89,7 +89,7 @@ class ParquetRecords:
         if not self.has_bodies:
             return self._maker.make(business, customer, None)
         fields: dict[str, Any] = {
-            name: UNSET if row[name] is None else row[name] for name in FIELD_NAMES if name in row
+            name: UNSET if row[name] is None else row[name] for name in CustomerRequest.FIELD_NAMES if name in row
         }
         if all(value is UNSET for value in fields.values()):
             return RecordError(None, "has no value in any column of the body")

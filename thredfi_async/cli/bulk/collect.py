@@ -218,4 +218,4 @@ def standing(states: Mapping[str, int], queue: Mapping[str, int | None]) -> str:
     if queue["waiting"] is None:
         return line
     dead = f", {plural(queue['dead_letters'] or 0, 'dead letter')}" if queue["dead_letters"] else ""
-    return f"{line}; in the queue {queue['waiting']:,} waiting and {queue['held']:,} with workers{dead}"
+    return f"{line}; in the queue {queue['waiting']:,} waiting and {queue['in_flight']:,} with workers{dead}"

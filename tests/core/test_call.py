@@ -1,0 +1,377 @@
+"""One call's state: its clock, its deadline, its effect, and what it tells of itself."""
+
+import asyncio
+import logging
+import math
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from helpers import Recorder, notes
+
+from thredfi_async import (
+    APIError,
+    CallEnded,
+    ClientStateError,
+    ConnectError,
+    ConnectionLostError,
+    Effect,
+    Event,
+    Hook,
+    RequestTimeoutError,
+    ResponseDecodeError,
+    ThredfiError,
+    Timeouts,
+)
+from thredfi_async._codec.error_envelope import error_class
+from thredfi_async._engine.call import Call
+from thredfi_async._engine.deadlines import Deadlines
+from thredfi_async._interfaces import Request, Response, Verdict
+
+if TYPE_CHECKING:
+    from clocks import FakeClock
+
+
+def call_of(clock: "FakeClock", *hooks: Hook, settle: bool = True, **timeouts: Any) -> Call:
+    """A call that nothing has happened to."""
+    return Call("operation", timeouts=Timeouts(**timeouts), settle=settle, budget=None, clock=clock, hooks=hooks)
+
+
+def request_of(*, mutates: bool = True, settles: bool = True) -> Request[str]:
+    """A request that can be settled, or not."""
+
+    def question() -> Request[str | None]:
+        return Request(method="GET", url="http://x/", judge=lambda _: Verdict())
+
+    return Request(
+        method="POST",
+        url="http://x/",
+        judge=lambda _: Verdict("value"),
+        mutates=mutates,
+        idempotency_key="key",
+        settle=question if settles else None,
+    )
+
+
+def answered(status: int) -> tuple[Verdict[str], Response]:
+    """What an answer with this status comes to."""
+    response = Response(status, {"X-Request-Id": "req-1"}, b"")
+    if status == 200:
+        return Verdict("value"), response
+    return Verdict(error=error_class(status)(str(status), status=status)), response
+
+
+# Time
+
+
+def test_a_call_that_waits_for_its_first_turn_has_no_deadline(clock: "FakeClock") -> None:
+    """The clock starts with the first turn."""
+    call = call_of(clock, deadline=10.0, settle=False)
+    assert call.remaining() == math.inf
+    clock.now += 100
+    call.has_turn(0)
+    assert call.remaining() == 10.0
+    clock.now += 4
+    call.has_turn(0)
+    assert call.remaining() == 6.0
+
+
+def test_waits_are_summed_and_put_the_deadline_off(clock: "FakeClock") -> None:
+    """What a call waits for turns counts for `queue`, and not for `deadline`."""
+    call = call_of(clock, deadline=10.0, queue=5.0, settle=False)
+    assert call.queue_left == 5.0
+    clock.now += 2
+    call.has_waited(clock.now - 2)
+    call.has_turn(0)
+    assert (call.queue_left, call.queued, call.remaining()) == (3.0, 2.0, 10.0)
+    clock.now += 4
+    call.has_waited(clock.now - 4)
+    assert (call.queue_left, call.queued, call.remaining()) == (0.0, 6.0, 10.0)
+
+
+def test_no_bounds(clock: "FakeClock") -> None:
+    """None is none."""
+    call = call_of(clock, deadline=None)
+    call.has_turn(0)
+    clock.now += 1e9
+    call.has_waited(0.0)
+    assert (call.remaining(), call.queue_left) == (math.inf, None)
+
+
+@pytest.mark.parametrize(("deadline", "kept"), [(20.0, 5.0), (40.0, 10.0), (400.0, 10.0), (0.4, 0.1)])
+def test_time_is_kept_for_settling(deadline: float, kept: float, clock: "FakeClock") -> None:
+    """A quarter of the deadline and at most 10 s, as long as the call can be settled, and no longer."""
+    call = call_of(clock, deadline=deadline)
+    call.has_turn(0)
+    assert call.remaining() == pytest.approx(deadline)
+    call.turns_to(request_of(settles=False))
+    assert call.remaining() == pytest.approx(deadline)
+    call.turns_to(request_of())
+    assert call.remaining() == pytest.approx(deadline - kept)
+    assert call.question(Verdict(error=ConnectError("no"), doubtful=True)) is not None
+    assert call.remaining() == pytest.approx(deadline)
+
+
+# The deadline
+
+
+async def test_the_alarm_rings_when_no_time_remains(clock: "FakeClock") -> None:
+    """And not while it is off."""
+    call = call_of(clock, deadline=0.01, settle=False)
+    call.has_turn(0)
+    was_off = asyncio.Event()
+
+    async def work() -> None:
+        with Deadlines().scope() as deadline:
+            call.watch(deadline)
+            call.set_deadline(off=True)
+            await asyncio.sleep(0.03)
+            was_off.set()
+            call.set_deadline()
+            await asyncio.sleep(1)
+
+    with pytest.raises(TimeoutError):
+        await work()
+    assert was_off.is_set()
+    error = call.deadline_error()
+    assert isinstance(error, RequestTimeoutError)
+    assert error.phase == "deadline"
+
+
+async def test_an_interruption_rings_it_at_once(clock: "FakeClock") -> None:
+    """Even where it is off, and even where the call is watched only later."""
+    call = call_of(clock, deadline=None)
+    call.interrupt()
+
+    async def work(*, off: bool) -> None:
+        with Deadlines().scope() as deadline:
+            call.watch(deadline)
+            call.set_deadline(off=off)
+            await asyncio.sleep(1)
+
+    for off in (True, False):
+        with pytest.raises(TimeoutError):
+            await work(off=off)
+    assert isinstance(call.deadline_error(), ClientStateError)
+
+
+async def test_an_interruption_after_the_alarm_has_rung(clock: "FakeClock") -> None:
+    """A call that is on its way out cannot break the closing of its client."""
+    call = call_of(clock, deadline=None)
+    loop = asyncio.get_running_loop()
+    interrupted = asyncio.Event()
+
+    async def work() -> None:
+        with Deadlines().scope() as deadline:
+
+            def interrupt() -> None:
+                assert deadline.expired()
+                call.interrupt()
+                interrupted.set()
+
+            call.watch(deadline)
+            deadline.reschedule(loop.time() - 1)
+            loop.call_at(loop.time() - 0.5, interrupt)
+            await asyncio.Event().wait()
+
+    with pytest.raises(TimeoutError):
+        await work()
+    assert interrupted.is_set()
+    call.watch(None)
+    call.interrupt()
+
+
+# Effects
+
+APPLIED_ERROR = ResponseDecodeError("odd")
+APPLIED_ERROR.effect = Effect.APPLIED
+UNKNOWN_ERROR = ResponseDecodeError("no proof")
+UNKNOWN_ERROR.effect = Effect.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("status", "effect"),
+    [
+        (200, Effect.APPLIED),
+        (301, Effect.NOT_APPLIED),
+        (400, Effect.NOT_APPLIED),
+        (404, Effect.NOT_APPLIED),
+        (408, Effect.UNKNOWN),
+        (409, Effect.NOT_APPLIED),
+        (429, Effect.NOT_APPLIED),
+        (500, Effect.UNKNOWN),
+        (503, Effect.UNKNOWN),
+    ],
+)
+@pytest.mark.parametrize("sent", [True, False])
+def test_the_effect_of_an_answer(status: int, effect: Effect, sent: bool, clock: "FakeClock") -> None:
+    """Whatever the transport saw leave, an answer speaks for itself."""
+    call = call_of(clock)
+    call.sent = sent
+    verdict, response = answered(status)
+    call.attempted(request_of(), verdict, response, clock.now)
+    assert call.effect is effect
+
+
+@pytest.mark.parametrize(
+    ("error", "effect"),
+    [
+        (ConnectError("refused"), Effect.NOT_APPLIED),
+        (ConnectionLostError("lost"), Effect.UNKNOWN),
+        (RequestTimeoutError("late", phase="read"), Effect.UNKNOWN),
+        (RequestTimeoutError("late", phase="connect"), Effect.NOT_APPLIED),
+        (UNKNOWN_ERROR, Effect.UNKNOWN),
+        (APPLIED_ERROR, Effect.APPLIED),
+    ],
+)
+def test_the_effect_of_no_answer(error: ThredfiError, effect: Effect, clock: "FakeClock") -> None:
+    """It counts when something was sent, and when that could change a record."""
+    for sent, mutates in ((True, True), (True, False), (False, True)):
+        call = call_of(clock)
+        call.sent = sent
+        call.attempted(request_of(mutates=mutates), Verdict(error=error), None, clock.now)
+        assert call.effect is (effect if sent and mutates else Effect.NOT_APPLIED)
+
+
+@pytest.mark.parametrize(
+    ("sent", "mutates", "effect"),
+    [(True, True, Effect.UNKNOWN), (True, False, Effect.NOT_APPLIED), (False, True, Effect.NOT_APPLIED)],
+)
+def test_the_effect_of_what_was_cut_off(sent: bool, mutates: bool, effect: Effect, clock: "FakeClock") -> None:
+    """A request that had begun to leave may have arrived."""
+    call = call_of(clock)
+    call.sent = sent
+    call.cut_off(request_of(mutates=mutates))
+    assert call.effect is effect
+
+
+def test_effects_only_grow(clock: "FakeClock") -> None:
+    """UNKNOWN stays after a 404, and APPLIED after a cut."""
+    call = call_of(clock)
+    call.sent = True
+    for status, effect in (
+        (404, Effect.NOT_APPLIED),
+        (503, Effect.UNKNOWN),
+        (404, Effect.UNKNOWN),
+        (200, Effect.APPLIED),
+    ):
+        call.attempted(request_of(), *answered(status), clock.now)
+        assert call.effect is effect
+    call.cut_off(request_of())
+    assert call.effect is Effect.APPLIED
+
+
+# The question
+
+
+@pytest.mark.parametrize(
+    ("effect", "doubtful", "settle", "settles", "asked"),
+    [
+        (Effect.UNKNOWN, False, True, True, True),
+        (Effect.NOT_APPLIED, True, True, True, True),
+        (Effect.UNKNOWN, True, True, True, True),
+        (Effect.NOT_APPLIED, False, True, True, False),
+        (Effect.APPLIED, False, True, True, False),
+        (Effect.UNKNOWN, True, False, True, False),
+        (Effect.UNKNOWN, True, True, False, False),
+    ],
+)
+def test_when_it_is_asked(  # noqa: PLR0917 - one parameter a column
+    effect: Effect, doubtful: bool, settle: bool, settles: bool, asked: bool, clock: "FakeClock"
+) -> None:
+    """What is open is asked for, if that is wanted and there is a way, and only once."""
+    call = call_of(clock, settle=settle)
+    call.turns_to(request_of(settles=settles))
+    call.effect = effect
+    verdict = Verdict[str](error=ConnectError("no"), doubtful=doubtful)
+    assert (call.question(verdict) is not None) is asked
+    assert call.question(verdict) is None
+
+
+def test_it_is_not_asked_without_a_request_or_after_an_interruption(clock: "FakeClock") -> None:
+    """There is nothing to ask about yet, or nobody who wants to hear."""
+    call = call_of(clock)
+    doubt = Verdict[str](error=ConnectError("no"), doubtful=True)
+    assert call.question(doubt) is None
+    call.turns_to(request_of())
+    call.interrupt()
+    assert call.question(doubt) is None
+
+
+# The end
+
+
+def test_an_error_is_stamped_with_the_whole_call(clock: "FakeClock") -> None:
+    """What this call did stands on it, whatever stood there before."""
+    call = call_of(clock)
+    error = APIError("no", status=404)
+    error.effect, error.attempts, error.idempotency_key = Effect.APPLIED, 9, "another"
+    call.turns_to(request_of())
+    call.effect, call.attempts = Effect.UNKNOWN, 3
+    call.stamp(error)
+    assert (error.effect, error.attempts, error.idempotency_key) == (Effect.UNKNOWN, 3, "key")
+
+
+@pytest.mark.parametrize(
+    ("error", "ending"), [(asyncio.CancelledError(), "was cancelled"), (RuntimeError(), "broke off")]
+)
+def test_what_is_not_ours_gets_a_note(error: BaseException, ending: str, clock: "FakeClock") -> None:
+    """It says effect, attempts and key."""
+    call = call_of(clock)
+    call.turns_to(request_of())
+    call.annotate(error)
+    assert notes(error) == f"thredfi-async: operation {ending} with effect NOT_APPLIED, attempts 0, idempotency key key"
+
+
+def test_a_call_before_its_first_request_has_no_key(clock: "FakeClock") -> None:
+    """None is yet made."""
+    hook = Recorder()
+    call = call_of(clock, hook)
+    clock.now += 3
+    call.ended("cancelled")
+    assert call.idempotency_key is None
+    assert hook.events == [
+        CallEnded(
+            operation="operation",
+            outcome="cancelled",
+            effect=Effect.NOT_APPLIED,
+            attempts=0,
+            elapsed=3.0,
+            queued=0.0,
+            error=None,
+            request_id=None,
+            idempotency_key=None,
+        )
+    ]
+
+
+def test_an_outcome_sums_up(clock: "FakeClock") -> None:
+    """From the first turn to the end."""
+    call = call_of(clock)
+    clock.now += 5
+    call.has_turn(0)
+    call.turns_to(request_of())
+    call.attempts = 2
+    verdict, response = answered(200)
+    call.attempted(request_of(), verdict, response, clock.now)
+    clock.now += 3
+    outcome = call.outcome("value")
+    assert outcome.response is response
+    assert (outcome.value, outcome.effect, outcome.attempts, outcome.elapsed) == ("value", Effect.APPLIED, 2, 3.0)
+    assert outcome.idempotency_key == "key"
+
+
+def test_every_hook_hears_every_event(clock: "FakeClock", caplog: pytest.LogCaptureFixture) -> None:
+    """One that fails is named in the log, without its words or its frames."""
+
+    class Broken:
+        def on_event(self, event: Event, /) -> None:
+            raise ValueError("secret")
+
+    first, last = Recorder(), Recorder()
+    call = call_of(clock, first, Broken(), last)
+    with caplog.at_level(logging.DEBUG):
+        call.will_retry(ConnectError("no"), 0.5)
+    assert first.events == last.events == first.retries
+    assert [(record.getMessage(), record.exc_info) for record in caplog.records] == [
+        ("the hook Broken raised ValueError", None)
+    ]

@@ -1,0 +1,208 @@
+"""What one good call costs, in counts that are the same on every machine: a guard against costs that creep in.
+
+`nox -s bench` measures time. Here Python counts the functions that are called, and memory is what tracemalloc saw.
+"""
+
+import asyncio
+import contextlib
+import gc
+import json
+import sys
+import tracemalloc
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from types import FrameType
+from typing import Any, cast
+
+import aiohttp
+import pytest
+from faultserver import bodies
+from helpers import BUSINESS, CUSTOMER, body
+
+from thredfi_async import CustomerRequest, ThredfiClient
+from thredfi_async._transport.session import AiohttpTransport
+
+pytestmark = pytest.mark.unmeasured
+
+CALLS_BEYOND_A_POST = {
+    (3, 11): {"asyncio": 99, "uvloop": 120},
+    (3, 12): {"asyncio": 142, "uvloop": 130},
+    (3, 13): {"asyncio": 142, "uvloop": 130},
+}
+"""By Python's version and the event loop; a new version of Python gets its own."""
+MARGIN = 5
+"""Calls that may come with another version of a dependency; a timeout more is at least 8."""
+SLACK = 20
+"""Calls fewer than this are worth a new number."""
+REPEATS = 20
+WAITING = 2_000
+BYTES_WAITING = 1_024
+
+Sending = Callable[..., Coroutine[Any, Any, Any]]
+
+
+class Prepared(asyncio.Protocol):
+    """Answers every request, which must come in one piece, with the customer archived."""
+
+    ANSWER = bodies.dump(bodies.customer(CUSTOMER))
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+        self.received = b""
+
+    def data_received(self, data: bytes) -> None:
+        self.received += data
+        if self.received.endswith(b"}"):
+            self.received = b""
+            head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+            self.transport.write(head % len(self.ANSWER) + self.ANSWER)
+
+
+@contextlib.asynccontextmanager
+async def serving() -> AsyncGenerator[str]:
+    """The server's URL; the loop is without the debug mode, whose own calls would be counted."""
+    loop = asyncio.get_running_loop()
+    loop.set_debug(False)
+    server = await loop.create_server(Prepared, "127.0.0.1", 0)
+    host, port = server.sockets[0].getsockname()
+    yield f"http://{host}:{port}"
+    server.close()
+
+
+async def calls_made(work: Callable[[], Awaitable[object]]) -> int:
+    """The fewest functions that were called in one go, of Python and of C, after a warm-up."""
+    counts = list[int]()
+    calls = 0
+
+    def count(_: FrameType, event: str, __: object) -> None:
+        nonlocal calls
+        calls += event in {"call", "c_call"}
+
+    # The fewest: in one of so many, nothing else that the process has to do falls in between.
+    for _ in range(REPEATS):
+        calls = 0
+        sys.setprofile(count)
+        try:
+            await work()
+        finally:
+            sys.setprofile(None)
+        counts.append(calls)
+    return min(counts)
+
+
+@contextlib.asynccontextmanager
+async def posting(headers: dict[str, str]) -> AsyncGenerator[tuple[ThredfiClient, aiohttp.ClientSession, str]]:
+    """A client and a bare session for the same server, and the URL to post to."""
+    async with (
+        serving() as url,
+        ThredfiClient("secret-token", base_url=url) as client,
+        aiohttp.ClientSession(headers=headers) as session,
+    ):
+        yield client, session, f"{url}/v1/platform/businesses/{BUSINESS}/customers/{CUSTOMER}/archive/"
+
+
+async def post(session: aiohttp.ClientSession, url: str, content: bytes) -> None:
+    """What a user would write by hand."""
+    async with session.post(url, data=content) as response:
+        json.loads(await response.read())
+
+
+async def calls_beyond_a_post() -> int:
+    """The functions that an archive call calls more than a bare aiohttp post of the same does."""
+    fields = body()
+    content = json.dumps(fields).encode()
+    headers = {"Authorization": "Bearer secret-token", "Content-Type": "application/json"}
+    async with posting(headers) as (client, session, url):
+        bare = await calls_made(lambda: post(session, url, content))
+        archive = client.customers.archive
+        return await calls_made(lambda: archive(BUSINESS, CUSTOMER, CustomerRequest(**fields))) - bare
+
+
+def loop_name() -> str:
+    """The kind of event loop that is running."""
+    return "uvloop" if type(asyncio.get_running_loop()).__module__.startswith("uvloop") else "asyncio"
+
+
+async def test_functions_that_one_call_calls() -> None:
+    """One archive call calls no more functions beyond a bare post's than it did when this was last looked at."""
+    beyond = await calls_beyond_a_post()
+    known = CALLS_BEYOND_A_POST[sys.version_info[:2]][loop_name()]
+    assert beyond <= known + MARGIN, "a call has become dearer: look at what was added, or state the new number"
+    assert beyond >= known - SLACK, "a call has become cheaper: state the new number, so that it stays so"
+
+
+async def test_a_timeout_more_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One more timeout in every call is more than the margin."""
+    send: Sending = AiohttpTransport.send
+
+    async def with_a_timeout(*args: Any) -> Any:
+        async with asyncio.timeout(10.0):
+            return await send(*args)
+
+    before = await calls_beyond_a_post()
+    monkeypatch.setattr(AiohttpTransport, "send", with_a_timeout)
+    assert await calls_beyond_a_post() > before + MARGIN
+
+
+async def test_a_call_makes_no_task() -> None:
+    """A good call runs in its caller's task alone; aiohttp itself has one to write a body, before Python 3.12."""
+    fields = body()
+    content, headers = json.dumps(fields).encode(), {"Authorization": "Bearer secret-token"}
+    async with posting(headers) as (client, session, path):
+        bare = await tasks_made(lambda: post(session, path, content))
+        assert await tasks_made(lambda: client.customers.archive(BUSINESS, CUSTOMER, fields)) == 0 <= bare <= 1
+
+
+async def test_a_task_more_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One in every call, such as one that only sends, is counted."""
+    send: Sending = AiohttpTransport.send
+
+    async def with_a_task(*args: Any) -> Any:
+        return await asyncio.create_task(send(*args))
+
+    monkeypatch.setattr(AiohttpTransport, "send", with_a_task)
+    async with posting({}) as (client, _, _):
+        assert await tasks_made(lambda: client.customers.archive(BUSINESS, CUSTOMER, body())) == 1
+
+
+async def tasks_made(work: Callable[[], Awaitable[object]]) -> int:
+    """The tasks that are made meanwhile, when connections are open already."""
+    made: list[asyncio.Task[Any]] = []
+
+    def factory(loop: asyncio.AbstractEventLoop, coro: Any, **settings: Any) -> asyncio.Task[Any]:
+        made.append(asyncio.Task(coro, loop=loop, **settings))
+        return made[-1]
+
+    await work()
+    asyncio.get_running_loop().set_task_factory(factory)
+    try:
+        await work()
+    finally:
+        asyncio.get_running_loop().set_task_factory(None)
+    return len(made)
+
+
+async def memory_of_each(start: Callable[[], Coroutine[Any, Any, object]]) -> float:
+    """Bytes that tracemalloc sees for each of very many tasks that wait."""
+    gc.collect()
+    tracemalloc.start()
+    try:
+        tasks = [asyncio.create_task(start()) for _ in range(WAITING)]
+        await asyncio.sleep(0)
+        size, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+    return size / WAITING
+
+
+async def test_memory_of_a_waiting_call() -> None:
+    """A call that waits for its turn takes little more than a bare task that waits."""
+    asyncio.get_running_loop().set_debug(False)
+    event, request = asyncio.Event(), CustomerRequest(**body())
+    async with serving() as url, ThredfiClient("secret-token", base_url=url, max_connections=1) as client:
+        assert client._limiter.acquire_nowait()
+        waiting = await memory_of_each(lambda: client.customers.archive(BUSINESS, CUSTOMER, request))
+        client._limiter.release()
+    assert 0 < waiting - await memory_of_each(event.wait) <= BYTES_WAITING

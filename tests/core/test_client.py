@@ -1,0 +1,452 @@
+"""The client's settings and its lifetime: what it refuses, where it belongs, and how it closes."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Awaitable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from faultserver import FaultServer, Healthy, faults
+from helpers import (
+    BUSINESS,
+    CUSTOMER,
+    HANGS,
+    ONCE,
+    STUCK,
+    Recorder,
+    body,
+    client_of,
+    connections_in_use,
+    failure,
+    leaving_nothing,
+    slots_in_use,
+    stuck,
+    until,
+)
+
+from thredfi_async import (
+    ClientStateError,
+    ConfigurationError,
+    ConnectError,
+    Customer,
+    Effect,
+    Environment,
+    PartnerCredentials,
+    ThredfiClient,
+    Timeouts,
+)
+
+PARTNER = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
+CREDENTIALS = PartnerCredentials(PARTNER, "secret-key")
+
+
+async def provider() -> str:
+    """A token."""
+    return "token"
+
+
+def archive(client: ThredfiClient, **options: Any) -> Awaitable[Customer]:
+    """Archive the customer."""
+    return client.customers.archive(BUSINESS, CUSTOMER, body(), **options)
+
+
+# Settings
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({}, "give exactly one of token, credentials, token_provider, not none"),
+        ({"token": "a", "credentials": CREDENTIALS}, "token and credentials"),
+        ({"token": "a", "token_provider": provider}, "token and token_provider"),
+        ({"credentials": CREDENTIALS, "token_provider": provider}, "credentials and token_provider"),
+        ({"token": 5}, "token must not be int"),
+        ({"token": b"a"}, "token must not be bytes"),
+        ({"credentials": (PARTNER, "key")}, "credentials must not be tuple"),
+        ({"token_provider": "token"}, "token_provider must not be str"),
+        ({"token": ""}, "must be visible ASCII"),
+        ({"token": "a b"}, "must be visible ASCII"),
+        ({"token": "a\n"}, "must be visible ASCII"),
+        ({"token": "a", "base_url": "api.thredfi.com"}, "base_url must be an absolute URL"),
+        ({"token": "a", "base_url": "http://api.thredfi.com"}, "base_url must use https"),
+        ({"token": "a", "base_url": 5}, "base_url must be an Environment or a string, not int"),
+        ({"token": "a", "base_url": f"https://{'a' * 64}.example"}, "base_url must be an absolute URL"),
+        ({"token": "a", "base_url": "https://a..b"}, "base_url must be an absolute URL"),
+        ({"token": "a", "base_url": "https://a\\b.example"}, "base_url must be an absolute URL"),
+        ({"token": "a", "timeouts": 5}, "timeouts must be a Timeouts, not int"),
+        ({"token": "a", "timeouts": None}, "timeouts must be a Timeouts, not NoneType"),
+        ({"token": "a", "retry": 3}, "retry must be a RetryPolicy, not int"),
+        ({"token": "a", "max_connections": 0}, "max_connections must be a whole number of at least 1, not 0"),
+        ({"token": "a", "max_connections": True}, "max_connections must be a whole number"),
+        ({"token": "a", "max_connections": "5"}, "max_connections must be a whole number"),
+        ({"token": "a", "max_concurrency": 0}, "max_concurrency must be a whole number of at least 1, not 0"),
+        ({"token": "a", "max_concurrency": 101}, r"max_concurrency \(101\) must not be over max_connections \(100\)"),
+        ({"token": "a", "max_body_bytes": 1.5}, "max_body_bytes must be a whole number"),
+        *(
+            ({"token": "a", "proxy": proxy}, "proxy must be an http or https URL")
+            for proxy in ("", "proxy:3128", "socks5://proxy:1", "http://", "http://a..b", "http://h:99999", 5)
+        ),
+    ],
+)
+def test_settings_that_cannot_work(settings: dict[str, Any], sentence: str) -> None:
+    """One sentence that names the setting, before anything is connected."""
+    with pytest.raises(ConfigurationError, match=sentence) as caught:
+        ThredfiClient(**settings)
+    assert isinstance(caught.value, ValueError)
+    assert caught.value.effect is Effect.NOT_APPLIED
+
+
+def test_a_proxys_password_is_not_shown() -> None:
+    """Not even when its URL is refused."""
+    with pytest.raises(ConfigurationError) as caught:
+        client_of("https://api.example", proxy="socks5://user:secret-password@proxy")
+    assert "secret-password" not in str(caught.value)
+
+
+async def test_ssl_belongs_to_the_sessions_connector() -> None:
+    """With a session of the caller's own it would be left unused without a word."""
+    async with aiohttp.ClientSession() as session:
+        with pytest.raises(ConfigurationError, match="ssl belongs to the connector"):
+            client_of("https://api.example", session=session, ssl=False)
+
+
+@pytest.mark.parametrize("given", [{"token": "a"}, {"credentials": CREDENTIALS}, {"token_provider": provider}])
+def test_repr_shows_no_secret(given: dict[str, Any]) -> None:
+    """Where it sends to, and nothing else."""
+    client = ThredfiClient(base_url="https://gateway.example/path/", **given)
+    assert repr(client) == "<ThredfiClient https://gateway.example/path>"
+    assert client.base_url == "https://gateway.example/path"
+
+
+def test_environments() -> None:
+    """The mock server unless production is asked for."""
+    assert repr(ThredfiClient("a")) == "<ThredfiClient https://sandbox.thredfi.com>"
+    assert repr(ThredfiClient("a", base_url=Environment.PRODUCTION)) == "<ThredfiClient https://api.thredfi.com>"
+
+
+async def test_concurrency_may_be_lower_than_connections() -> None:
+    """The lower one bounds the calls under way."""
+    gate = asyncio.Event()
+    async with (
+        FaultServer([faults.good().held(gate)], repeat_last=True) as server,
+        client_of(server.url, max_connections=5, max_concurrency=2) as client,
+    ):
+        calls = [asyncio.create_task(_await(archive(client))) for _ in range(5)]
+        await server.until(lambda: len(server.requests) == 2)
+        assert slots_in_use(client) == 2
+        gate.set()
+        await asyncio.gather(*calls)
+        assert server.connections == 2
+
+
+# The environment
+
+
+@pytest.mark.parametrize(
+    ("environ", "url"),
+    [
+        ({"THREDFI_TOKEN": "a"}, "https://sandbox.thredfi.com"),
+        ({"THREDFI_TOKEN": "a", "THREDFI_BASE_URL": "https://x.example/"}, "https://x.example"),
+        ({"THREDFI_TOKEN": "a", "THREDFI_ENVIRONMENT": "production"}, "https://api.thredfi.com"),
+        ({"THREDFI_TOKEN": "a", "THREDFI_ENVIRONMENT": "SANDBOX"}, "https://sandbox.thredfi.com"),
+        ({"THREDFI_PARTNER_UUID": PARTNER, "THREDFI_API_KEY": "k"}, "https://sandbox.thredfi.com"),
+        (
+            {"THREDFI_TOKEN": "a", "THREDFI_API_KEY": "", "THREDFI_BASE_URL": "", "THREDFI_ENVIRONMENT": ""},
+            "https://sandbox.thredfi.com",
+        ),
+    ],
+)
+def test_from_env(environ: dict[str, str], url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From a mapping, or from the process's own; an empty variable counts as unset."""
+    for name in ("TOKEN", "PARTNER_UUID", "API_KEY", "BASE_URL", "ENVIRONMENT"):
+        monkeypatch.delenv(f"THREDFI_{name}", raising=False)
+    assert repr(ThredfiClient.from_env(environ)) == f"<ThredfiClient {url}>"
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    assert repr(ThredfiClient.from_env()) == f"<ThredfiClient {url}>"
+    assert ThredfiClient.from_env().base_url == url
+
+
+@pytest.mark.parametrize(
+    ("environ", "sentence"),
+    [
+        ({}, "not set: THREDFI_PARTNER_UUID and THREDFI_API_KEY"),
+        ({"THREDFI_PARTNER_UUID": PARTNER}, "not set: THREDFI_API_KEY"),
+        ({"THREDFI_API_KEY": "k"}, "not set: THREDFI_PARTNER_UUID"),
+        ({"THREDFI_TOKEN": "a", "THREDFI_API_KEY": "k"}, "set THREDFI_TOKEN or .* not both"),
+        ({"THREDFI_TOKEN": "a", "THREDFI_BASE_URL": "x", "THREDFI_ENVIRONMENT": "sandbox"}, "not both"),
+        ({"THREDFI_TOKEN": "a", "THREDFI_ENVIRONMENT": "staging"}, "THREDFI_ENVIRONMENT must be sandbox or production"),
+        ({"THREDFI_TOKEN": "secret token"}, "must be visible ASCII"),
+        ({"THREDFI_PARTNER_UUID": "secret", "THREDFI_API_KEY": "k"}, "partner_uuid must be a UUID"),
+    ],
+)
+def test_from_env_that_cannot_work(environ: dict[str, str], sentence: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variables are named and their values are not; an empty mapping is no leave to look elsewhere."""
+    monkeypatch.setenv("THREDFI_TOKEN", "of-the-process")
+    with pytest.raises(ConfigurationError, match=sentence) as caught:
+        ThredfiClient.from_env(environ)
+    assert "secret" not in str(caught.value)
+
+
+def test_settings_beside_the_environment() -> None:
+    """They are the client's, and a base URL among them wins."""
+    environ = {"THREDFI_TOKEN": "a", "THREDFI_ENVIRONMENT": "production"}
+    client = ThredfiClient.from_env(environ, base_url="https://x.example", max_connections=3)
+    assert repr(client) == "<ThredfiClient https://x.example>"
+    assert client._limiter._limit == 3
+
+
+# Where it belongs
+
+
+def test_built_outside_a_loop() -> None:
+    """It makes its connections on first use."""
+
+    async def use(client: ThredfiClient) -> None:
+        async with FaultServer([Healthy()]) as server, ThredfiClient("a", base_url=server.url) as inner:
+            await archive(inner)
+        await client.aclose()
+
+    asyncio.run(use(ThredfiClient("a")))
+
+
+def test_a_second_event_loop() -> None:
+    """It is refused with the reason, and closing is too."""
+
+    async def first() -> ThredfiClient:
+        async with FaultServer([Healthy()]) as server:
+            client = client_of(server.url)
+            await archive(client)
+            thread = threading.Thread(target=lambda: asyncio.run(second(client)))
+            thread.start()
+            await asyncio.to_thread(thread.join)
+            await client.aclose()
+        return client
+
+    async def second(client: ThredfiClient) -> None:
+        for call in (archive(client), client.aclose()):
+            error = await failure(call, ClientStateError)
+            assert "belongs to another event loop" in str(error)
+            assert (error.effect, error.attempts) == (Effect.NOT_APPLIED, 0)
+
+    client = asyncio.run(first())
+    with pytest.raises(ClientStateError, match="this client is closed"):
+        asyncio.run(_await(archive(client)))
+
+
+async def _await(call: Awaitable[Customer]) -> Customer:
+    return await call
+
+
+async def test_closing_from_elsewhere_closes_nothing() -> None:
+    """A refused `aclose` leaves the client to its own loop."""
+    async with FaultServer([Healthy(), Healthy()]) as server, client_of(server.url) as client:
+        await archive(client)
+
+        def elsewhere() -> None:
+            with pytest.raises(ClientStateError, match="another event loop"):
+                asyncio.run(client.aclose())
+
+        await asyncio.to_thread(elsewhere)
+        assert (await archive(client)).is_archived
+
+
+FORK = """
+import asyncio, os
+from faultserver import FaultServer, Healthy
+from helpers import BUSINESS, CUSTOMER, body, client_of
+from thredfi_async import ClientStateError
+
+async def refused(call):
+    try:
+        await call
+    except ClientStateError as error:
+        return f"belongs to process {os.getppid()}; make one for process {os.getpid()}" in str(error)
+
+async def main():
+    async with FaultServer([Healthy(), Healthy()]) as server, client_of(server.url) as client:
+        await client.customers.archive(BUSINESS, CUSTOMER, body())
+        child = os.fork()
+        if child == 0:
+            calls = [client.customers.archive(BUSINESS, CUSTOMER, body()), client.aclose()]
+            RUN
+            os._exit(sum(found))
+        _, status = await asyncio.to_thread(os.waitpid, child, 0)
+        assert os.waitstatus_to_exitcode(status) == 2
+        assert (await client.customers.archive(BUSINESS, CUSTOMER, body())).is_archived
+        assert server.connections == 1
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(
+    "run",
+    ["found = [await refused(call) for call in calls]", "found = [asyncio.run(refused(call)) for call in calls]"],
+    ids=["goes on", "a loop of its own"],
+)
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork")
+def test_a_forked_child(run: str) -> None:
+    """The child is refused, and the parent's connection is not hurt."""
+    path = os.pathsep.join([str(Path(__file__).parents[1] / "support"), *sys.path])
+    command = [sys.executable, "-W", "error", "-c", FORK.replace("RUN", run)]
+    environment = {**os.environ, "PYTHONPATH": path}
+    done = subprocess.run(command, check=False, env=environment, capture_output=True, text=True, timeout=20)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+async def test_another_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told by its number."""
+    async with client_of("http://127.0.0.1:9", retry=ONCE) as client:
+        await failure(archive(client), ConnectError)
+        with monkeypatch.context() as elsewhere:
+            elsewhere.setattr(os, "getpid", lambda: 1)
+            error = await failure(archive(client), ClientStateError)
+    assert str(error) == f"this client belongs to process {os.getpid()}; make one for process 1, forked from it"
+
+
+# Closing
+
+
+async def test_after_closing() -> None:
+    """Every call is refused, closing again does nothing, and no task or connection is left."""
+    async with leaving_nothing(), FaultServer([Healthy()]) as server:
+        client = client_of(server.url)
+        await archive(client)
+        await client.aclose()
+        await client.aclose()
+        await server.until(lambda: server.open_connections == 0)
+        listing = client.customers.list(BUSINESS)
+        for call in (archive(client), client.customers.get(BUSINESS, CUSTOMER), anext(listing)):
+            error = await failure(call, ClientStateError)
+            assert str(error).startswith("this client is closed; make a new one")
+            assert isinstance(error, RuntimeError)
+            assert (error.effect, error.attempts) == (Effect.NOT_APPLIED, 0)
+
+
+async def test_closing_what_was_never_used() -> None:
+    """There is nothing to close."""
+    async with ThredfiClient("a"):
+        pass
+
+
+async def test_closing_lets_calls_end() -> None:
+    """Those under way and those that wait for their turn; new ones are refused."""
+    gate = asyncio.Event()
+    async with FaultServer([faults.good().held(gate)], repeat_last=True) as server:
+        client = client_of(server.url, max_connections=1)
+        calls = [asyncio.create_task(_await(archive(client))) for _ in range(3)]
+        await server.until(lambda: len(server.requests) == 1)
+        closing = asyncio.create_task(client.aclose())
+        await asyncio.sleep(0)
+        await failure(archive(client), ClientStateError)
+        gate.set()
+        assert all(customer.is_archived for customer in await asyncio.gather(*calls))
+        await closing
+
+
+def leftover_slots(state: str) -> int:
+    """The slot that the test itself holds, so that the call has to queue."""
+    return state in {"queued", "queued again"}
+
+
+@pytest.mark.parametrize(("state", "effect", "attempts"), STUCK)
+async def test_closing_ends_what_is_left(state: str, effect: Effect, attempts: int) -> None:
+    """With a ClientStateError that says what may have been done, and with nothing left running."""
+    async with leaving_nothing(), stuck(state) as case:
+        await case.client.aclose(drain=0.01)
+        error = await failure(case.call, ClientStateError)
+        assert (error.effect, error.attempts) == (effect, attempts)
+        assert error.idempotency_key == (None if state == "queued" else "key")
+        end = case.hook.ended
+        assert (end.outcome, end.effect, end.error) == ("failed", effect, "ClientStateError")
+        await case.server.until(lambda: case.server.open_connections == 0)
+        assert slots_in_use(case.client) == leftover_slots(state)
+        assert len(case.server.requests) == (0 if state == "connecting" else attempts)
+
+
+@pytest.mark.parametrize(("state", "effect", "attempts"), STUCK)
+async def test_closing_that_is_cancelled(state: str, effect: Effect, attempts: int) -> None:
+    """It still ends every call, closes every connection, and stays cancelled."""
+    async with leaving_nothing(), stuck(state) as case:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await case.client.aclose()
+        assert case.call.done()
+        error = await failure(case.call, ClientStateError)
+        assert (error.effect, error.attempts) == (effect, attempts)
+        await case.server.until(lambda: case.server.open_connections == 0)
+
+
+async def test_closing_while_a_call_just_has_its_turn() -> None:
+    """It is ended before anything of it leaves."""
+    async with leaving_nothing(), FaultServer([HANGS]) as server:
+        client = client_of(server.url, max_connections=1)
+        assert client._limiter.acquire_nowait()
+        call = asyncio.create_task(_await(archive(client)))
+        await until(lambda: client._limiter.waiting > 0)
+        client._limiter.release()
+        client._lifecycle.interrupt()
+        error = await failure(call, ClientStateError)
+        await client.aclose()
+        assert not server.requests
+    assert error.effect is Effect.NOT_APPLIED
+
+
+async def test_closing_many() -> None:
+    """In flight and queued, none ends in a cancellation that nobody asked for."""
+    async with leaving_nothing(), FaultServer([HANGS], repeat_last=True) as server:
+        client = client_of(server.url, max_connections=5)
+        calls = [asyncio.create_task(_await(archive(client))) for _ in range(50)]
+        await server.until(lambda: server.applied == 5)
+        await asyncio.gather(client.aclose(drain=0.01), client.aclose(drain=5.0))
+        ended = await asyncio.gather(*calls, return_exceptions=True)
+        assert {type(error) for error in ended} == {ClientStateError}
+        effects = [error.effect for error in ended if isinstance(error, ClientStateError)]
+        assert (effects.count(Effect.UNKNOWN), effects.count(Effect.NOT_APPLIED)) == (5, 45)
+        assert (slots_in_use(client), connections_in_use(client)) == (0, 0)
+
+
+async def test_closing_as_the_deadline_passes() -> None:
+    """A call whose alarm has just rung does not break the closing of its client."""
+    async with leaving_nothing(), FaultServer([HANGS], repeat_last=True) as server:
+        client = client_of(server.url)
+        calls = [
+            asyncio.create_task(_await(archive(client, settle=False, timeouts=Timeouts(deadline=0.03 + n / 5000))))
+            for n in range(50)
+        ]
+        await asyncio.sleep(0)
+        await client.aclose(drain=0.035)
+        ended = await asyncio.gather(*calls, return_exceptions=True)
+        await server.until(lambda: server.open_connections == 0)
+    assert not [error for error in ended if isinstance(error, asyncio.CancelledError)]
+    assert all(isinstance(error, ClientStateError | TimeoutError) for error in ended)
+
+
+async def test_leaving_the_block_closes() -> None:
+    """Also when the block raises."""
+    client = client_of("http://127.0.0.1:9")
+
+    async def leave() -> None:
+        async with client as same:
+            assert same is client
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await leave()
+    await failure(archive(client), ClientStateError)
+
+
+async def test_hooks_are_the_clients_own() -> None:
+    """A sequence that changes later changes nothing."""
+    hook = Recorder()
+    hooks = [hook]
+    async with FaultServer([Healthy()]) as server, client_of(server.url, hooks=hooks) as client:
+        hooks.clear()
+        await archive(client)
+    assert hook.ended.outcome == "succeeded"

@@ -1,0 +1,137 @@
+"""The logging hook: each event at its level, whole on the record; and hooks that fail."""
+
+import logging
+from typing import Any
+
+import attrs
+import pytest
+from clocks import FakeClock
+
+from thredfi_async import Attempt, CallEnded, Effect, Event, LoggingHook, RetryScheduled, Timeouts
+from thredfi_async._engine.call import Call
+
+ATTEMPT = Attempt(
+    operation="customers.archive",
+    number=2,
+    method="POST",
+    status=503,
+    error="ServerError",
+    effect=Effect.UNKNOWN,
+    elapsed=0.25,
+    request_id="req-1",
+    idempotency_key="key-1",
+)
+RETRY = RetryScheduled(
+    operation="customers.archive", attempts=2, wait=1.5, error="ServerError", idempotency_key="key-1"
+)
+ENDED = CallEnded(
+    operation="customers.archive",
+    outcome="failed",
+    effect=Effect.UNKNOWN,
+    attempts=4,
+    elapsed=3.0,
+    queued=1.0,
+    error="ServerError",
+    request_id="req-1",
+    idempotency_key="key-1",
+)
+TOLD: list[tuple[Event, int, str]] = [
+    (ATTEMPT, logging.DEBUG, "customers.archive attempt 2: 503 in 0.250 s"),
+    (
+        attrs.evolve(ATTEMPT, status=None, error="ConnectError"),
+        logging.DEBUG,
+        "customers.archive attempt 2: ConnectError in 0.250 s",
+    ),
+    (RETRY, logging.INFO, "customers.archive is tried again in 1.500 s after ServerError"),
+    (
+        ENDED,
+        logging.WARNING,
+        "customers.archive failed: effect UNKNOWN, 4 attempts, 3.000 s, error ServerError, key key-1",
+    ),
+    (
+        attrs.evolve(ENDED, outcome="succeeded", effect=Effect.APPLIED, error=None),
+        logging.DEBUG,
+        "customers.archive succeeded: effect APPLIED, 4 attempts, 3.000 s, error None, key key-1",
+    ),
+    (
+        attrs.evolve(ENDED, outcome="cancelled", error=None),
+        logging.INFO,
+        "customers.archive cancelled: effect UNKNOWN, 4 attempts, 3.000 s, error None, key key-1",
+    ),
+]
+
+
+@pytest.mark.parametrize(("event", "level", "message"), TOLD, ids=[type(event).__name__ for event, _, _ in TOLD])
+def test_every_event_has_its_line(caplog: pytest.LogCaptureFixture, event: Event, level: int, message: str) -> None:
+    """The level says how much it matters, the line what happened, and the record holds the event itself."""
+    with caplog.at_level(logging.DEBUG, "thredfi_async"):
+        LoggingHook().on_event(event)
+    (record,) = caplog.records
+    assert (record.name, record.levelno, record.getMessage()) == ("thredfi_async", level, message)
+    assert vars(record)["thredfi_event"] is event
+
+
+def test_events_of_a_later_version(caplog: pytest.LogCaptureFixture) -> None:
+    """A kind of event that the hook does not know is no reason to fail."""
+    later: Any = object()
+    with caplog.at_level(logging.DEBUG, "thredfi_async"):
+        LoggingHook().on_event(later)
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("event", [ATTEMPT, RETRY])
+def test_small_events_do_not_disturb(caplog: pytest.LogCaptureFixture, event: Event) -> None:
+    """At the usual level, attempts and retries are not to be seen."""
+    with caplog.at_level(logging.WARNING, "thredfi_async"):
+        LoggingHook().on_event(event)
+    assert caplog.records == []
+
+
+def test_a_logger_of_ones_own(caplog: pytest.LogCaptureFixture) -> None:
+    """The events can go anywhere."""
+    logger = logging.getLogger("mine.archive")
+    with caplog.at_level(logging.DEBUG, "mine.archive"):
+        LoggingHook(logger).on_event(RETRY)
+    assert [record.name for record in caplog.records] == ["mine.archive"]
+
+
+class Failing:
+    """A hook that raises, with a secret in its hands."""
+
+    def on_event(self, event: Event, /) -> None:
+        raise RuntimeError("hunter2")
+
+
+class Keeping:
+    """A hook that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def on_event(self, event: Event, /) -> None:
+        self.events.append(event)
+
+
+def test_a_failing_hook_disturbs_nobody(caplog: pytest.LogCaptureFixture, clock: FakeClock) -> None:
+    """What a hook raises is logged by name alone; the hooks behind it and the call go on."""
+    kept = Keeping()
+    call = Call("customers.get", timeouts=Timeouts(), settle=True, budget=None, clock=clock, hooks=(Failing(), kept))
+    clock.now += 2.0
+    call.ended("succeeded")
+    assert [(type(event), event.operation) for event in kept.events] == [(CallEnded, "customers.get")]
+    (record,) = caplog.records
+    assert (record.levelno, record.exc_info) == (logging.WARNING, None)
+    assert record.getMessage() == "the hook Failing raised RuntimeError"
+    assert "hunter2" not in caplog.text
+
+
+def test_a_hook_that_wants_to_stop_the_program_does(clock: FakeClock) -> None:
+    """An interruption from the keyboard is no failure of a hook."""
+
+    class Interrupted:
+        def on_event(self, event: Event, /) -> None:
+            raise KeyboardInterrupt
+
+    call = Call("customers.get", timeouts=Timeouts(), settle=True, budget=None, clock=clock, hooks=(Interrupted(),))
+    with pytest.raises(KeyboardInterrupt):
+        call.ended("succeeded")

@@ -1,0 +1,150 @@
+"""The connection, the streams and the consumer: made where they are missing, refused where they cannot serve."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from clocks import FakeClock
+from faultserver import ports
+from helpers import leaving_nothing
+from nats.js.api import ConsumerConfig
+from nats.js.api import StreamConfig as JetStreamConfig
+from natsserver import NatsServer
+from workerpark import TOPOLOGY, queue
+
+from thredfi_async import ConfigurationError
+from thredfi_async.worker import BrokerError, NatsSettings, StreamConfig
+from thredfi_async.worker.broker import connected
+from thredfi_async.worker.streams import ensure_consumer, ensure_streams
+
+
+async def test_they_are_made_once(nats_server: NatsServer) -> None:
+    """Streams and consumer are made, and are good for every further worker."""
+    async with queue(nats_server) as broker:
+        await ensure_streams(broker, TOPOLOGY)
+        assert await ensure_consumer(broker, TOPOLOGY) == 30.0
+        info = await broker.jetstream.stream_info(TOPOLOGY.stream)
+        assert (info.config.retention, info.config.duplicate_window) == ("workqueue", 3600.0)
+        consumer = (await broker.jetstream.consumer_info(TOPOLOGY.stream, TOPOLOGY.consumer)).config
+        assert (consumer.ack_policy, consumer.max_deliver, consumer.max_ack_pending) == ("explicit", -1, -1)
+
+
+async def test_stored_once(nats_server: NatsServer) -> None:
+    """A message id is stored once within the stream's window, across a restart of the broker too."""
+    async with queue(nats_server) as broker:
+        store: dict[str, Any] = {"message_id": "1", "stream": TOPOLOGY.stream}
+        assert await broker.store(TOPOLOGY.subject, b"x", **store)
+        assert not await broker.store(TOPOLOGY.subject, b"x", **store)
+
+
+async def test_a_stream_of_ones_own(nats_server: NatsServer) -> None:
+    """A stream with wildcards and without a work queue's retention serves as well."""
+    async with connected(NatsSettings(url=nats_server.url)) as broker:
+        await broker.jetstream.add_stream(JetStreamConfig(name="THREDFI", subjects=["thredfi.archive", "other.>"]))
+        await broker.jetstream.add_stream(JetStreamConfig(name="THREDFI_DEAD", subjects=["thredfi.*.dead"]))
+        await ensure_streams(broker, TOPOLOGY)
+        await ensure_consumer(broker, TOPOLOGY)
+
+
+@pytest.mark.parametrize(
+    ("config", "problem"),
+    [
+        ({"subjects": ["other.>"]}, "does not take the subject thredfi.archive"),
+        ({"subjects": ["thredfi.archive.>"]}, "does not take the subject thredfi.archive"),
+        ({"subjects": ["thredfi"]}, "does not take the subject thredfi.archive"),
+        ({"no_ack": True}, "does not acknowledge what it stores (no_ack)"),
+        ({"retention": "interest"}, "keeps messages only while somebody is interested (retention interest)"),
+    ],
+)
+async def test_a_stream_that_cannot_serve(nats_server: NatsServer, config: dict[str, Any], problem: str) -> None:
+    """It is refused with the reason, and what to do."""
+    async with connected(NatsSettings(url=nats_server.url)) as broker:
+        wrong: dict[str, Any] = {"name": "THREDFI", "subjects": ["thredfi.*"]} | config
+        await broker.jetstream.add_stream(JetStreamConfig(**wrong))
+        with pytest.raises(ConfigurationError) as caught:
+            await ensure_streams(broker, TOPOLOGY)
+    assert str(caught.value) == f"the stream THREDFI is there already, and {problem}: mend it, or name another"
+
+
+@pytest.mark.parametrize(
+    ("config", "problem"),
+    [
+        ({"max_deliver": 5}, "gives up after 5 deliveries (max_deliver), and strands a message then"),
+        ({"deliver_subject": "push"}, "is a push consumer"),
+        ({"ack_policy": "all"}, "does not ask for an acknowledgement of each message (ack_policy explicit)"),
+    ],
+)
+async def test_a_consumer_that_cannot_serve(nats_server: NatsServer, config: dict[str, Any], problem: str) -> None:
+    """It is refused with the reason: past a delivery limit, JetStream would strand messages."""
+    async with connected(NatsSettings(url=nats_server.url)) as broker:
+        await broker.jetstream.add_stream(JetStreamConfig(name="THREDFI", subjects=["thredfi.archive"]))
+        wrong: dict[str, Any] = {"durable_name": TOPOLOGY.consumer, "ack_policy": "explicit"} | config
+        await broker.jetstream.add_consumer("THREDFI", ConsumerConfig(**wrong))
+        with pytest.raises(ConfigurationError) as caught:
+            await ensure_consumer(broker, TOPOLOGY)
+    assert problem in str(caught.value)
+
+
+async def test_another_stream_has_the_subject(nats_server: NatsServer) -> None:
+    """The broker's own reason comes along."""
+    async with queue(nats_server) as broker:
+        with pytest.raises(BrokerError, match="NATS refuses the stream OTHER: subjects overlap"):
+            await ensure_streams(broker, StreamConfig(stream="OTHER"))
+
+
+async def test_no_stream_for_a_consumer(nats_server: NatsServer) -> None:
+    """A consumer cannot be made where its stream is not."""
+    async with connected(NatsSettings(url=nats_server.url)) as broker:
+        with pytest.raises(BrokerError, match="refuses the consumer thredfi-worker on the stream THREDFI: stream not"):
+            await ensure_consumer(broker, TOPOLOGY)
+
+
+async def test_nobody_there() -> None:
+    """A broker that cannot be reached is named with the reason, and nothing is left running."""
+    async with leaving_nothing():
+        with ports.refused() as url, pytest.raises(BrokerError) as caught:
+            async with connected(NatsSettings(url=url.replace("http", "nats")), within=0.2):
+                pytest.fail("it cannot be")
+    assert str(caught.value).startswith("NATS cannot be reached at nats://127.0.0.1:")
+    assert str(caught.value).endswith(": Connection refused")
+
+
+async def test_a_broker_that_wants_to_know_who(tmp_path: Path) -> None:
+    """Refused credentials are called that; the right ones are taken."""
+    with NatsServer(tmp_path, "--user", "jane", "--pass", "s3cret") as server:
+        with pytest.raises(BrokerError, match="Authorization Violation"):
+            async with connected(NatsSettings(url=server.url, user="jane", password="wrong")):
+                pytest.fail("it cannot be")
+        async with connected(NatsSettings(url=server.url, user="jane", password="s3cret")) as broker:
+            assert broker.is_connected
+
+
+async def test_a_credentials_file_that_is_not_there(tmp_path: Path) -> None:
+    """The file is named."""
+    with pytest.raises(ConfigurationError, match=r"cannot read .*x\.creds: No such file"):
+        async with connected(NatsSettings(credentials_file=tmp_path / "x.creds")):
+            pytest.fail("it cannot be")
+
+
+async def test_too_large(nats_server: NatsServer) -> None:
+    """What the broker does not take is no reason to try for ever."""
+    async with queue(nats_server) as broker:
+        with pytest.raises(BrokerError, match="bytes are more than the broker takes in one message"):
+            await broker.store(TOPOLOGY.dead_subject, b"x" * 2**21, message_id="1", stream=TOPOLOGY.dead_stream)
+
+
+async def test_storing_goes_on_until_it_is_stored(nats_server: NatsServer, clock: FakeClock) -> None:
+    """While no stream takes a message, it is tried again, after waits that grow."""
+    async with connected(NatsSettings(url=nats_server.url), clock=clock) as broker:
+        sleep, tries = clock.sleep, 0
+
+        async def slept(seconds: float) -> None:
+            nonlocal tries
+            tries += 1
+            if tries == 3:
+                await ensure_streams(broker, TOPOLOGY)
+            await sleep(seconds)
+
+        clock.sleep = slept  # type: ignore[method-assign] # a hook into the waits
+        assert await broker.store(TOPOLOGY.subject, b"x", message_id="1", stream=TOPOLOGY.stream)
+    assert clock.sleeps == [0.1, 0.2, 0.4]

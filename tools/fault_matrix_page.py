@@ -1,0 +1,54 @@
+"""Write the page of the fault matrix into docs/: `nox -s fault_matrix_page`."""
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Final
+
+from fault_matrix import MATRIX, Call, Row, often
+
+PAGE: Final = Path(__file__).parents[1] / "docs" / "explanation" / "fault-matrix.md"
+
+_INTRODUCTION: Final = """\
+<!-- Written by `nox -s fault_matrix_page`, from the table that the tests run; change it there. -->
+
+# The fault matrix
+
+Each row is one archive call against a server that misbehaves, over real sockets, on asyncio and on uvloop.
+The tests hold the call's end against the table, and what it states against what the server did.
+
+- **ends**: the error that comes out, or `archived`, and with it the call's [effect](effects-and-retries.md).
+  An archived call is APPLIED when the server's own answer to a POST says so.
+  It is UNKNOWN when a GET had to show it after an attempt that may have done it, and NOT_APPLIED when it was archived before.
+- **attempts**: the requests that the call counted, the ones that found no connection too.
+- **received**: the requests whose headers the server read, in order.
+  aiohttp itself sends a GET a second time when the connection breaks under it, which is why a GET may show twice.
+- **applied**: how often the server did archive.
+
+Besides what a row says, the client has its defaults: 4 attempts, settling, a full retry budget.
+"""
+_COLUMNS: Final = ("fault", "position", "how often", "ends", "effect", "attempts", "received", "applied")
+
+
+def markdown() -> str:
+    """The page that shows the table."""
+    parts = [_INTRODUCTION]
+    for section, rows in MATRIX.items():
+        lines = [_COLUMNS, ("---",) * len(_COLUMNS), *(_cells(row) for row in rows)]
+        table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        parts.append(f"## {section}\n\n{table}\n")
+    return "\n".join(parts)
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    brought = [
+        f"{each.name}={value}" for each in fields(Call) if (value := getattr(row.call, each.name)) != each.default
+    ]
+    name = f"{row.name} (`{', '.join(brought)}`)" if brought else row.name
+    ends = row.ends
+    parts = (part.partition("*") for part in ends.received.split())
+    received = ", ".join(f"{count} {kind}" if count else kind for kind, _, count in parts) or "nothing"
+    return (name, row.at, often(row.times), ends.how, ends.effect, str(ends.attempts), received, str(ends.applied))
+
+
+if __name__ == "__main__":
+    PAGE.write_text(markdown(), "utf-8")

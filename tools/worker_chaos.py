@@ -1,0 +1,323 @@
+"""What the worker is trusted with, shown: `nox -s worker_chaos`, or one of the four by name.
+
+    nox -s worker_chaos -- deaths --messages 20000 --seed 1
+    nox -s worker_chaos -- share --seconds 60 --rate 200
+    nox -s worker_chaos -- outage --seconds 30
+    nox -s worker_chaos -- throughput --messages 10000
+
+- **deaths**: four worker processes, faults in 20 % of requests, workers killed and the broker killed or stopped at
+  random moments. Afterwards every customer is archived or is a dead letter with its reason.
+- **share**: four worker processes at an API with a rate limit. Their total, their shares, and the 429s, by second.
+- **outage**: an API that is down for a while. No dead letter, no further delivery, and how soon work goes on.
+- **throughput**: one worker, outcomes included, beside `archive_many`.
+
+Exit status 1: what it is to show is not so.
+"""
+
+import argparse
+import asyncio
+import logging
+import signal
+import socket
+import sys
+import time
+from collections import Counter
+from collections.abc import Awaitable, Sequence
+from random import Random
+
+from workerpark import (
+    TOPOLOGY,
+    Api,
+    Report,
+    Scene,
+    commands_for,
+    dead_letters,
+    left,
+    outcomes,
+    publish,
+    queue,
+    scene,
+)
+
+from thredfi_async import ThredfiClient
+from thredfi_async.bulk import ArchiveItem, archive_many
+from thredfi_async.mock_server import Fault, FaultKind, Faults, SeededCustomer
+from thredfi_async.worker import NatsSettings, Worker, WorkerOptions
+from thredfi_async.worker.broker import Broker
+
+WORKERS = 4
+PAUSE = (4.0, 10.0)
+# What is to be shown.
+SETTLED, REFUSED, SHARE, RESUMED, RATIO = 0.85, 0.1, (0.15, 0.35), 10.0, 0.5
+# Not NULL_FIELDS: a record with holes makes a body with holes, which the mock server rightly refuses.
+FAULTS = (
+    Fault(FaultKind.LATENCY, seconds=0.2),
+    Fault(FaultKind.THROTTLE, retry_after=0.05, form="ms"),
+    Fault(FaultKind.SERVER_ERROR, status=500),
+    Fault(FaultKind.SERVER_ERROR, status=502, html=True),
+    Fault(FaultKind.RESET_BEFORE),
+    Fault(FaultKind.RESET_AFTER),
+    Fault(FaultKind.HANG),
+    Fault(FaultKind.TRUNCATED),
+    Fault(FaultKind.NOT_JSON),
+    Fault(FaultKind.WRONG_ID),
+)
+# Each costs seconds: silence lasts until the deadline, and a client that is throttled slows down, as it should.
+RARE = (FaultKind.HANG, FaultKind.THROTTLE)
+say = sys.stdout.write
+
+
+def tell(*rows: tuple[str, object]) -> None:
+    """Write a table of facts."""
+    for name, value in rows:
+        say(f"  {name:<58}{value}\n")
+
+
+async def deaths(given: argparse.Namespace) -> list[str]:
+    """Kill whatever there is to kill, and look for what got lost."""
+    dice = Random(given.seed)
+    weights = {fault: 0.25 if fault.kind in RARE else 1.0 for fault in FAULTS}
+    rates: dict[Fault | FaultKind, float] = {
+        fault: given.faults * weight / sum(weights.values()) for fault, weight in weights.items()
+    }
+    faults = Faults(rates=rates, include_gets=True, seed=given.seed)
+    arguments = ("--concurrency", "32", "--timeout", "5s", "--grace-period", "10")
+    with scene(given.messages, *arguments, faults=faults) as played:
+        began = time.monotonic()
+        killed: Counter[str] = Counter()
+        async with queue(played.nats) as broker:
+            await publish(broker, commands_for(played.api.customers))
+            for _ in range(WORKERS):
+                played.workers.start()
+            until = began + given.limit
+            while (count := await left(broker)) != 0 and time.monotonic() < until:
+                await asyncio.sleep(dice.uniform(*PAUSE))
+                if count > given.messages // 50:  # the last of them are let end
+                    await asyncio.to_thread(_strike, dice, played, killed)
+            codes = await asyncio.to_thread(played.workers.stop)
+            tell(("seconds", f"{time.monotonic() - began:.0f}"), *killed.items())
+            wrong = await _account(given.messages, played, broker)
+    if set(codes) - {0, -signal.SIGTERM}:  # the latter: before it had begun to listen
+        wrong.append(f"workers ended with {codes}")
+    return wrong
+
+
+def _strike(dice: Random, played: Scene, killed: Counter[str]) -> None:
+    if dice.random() < 0.75:
+        index = dice.randrange(WORKERS)
+        killed["workers killed with SIGKILL, and others started"] += 1
+        played.workers.kill(index)
+        time.sleep(dice.uniform(0, 0.5))
+        played.workers.start(index)
+        return
+    how = dice.choice(["kill", "stop"])
+    killed[f"the broker ended with {'SIGKILL' if how == 'kill' else 'SIGTERM'}, and started again"] += 1
+    getattr(played.nats, how)()
+    time.sleep(dice.uniform(0, 2))
+    played.nats.start()
+
+
+async def _account(messages: int, played: Scene, broker: Broker) -> list[str]:
+    report: Report = await played.api.ask("report")
+    events, letters = await outcomes(broker), await dead_letters(broker)
+    ids = {str(customer.customer_id): number for number, customer in enumerate(played.api.customers)}
+    ended = {ids[str(event.customer_id)]: event for event in events}
+    lost = [number for number in range(messages) if number not in ended]
+    false = [number for number, event in ended.items() if event.state.is_success and not report.archived[number]]
+    other_keys = [number for number, (keys, bodies) in report.keys.items() if keys > 1 or bodies > 1]
+    unarchived, waiting = messages - sum(report.archived), await left(broker)
+    kept = (await broker.jetstream.stream_info(TOPOLOGY.stream)).state.messages - waiting
+    tell(
+        *((f"outcomes: {state}", count) for state, count in Counter(e.state.value for e in ended.values()).items()),
+        ("dead letters", len(letters)),
+        *((f"  {code}", count) for code, count in Counter(letter.code for letter in letters).items()),
+        ("customers not archived", unarchived),
+        ("messages delivered more than once", sum(event.deliveries > 1 for event in ended.values())),
+        ("customers whose archive was asked for more than once", len(report.asked)),
+        ("  of these with one key and one body only", len(report.asked) - len(other_keys)),
+        ("customers archived twice by the server's count", len(report.applied)),
+        ("commands left in the queue", waiting),
+        ("acknowledged commands that the killed broker has kept", kept),
+        ("customers without an outcome", len(lost)),
+    )
+    wrong = [f"{len(lost)} customers have no outcome"] if lost else []
+    wrong += [f"{len(false)} outcomes say archived, and the server does not"] if false else []
+    wrong += [f"{len(other_keys)} customers were asked for with another key or body"] if other_keys else []
+    wrong += [f"{waiting} commands are left"] if waiting else []
+    if unarchived > len(letters):
+        wrong.append(f"{unarchived} customers are not archived, and there are {len(letters)} dead letters")
+    return wrong
+
+
+async def share(given: argparse.Namespace) -> list[str]:
+    """Let four workers find their share of an API's capacity."""
+    customers = int(given.rate * (given.seconds + 20))
+    with scene(customers, rate_limit=given.rate, latency=given.latency) as played:
+        workers = played.workers
+        workers.ports = {index: _free_port() for index in range(WORKERS)}
+        async with queue(played.nats) as broker:
+            await publish(broker, commands_for(played.api.customers))
+        for _ in range(WORKERS):
+            workers.start()
+        curve = await _curve(played.api, given.seconds)
+        figures = [await workers.figures(index) for index in range(WORKERS)]
+        await asyncio.to_thread(workers.stop)
+    settled = curve[given.seconds // 4 :]
+    good, refused = sum(row[0] for row in settled), sum(row[1] for row in settled)
+    done = [figure['thredfi_worker_outcomes_total{state="archived"}'] for figure in figures]
+    shares = [count / (sum(done) or 1) for count in done]
+    for second, (answered, throttled) in enumerate(curve, start=1):
+        say(f"  {second:>3} s {answered:>5} answered {throttled:>5} x 429  {'#' * (answered // 5)}\n")
+    rate, part = good / len(settled), refused / ((good + refused) or 1)
+    tell(
+        ("answered a second, once settled", f"{rate:.0f} of {given.rate:.0f}"),
+        ("429s, of all requests, once settled", f"{part:.1%}"),
+        ("shares of the workers", ", ".join(f"{part:.0%}" for part in shares)),
+    )
+    wrong = [] if rate >= SETTLED * given.rate else [f"only {rate:.0f} of {given.rate:.0f} a second"]
+    wrong += [f"{part:.0%} of requests were refused"] if part >= REFUSED else []
+    return wrong + ([f"shares are {shares}"] if not all(SHARE[0] <= each <= SHARE[1] for each in shares) else [])
+
+
+async def _curve(there: Api, seconds: int) -> list[tuple[int, int]]:
+    """How many requests were answered, and how many refused, in each second."""
+    rows: list[tuple[int, int]] = []
+    before: Counter[int] = Counter()
+    while not before[200]:
+        before = await there.ask("statuses")
+    tick = time.monotonic()
+    for _ in range(seconds):
+        tick += 1
+        await asyncio.sleep(tick - time.monotonic())
+        now: Counter[int] = await there.ask("statuses")
+        rows.append((now[200] - before[200], now[429] - before[429]))
+        before = now
+    return rows
+
+
+async def outage(given: argparse.Namespace) -> list[str]:
+    """Take the API away in the middle of the work, and give it back."""
+    with scene(given.messages, latency=0.02) as played:
+        async with queue(played.nats) as broker:
+            await publish(broker, commands_for(played.api.customers))
+            for _ in range(2):
+                played.workers.start()
+            await _until(broker, given.messages * 4 // 5, 30)
+            played.api.tell("down")
+            await asyncio.sleep(given.seconds)
+            consumer = await broker.jetstream.consumer_info(TOPOLOGY.stream, TOPOLOGY.consumer)
+            before = await left(broker)
+            played.api.tell("up")
+            back = time.monotonic()
+            await _until(broker, before - 2 * 32 - 1, 60)
+            resumed = time.monotonic() - back
+            await _until(broker, 0, 120)
+            await asyncio.to_thread(played.workers.stop)
+            events, letters = await outcomes(broker), await dead_letters(broker)
+    again = sum(event.deliveries > 1 for event in events)
+    tell(
+        ("seconds without an API", given.seconds),
+        ("held at its end, and of these delivered again", f"{consumer.num_ack_pending}, {consumer.num_redelivered}"),
+        ("outcomes", dict(Counter(event.state.value for event in events))),
+        ("messages delivered more than once", again),
+        ("dead letters", len(letters)),
+        ("seconds until all that was held was done, and more", f"{resumed:.1f}"),
+    )
+    wrong = [f"{again} messages were delivered again"] if again else []
+    wrong += [f"{len(letters)} dead letters"] if letters else []
+    wrong += [f"{len(events)} outcomes of {given.messages}"] if len(events) != given.messages else []
+    return wrong + ([f"work went on after {resumed:.0f} s only"] if resumed > RESUMED else [])
+
+
+async def _until(broker: Broker, count: int, seconds: float) -> None:
+    """Wait until no more commands are left than this."""
+    async with asyncio.timeout(seconds):
+        while not 0 <= await left(broker) <= count:  # noqa: ASYNC110 - other processes do the work
+            await asyncio.sleep(0.05)
+
+
+async def throughput(given: argparse.Namespace) -> list[str]:
+    """Archive by messages, and as many customers by `archive_many`, at an API in a process of its own."""
+    with scene(given.messages * 2) as played:
+        there, count = played.api, given.messages
+        async with queue(played.nats) as broker:
+            await publish(broker, commands_for(there.customers[:count]))
+        async with ThredfiClient(there.token, base_url=there.url) as client:
+            options = WorkerOptions(concurrency=given.concurrency)
+            worker = Worker(client, nats=NatsSettings(url=played.nats.url), options=options)
+            by_messages = await _timed(_work_off(worker, count))
+        async with ThredfiClient(there.token, base_url=there.url) as client:
+            by_bulk = await _timed(_in_bulk(client, there.customers[count:], given.concurrency))
+    ratio = by_bulk / by_messages
+    tell(
+        ("messages", count),
+        ("worker, outcomes included, a second", f"{count / by_messages:.0f}"),
+        ("archive_many, a second", f"{count / by_bulk:.0f}"),
+        ("ratio", f"{ratio:.2f}"),
+    )
+    return [] if ratio >= RATIO else [f"the worker is {ratio:.2f} as fast as archive_many"]
+
+
+async def _work_off(worker: Worker, count: int) -> None:
+    async def watch() -> None:
+        while worker.metrics.value("outcomes_total", state="archived") < count:  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0.02)
+        worker.stop()
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(worker.run())
+        group.create_task(watch())
+
+
+async def _in_bulk(client: ThredfiClient, customers: Sequence[SeededCustomer], concurrency: int) -> None:
+    items = (ArchiveItem(customer.business_id, customer.customer_id) for customer in customers)
+    async for result in archive_many(client, items, concurrency=concurrency):
+        assert result.state.is_success
+
+
+async def _timed(work: Awaitable[None]) -> float:
+    began = time.monotonic()
+    await work
+    return time.monotonic() - began
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+SHOWS = {"deaths": deaths, "share": share, "outage": outage, "throughput": throughput}
+MESSAGES = {"deaths": 20_000, "share": 0, "outage": 5_000, "throughput": 10_000}
+SECONDS = {"deaths": 0, "share": 60, "outage": 30, "throughput": 0}
+
+
+def main() -> int:
+    """Show one of the four, or all."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("show", nargs="*", choices=[*SHOWS, []], help="all of them unless given")
+    parser.add_argument("--messages", type=int)
+    parser.add_argument("--seconds", type=int)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--faults", type=float, default=0.2)
+    parser.add_argument("--rate", type=float, default=200.0)
+    parser.add_argument("--latency", type=float, default=0.02)
+    parser.add_argument("--concurrency", type=int, default=32)
+    parser.add_argument("--limit", type=float, default=600.0, help="seconds that `deaths` may take")
+    given = parser.parse_args()
+    logging.getLogger("thredfi_async").addHandler(logging.NullHandler())
+    wrong: list[str] = []
+    for name in given.show or SHOWS:
+        mine = argparse.Namespace(**vars(given))
+        mine.messages, mine.seconds = given.messages or MESSAGES[name], given.seconds or SECONDS[name]
+        say(f"\n{name}\n")
+        found = asyncio.run(SHOWS[name](mine))
+        wrong += [f"{name}: {problem}" for problem in found]
+    for problem in wrong:
+        say(f"\nWRONG  {problem}")
+    say("\n" if wrong else "\nall is as it should be\n")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
