@@ -1,4 +1,4 @@
-"""What there is to run: `nox -l` lists it, `nox -s NAME` runs one, `nox` what a change must pass."""
+"""The project's sessions: `nox -l` lists them, `nox -s NAME` runs one, `nox` runs all that a change must pass."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 SUPPORTED = nox.project.python_versions(PYPROJECT)
 RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
-# On a newer Python than the classifiers know, whoever has only that one gets a run of the tests all the same.
+# The tests also run on the running Python, if it is newer than the classifiers.
 PYTHONS = SUPPORTED if RUNNING in SUPPORTED else [*SUPPORTED, RUNNING]
 WHEELS = Path(".nox", "built")
 # What the programs in tools/ share with the tests.
@@ -36,31 +36,31 @@ os.environ["UV_PYTHON_DOWNLOADS"] = "never"
 
 
 def group(*names: str) -> tuple[str, ...]:
-    """The requirements of dependency groups, written out, so that pip and uv install them alike."""
+    """Return the requirements of dependency groups, expanded, so that pip and uv install the same."""
     return nox.project.dependency_groups(PYPROJECT, *names)
 
 
 def lowest() -> list[str]:
-    """Every run-time dependency pinned to the lowest version that pyproject.toml allows."""
+    """Return every run-time dependency, pinned to the lowest version that pyproject.toml allows."""
     extras = PYPROJECT["project"]["optional-dependencies"].values()
     requirements = [*PYPROJECT["project"]["dependencies"], *(line for extra in extras for line in extra)]
     pins: list[str] = []
     for requirement in map(Requirement, requirements):
         if requirement.name == PYPROJECT["project"]["name"]:
-            continue  # an extra that brings others of our own
+            continue  # an extra that includes our other extras
         (bound,) = requirement.specifier
         pins.append(f"{requirement.name}=={bound.version}" + (f"; {requirement.marker}" if requirement.marker else ""))
     return pins
 
 
 def built_wheel() -> str:
-    """The wheel that the session `wheel` has just built, with the extras that the tests need."""
+    """Return the wheel that the session `wheel` has just built, with the extras that the tests need."""
     (path,) = WHEELS.glob("*.whl")
     return f"{path}[all]"
 
 
 def side_by_side(session: nox.Session, first: Sequence[str], second: Sequence[str], env: Mapping[str, str]) -> None:
-    """Run two commands at the same time; what the second says comes after the first, and either may fail."""
+    """Run two commands at the same time, and print the second's output after the first's; either may fail."""
     with ThreadPoolExecutor(1) as thread, TemporaryFile("w+", encoding="utf-8") as output:
         other = thread.submit(session.run, *second, env=env, stdout=output)
         try:
@@ -68,23 +68,22 @@ def side_by_side(session: nox.Session, first: Sequence[str], second: Sequence[st
         finally:
             wait([other])
             output.seek(0)
-            session.log("what `%s` said:", shlex.join(second))
+            session.log("output of `%s`:", shlex.join(second))
             shutil.copyfileobj(output, sys.stdout)
         other.result()
 
 
 def run_tests(session: nox.Session) -> None:
-    """Run the suite against the installed wheel and hold its coverage to the gate.
+    """Run the suite against the installed wheel, and check its coverage.
 
-    The runs on uvloop and the tests of the floors above the gate have a process of their own: they need not
-    be measured, which costs as much again. Python gets no chance to import the source tree: `PYTHONSAFEPATH`
-    keeps the working directory off `sys.path`, here and in what the tests start, and pytest's importlib mode
-    puts nothing there.
+    The runs on uvloop and the tests of the floors above the gate run in a second process without coverage, which would
+    double their time. Python cannot import the source tree: `PYTHONSAFEPATH` keeps the working directory off
+    `sys.path`, here and in processes that the tests start, and pytest's importlib mode adds nothing to it.
     """
     env = {"PYTHONSAFEPATH": "1", "COVERAGE_FILE": str(Path(session.create_tmp(), ".coverage").resolve())}
     Path(WHEELS, f"tested-{session.name}").touch()
     if session.posargs:
-        session.log("a part of the suite was asked for: no gate")
+        session.log("running a part of the suite: coverage is not checked")
         session.run("python", "-m", "pytest", *session.posargs, env=env)
         return
     session.run("coverage", "erase", env=env)
@@ -97,7 +96,7 @@ def run_tests(session: nox.Session) -> None:
 
 @nox.session
 def wheel(session: nox.Session) -> None:
-    """Build the wheel, once, for the sessions that test it."""
+    """Build the wheel once, for the sessions that test it."""
     shutil.rmtree(WHEELS, ignore_errors=True)
     session.install(*PYPROJECT["build-system"]["requires"])
     session.run("python", "-m", "hatchling", "build", "-t", "wheel", "-d", str(WHEELS))
@@ -120,14 +119,14 @@ def tests_min(session: nox.Session) -> None:
 
 @nox.session(python=False, default=False)
 def tests_ran(session: nox.Session) -> None:
-    """Fail if no Python was there to run the tests with (`wheel` puts this last)."""
+    """Fail if there was no Python to run the tests (`wheel` schedules this last)."""
     if not list(WHEELS.glob("tested-*")):
-        session.error(f"the tests ran on no Python: install one of {', '.join(PYTHONS)}")
+        session.error(f"the tests did not run on any Python: install one of {', '.join(PYTHONS)}")
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Hold the code to ruff's rules and to its format; `nox -s lint -- --fix` mends what can be mended."""
+    """Check the code with ruff, and its format; `nox -s lint -- --fix` fixes what ruff can fix."""
     session.install(*group("lint"))
     session.run("ruff", "check", *session.posargs)
     session.run("ruff", "format", *([] if session.posargs else ["--check"]))
@@ -135,37 +134,41 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def typing(session: nox.Session) -> None:
-    """Check the types of package and tests with mypy and pyright, both strict."""
-    session.install("-e", ".[all]", *group("typing"))
-    # The wheels bring pyright and its Node.js along: nothing is fetched, not even news of a version.
+    """Check types with mypy and pyright, both strict, and that every public name has a type."""
+    session.install(".[all]", *group("typing"))
+    # The wheels include pyright and its Node.js: nothing is downloaded, and no version is checked for.
     env = {"PYRIGHT_PYTHON_GLOBAL_NODE": "0", "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"}
     side_by_side(session, ["pyright"], ["mypy"], env)
+    # Run from another folder, so that pyright checks the installed package and not the source tree.
+    with session.chdir(session.create_tmp()):
+        package = PYPROJECT["project"]["name"].replace("-", "_")
+        session.run("pyright", "--verifytypes", package, "--ignoreexternal", env=env)
 
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Build the documentation into docs/_build, every warning an error."""
+    """Build the documentation into docs/_build, with warnings as errors."""
     session.install("-e", ".[bulk,worker]", *group("docs"))
     session.run("sphinx-build", "-n", "-W", "--keep-going", "-q", "-E", "docs", "docs/_build")
 
 
 @nox.session
 def contract(session: nox.Session) -> None:
-    """Let schemathesis hold the mock server to the project's copy of the wire contract."""
+    """Check the mock server against the project's copy of the wire contract, with schemathesis."""
     session.install("-e", ".[cli]", *group("contract"))
     session.run("python", "tools/contract.py", *session.posargs)
 
 
 @nox.session
 def soak(session: nox.Session) -> None:
-    """Archive 50,000 customers through all faults, and hold every statement against the server: `-- --seed N`."""
+    """Archive 50,000 customers through all faults, and check every result against the server: `-- --seed N`."""
     session.install(".")
     session.run("python", "tools/soak.py", *session.posargs, env=SUPPORT)
 
 
 @nox.session
 def fault_matrix_page(session: nox.Session) -> None:
-    """Write the page of the fault matrix into docs/ anew."""
+    """Rewrite the page of the fault matrix in docs/."""
     session.install(".", *group("test"))
     session.run("python", "tools/fault_matrix_page.py", env=SUPPORT)
 
@@ -179,21 +182,21 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def bulk_kill(session: nox.Session) -> None:
-    """Kill 30 bulk runs at random moments, resume them, and hold their journals against the server: `-- --runs N`."""
+    """Kill 30 bulk runs at random moments, resume them, and check their journals against the server: `-- --runs N`."""
     session.install(".[bulk]")
     session.run("python", "tools/bulk_kill.py", *session.posargs, env=SUPPORT)
 
 
 @nox.session
 def worker_chaos(session: nox.Session) -> None:
-    """Kill workers and their broker, take the API away, limit it, and time the worker: `-- deaths --seed N`."""
+    """Kill workers and their broker, stop or limit the API, and time the worker: `-- deaths --seed N`."""
     session.install(".[bulk,worker]", *group("test"))
     session.run("python", "tools/worker_chaos.py", *session.posargs, env=SUPPORT)
 
 
 @nox.session
 def mutants(session: nox.Session) -> None:
-    """Switch the client's defences off one at a time, and show which test notices: `-- NAME...` for some."""
+    """Switch the client's defences off one at a time, and show which test fails: `-- NAME...` for some."""
     session.install("-e", ".[all]", *group("test"))
     session.run("python", "tools/mutants.py", *session.posargs)
 

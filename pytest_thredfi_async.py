@@ -1,7 +1,7 @@
 """The pytest fixture `thredfi_mock_server`, and the marker that sets it up.
 
-pytest imports this at every start, in every project that has the package installed. So it stands outside the package,
-whose import takes a third of a second, and imports it only for a test that asks for the fixture.
+pytest imports this at every start, in every project that has the package installed. So it is outside the package,
+whose import takes a third of a second, and imports it only for a test that uses the fixture.
 """
 
 from typing import TYPE_CHECKING
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known, for those who are strict about markers."""
+    """Register the marker, for `strict_markers`."""
     config.addinivalue_line(
         "markers",
-        "thredfi_mock_server(**settings): settings of the MockServer that the fixture thredfi_mock_server gives",
+        "thredfi_mock_server(**settings): settings of the MockServer that the fixture thredfi_mock_server returns",
     )
 
 
 @pytest.fixture
 def thredfi_mock_server(request: pytest.FixtureRequest) -> "Iterator[MockServer]":
-    """A running `MockServer`, fresh for each test.
+    """Run a new `MockServer` for each test.
 
-    It runs in a thread of its own, so that it serves tests that are synchronous, that run on asyncio, uvloop
-    or anyio, and commands that a test starts. `@pytest.mark.thredfi_mock_server(customers=10, ...)` sets it up.
+    It runs in its own thread, so that it serves synchronous tests, tests on asyncio, uvloop or anyio, and commands that
+    a test starts. `@pytest.mark.thredfi_mock_server(customers=10, ...)` sets it up.
     """
     from thredfi_async.mock_server import MockServer, in_thread  # noqa: PLC0415 - see the module's docstring
 

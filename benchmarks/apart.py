@@ -1,7 +1,7 @@
-"""Takes one archive call of this client apart, in this process; prints the CPU seconds of its parts as JSON.
+"""Measures the parts of one archive call of this client, in this process; prints their CPU seconds as JSON.
 
-Twice: in layers, each with all below it, 64 calls at once against the server; and every part's real function alone,
-with whatever it calls inside replaced by an answer at hand.
+It measures twice: in layers, each with all below it, 64 calls at once against the server; and each part's real
+function alone, with everything that it calls replaced by a prepared answer.
 """
 
 import argparse
@@ -41,7 +41,7 @@ LAYERS: Final = ("transport", "pipeline", "answer", "request", "body")
 
 
 class Reading(AiohttpTransport):
-    """The transport, with a stopwatch at its reading of the body, which has mostly come with the head."""
+    """The transport, which also times the reading of the body, most of which arrives with the head."""
 
     def __init__(self, options: TransportOptions) -> None:
         super().__init__(options)
@@ -55,20 +55,20 @@ class Reading(AiohttpTransport):
 
 
 class Unwatched:
-    """Progress that nobody looks at."""
+    """Progress that is not observed."""
 
     sent = False
 
 
 class Immediate:
-    """In the pipeline's place: takes the call and ends it."""
+    """Replaces the pipeline: takes the call and ends it."""
 
     async def run(self, *_: object) -> None:
         """Do nothing."""
 
 
 def again(work: Callable[[], object]) -> float:
-    """CPU seconds of a function, called again and again."""
+    """Return the CPU seconds of a function, called repeatedly."""
     gc.collect()
     began = cpu_time()
     for _ in range(_TIMES):
@@ -77,7 +77,7 @@ def again(work: Callable[[], object]) -> float:
 
 
 async def in_turn(work: Callable[[], Awaitable[object]]) -> float:
-    """CPU seconds of a coroutine function, awaited again and again."""
+    """Return the CPU seconds of a coroutine function, awaited repeatedly."""
     gc.collect()
     began = cpu_time()
     for _ in range(_TIMES):
@@ -86,7 +86,7 @@ async def in_turn(work: Callable[[], Awaitable[object]]) -> float:
 
 
 async def at_once(work: Callable[[], Coroutine[Any, Any, object]]) -> float:
-    """CPU seconds of a coroutine function, 64 under way at once; the first of each are the warm-up."""
+    """Return the CPU seconds of a coroutine function, 64 in flight at once; the first ones warm up."""
     numbers = count()
 
     async def one_by_one() -> None:
@@ -101,7 +101,7 @@ async def at_once(work: Callable[[], Coroutine[Any, Any, object]]) -> float:
 
 
 async def layers(url: str, work: Work) -> dict[str, float]:
-    """CPU seconds of the call in layers: what each adds to the ones before it, 64 at once."""
+    """Return the CPU seconds of the call in layers: what each adds to the ones before it, 64 at once."""
     options, call = CallOptions(), _archiving(url, work)
     request = call.first()
     verdict = Verdict[Customer](cast("Customer", work))
@@ -129,7 +129,7 @@ async def layers(url: str, work: Work) -> dict[str, float]:
 
 
 async def alone(url: str, work: Work) -> dict[str, float]:
-    """CPU seconds of every part by itself."""
+    """Return the CPU seconds of every part by itself."""
     call, body = _archiving(url, work), CustomerRequest(**work.fields)
     requests, options = CustomerRequests(cast("Pipeline", Immediate()), url), CallOptions()
     request, content = call.first(), _content(work)

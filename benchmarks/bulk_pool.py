@@ -1,4 +1,4 @@
-"""Archives a CSV file with a plain pool of tasks, as one would write it by hand; nothing is kept of how it goes."""
+"""Archives a CSV file with a plain pool of tasks, as written by hand, without keeping any results."""
 
 import argparse
 import asyncio

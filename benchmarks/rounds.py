@@ -1,4 +1,4 @@
-"""Runs what is compared in rounds: each in a fresh process, one after the other, and the ratios within a round."""
+"""Runs the candidates in rounds: each in a new process, one after the other, with the ratios within a round."""
 
 import json
 import statistics
@@ -16,21 +16,21 @@ MISSING: Final = 3
 
 
 class PeerFailedError(RuntimeError):
-    """A process that measured ended with an error."""
+    """A measuring process ended with an error."""
 
 
 class PeerMissingError(RuntimeError):
-    """A package that a process wanted to measure is not there."""
+    """A package to measure is missing."""
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """How one thing compares to another, over the rounds.
+    """The ratio of one thing to another, over the rounds.
 
     Args:
-        median: Of the ratios, each of two figures of one round.
-        low: The smallest.
-        high: The largest.
+        median: The median of the ratios, each of two figures of one round.
+        low: The smallest ratio.
+        high: The largest ratio.
     """
 
     median: float
@@ -48,11 +48,11 @@ class Ratio:
 
 
 def run(script: str, *arguments: object) -> list[dict[str, Any]]:
-    """Run a script of this folder in a fresh process; return the lines of JSON that it prints.
+    """Run a script of this folder in a new process; return the lines of JSON that it prints.
 
     Raises:
         PeerFailedError: It ended with an error.
-        PeerMissingError: It says that a package is missing.
+        PeerMissingError: It lacks a package.
     """
     command = [sys.executable, str(HERE / script), *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -66,15 +66,15 @@ def run(script: str, *arguments: object) -> list[dict[str, Any]]:
 def in_rounds(
     tasks: Mapping[str, Callable[[], list[dict[str, Any]]]], rounds: int, say: Callable[[str], None]
 ) -> dict[str, list[list[dict[str, Any]]]]:
-    """Carry out all tasks once in every round, in another order each time.
+    """Run all tasks once in every round, in another order each time.
 
     Args:
         tasks: What to run, by name.
-        rounds: How often.
-        say: Is told how far it has come.
+        rounds: The number of rounds.
+        say: Called with the progress.
 
     Returns:
-        For each task what it gave, round by round.
+        For each task its results, round by round.
     """
     order = Random(1)
     found: dict[str, list[list[dict[str, Any]]]] = {name: [] for name in tasks}
@@ -86,7 +86,7 @@ def in_rounds(
 
 
 def _shuffled(names: Iterable[str], order: Random) -> list[str]:
-    # Whatever the machine does meanwhile, or what a process leaves behind, then falls on each of them alike.
+    # So other load on the machine, and effects of earlier processes, affect each of them alike.
     mixed = list(names)
     order.shuffle(mixed)
     return mixed

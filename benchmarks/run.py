@@ -1,11 +1,11 @@
-"""The benchmarks: this client held against a bare aiohttp post and against generated SDKs, on the same work.
+"""The benchmarks: this client compared with a bare aiohttp post and with generated SDKs, on the same work.
 
     nox -s bench                                     everything, about twenty minutes
     nox -s bench -- --quick                          a first look, in one or two minutes
     nox -s bench -- --only thredfi,aiohttp --scenarios calls --concurrency 64
 
-Tables and plot go to docs/benchmarks only when everything was measured; `--output` sends them elsewhere.
-Exit status 1: something failed. That a promise does not hold is said, and fails nothing: a busy machine can do it.
+Tables and plot go to docs/benchmarks only if everything was measured; `--output` writes them elsewhere.
+Exit status 1: something failed. A missed promise is reported, but is no failure: a busy machine can cause it.
 """
 
 import argparse
@@ -26,7 +26,7 @@ _PAGE: Final = Path(__file__).parents[1] / "docs" / "benchmarks"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure what is asked for, print it, and write it down."""
+    """Measure what is requested, print it, and write it."""
     options = _options(arguments)
     output: Path | None = options.output
     if output is None and not _is_partial(options):
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _server_side(server: Serving) -> Section:
     took = server.seconds / max(server.answered, 1)
     return Section(
-        title="The other side",
+        title="The server",
         text=[f"The server answered {server.answered:,} requests and took {took * 1e6:.0f} microseconds of CPU each."],
         tables=[],
     )
@@ -77,7 +77,7 @@ def _settings(options: argparse.Namespace, url: str, folder: Path) -> Settings:
 
 
 def _is_partial(options: argparse.Namespace) -> bool:
-    """Say whether this is less than the page needs."""
+    """Return whether this is less than the page needs."""
     asked = (options.only, options.scenarios, options.loops, options.concurrency)
     return options.quick or asked != (list(PEERS), list(SCENARIOS), list(_LOOPS), list(_CONCURRENCY))
 
@@ -132,7 +132,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     names = ",".join(SCENARIOS)
     add("--scenarios", type=_list_of(*SCENARIOS), default=list(SCENARIOS), help=f"what to measure, of {names}")
     add("--loops", type=_list_of(*_LOOPS), default=list(_LOOPS), help=f"event loops, of {','.join(_LOOPS)}")
-    add("--concurrency", type=_counts, default=list(_CONCURRENCY), help="calls under way at once (1,64,256)")
+    add("--concurrency", type=_counts, default=list(_CONCURRENCY), help="calls in flight at once (1,64,256)")
     add("--output", type=Path, help="a folder for results.md, results.json and results.svg")
     return parser.parse_args(arguments)
 

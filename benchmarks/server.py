@@ -1,7 +1,7 @@
-"""The other side: a uvloop protocol that answers prepared bytes, in a process of its own.
+"""The server: a uvloop protocol that answers prepared bytes, in its own process.
 
-It reads of a request what it must, the body's length and the customer's id, so that the client is the slower side.
-Started by `serving`; it ends when its standard input does, and then says how many it answered at what cost.
+It reads only a request's body length and customer id, so that the client is the slower side.
+Started by `serving`; it ends when its standard input does, and then prints how many it answered at what cost.
 """
 
 import asyncio
@@ -56,12 +56,12 @@ class Answering(asyncio.Protocol):
 
 @dataclass
 class Serving:
-    """The server, as the benchmark sees it.
+    """The benchmark's view of the server.
 
     Args:
         url: Where it listens.
-        answered: How many requests it answered, known when it has ended.
-        seconds: The CPU time that they took it, known when it has ended.
+        answered: Requests that it answered, known when it has ended.
+        seconds: Its CPU time for them, known when it has ended.
     """
 
     url: str
@@ -71,10 +71,10 @@ class Serving:
 
 @contextmanager
 def serving() -> Generator[Serving]:
-    """Run the server in a process of its own."""
+    """Run the server in its own process."""
     command = [sys.executable, str(Path(__file__))]
     pipe = subprocess.PIPE
-    # A session of its own: Ctrl-C is for the benchmark, which then closes the server's input.
+    # Its own session: Ctrl-C goes to the benchmark, which then closes the server's input.
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, start_new_session=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None

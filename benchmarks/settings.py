@@ -1,4 +1,4 @@
-"""What a run of the benchmarks is asked to do, and what each scenario hands back."""
+"""The settings of a benchmark run, and the results of a scenario."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,18 +10,18 @@ from rounds import Ratio
 
 @dataclass(frozen=True)
 class Settings:
-    """A run.
+    """The settings of a run.
 
     Args:
         rounds: How often everything is measured.
         seconds: How long one peer is measured under one load.
-        peers: Which clients are compared.
-        loops: On which event loops.
-        concurrency: How many calls are under way at once.
+        peers: The clients to compare.
+        loops: The event loops.
+        concurrency: Numbers of calls in flight at once.
         calls: How many calls are gathered at once.
-        items: How many items a short and a long bulk run have.
-        url: Where the server is.
-        generated: Where the generated clients are.
+        items: The numbers of items of a short and a long bulk run.
+        url: The server's URL.
+        generated: The folder of the generated clients.
     """
 
     rounds: int
@@ -46,13 +46,13 @@ class Table:
 
 @dataclass(frozen=True)
 class Target:
-    """Something that the project promises.
+    """A promise of the project.
 
     Args:
-        promise: What, as a sentence without its end.
-        figure: What was measured: the median, and the smallest and the largest of the rounds.
-        bound: What the median may be at most.
-        unit: Of both; empty for a ratio.
+        promise: The promise, as a sentence without its end.
+        figure: The measurement: the median, and the smallest and the largest of the rounds.
+        bound: The maximum of the median.
+        unit: The unit of both; empty for a ratio.
     """
 
     promise: str
@@ -68,13 +68,13 @@ class Target:
 
 @dataclass(frozen=True)
 class Section:
-    """What a scenario found.
+    """The result of a scenario.
 
     Args:
         title: Its heading.
-        text: What the tables show, and how it was measured: one sentence an item.
+        text: What the tables show, and how it was measured: one sentence per item.
         tables: The figures.
-        targets: The promises that these decide.
+        targets: The promises that they decide.
         data: The medians and extremes for machines, by name.
         missing: What could not be measured, and why.
     """

@@ -1,4 +1,4 @@
-"""The work that every peer does: which customers there are, what is sent of them, and what is answered."""
+"""The work of every peer: the customers, the requests and the answers."""
 
 import json
 from collections.abc import Iterator
@@ -7,9 +7,9 @@ from typing import Any, Final
 from uuid import UUID
 
 BUSINESS: Final = UUID("33333333-3333-4333-8333-333333333333")
-TOKEN: Final = "a-token-of-" + "x" * 600  # a partner's JWT is about as long
+TOKEN: Final = "a-token-of-" + "x" * 600  # about as long as a partner's JWT
 CUSTOMERS: Final = 1024
-"""Distinct ones; the calls go round."""
+"""Number of distinct customers; the calls cycle through them."""
 
 _FIELDS: Final[dict[str, Any]] = {
     "external_id": "ext-",
@@ -45,10 +45,10 @@ _DOCUMENT: Final = {
 
 @dataclass(frozen=True)
 class Work:
-    """One archive call's input, as a program that calls the API would hold it.
+    """The input of one archive call, as a program that calls the API would hold it.
 
     Args:
-        customer_id: Whom to archive.
+        customer_id: The customer to archive.
         fields: The 20 fields of the body.
     """
 
@@ -57,12 +57,12 @@ class Work:
 
 
 def works() -> list[Work]:
-    """The input of all calls; every customer has an id and texts of its own."""
+    """Return the input of all calls; every customer has its own id and texts."""
     return [Work(UUID(int=number << 64 | number, version=4), _fields(number)) for number in range(CUSTOMERS)]
 
 
 def around(items: list[Work]) -> Iterator[Work]:
-    """The same items again and again."""
+    """Cycle through the items."""
     while True:
         yield from items
 
@@ -79,7 +79,7 @@ def _fields(number: int) -> dict[str, Any]:
 
 
 def answer() -> tuple[bytes, bytes]:
-    """An answer of the API to an archive call with all 34 fields: what comes before the customer's id, and after it."""
+    """Return the answer to an archive call with all 34 fields: the bytes before the customer's id, and after it."""
     body = {
         "type": "CustomerData",
         "id": "@",

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from sphinx.util import logging
 
 import thredfi_async
-from thredfi_async import mock_server
+from thredfi_async import bulk, mock_server, worker
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
     from sphinx.environment import BuildEnvironment
 
 logger = logging.getLogger(__name__)
-PUBLIC = {*thredfi_async.__all__, *mock_server.__all__} - {"__version__"}
+PUBLIC = {*thredfi_async.__all__, *mock_server.__all__, *bulk.__all__, *worker.__all__} - {"__version__"}
 
 project = "thredfi-async"
 author = "thredfi-async contributors"

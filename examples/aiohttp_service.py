@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 async def client_for_life(app: web.Application) -> AsyncIterator[None]:
-    """Own one client from start to end: it keeps the connections and the token."""
+    """Own one client from start to end; it keeps the connections and the token."""
     async with ThredfiClient.from_env(timeouts=IN_A_REQUEST) as client:
         app[CLIENT] = client
         yield
@@ -30,7 +30,7 @@ async def client_for_life(app: web.Application) -> AsyncIterator[None]:
 
 @web.middleware
 async def with_request_id(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Give every request an id, which its answer and the calls to the API carry too."""
+    """Give every request an id, and send it with the answer and the calls to the API."""
     request[REQUEST_ID] = request_id_of(request.headers)
     response = await handler(request)
     response.headers["X-Request-Id"] = request[REQUEST_ID]
@@ -39,18 +39,18 @@ async def with_request_id(request: web.Request, handler: Handler) -> web.StreamR
 
 @web.middleware
 async def with_answers(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn an error of the client into the answer that says what is known."""
+    """Turn an error of the client into an HTTP answer."""
     try:
         return await handler(request)
     except ThredfiError as error:
-        # Safe to log: the error's text quotes nothing that the API or the caller wrote.
+        # Safe to log: the error's text quotes neither the API nor the caller.
         log.warning("request %s: %s, effect %s", request[REQUEST_ID], error, error.effect)
         answer = answer_to(error)
         return web.json_response(answer.body, status=answer.status, headers=answer.headers)
 
 
 async def archive(request: web.Request) -> web.Response:
-    """Archive one customer, with the fields of the request's body, or with the record as the API has it."""
+    """Archive one customer, with the fields of the request's body, or with the API's own record."""
     try:
         fields = await request.json() if request.can_read_body else None
     except (JSONDecodeError, UnicodeDecodeError):
@@ -66,7 +66,7 @@ async def archive(request: web.Request) -> web.Response:
 
 
 def make_app() -> web.Application:
-    """Put the service together."""
+    """Return the application."""
     app = web.Application(middlewares=[with_request_id, with_answers])
     app.cleanup_ctx.append(client_for_life)
     app.router.add_post("/businesses/{business_id}/customers/{customer_id}/archive", archive)
@@ -75,5 +75,5 @@ def make_app() -> web.Application:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO)
-    # On SIGTERM, requests under way get this long to end, and only then is the client closed.
+    # On SIGTERM, requests in flight get this long to end, and only then is the client closed.
     web.run_app(make_app(), host="127.0.0.1", port=int(os.environ.get("PORT", "8080")), shutdown_timeout=10.0)

@@ -24,20 +24,20 @@ log = logging.getLogger(__name__)
 
 
 class State(TypedDict):
-    """What the lifespan hands to every request."""
+    """The state that the lifespan gives to every request."""
 
     client: ThredfiClient
 
 
 @asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncGenerator[State]:
-    """Own one client from start to end: it keeps the connections and the token."""
+    """Own one client from start to end; it keeps the connections and the token."""
     async with ThredfiClient.from_env(timeouts=IN_A_REQUEST) as client:
         yield {"client": client}
 
 
 def the_client(request: Request) -> ThredfiClient:
-    """Hand the client to a path operation; a test can override this dependency."""
+    """Return the client for a path operation; a test can override this dependency."""
     client: ThredfiClient = request.state.client
     return client
 
@@ -47,7 +47,7 @@ app = FastAPI(title="Archive customers", lifespan=lifespan)
 
 @app.middleware("http")
 async def with_request_id(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-    """Give every request an id, which its answer and the calls to the API carry too."""
+    """Give every request an id, and send it with the answer and the calls to the API."""
     request.state.request_id = request_id_of(request.headers)
     response = await call_next(request)
     response.headers["X-Request-Id"] = request.state.request_id
@@ -56,15 +56,15 @@ async def with_request_id(request: Request, call_next: Callable[[Request], Await
 
 @app.exception_handler(ThredfiError)
 async def answer_error(request: Request, error: ThredfiError) -> JSONResponse:
-    """Turn an error of the client into the answer that says what is known."""
-    # Safe to log: the error's text quotes nothing that the API or the caller wrote.
+    """Turn an error of the client into an HTTP answer."""
+    # Safe to log: the error's text quotes neither the API nor the caller.
     log.warning("request %s: %s, effect %s", request.state.request_id, error, error.effect)
     answer = answer_to(error)
     return JSONResponse(dict(answer.body), answer.status, dict(answer.headers))
 
 
 @app.post("/businesses/{business_id}/customers/{customer_id}/archive")
-async def archive(  # noqa: PLR0913 - to FastAPI, an argument is a part of the request
+async def archive(  # noqa: PLR0913 - FastAPI maps arguments to parts of the request
     business_id: UUID,
     customer_id: UUID,
     request: Request,
@@ -73,7 +73,7 @@ async def archive(  # noqa: PLR0913 - to FastAPI, an argument is a part of the r
     fields: Annotated[dict[str, Any] | None, Body()] = None,
     idempotency_key: Annotated[str | None, Header()] = None,
 ) -> dict[str, Any]:
-    """Archive one customer, with the fields of the request's body, or with the record as the API has it."""
+    """Archive one customer, with the fields of the request's body, or with the API's own record."""
     archived = await client.customers.archive(
         business_id,
         customer_id,
@@ -86,5 +86,5 @@ async def archive(  # noqa: PLR0913 - to FastAPI, an argument is a part of the r
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO)
-    # On SIGTERM, requests under way get this long to end, and only then is the client closed.
+    # On SIGTERM, requests in flight get this long to end, and only then is the client closed.
     uvicorn.run(app, host="127.0.0.1", port=int(os.environ.get("PORT", "8080")), timeout_graceful_shutdown=10)

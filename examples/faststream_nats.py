@@ -1,11 +1,11 @@
-"""A FastStream app on NATS JetStream that archives the customers which messages name.
+"""A FastStream app on NATS JetStream that archives the customers in messages.
 
     pip install thredfi-async faststream[nats]
     export THREDFI_BASE_URL=... THREDFI_PARTNER_UUID=... THREDFI_API_KEY=... NATS_URL=nats://127.0.0.1:4222
     python examples/faststream_nats.py
     nats pub customers.archive '{"version": 1, "business_id": "BUSINESS_ID", "customer_id": "CUSTOMER_ID"}'
 
-The handler knows no broker: what changes with another one is what `archive` below does with its decision.
+The handler knows no broker: for another one, change only what `archive` below does with its decision.
 """
 
 import asyncio
@@ -22,10 +22,10 @@ from thredfi_async import ThredfiClient, Timeouts
 from thredfi_async.worker import ArchiveHandler, DeadLetter, Done, Rejected, RetryLater
 
 WORKERS: Final = 50
-"""Messages at a time, and connections to the API."""
+"""Messages in flight, and connections to the API."""
 
-# The broker delivers a message again after `ack_wait`: it must be longer than a message waits here for its turn and its
-# call takes. Without `max_deliver`, since JetStream lets messages lie that have reached it.
+# The broker delivers a message again after `ack_wait`: it must be longer than a message's wait and call together.
+# Without `max_deliver`, since JetStream leaves messages that reach it in the stream.
 CONSUMER: Final = ConsumerConfig(ack_wait=300.0, max_deliver=-1, max_ack_pending=2 * WORKERS)
 COMMANDS: Final = JStream("CUSTOMERS", retention=RetentionPolicy.WORK_QUEUE)
 DEAD: Final = JStream("CUSTOMERS_DEAD")
@@ -33,20 +33,20 @@ DEAD: Final = JStream("CUSTOMERS_DEAD")
 
 @asynccontextmanager
 async def lifespan(context: ContextRepo) -> AsyncGenerator[None]:
-    """Own one client from start to end; it is closed after the broker, when no handler runs any more."""
+    """Own one client from start to end; it closes after the broker, when no handler runs any more."""
     async with ThredfiClient.from_env(timeouts=Timeouts(deadline=60.0), max_connections=WORKERS) as client:
         context.set_global("handler", ArchiveHandler(client))
         yield
 
 
-# FastStream would log two lines a message.
+# Otherwise FastStream logs two lines per message.
 broker = NatsBroker(os.environ.get("NATS_URL", "nats://127.0.0.1:4222"), log_level=logging.DEBUG)
 app = FastStream(broker, lifespan=lifespan)
 dead_letters = broker.publisher("dead.customers", stream=DEAD)
 
 
 async def as_bytes(message: NatsMessage) -> bytes:
-    """Leave the payload as it is: the handler refuses what is no command, and that becomes a dead letter."""
+    """Leave the payload unchanged: the handler rejects an invalid one, which becomes a dead letter."""
     return message.body
 
 
@@ -62,12 +62,12 @@ async def as_bytes(message: NatsMessage) -> bytes:
     no_reply=True,
 )
 async def archive(payload: bytes, message: NatsMessage, handler: Annotated[ArchiveHandler, Context()]) -> None:
-    """Archive one customer, and acknowledge its message only when that is settled.
+    """Archive one customer, and acknowledge its message only when the result is final.
 
-    If anything here raises, the message is not acknowledged, and comes again after `ack_wait`.
+    If anything here raises, the message is not acknowledged, and is delivered again after `ack_wait`.
     """
     delivered = message.raw_message.metadata
-    # The same over redeliveries, so that the API gets the same idempotency key each time.
+    # The same for every delivery, so that the API gets the same idempotency key each time.
     message_id = f"{delivered.stream}-{delivered.sequence.stream}"
     decision = await handler(payload, message_id=message_id, delivery=delivered.num_delivered)
     match decision:
@@ -75,7 +75,7 @@ async def archive(payload: bytes, message: NatsMessage, handler: Annotated[Archi
             await message.ack()
         case Rejected(code=code, reason=reason):
             letter = DeadLetter(code=code, reason=reason, original=payload, subject=message.raw_message.subject)
-            # Returns when the broker has stored it; only then may the message go.
+            # Returns when the broker has stored it; only then acknowledge the message.
             await dead_letters.publish(letter.to_json())
             await message.ack()
         case RetryLater(delay=delay):
@@ -83,5 +83,5 @@ async def archive(payload: bytes, message: NatsMessage, handler: Annotated[Archi
 
 
 if __name__ == "__main__":
-    # SIGTERM ends what is under way, then the app.
+    # On SIGTERM, messages in flight end first, then the app.
     asyncio.run(app.run())

@@ -1,10 +1,10 @@
-"""Archive the customers that a file names, a UUID a line, in one `asyncio.gather`.
+"""Archive the customers listed in a file, one UUID per line, in one `asyncio.gather`.
 
     export THREDFI_BASE_URL=... THREDFI_PARTNER_UUID=... THREDFI_API_KEY=...
     python examples/gather.py BUSINESS_ID ids.txt > left.txt
 
-What is written to stdout are the ids that are not known to be archived: the next run's input. For more than some ten
-thousand, use `thredfi bulk archive`, which remembers what it did and holds only a window of them.
+It writes the ids not known to be archived to stdout, as input of the next run. For more than about ten thousand, use
+`thredfi bulk archive`, which keeps a journal and holds only a window of them in memory.
 """
 
 import asyncio
@@ -17,19 +17,19 @@ from thredfi_async import ConfigurationError, Effect, ThredfiClient, ThredfiErro
 
 
 def read_ids(path: Path) -> list[UUID]:
-    """Read the file whole, so that a wrong line is known before anything is sent; repeated ids count once."""
+    """Read the whole file, so that an invalid line is found before anything is sent; repeated ids count once."""
     ids: dict[UUID, None] = {}
     for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
         if line.strip():
             try:
                 ids[UUID(line.strip())] = None
             except ValueError:
-                raise SystemExit(f"{path}, line {number}: this is no UUID") from None
+                raise SystemExit(f"{path}, line {number}: this is not a UUID") from None
     return list(ids)
 
 
 async def archive_one(client: ThredfiClient, business_id: UUID, customer_id: UUID, left: dict[UUID, str]) -> None:
-    """Archive one customer and take it off what is left, or say there why it stays."""
+    """Archive one customer and remove it from `left`, or record there why it is not archived."""
     try:
         await client.customers.archive(business_id, customer_id)
     except ThredfiError as error:
@@ -42,10 +42,10 @@ async def archive_one(client: ThredfiClient, business_id: UUID, customer_id: UUI
 async def archive_all(client: ThredfiClient, business_id: UUID, ids: Iterable[UUID], left: dict[UUID, str]) -> None:
     """Archive all of them at once: the client sends as many at a time as it has connections, the others wait.
 
-    No call raises an error of the client here, so that none ends `gather` while others are under way. If this is
-    cancelled, with Ctrl-C for one, all calls are, and `left` still says which are done.
+    No call raises an error of the client here, so that none ends `gather` while others are in flight. If this is
+    cancelled, for instance by Ctrl-C, all calls are, and `left` still shows which are done.
     """
-    left.update(dict.fromkeys(ids, "was not begun, or was interrupted"))
+    left.update(dict.fromkeys(ids, "was not started, or was interrupted"))
     await asyncio.gather(*(archive_one(client, business_id, each, left) for each in list(left)))
 
 

@@ -1,4 +1,4 @@
-"""What every test has: both event loops, a clock that nobody waits for, and mocked answers that work."""
+"""Fixtures of every test: both event loops, a fake clock, and mocked answers."""
 
 import asyncio
 import sys
@@ -18,24 +18,24 @@ def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.Abstrac
     """Run every asynchronous test on each of these loops."""
     factories: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop}
     if sys.platform != "win32":
-        import uvloop  # noqa: PLC0415 - there is none for Windows
+        import uvloop  # noqa: PLC0415 - not available on Windows
 
         factories["uvloop"] = uvloop.new_event_loop
     return factories
 
 
 UNMEASURED = {"bulk", "cli", "docs", "worker"}
-"""The folders of floors that the coverage gate for the core does not hold."""
+"""The test folders of floors that the coverage gate of the core does not cover."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Name what a marker expression can ask for; with `not` before it, it asks for all the rest."""
+    """Register the markers that select a process of `nox -s tests`; with `not`, they select all other tests."""
     config.addinivalue_line("markers", "uvloop: an asynchronous test in its run on uvloop (put there by conftest)")
     config.addinivalue_line("markers", "unmeasured: runs without coverage (put on folders by conftest)")
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Mark a test with the loop and the folder that decide which process of `nox -s tests` it runs in."""
+    """Mark a test with its loop and folder, which decide in which process of `nox -s tests` it runs."""
     callspec = getattr(item, "callspec", None)
     factory = callspec.params.get("_asyncio_loop_factory") if callspec else None
     if getattr(factory, "__module__", "").partition(".")[0] == "uvloop":
@@ -46,19 +46,19 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.fixture
 def clock() -> FakeClock:
-    """A clock that nobody waits for."""
+    """Return a clock whose sleeps end at once."""
     return FakeClock()
 
 
 @pytest.fixture
 def nats_server(tmp_path: Path) -> Iterator[NatsServer]:
-    """A real NATS server with JetStream and an empty store."""
+    """Run a real NATS server with JetStream and an empty store."""
     with NatsServer(tmp_path) as server:
         yield server
 
 
 class _MockedResponse(aiohttp.ClientResponse):
-    """aiohttp 3.14 asks for a `stream_writer` that aioresponses 0.7.9 does not give (pnuckowski/aioresponses#289)."""
+    """Accepts the `stream_writer` that aiohttp 3.14 sets and aioresponses 0.7.9 lacks (pnuckowski/aioresponses#289)."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{"stream_writer": mock.Mock(), **kwargs})
@@ -66,7 +66,7 @@ class _MockedResponse(aiohttp.ClientResponse):
 
 @pytest.fixture
 def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[aioresponses]:
-    """Mocked answers, for units that need no wire."""
+    """Mock the answers, for units that need no network."""
     monkeypatch.setattr("aioresponses.core.ClientResponse", _MockedResponse)
     with aioresponses() as mocked:
         yield mocked

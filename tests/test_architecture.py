@@ -1,4 +1,4 @@
-"""The layers of the package, held against its imports: data goes down once and comes up once.
+"""The layers of the package, checked against its imports: data goes down once and comes up once.
 
 The table is the one of CONTRIBUTING.md, which the docs include.
 """
@@ -19,14 +19,14 @@ PACKAGE = Path(thredfi_async.__file__).parent
 NAME = "thredfi_async"
 CONTRIBUTING = Path(__file__).parents[1] / "CONTRIBUTING.md"
 NO_RUN_TIME = {"_typeshed"}
-"""What only type checkers import."""
+"""Packages that only type checkers import."""
 KEPT_FOR = {"aiohttp.web": {"mock_server", "worker"}, "sqlite3": {"bulk"}, "nats": {"worker"}}
-"""A part of a package, or a module, that only these may import: for the others it is too slow, or not theirs."""
+"""Parts of a package, or modules, that only these may import: too slow, or not needed, for the others."""
 
 
 @attrs.frozen
 class Row:
-    """A row of the table: what stands in it, and which third-party packages that may import."""
+    """A row of the table: its modules, and the third-party packages that they may import."""
 
     floor: int
     names: tuple[str, ...]
@@ -34,7 +34,7 @@ class Row:
 
 
 def table() -> list[Row]:
-    """The rows, from the ground up."""
+    """Return the rows, from the lowest floor up."""
     text = CONTRIBUTING.read_text("utf-8")
     _, _, text = text.partition("<!-- layers -->\n")
     text, _, _ = text.partition("<!-- end of layers -->")
@@ -51,19 +51,19 @@ ROWS = table()
 
 
 def modules() -> list[str]:
-    """Every module of the package, by its dotted name below the package's."""
+    """Return every module of the package, by its dotted name below the package's."""
     files = (path.relative_to(PACKAGE).with_suffix("") for path in PACKAGE.rglob("*.py"))
     return sorted(".".join(file.parts) for file in files)
 
 
 def row_of(module: str) -> int | None:
-    """The row in which a module stands, itself or by its package."""
+    """Return the row of a module, listed itself or by its package."""
     top = module.partition(".")[0]
     return next((number for number, row in enumerate(ROWS) if top in row.names), None)
 
 
 def imports(module: str) -> Iterator[str]:
-    """The full names of all that a module imports, wherever in it, for types too."""
+    """Return the full names of all imports of a module, anywhere in it, including imports for types."""
     tree = ast.parse(PACKAGE.joinpath(*module.split(".")).with_suffix(".py").read_text("utf-8"))
     for node in ast.walk(tree):
         match node:
@@ -80,7 +80,7 @@ def imports(module: str) -> Iterator[str]:
 
 
 def own(imported: str) -> str | None:
-    """The module of ours that an import names, or None for another package's."""
+    """Return the module of ours that an import names, or None for another package's."""
     if imported.partition(".")[0] != NAME:
         return None
     parts = imported.split(".")[1:]
@@ -95,12 +95,12 @@ def own(imported: str) -> str | None:
 
 
 def test_every_module_is_in_the_table() -> None:
-    """A new module needs a place before it is written."""
+    """A new module must be added to the table."""
     assert [module for module in modules() if row_of(module) is None] == []
 
 
 def test_the_table_has_nothing_that_is_gone() -> None:
-    """What the table names is there, once, and its floors go up."""
+    """Every entry of the table exists, once, and the floors ascend."""
     names = [name for row in ROWS for name in row.names]
     assert [name for name in names if not (PACKAGE / name).is_dir() and not (PACKAGE / f"{name}.py").exists()] == []
     assert len(names) == len(set(names))
@@ -109,7 +109,7 @@ def test_the_table_has_nothing_that_is_gone() -> None:
 
 @pytest.mark.parametrize("module", modules())
 def test_a_module_imports_from_above_its_row_only(module: str) -> None:
-    """Or from its own package; the mock server, which must not share a mistake with the client, from nothing else."""
+    """A module imports from its own package or lower floors only, and the mock server from its own package only."""
     number, top = row_of(module), module.partition(".")[0]
     assert number is not None
     for imported in imports(module):
@@ -123,7 +123,7 @@ def test_a_module_imports_from_above_its_row_only(module: str) -> None:
 
 
 def test_no_modules_import_each_other() -> None:
-    """Neither by way of others, nor for types, nor inside a package."""
+    """Neither indirectly, nor for types, nor inside a package."""
     graph = {module: {target for each in imports(module) if (target := own(each)) is not None} for module in modules()}
     for module, targets in graph.items():
         targets.discard(module)
@@ -135,7 +135,7 @@ def test_no_modules_import_each_other() -> None:
 
 @pytest.mark.parametrize("module", modules())
 def test_a_module_imports_only_the_packages_it_may(module: str) -> None:
-    """Besides the standard library, a module has what the table gives it, and no more."""
+    """Besides the standard library, a module imports only what the table allows."""
     number, top = row_of(module), module.partition(".")[0]
     assert number is not None
     for imported in imports(module):
@@ -147,14 +147,14 @@ def test_a_module_imports_only_the_packages_it_may(module: str) -> None:
 
 
 def test_every_permission_is_used() -> None:
-    """A row that no longer needs a package gives the permission back."""
+    """A row does not allow a package that it does not use."""
     used = {number: set[str]() for number in range(len(ROWS))}
     for module in modules():
         number = row_of(module)
         if number is not None:
             used[number] |= {imported.partition(".")[0] for imported in imports(module)}
     unused = {row.names: row.packages - used[number] for number, row in enumerate(ROWS)}
-    # Each is there on some Pythons only.
+    # Each exists on some Pythons only.
     assert {names: left for names, left in unused.items() if left - {"backports", "compression"}} == {}
 
 
@@ -170,12 +170,12 @@ def test_the_door_to_aiohttp_is_the_transport() -> None:
 
 
 def test_no_star_imports() -> None:
-    """What a module uses, it names."""
+    """Modules import every name explicitly."""
     assert [module for module in modules() if any(imported.endswith(".*") for imported in imports(module))] == []
 
 
 def test_no_private_attribute_is_asked_for_by_name() -> None:
-    """`getattr` with a name that begins with an underscore would pass pyright by."""
+    """`getattr` with a private name would bypass pyright."""
     found = [
         f"{module}:{node.lineno}"
         for module in modules()

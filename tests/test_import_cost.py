@@ -1,4 +1,4 @@
-"""What `import thredfi_async` loads, and what it does not."""
+"""The modules that `import thredfi_async` loads, and those that it must not."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ import pytest
 
 import thredfi_async
 
-# Optional packages, dear parts of the ones that are needed, and our own upper floors.
+# Optional packages, expensive parts of the required ones, and our own upper floors.
 LEFT_OUT = [
     "aiohttp.pytest_plugin",
     "aiohttp.test_utils",
@@ -46,7 +46,7 @@ print(*sys.modules, sep="\\n")
 
 @pytest.fixture(scope="module")
 def loaded() -> set[str]:
-    """The modules that a new process has loaded when it has made a client."""
+    """Return the modules that a new process has loaded when it has made a client."""
     run = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True)
     where, *modules = run.stdout.splitlines()
     assert (where, run.stderr) == (thredfi_async.__file__, "")
@@ -55,10 +55,10 @@ def loaded() -> set[str]:
 
 @pytest.mark.parametrize("name", LEFT_OUT)
 def test_what_is_left_out(loaded: set[str], name: str) -> None:
-    """Whoever only archives pays for none of these, installed or not."""
+    """A program that only archives loads none of these, installed or not."""
     assert [module for module in loaded if f"{module}.".startswith(f"{name}.")] == []
 
 
 def test_what_is_loaded(loaded: set[str]) -> None:
-    """The question above is asked of the right process: the core and its dependencies are there."""
+    """The core and its dependencies are loaded, which shows that the test above checks the right process."""
     assert {"thredfi_async.client", "aiohttp", "attrs", "cattrs", "orjson", "tenacity"} <= loaded

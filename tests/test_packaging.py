@@ -1,4 +1,4 @@
-"""The package as a stranger gets it: what is built, what it asks for, and how it is tested."""
+"""The package as users get it: what is built, what it requires, and how it is tested."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ CORE = {"aiohttp", "attrs", "cattrs", "orjson", "tenacity"}
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the wheel and the sdist, built from this tree."""
+    """Return a folder with the wheel and the sdist, built from this tree."""
     folder = tmp_path_factory.mktemp("built")
     command = [sys.executable, "-m", "hatchling", "build", "-d", str(folder)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
@@ -43,7 +43,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def wheel_names(built: Path) -> set[str]:
-    """The names of the wheel's files."""
+    """Return the names of the wheel's files."""
     (path,) = built.glob("*.whl")
     with zipfile.ZipFile(path) as wheel:
         return set(wheel.namelist())
@@ -51,7 +51,7 @@ def wheel_names(built: Path) -> set[str]:
 
 @pytest.fixture(scope="module")
 def wheel_metadata(built: Path) -> Message:
-    """What the wheel says about itself."""
+    """Return the wheel's metadata."""
     (path,) = built.glob("*.whl")
     with zipfile.ZipFile(path) as wheel:
         (name,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
@@ -59,20 +59,20 @@ def wheel_metadata(built: Path) -> Message:
 
 
 def supported() -> list[str]:
-    """The Python versions that the classifiers name."""
+    """Return the Python versions of the classifiers."""
     found = (re.fullmatch(r"Programming Language :: Python :: (3\.\d+)", c) for c in PROJECT["classifiers"])
     return [match[1] for match in found if match]
 
 
 def readme_command(name: str) -> list[str]:
-    """The lines of the README's code block that is marked as the command `name`."""
+    """Return the lines of the README's code block that is marked as the command `name`."""
     pattern = rf"^<!-- command: {name} -->\n```sh\n(.*?)^```$"
     (block,) = re.findall(pattern, (ROOT / "README.md").read_text("utf-8"), re.DOTALL | re.MULTILINE)
     return str(block).splitlines()
 
 
 def test_wheel_holds_the_package_and_nothing_else(wheel_names: set[str]) -> None:
-    """The wheel has every source file of the package, the marker for type checkers, the pytest plugin, and no more."""
+    """The wheel has every source file of the package, `py.typed`, the pytest plugin, and no more."""
     source = {
         path.relative_to(ROOT).as_posix()
         for path in (ROOT / "thredfi_async").rglob("*")
@@ -97,7 +97,7 @@ def test_sdist_holds_what_testing_it_takes(built: Path) -> None:
 
 
 def test_core_has_exactly_five_dependencies(wheel_metadata: Message) -> None:
-    """Without an extra, the wheel asks for the five dependencies of the core and no more."""
+    """Without an extra, the wheel requires exactly the five dependencies of the core."""
     requirements = [Requirement(line) for line in wheel_metadata.get_all("Requires-Dist", [])]
     core = {requirement.name for requirement in requirements if requirement.marker is None}
     assert core == CORE
@@ -105,31 +105,31 @@ def test_core_has_exactly_five_dependencies(wheel_metadata: Message) -> None:
 
 
 def test_every_dependency_has_one_lower_bound() -> None:
-    """Dependencies are bounded from below alone, so that the lowest versions can be pinned and tested."""
+    """Dependencies have only a lower bound, so that the lowest versions can be pinned and tested."""
     lines = [
         *PROJECT["dependencies"],
         *(x for extra in PROJECT["optional-dependencies"].values() for x in extra),
     ]
     for requirement in map(Requirement, lines):
         if requirement.name == PROJECT["name"]:
-            continue  # an extra that brings others of our own
+            continue  # an extra that includes our other extras
         assert [bound.operator for bound in requirement.specifier] == [">="], requirement
 
 
 def test_version_is_said_once(wheel_metadata: Message) -> None:
-    """The wheel and the installed package have the package's own version, and the changelog knows it."""
+    """The wheel and the installed package have the package's own version, and the changelog has it."""
     assert wheel_metadata["Version"] == metadata.version("thredfi-async") == __version__
     assert f"## [{__version__}]" in (ROOT / "CHANGELOG.md").read_text("utf-8")
 
 
 def test_license_and_python_are_stated(wheel_metadata: Message) -> None:
-    """The metadata names the licence by its SPDX expression and the lowest Python of the classifiers."""
+    """The metadata has the licence's SPDX expression and the lowest Python of the classifiers."""
     assert wheel_metadata["License-Expression"] == "MIT"
     assert wheel_metadata["Requires-Python"] == f">={supported()[0]}"
 
 
 def test_entry_points_load() -> None:
-    """The command and the pytest plugin that the metadata promises are there."""
+    """The command and the pytest plugin of the metadata exist."""
     points = metadata.distribution("thredfi-async").entry_points
     assert {(point.group, point.name) for point in points} == {
         ("console_scripts", "thredfi"),
@@ -139,7 +139,7 @@ def test_entry_points_load() -> None:
 
 
 def test_nox_runs_the_pythons_of_the_classifiers() -> None:
-    """The sessions named `tests` are one for each Python of the classifiers, and one for a newer one that runs nox."""
+    """There is one session `tests` for each Python of the classifiers, and one for a newer one that runs nox."""
     noxfile = str(ROOT / "noxfile.py")
     command = [sys.executable, "-m", "nox", "-f", noxfile, "--list", "--json", "-s", "tests", "tests_min"]
     listed = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
@@ -151,7 +151,7 @@ def test_nox_runs_the_pythons_of_the_classifiers() -> None:
 
 @pytest.mark.parametrize("name", ["tests", "demo"])
 def test_readme_command_is_what_ci_runs(name: str) -> None:
-    """The README has each command as one line, and `.ci/run` runs that very line: its beginning once, then its end."""
+    """The README has each command as one line, and `.ci/run` runs that line: its beginning once, then its end."""
     (line,) = readme_command(name)
     script = (ROOT / ".ci" / "run").read_text("utf-8")
     prepare, _, end = line.rpartition(" && ")
@@ -167,7 +167,7 @@ def test_readme_command_is_what_ci_runs(name: str) -> None:
     reason="only nox installs the wheel; elsewhere an editable install will do",
 )
 def test_nox_tests_the_built_wheel() -> None:
-    """Under nox, what is imported is the installed wheel, and the source tree is out of Python's reach."""
+    """Under nox, the installed wheel is imported, and Python cannot import the source tree."""
     installed = Path(thredfi_async.__file__)
     assert installed.is_relative_to(sysconfig.get_path("purelib"))
     assert ROOT not in [Path(entry).resolve() for entry in sys.path]
@@ -199,7 +199,7 @@ for module in sys.argv[2].split(","):
 
 
 def brought(extra: str) -> set[str]:
-    """The distributions that an extra brings, with all that they need."""
+    """Return the distributions that an extra installs, with all their requirements."""
     found: set[str] = set()
     todo = [("thredfi-async", frozenset({"", extra}))]
     while todo:
@@ -224,7 +224,7 @@ def brought(extra: str) -> set[str]:
     ],
 )
 def test_an_extra_brings_what_its_command_needs(extra: str, commands: str) -> None:
-    """Whoever installs one extra can run its command: nothing is imported that another extra would bring."""
+    """Each extra is enough to run its command: nothing from another extra is imported."""
     mine = brought(extra)
     hidden = {
         package
@@ -237,7 +237,7 @@ def test_an_extra_brings_what_its_command_needs(extra: str, commands: str) -> No
 
 
 def test_all_brings_everything() -> None:
-    """The extra `all` names each of the others."""
+    """The extra `all` includes each of the others."""
     extras = PROJECT["optional-dependencies"]
     (line,) = extras["all"]
     assert Requirement(line).extras == extras.keys() - {"all"}

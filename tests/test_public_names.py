@@ -1,4 +1,4 @@
-"""The public names: sorted, importable, documented, and none that nobody has decided about."""
+"""The public names: sorted, importable, documented, and all public on purpose."""
 
 import ast
 import inspect
@@ -18,7 +18,7 @@ UPPER = {"__main__", "bulk", "cli", "mock_server", "worker"}
 
 
 def definitions(path: Path) -> Iterator[tuple[str, str | None]]:
-    """The names that a module's own top level defines, each with its docstring."""
+    """Return the names that a module's top level defines, each with its docstring."""
     body = ast.parse(path.read_text("utf-8")).body
     for node, following in zip(body, [*body[1:], None], strict=True):
         match node:
@@ -35,12 +35,12 @@ def definitions(path: Path) -> Iterator[tuple[str, str | None]]:
 
 
 def is_private(name: str) -> bool:
-    """Whether a name, or the module in which it is, has an underscore."""
+    """Return whether a name, or its module, has an underscore."""
     return any(part.startswith("_") for part in name.split("."))
 
 
 def floors_0_to_5() -> Iterator[tuple[str, Path]]:
-    """The modules below the upper floors."""
+    """Return the modules below the upper floors."""
     for path in sorted(PACKAGE.rglob("*.py")):
         parts = path.relative_to(PACKAGE).with_suffix("").parts
         if parts[0] not in UPPER:
@@ -51,26 +51,26 @@ DOCUMENTATION = {name: text for _, path in floors_0_to_5() for name, text in def
 
 
 def sort_key(name: str) -> tuple[int, str]:
-    """Constants, then classes, then the rest, as ruff sorts `__all__`."""
+    """Return the key that sorts constants first, then classes, then the rest, as ruff sorts `__all__`."""
     kind = 0 if name.isupper() else 1 if name[0].isupper() else 2
     return kind, name
 
 
 def test_all_is_sorted_and_holds_each_name_once() -> None:
-    """The list is in the order in which ruff keeps it."""
+    """`__all__` is in ruff's order, without duplicates."""
     assert thredfi_async.__all__ == sorted(set(thredfi_async.__all__), key=sort_key)
 
 
 @pytest.mark.parametrize("name", thredfi_async.__all__)
 def test_every_name_is_there_and_documented(name: str) -> None:
-    """It can be imported from the package, and its definition has a docstring."""
+    """Every name can be imported from the package, and its definition has a docstring."""
     assert hasattr(thredfi_async, name)
     if name != "__version__":
         assert DOCUMENTATION[name].strip()
 
 
 def test_the_package_has_no_other_names() -> None:
-    """Whatever else stands in the package is a module."""
+    """All other names in the package are modules."""
     others = {name for name in vars(thredfi_async) if not name.startswith("_")} - set(thredfi_async.__all__)
     assert {name for name in others if not inspect.ismodule(getattr(thredfi_async, name))} == set()
 
@@ -79,7 +79,7 @@ def test_the_package_has_no_other_names() -> None:
     ("module", "path"), [(module, path) for module, path in floors_0_to_5() if not is_private(module)]
 )
 def test_what_has_a_public_path_is_meant_to_be_public(module: str, path: Path) -> None:
-    """A module without an underscore lists all that it defines without one, and the package exports all of that."""
+    """A module without an underscore lists all its public definitions, and the package exports all of them."""
     listed = import_module(f"thredfi_async.{module}").__all__
     assert listed == sorted(listed, key=sort_key)
     assert set(listed) <= set(thredfi_async.__all__)
@@ -88,7 +88,7 @@ def test_what_has_a_public_path_is_meant_to_be_public(module: str, path: Path) -
 
 
 def test_every_error_is_public() -> None:
-    """Whatever the library raises, it can be caught by name."""
+    """Every error that the library raises can be caught by its public name."""
 
     def tree(kind: type[ThredfiError]) -> Iterator[type[ThredfiError]]:
         yield kind
@@ -102,7 +102,7 @@ def test_every_error_is_public() -> None:
 
 
 def test_names_keep_the_module_that_they_are_from() -> None:
-    """No `__module__` is rewritten: a class says where its source is."""
+    """No `__module__` is rewritten: a class shows where its source is."""
     for name in thredfi_async.__all__:
         value = getattr(thredfi_async, name)
         if inspect.isclass(value):
@@ -114,7 +114,7 @@ CLASSES = [name for name in thredfi_async.__all__ if inspect.isclass(getattr(thr
 
 @pytest.mark.parametrize("name", CLASSES)
 def test_methods_and_properties_are_documented(name: str) -> None:
-    """Every public member that a class of ours defines has a docstring."""
+    """Every public member that one of our classes defines has a docstring."""
     kind: type = getattr(thredfi_async, name)
     members: dict[str, Any] = dict(vars(kind))
     for member, value in members.items():
@@ -126,7 +126,7 @@ def test_methods_and_properties_are_documented(name: str) -> None:
     "name", [name for name in CLASSES if attrs.has(getattr(thredfi_async, name)) and name != "Customer"]
 )
 def test_every_argument_is_documented(name: str) -> None:
-    """Each field of a value is in its docstring's Args, with the errors that it may end in below."""
+    """Each field of a value is in its docstring's Args, and the errors in its Raises."""
     text = DOCUMENTATION[name].partition("Args:")[2].partition("Raises:")[0]
     named = {line.strip().partition(":")[0] for line in text.splitlines() if ":" in line}
     assert {field.name for field in attrs.fields(getattr(thredfi_async, name))} <= named

@@ -1,4 +1,4 @@
-"""The values that pass between the layers, and the shapes of the parts that can be exchanged."""
+"""The values that pass between the layers, and the protocols of the exchangeable parts."""
 
 import asyncio
 import time
@@ -15,13 +15,13 @@ T = TypeVar("T")
 
 @attrs.frozen
 class Response:
-    """One whole answer, as it was received.
+    """One complete answer, as received.
 
     Args:
         status: The HTTP status.
         headers: The headers; look-ups ignore case. Hidden in `repr`, as the body is.
         body: The body, decompressed.
-        flaw: Why the body is only the beginning of what was to come, as the end of a sentence; None when it is whole.
+        flaw: Why the body is incomplete, as the end of a sentence; None when it is complete.
     """
 
     status: int
@@ -32,14 +32,14 @@ class Response:
 
 @attrs.frozen
 class Verdict(Generic[T]):
-    """What an answer means: a value, an error, or what to ask next.
+    """What an answer means: a value, an error, or the next request.
 
     Args:
-        value: What the answer says, where there is no error.
-        error: Why it is no success; an error that `attempt_effect` cannot judge brings its effect.
-        then: The request that the call goes on with, in the place of a value.
-        doubtful: Whether an error leaves open if the record is as the caller wants it, although this answer did
-            not make it so; such a call is settled too.
+        value: The result, if there is no error.
+        error: Why the request failed; an error that `attempt_effect` cannot judge carries its own effect.
+        then: The next request of the call, instead of a value.
+        doubtful: Whether the record may already be as the caller wants it although this answer is an error; such a
+            call is settled too.
     """
 
     value: T | None = attrs.field(default=None, repr=False)
@@ -61,17 +61,17 @@ class Request(Generic[T]):
     Args:
         method: The HTTP method.
         url: The absolute URL, already encoded.
-        judge: Says what an answer to it means.
-        headers: All headers but Authorization.
+        judge: Returns what an answer to it means.
+        headers: All headers except Authorization.
         body: The encoded body, or None.
         mutates: Whether it can change a record; only such a request can have an effect.
-        idempotency_key: The key that it carries, if any.
-        settle: Builds the request that asks what came of this one, if there is a way to ask; its value is
-            the record when the effect is there, and None when it is not.
+        idempotency_key: The idempotency key that it carries, if any.
+        settle: Builds the request that checks the outcome of this one, if there is one; its value is the record
+            if the effect is there, and None if it is not.
     """
 
     method: str
-    # A query may hold an external id, which may be anything.
+    # A query may contain an external id, which may be personal data.
     url: str = attrs.field(repr=lambda url: repr(url.partition("?")[0]))
     judge: Callable[[Response], Verdict[T]] = attrs.field(repr=False)
     headers: Mapping[str, str] = attrs.field(factory=dict[str, str], repr=False)
@@ -86,12 +86,12 @@ class Outcome(Generic[T]):
     """How a call succeeded.
 
     Args:
-        value: What its last answer said.
+        value: The result from its last answer.
         response: That answer.
-        effect: What this call did: APPLIED, or less when the record was only found as wanted.
+        effect: What this call did: APPLIED, or less if the record was already as wanted.
         attempts: Requests sent.
         elapsed: Seconds from its first turn to its end.
-        idempotency_key: The key that was sent, if any.
+        idempotency_key: The idempotency key that was sent, if any.
     """
 
     value: T = attrs.field(repr=False)
@@ -103,7 +103,7 @@ class Outcome(Generic[T]):
 
 
 class Progress(Protocol):
-    """Where the transport says that the first byte of a request is being written."""
+    """Where the transport records that it is about to write the first byte of a request."""
 
     sent: bool
 
@@ -114,52 +114,52 @@ class Send(Protocol):
     async def __call__(
         self, request: Request[T], headers: Mapping[str, str], timeouts: Timeouts, progress: Progress
     ) -> Response:
-        """Return the whole answer.
+        """Send the request and return the complete answer.
 
         Raises:
-            TransportError: There was none.
+            TransportError: No complete answer was received.
         """
         ...
 
 
 class Authenticator(Protocol):
-    """Gives the Authorization header, and learns which one was refused."""
+    """Provides the Authorization header, and is told when one was refused."""
 
     @property
     def header(self) -> str | None:
-        """The header's value if it is at hand, or None when `renew` must fetch it."""
+        """The header's value, or None if `renew` must fetch it first."""
         ...
 
     async def renew(self) -> str:
-        """Fetch the header's value, once for all who ask at the same time.
+        """Fetch the header's value, once for all concurrent callers.
 
         Raises:
-            ThredfiError: No token could be had; nothing was applied.
+            ThredfiError: No token could be fetched; nothing was applied.
         """
         ...
 
     def refuse(self, header: str) -> bool:
-        """Forget this header if it is still the current one; say whether another can be had."""
+        """Forget this header if it is still the current one; return whether another can be fetched."""
         ...
 
 
 class Budget(Protocol):
-    """What retries are paid from."""
+    """The budget that pays for retries."""
 
     def spend(self, cost: int) -> bool:
-        """Take tokens, if there are as many; say whether there were."""
+        """Take tokens if enough are left; return whether they were."""
         ...
 
     def earn(self, tokens: int) -> None:
-        """Bring tokens back."""
+        """Put tokens back."""
         ...
 
 
 class Clock(Protocol):
-    """Where the time comes from; tests give their own."""
+    """The source of time; tests can pass their own."""
 
     def monotonic(self) -> float:
-        """Seconds that never step, for durations."""
+        """Return seconds that never step, for durations."""
         ...
 
     async def sleep(self, seconds: float) -> None:
@@ -168,7 +168,7 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's own clock."""
+    """The system's clock."""
 
     monotonic: "staticmethod[[], float]" = staticmethod(time.monotonic)
 

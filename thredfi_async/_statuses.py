@@ -1,4 +1,4 @@
-"""What the HTTP statuses that matter here are called: one home for each number."""
+"""Names for the HTTP statuses that the client distinguishes."""
 
 from typing import Final
 
@@ -8,9 +8,9 @@ UNAUTHORIZED: Final = 401
 REQUEST_TIMEOUT: Final = 408
 TOO_MANY_REQUESTS: Final = 429
 SERVER_FAULT: Final = 500
-"""From here on it is the server's, or a proxy's, fault."""
+"""From this status up, the server or a proxy is at fault."""
 UNAVAILABLE: Final = 503
 THROTTLING: Final = frozenset({TOO_MANY_REQUESTS, UNAVAILABLE})
-"""Statuses with which an API says that it gets too much."""
+"""Statuses with which an API reports overload."""
 TRANSIENT: Final = frozenset({REQUEST_TIMEOUT, TOO_MANY_REQUESTS, 500, 502, UNAVAILABLE, 504})
-"""Statuses after which the same request may well succeed."""
+"""Statuses after which the same request may succeed."""

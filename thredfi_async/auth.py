@@ -1,4 +1,4 @@
-"""What a caller gives for authentication: partner credentials, or a provider of tokens."""
+"""What a caller passes for authentication: partner credentials, or a token provider."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
@@ -29,14 +29,14 @@ def _partner(value: UUID | str) -> str:
 
 @attrs.frozen
 class PartnerCredentials:
-    """What a partner exchanges for tokens at the API's OAuth2 endpoint.
+    """The credentials that a partner exchanges for tokens at the API's OAuth2 endpoint.
 
     Args:
         partner_uuid: The partner's UUID.
         api_key: The partner's API key, hidden in `repr`.
 
     Raises:
-        ConfigurationError: One of them cannot be what it should.
+        ConfigurationError: One of them is not valid.
     """
 
     partner_uuid: str = attrs.field(converter=_partner)
@@ -49,10 +49,10 @@ class AccessToken:
 
     Args:
         token: The token, hidden in `repr`.
-        expires_in: Seconds from now on for which it lasts; None, the default, for until it is refused.
+        expires_in: Seconds from now until it expires; None, the default, means until the API refuses it.
 
     Raises:
-        ConfigurationError: The token holds what no header can carry, or the lifetime is no positive number.
+        ConfigurationError: The token cannot be sent in a header, or the lifetime is not a positive number.
     """
 
     token: str = attrs.field(validator=_secret, repr=False)
@@ -60,4 +60,4 @@ class AccessToken:
 
 
 TokenProvider: TypeAlias = Callable[[], Awaitable[str | AccessToken]]
-"""An async callable that returns a token, with its lifetime or without."""
+"""An async callable that returns a token, with or without its lifetime."""

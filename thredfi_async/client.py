@@ -1,4 +1,4 @@
-"""The client: it wires the parts, owns their lifetime, and holds no policy."""
+"""The client: it wires the parts and owns their lifetime; policy lives in the parts."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -30,7 +30,7 @@ _DRAIN: Final = 30.0
 
 
 class ClientSettings(TypedDict, total=False):
-    """Settings of a client that do not authenticate it; `ThredfiClient` says what each one is."""
+    """The settings of a client except authentication; `ThredfiClient` documents each one."""
 
     base_url: Environment | str
     timeouts: Timeouts
@@ -47,31 +47,31 @@ class ClientSettings(TypedDict, total=False):
 
 
 class ThredfiClient:
-    """A client of the Thredfi Partner API; one serves a whole application for as long as it runs.
+    """A client of the Thredfi Partner API; one client serves a whole application for as long as it runs.
 
-    It may be built outside a running event loop, makes its connections on first use, and then belongs to that event
-    loop and process. Use it as `async with`, or call `aclose()`. Give exactly one of `token`, `credentials` and
+    You may create it outside a running event loop. It connects on first use, and from then on belongs to that event
+    loop and process. Use it with `async with`, or call `aclose()`. Pass exactly one of `token`, `credentials` and
     `token_provider`.
 
     Args:
         token: A partner-level bearer token.
-        credentials: The partner's UUID and API key, exchanged for tokens as they are needed.
+        credentials: The partner's UUID and API key, exchanged for tokens when they are needed.
         token_provider: An async callable that returns a token, or an `AccessToken` with its lifetime.
-        base_url: An `Environment`, the sandbox by default, or any absolute URL; https unless the host is loopback.
-        timeouts: Bounds of each call, in seconds.
-        retry: How calls are tried again.
-        max_connections: Connections at most; 100 by default.
-        max_concurrency: Requests under way at most; `max_connections` by default, and never more.
-        hooks: Are told what happens, such as `LoggingHook()`.
-        session: An aiohttp session of your own; it is never closed, and brings its own connector.
+        base_url: An `Environment` or any absolute URL; the sandbox by default. https, unless the host is loopback.
+        timeouts: Time limits for each call, in seconds.
+        retry: How calls are retried.
+        max_connections: Maximum number of connections; 100 by default.
+        max_concurrency: Maximum number of requests in flight; `max_connections` by default, and never more.
+        hooks: Receive events, such as `LoggingHook()`.
+        session: Your own aiohttp session, with its own connector; the client never closes it.
         proxy: URL of an HTTP proxy.
-        ssl: What aiohttp takes as `ssl`: a context, a fingerprint, or False for no verification.
-        trust_env: Whether the proxy is taken from the environment (`HTTPS_PROXY`, `NO_PROXY`); netrc never is.
-        max_body_bytes: Bytes of an answer at most, counted after decompression; 8 MiB by default.
-        clock: Tells the time and sleeps; for tests.
+        ssl: aiohttp's `ssl`: a context, a fingerprint, or False for no verification.
+        trust_env: Whether to take the proxy from the environment (`HTTPS_PROXY`, `NO_PROXY`); netrc is never read.
+        max_body_bytes: Maximum size of an answer in bytes, after decompression; 8 MiB by default.
+        clock: The source of time and sleeps; for tests.
 
     Raises:
-        ConfigurationError: A setting cannot work.
+        ConfigurationError: A setting is not valid.
     """
 
     def __init__(  # noqa: PLR0913 - settings of one client, all but the first by name
@@ -93,7 +93,7 @@ class ThredfiClient:
         max_body_bytes: int = _MAX_BODY_BYTES,
         clock: Clock | None = None,
     ) -> None:
-        """Check the settings and wire the parts; nothing is connected yet."""
+        """Check the settings and wire the parts; this does not connect."""
         base_url = checked_base_url(base_url.value if isinstance(base_url, Environment) else base_url)
         _check_kinds(timeouts, retry)
         _check_counts(max_connections=max_connections, max_concurrency=max_concurrency, max_body_bytes=max_body_bytes)
@@ -137,20 +137,20 @@ class ThredfiClient:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **settings: Unpack[ClientSettings]) -> Self:
-        """Make a client from environment variables.
+        """Create a client from environment variables.
 
-        `THREDFI_TOKEN`, or `THREDFI_PARTNER_UUID` and `THREDFI_API_KEY`, authenticate; `THREDFI_BASE_URL`, or
-        `THREDFI_ENVIRONMENT` (`sandbox` or `production`), says where the API is. An empty variable counts as unset.
+        `THREDFI_TOKEN`, or `THREDFI_PARTNER_UUID` and `THREDFI_API_KEY`, authenticate. `THREDFI_BASE_URL`, or
+        `THREDFI_ENVIRONMENT` (`sandbox` or `production`), is the address of the API. An empty variable counts as unset.
 
         Args:
-            environ: Where to look; the process's environment by default.
-            **settings: Settings of the client; `base_url` here wins over the environment's.
+            environ: The variables; the process's environment by default.
+            **settings: Settings of the client; `base_url` here overrides the environment's.
 
         Returns:
             The client.
 
         Raises:
-            ConfigurationError: Variables are missing, or contradict each other; it names them.
+            ConfigurationError: Variables are missing, or contradict each other; the message names them.
         """
         environ = os.environ if environ is None else environ
         variables = {name: value for name, value in environ.items() if value}
@@ -161,12 +161,12 @@ class ThredfiClient:
 
     @property
     def base_url(self) -> str:
-        """Where the API is, without a slash at the end."""
+        """The base URL of the API, without a trailing slash."""
         return self._base_url
 
     @property
     def limits(self) -> Limits:
-        """How many requests are in flight and may be, and how many calls wait for their turn."""
+        """The current limits: requests in flight and allowed, and calls that wait for their turn."""
         return self._limiter.limits()
 
     @property
@@ -175,13 +175,13 @@ class ThredfiClient:
         return self._customers
 
     async def aclose(self, *, drain: float = _DRAIN) -> None:
-        """Let the calls that are under way end, and close the connections; a second time does nothing.
+        """Wait for the calls in flight, then close the connections; closing again does nothing.
 
         Args:
-            drain: Seconds to wait for them; 30 by default. Whichever is left then ends with a `ClientStateError`.
+            drain: Seconds to wait for them; 30 by default. Calls that are left then end with a `ClientStateError`.
 
         Raises:
-            ClientStateError: This is another event loop or process than the client's own.
+            ClientStateError: The client belongs to another event loop or process.
         """
         if self._lifecycle.is_closed:
             return
@@ -190,7 +190,7 @@ class ThredfiClient:
         try:
             await self._lifecycle.drain(drain)
         finally:
-            # Also when closing is cancelled: nothing may be left running.
+            # Also if closing is cancelled: nothing may be left running.
             self._limiter.close()
             self._lifecycle.interrupt()
             await self._lifecycle.drain(None)
@@ -210,7 +210,7 @@ class ThredfiClient:
         await self.aclose()
 
     def __repr__(self) -> str:
-        """Show where it sends to, and no secret."""
+        """Show the base URL, and no secret."""
         return f"<ThredfiClient {self._base_url}>"
 
 

@@ -1,4 +1,4 @@
-"""What can go wrong, and what the server may have done by then.
+"""The errors, and what the server may have done when one is raised.
 
 ```
 ThredfiError                     .effect  .attempts  .request_id  .idempotency_key  .transient  .is_token_error
@@ -12,11 +12,11 @@ ThredfiError                     .effect  .attempts  .request_id  .idempotency_k
 ├── APIError                     .status .error_code .message .details .retry_after .body
 │   ├── BadRequestError 400 · AuthenticationError 401 · PermissionDeniedError 403 · NotFoundError 404
 │   ├── ConflictError 409 · UnprocessableEntityError 422 · RateLimitedError 429 · ServerError 5xx
-└── ResponseDecodeError          .problems; a success status with a body that is not what was asked for
+└── ResponseDecodeError          .problems; a success status with an unexpected body
 ```
 
-Errors hold plain values only, so that they pickle whole, and their `str` and `repr` quote nothing that the server or
-the caller wrote: no token, no field's value.
+Errors hold plain values only, so that they pickle completely. Their `str` and `repr` quote nothing that the server or
+the caller wrote: no token, no field value.
 """
 
 import enum
@@ -49,45 +49,45 @@ __all__ = [
 ]
 
 Phase: TypeAlias = Literal["queue", "connect", "read", "deadline"]
-"""Which bound of `Timeouts` was reached."""
+"""The bound of `Timeouts` that was reached."""
 
 
 class Effect(enum.IntEnum):
-    """What one call did to the customer's record, as far as the client can truly say.
+    """What one call did to the customer's record, as far as the client knows.
 
     Effects are ordered: a call's effect is the highest over its attempts.
     """
 
     NOT_APPLIED = 0
-    """Certainly not applied by this call."""
+    """This call certainly did not apply it."""
     UNKNOWN = 1
-    """A request may have been applied, or may still be on its way."""
+    """A request may have been applied, or may still be in flight."""
     APPLIED = 2
-    """The server's own answer says that it is done."""
+    """The server's answer confirms that it was applied."""
 
     def __str__(self) -> str:
-        """Give the name: `NOT_APPLIED`, `UNKNOWN` or `APPLIED`."""
+        """Return the name: `NOT_APPLIED`, `UNKNOWN` or `APPLIED`."""
         return self.name
 
 
 class ThredfiError(Exception):
-    """The root of every error that this library raises on purpose.
+    """The base class of every error that this library raises on purpose.
 
     Attributes:
         effect: What this call did to the record.
-        attempts: Requests that this call sent, the refused ones too.
-        request_id: The `X-Request-Id` of the answer that the error comes from, if there was one.
-        idempotency_key: The key that the call's requests carried, if it had come to have one.
-        transient: Whether the same call may well succeed later, unchanged.
-        is_token_error: Whether it says why there was no token, and nothing of what the call was about: a
-            `NotFoundError` is about the token endpoint then, and not about the customer.
+        attempts: Requests that this call sent, including refused ones.
+        request_id: The `X-Request-Id` of the answer that caused the error, if any.
+        idempotency_key: The key that the call's requests carried, if it already had one.
+        transient: Whether the same call may succeed later, unchanged.
+        is_token_error: Whether the error is about fetching a token and not about the customer: a `NotFoundError`
+            then means the token endpoint.
     """
 
     transient: bool = False
     is_token_error: bool = False
 
     def __init__(self, summary: str, *, request_id: str | None = None) -> None:
-        """Take the sentence that `str` shows, and the answer's request id."""
+        """Store the message that `str` shows, and the answer's request id."""
         super().__init__(summary)
         self.effect: Effect = Effect.NOT_APPLIED
         self.attempts: int = 0
@@ -95,10 +95,10 @@ class ThredfiError(Exception):
         self.idempotency_key: str | None = None
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Pickle by value, whatever a subclass's constructor asks for."""
+        """Pickle by value, whatever arguments a subclass's constructor takes."""
         state = self.__dict__.copy()
         if "__notes__" in state:
-            # `copy` takes the rest as it is, but a note on the copy is not one on the original.
+            # `copy` shares the other values, but a note on the copy must not appear on the original.
             state["__notes__"] = list(state["__notes__"])
         return _restore, (type(self), self.args, state)
 
@@ -111,28 +111,28 @@ def _restore(cls: type[ThredfiError], args: tuple[object, ...], state: Mapping[s
 
 
 class ConfigurationError(ThredfiError, ValueError):
-    """A setting that cannot work; the sentence names it and says what to do."""
+    """A setting is not valid; the message names it and says what to do."""
 
 
 class ClientStateError(ThredfiError, RuntimeError):
-    """The client is closed, or was used from another event loop or process than its own."""
+    """The client is closed, or was used from an event loop or process that is not its own."""
 
 
 class InvalidRequestError(ThredfiError, ValueError):
     """The caller's input breaks the contract; nothing was sent.
 
     Attributes:
-        problems: Every wrong field at once, each as `path: what is wrong`, without the value.
+        problems: All invalid fields, each as `path: what is wrong`, without the value.
     """
 
     def __init__(self, problems: Sequence[str]) -> None:
-        """Take all that is wrong."""
+        """Store all problems."""
         super().__init__("; ".join(problems))
         self.problems: tuple[str, ...] = tuple(problems)
 
 
 class TransportError(ThredfiError):
-    """No whole answer was received."""
+    """No complete answer was received."""
 
     transient = True
 
@@ -141,38 +141,38 @@ class ConnectError(TransportError):
     """No connection could be made (DNS, refused, TLS, proxy), so nothing was sent."""
 
     def __init__(self, summary: str, *, transient: bool = True) -> None:
-        """Take the sentence, and whether another try may help (a bad certificate stays bad)."""
+        """Store the message, and whether a retry may help (a bad certificate stays bad)."""
         super().__init__(summary)
         self.transient: bool = transient
 
 
 class ConnectionLostError(TransportError):
-    """The request was on its way, and its answer never came, was cut short, or was not HTTP."""
+    """The request was sent, but its answer never came, was cut short, or was not HTTP."""
 
 
 class RequestTimeoutError(TransportError, TimeoutError):
     """A bound of `Timeouts` was reached.
 
     Attributes:
-        phase: Which bound: `queue` (never had its turn), `connect`, `read` (silence), or `deadline`.
+        phase: Which bound: `queue` (no turn came), `connect`, `read` (silence), or `deadline`.
     """
 
     def __init__(self, summary: str, *, phase: Phase) -> None:
-        """Take the sentence and the bound's name."""
+        """Store the message and the bound's name."""
         super().__init__(summary)
         self.phase: Phase = phase
 
 
 class APIError(ThredfiError):
-    """The server answered, and its answer was no.
+    """The server refused the request.
 
     Attributes:
         status: The HTTP status.
         error_code: The envelope's machine-readable code, if the answer had the envelope.
-        message: The envelope's sentence for people; the server's words, which may quote data.
-        details: The envelope's `details`, usually field names with their problems; the server's words too.
-        retry_after: How long the server asks to wait, in seconds, if it said so.
-        body: The answer's body, bounded, as it came; the server's words too.
+        message: The envelope's message for people; written by the server, and may quote data.
+        details: The envelope's `details`, usually field names with their problems; written by the server too.
+        retry_after: How long the server asks to wait, in seconds, if it does.
+        body: The answer's body, bounded, as received; written by the server too.
     """
 
     def __init__(  # noqa: PLR0913 - an answer has that many parts, all by name
@@ -187,7 +187,7 @@ class APIError(ThredfiError):
         body: bytes = b"",
         request_id: str | None = None,
     ) -> None:
-        """Take the sentence that quotes nothing, and the answer's parts."""
+        """Store the message, which quotes nothing, and the answer's parts."""
         super().__init__(summary, request_id=request_id)
         self.status: int = status
         self.error_code: str | None = error_code
@@ -199,27 +199,27 @@ class APIError(ThredfiError):
 
 
 class BadRequestError(APIError):
-    """400: the data is invalid; mend it and send it again."""
+    """400: the data is invalid; fix it and send it again."""
 
 
 class AuthenticationError(APIError):
-    """401: the token or the credentials were refused, after one fresh token was tried where one can be had."""
+    """401: the token or the credentials were refused, also with one fresh token if one can be fetched."""
 
 
 class PermissionDeniedError(APIError):
-    """403: the token does not reach this business."""
+    """403: the token has no access to this business."""
 
 
 class NotFoundError(APIError):
-    """404: there is no such business or customer."""
+    """404: the business or customer does not exist."""
 
 
 class ConflictError(APIError):
-    """409: a duplicate, or the record's state does not allow it."""
+    """409: a duplicate, or the record's state does not allow the request."""
 
 
 class UnprocessableEntityError(APIError):
-    """422: well-formed, and refused for its content."""
+    """422: the request is well-formed, but its content was refused."""
 
 
 class RateLimitedError(APIError):
@@ -227,17 +227,17 @@ class RateLimitedError(APIError):
 
 
 class ServerError(APIError):
-    """5xx: the server, or a proxy before it, failed."""
+    """5xx: the server, or a proxy in front of it, failed."""
 
 
 class ResponseDecodeError(ThredfiError):
-    """A success status with a body that is not what was asked for; never sent again.
+    """A success status with an unexpected body; the request is never sent again.
 
     Attributes:
-        problems: What is wrong with the body, addressed by path, without the values.
+        problems: What is wrong with the body, by path, without the values.
     """
 
     def __init__(self, summary: str, *, problems: Sequence[str] = (), request_id: str | None = None) -> None:
-        """Take the sentence and the body's problems."""
+        """Store the message and the body's problems."""
         super().__init__(summary, request_id=request_id)
         self.problems: tuple[str, ...] = tuple(problems)

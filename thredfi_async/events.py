@@ -1,4 +1,4 @@
-"""What a hook is told, and the protocol of a hook."""
+"""The events that hooks receive, and the protocol of a hook."""
 
 from typing import Literal, Protocol, TypeAlias
 
@@ -11,7 +11,7 @@ __all__ = ["Attempt", "CallEnded", "Event", "Hook", "RetryScheduled"]
 
 @attrs.frozen(kw_only=True)
 class Attempt:
-    """An event: one request was sent, or could not be, and this is how it ended; one that is cut off gives none.
+    """An event: one attempt ended, sent or not; an attempt that was cut off emits none.
 
     Args:
         operation: The call's name, such as `customers.archive`.
@@ -20,7 +20,7 @@ class Attempt:
         status: The answer's status, or None without one.
         error: The error's class name, or None.
         effect: What this attempt may have done.
-        elapsed: Seconds from having its turn to its end.
+        elapsed: Seconds from its turn to its end.
         request_id: The answer's `X-Request-Id`, if any.
         idempotency_key: The key that it carried, if any.
     """
@@ -38,13 +38,13 @@ class Attempt:
 
 @attrs.frozen(kw_only=True)
 class RetryScheduled:
-    """An event: the call will be tried again.
+    """An event: the call will be retried.
 
     Args:
         operation: The call's name.
         attempts: Requests sent so far.
-        wait: Seconds until the next.
-        error: The class name of the error that it is tried again for.
+        wait: Seconds until the next request.
+        error: The class name of the error that caused the retry.
         idempotency_key: The key that it carries, if any.
     """
 
@@ -57,7 +57,7 @@ class RetryScheduled:
 
 @attrs.frozen(kw_only=True)
 class CallEnded:
-    """An event: a call has ended; every call that asked for a turn gives one.
+    """An event: a call ended; every call that asked for a turn emits one.
 
     Args:
         operation: The call's name.
@@ -65,7 +65,7 @@ class CallEnded:
         effect: What the call did.
         attempts: Requests that it sent.
         elapsed: Seconds from the call to its end, queueing included.
-        queued: Seconds of these that it waited for a turn.
+        queued: Seconds of these that it waited for turns.
         error: The error's class name, or None.
         request_id: The last answer's `X-Request-Id`, if any.
         idempotency_key: The key that it carried, if any.
@@ -83,11 +83,11 @@ class CallEnded:
 
 
 Event: TypeAlias = Attempt | RetryScheduled | CallEnded
-"""What a hook is told: an attempt, a retry to come, or a call's end."""
+"""What a hook receives: an attempt, a scheduled retry, or the end of a call."""
 
 
 class Hook(Protocol):
-    """Is told what happens, synchronously: it must be quick, and what it raises is logged and goes no further."""
+    """Receives events synchronously: it must be quick. What it raises is logged and not propagated."""
 
     def on_event(self, event: Event, /) -> None:
-        """Take one event."""
+        """Handle one event."""

@@ -1,4 +1,4 @@
-"""What is sent and what comes back, as frozen values whose `repr` shows no personal data."""
+"""Requests and responses as frozen values; their `repr` shows no personal data."""
 
 import datetime as dt
 import enum
@@ -33,11 +33,11 @@ class Unset(enum.Enum):
 
     UNSET = enum.auto()
     NOT_GIVEN = enum.auto()
-    """Only a default: the caller said nothing of this name, not even that it shall be left out."""
+    """A default only: the caller neither gave this name nor asked to leave it out."""
 
 
 UNSET: Final = Unset.UNSET
-"""Says on purpose: leave this field out of the body."""
+"""Leaves this field out of the body on purpose."""
 
 
 class CustomerStatus(enum.StrEnum):
@@ -51,15 +51,15 @@ class CustomerStatus(enum.StrEnum):
 class CustomerRequest:
     """The body of an archive request: the 20 documented fields.
 
-    All must be given, save that one of `individual_name` and `company_name` may be left out. `UNSET` leaves a field
-    out of the body on purpose. Texts have at least one character. The contract's page "Archive a customer" names
+    All fields are required, except that one of `individual_name` and `company_name` may be omitted. `UNSET` leaves a
+    field out of the body on purpose. Texts have at least one character. The contract's page "Archive a customer" lists
     every field as required.
 
     Args:
-        external_id: Your own id of this customer.
+        external_id: Your own id for this customer.
         reference_number: Reference number for invoices and statements.
-        individual_name: The person's name; may be left out when there is a `company_name`.
-        company_name: The company's name; may be left out when there is an `individual_name`.
+        individual_name: The person's name; may be omitted if there is a `company_name`.
+        company_name: The company's name; may be omitted if there is an `individual_name`.
         email: Primary email address.
         mobile_phone: Mobile phone number.
         office_phone: Office or landline number.
@@ -106,11 +106,11 @@ class CustomerRequest:
     credit_limit_cents: int | Unset
 
     def __attrs_post_init__(self) -> None:
-        """Check every field, and keep copies of the JSON ones."""
+        """Check every field, and copy the JSON ones."""
         problems: list[str] = []
         if self.individual_name is Unset.NOT_GIVEN and self.company_name is Unset.NOT_GIVEN:
             problems.append("individual_name, company_name: one of them must be given")
-        # Texts are looked at one by one only where they cannot be passed together: it halves what validation costs.
+        # Texts are checked one by one only if the check of all together fails: that halves the cost of validation.
         for name, check in (_SPECIAL if checks.are_plain_texts(_text_values(self)) else _CHECKS).items():
             value = getattr(self, name)
             if isinstance(value, Unset):
@@ -124,22 +124,22 @@ class CustomerRequest:
             raise InvalidRequestError(problems)
 
     def __repr__(self) -> str:
-        """Count the fields without showing one."""
+        """Show the number of fields, and no value."""
         given = sum(getattr(self, name) is not UNSET for name in CustomerRequest.FIELD_NAMES)
         return f"<CustomerRequest with {given} of {len(CustomerRequest.FIELD_NAMES)} fields>"
 
     @classmethod
     def from_mapping(cls, fields: Mapping[str, Any]) -> Self:
-        """Check a mapping of the fields, and make a request of it.
+        """Check a mapping of the fields, and make a request from it.
 
         Args:
-            fields: Field names with their values; every documented field, as for the class itself.
+            fields: Every documented field by name, as for the class itself.
 
         Returns:
             The request.
 
         Raises:
-            InvalidRequestError: Fields are wrong, missing or unknown; `.problems` names every one.
+            InvalidRequestError: Fields are invalid, missing or unknown; `.problems` names every one.
         """
         unknown = [_unknown(name) for name in fields if name not in _CHECKS]
         missing = [
@@ -161,26 +161,26 @@ class CustomerRequest:
 
     @classmethod
     def from_customer(cls, customer: "Customer") -> Self:
-        """Make a request of the server's own record.
+        """Make a request from the server's own record.
 
         Args:
-            customer: The record, as the API gave it.
+            customer: The record, as the API returned it.
 
         Returns:
-            The request; what validation would refuse in it (null, empty, a country of another form) is `UNSET`.
+            The request; values that validation would refuse (null, empty, a country in another form) are `UNSET`.
         """
         values: dict[str, Any] = {name: getattr(customer, name) for name in CustomerRequest.FIELD_NAMES}
         values = {name: UNSET if _CHECKS[name](value) else value for name, value in values.items()}
         try:
             return cls(**values)
         except InvalidRequestError as error:
-            # All that is left to refuse lies inside the JSON fields, such as a nesting too deep to be encoded.
+            # Only the JSON fields can still be refused, such as a nesting too deep to be encoded.
             refused = [name for name in _JSON_FIELDS if any(each.startswith(name) for each in error.problems)]
             return cls(**values | dict.fromkeys(refused, UNSET))
 
 
 CustomerBody: TypeAlias = CustomerRequest | Mapping[str, Any]
-"""What an archive call takes for a body: a request, or a mapping of its fields."""
+"""The body of an archive call: a request, or a mapping of its fields."""
 
 
 @attrs.frozen(kw_only=True)
@@ -188,8 +188,8 @@ class Document:
     """A file that is linked to a customer.
 
     Args:
-        url: A presigned URL: a secret for as long as it lasts, and hidden in `repr`.
-        expires_in: Seconds for which the URL lasts.
+        url: A presigned URL: a secret until it expires, and hidden in `repr`.
+        expires_in: Seconds until the URL expires.
         document_id: The document's id.
         file_name: The file's name, hidden in `repr`.
         file_size: Bytes.
@@ -206,24 +206,24 @@ class Document:
 
 @attrs.frozen(kw_only=True, repr=False)
 class Customer:
-    """A customer, as the API answers it.
+    """A customer, as the API returns it.
 
-    Texts, numbers and dates that the API documents may still be null in practice, and are None then. Money is in
-    integer cents; dates are aware. `repr` shows the id and the status alone.
+    Documented texts, numbers and dates may be null in practice, and are None then. Money is in integer cents; dates
+    are timezone-aware. `repr` shows only the id and the status.
 
     Args:
         id: The customer's id.
-        status: `ACTIVE` or `ARCHIVED`; a status that is not documented stays a plain string.
+        status: `ACTIVE` or `ARCHIVED`; an undocumented status stays a plain string.
         is_active: Whether the customer is active.
         is_archived: Whether the customer is archived.
         credit_limit: Credit limit in cents.
         credit_limit_cents: The same.
         outstanding_balance: What the customer owes, in cents.
-        documents: Linked files; empty in lists, where the API leaves them out.
+        documents: Linked files; empty in lists, where the API omits them.
         archived_at: When the customer was archived; None while active.
-        extra: Fields of the answer that are not documented, as they came.
+        extra: Undocumented fields of the answer, unchanged.
 
-    The other fields are those of `CustomerRequest`, and the texts that the API makes of them.
+    The other fields are those of `CustomerRequest`, and the texts that the API derives from them.
     """
 
     id: UUID
@@ -263,24 +263,24 @@ class Customer:
     extra: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
 
     def __repr__(self) -> str:
-        """Show what is nobody's secret."""
+        """Show the id and the status only."""
         known = self.status.value if isinstance(self.status, CustomerStatus) else "not documented"
         return f"<Customer {self.id}, {known}>"
 
 
 @attrs.frozen(kw_only=True)
 class RawResponse(Generic[T]):
-    """A call's result together with how it came about.
+    """A call's result, with the answer and statistics of the call.
 
     Args:
-        parsed: What the call without `with_raw_response` returns.
-        status: The HTTP status of the answer that settled the call.
+        parsed: What the call returns without `with_raw_response`.
+        status: The HTTP status of the answer that decided the call.
         headers: That answer's headers; look-ups ignore case.
         request_id: That answer's `X-Request-Id`, if any.
         attempts: Requests that the call sent.
         elapsed: Seconds from the call's first turn to its end.
-        already_archived: Whether the customer was found archived although no request of this call can have done it.
-        idempotency_key: The key that the call's POST carried, if there was one.
+        already_archived: Whether the customer was archived, but certainly not by this call.
+        idempotency_key: The key that the call's POST carried, if any.
     """
 
     parsed: T

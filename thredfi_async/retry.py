@@ -1,4 +1,4 @@
-"""Whether, when and how often a call is tried again, in a few numbers."""
+"""Settings for whether, when and how often a call is retried."""
 
 import random
 from collections.abc import Callable
@@ -13,20 +13,20 @@ __all__ = ["RetryBudget", "RetryPolicy"]
 
 @attrs.frozen(kw_only=True)
 class RetryPolicy:
-    """How a call is tried again after transport errors and after 408, 429, 500, 502, 503 and 504.
+    """How a call is retried after transport errors and after 408, 429, 500, 502, 503 and 504.
 
     Args:
         max_attempts: Attempts of each request; 4 by default, 1 for no retry. A call without a body has two requests.
-        backoff_initial: The first wait's upper bound in seconds, doubled for each further one; 0.5 by default.
-        backoff_max: The upper bound of any such wait in seconds; 20 by default.
-        throttle_initial: In the place of `backoff_initial` after a 429, in seconds; 1 by default.
-        max_retry_after: The longest Retry-After in seconds that is waited for; 120 by default.
+        backoff_initial: Upper bound of the first wait in seconds, doubled for each later wait; 0.5 by default.
+        backoff_max: Upper bound of every such wait in seconds; 20 by default.
+        throttle_initial: Replaces `backoff_initial` after a 429, in seconds; 1 by default.
+        max_retry_after: The longest Retry-After, in seconds, that the call waits for; 120 by default.
             A longer one ends the call at once.
-        budget: Whether retries are paid for from a budget that all calls of the client share, so that an API that
-            is down costs a big job little more than one attempt for each call; true by default. A `RetryBudget`
-            of your own can be shared between clients.
-        no_wait: True leaves out every wait, Retry-After and cooldowns too: for tests, with a low `max_attempts`.
-        jitter: Draws the part of a wait's upper bound that is waited, from 0 to 1; `random.random` by default.
+        budget: Whether retries are limited by a budget that all calls of the client share, so that an API that is
+            down costs a big job little more than one attempt per call; true by default. Clients can share a
+            `RetryBudget` of your own.
+        no_wait: True skips every wait, including Retry-After and cooldowns: for tests, with a low `max_attempts`.
+        jitter: Returns the fraction of the upper bound to wait, from 0 to 1; `random.random` by default.
 
     Raises:
         ConfigurationError: A number is out of range.
@@ -43,16 +43,16 @@ class RetryPolicy:
 
 
 class RetryBudget:
-    """Tokens that retries cost and successes bring back, in the manner of botocore's standard mode.
+    """Tokens that retries cost and successes return, as in botocore's standard mode.
 
-    A retry, and the question that settles a call, cost 14 tokens, a retry after a 429 costs 5. A call that succeeds
-    brings back what its own retries cost, or 1.
+    A retry costs 14 tokens, and so does the request that settles a call; a retry after a 429 costs 5. A call that
+    succeeds returns what its own retries cost, or 1.
 
     Args:
         capacity: Tokens at the start, and at most; 500 by default.
 
     Raises:
-        ConfigurationError: The capacity is no whole number of at least 1.
+        ConfigurationError: The capacity is not a whole number of at least 1.
     """
 
     def __init__(self, capacity: int = 500) -> None:
@@ -68,12 +68,12 @@ class RetryBudget:
         return self._tokens
 
     def spend(self, cost: int) -> bool:
-        """Take tokens, if there are as many; say whether there were."""
+        """Take tokens if enough are left; return whether they were."""
         if cost > self._tokens:
             return False
         self._tokens -= cost
         return True
 
     def earn(self, tokens: int) -> None:
-        """Bring tokens back, up to the capacity."""
+        """Put tokens back, up to the capacity."""
         self._tokens = min(self._capacity, self._tokens + tokens)

@@ -1,4 +1,4 @@
-"""Where the API is, and how long to wait for it."""
+"""The API's hosts, and the time limits of a call."""
 
 import enum
 
@@ -10,7 +10,7 @@ __all__ = ["Environment", "Timeouts"]
 
 
 class Environment(enum.Enum):
-    """The named hosts of the Partner API; any other host is given as a URL."""
+    """The named hosts of the Partner API; pass any other host as a URL."""
 
     SANDBOX = "https://sandbox.thredfi.com"
     PRODUCTION = "https://api.thredfi.com"
@@ -22,10 +22,10 @@ class Timeouts:
 
     Args:
         connect: Resolving the host, connecting and TLS, for each attempt; 10 by default.
-        read: Silence while an answer is awaited or read, for each attempt; 30 by default.
-        deadline: The whole call from its first turn on, through attempts, waits and settling; 120 by default,
+        read: Silence while waiting for or reading an answer, for each attempt; 30 by default.
+        deadline: The whole call from its first turn on, including attempts, waits and settling; 120 by default,
             None for no bound. It pauses while the call queues.
-        queue: The sum of the call's waits for a turn; None, the default, for no bound.
+        queue: The sum of the call's waits for turns; None, the default, for no bound.
             A call that never had its turn was certainly not sent. `queue` and `deadline` together bound a call.
 
     Raises:

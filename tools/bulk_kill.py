@@ -1,9 +1,9 @@
-"""The kill test: bulk runs that are killed at random moments and resumed, and afterwards held against the server.
+"""The kill test: bulk runs are killed at random moments and resumed, and then checked against the server.
 
     nox -s bulk_kill -- --runs 30 --seed 1
 
-Each run archives 5,000 customers with a fifth of all requests going wrong. Its process gets SIGKILL at a random moment,
-up to three times, and is resumed from its journal. The mock server lives in this process, and survives.
+Each run archives 5,000 customers while a fifth of all requests fail. Its process gets SIGKILL at a random moment, up to
+three times, and is resumed from its journal. The mock server runs in this process, and survives.
 
 Exit status 1: a customer was lost, a final state was sent again, or journal and server do not agree.
 """
@@ -32,10 +32,10 @@ RATE = 0.2
 READ = 0.15
 KILLS = 3
 REJECTED = 50
-"""Every so many items have a body that the API refuses."""
+"""One in so many items has a body that the API refuses."""
 FAULTS = (
     Fault(FaultKind.LATENCY, seconds=READ / 5),
-    Fault(FaultKind.LATENCY, seconds=READ * 1.3),  # applied when the client has gone
+    Fault(FaultKind.LATENCY, seconds=READ * 1.3),  # applied after the client has gone
     Fault(FaultKind.SERVER_ERROR, status=500),
     Fault(FaultKind.SERVER_ERROR, status=502, html=True),
     Fault(FaultKind.RESET_BEFORE),
@@ -52,17 +52,17 @@ THROTTLES = (
     Fault(FaultKind.SERVER_ERROR, status=503, retry_after=0.01, form="ms"),
 )
 THROTTLED = 0.001
-"""Few of them: the client takes each for a sign of how much the API bears, and comes to send less and less."""
+"""Few, since the client takes each for a sign of overload, and sends less and less."""
 say = sys.stdout.write
 
 
 def items(seed: int) -> Iterator[ArchiveItem]:
-    """What every process of a run reads: some items twice, and some that the API refuses."""
+    """Yield the input of every process of a run: some items twice, and some that the API refuses."""
     dice = random.Random(seed)
     for number, customer in enumerate(seeded_customers(ITEMS, BUSINESSES, seed)):
         fields = dict(customer.body)
         if number % REJECTED == 0:
-            # Well-formed by our own rules; the mock server knows no such customer.
+            # Well-formed by our own rules; the mock server has no such customer.
             unknown = f"00000000-0000-4000-8000-{number:012d}"
             yield ArchiveItem(customer.business_id, unknown, fields)
             continue
@@ -76,7 +76,7 @@ def items(seed: int) -> Iterator[ArchiveItem]:
 
 
 async def archive(url: str, token: str, journal: str, seed: int) -> int:
-    """Run or resume, and print each result that was given."""
+    """Run or resume, and print each result."""
     retry = RetryPolicy(backoff_initial=0.01, backoff_max=0.1, throttle_initial=0.01, max_retry_after=1.0)
     client = ThredfiClient(
         token,
@@ -98,14 +98,14 @@ async def archive(url: str, token: str, journal: str, seed: int) -> int:
     return 0
 
 
-# The process that kills
+# The process that kills it
 
 
 class Story:
     """One run, from its first process to its last."""
 
     def __init__(self, server: MockServer, journal: Path, seed: int) -> None:
-        """Begin with nothing seen."""
+        """Start with nothing seen."""
         self.server, self.journal, self.seed = server, journal, seed
         self.dice = random.Random(seed)
         self.kills = 0
@@ -122,10 +122,10 @@ class Story:
             self.remember()
             if ended and not self.open():
                 return
-        self.wrong.append("the run came to no end")
+        self.wrong.append("the run did not end")
 
     async def session(self, kill_after: float | None) -> bool:
-        """Start a process, and kill it or let it end; say whether it ended."""
+        """Start a process, and kill it or let it end; return whether it ended."""
         arguments = ["--run", self.server.url, self.server.token, str(self.journal), "--seed", str(self.seed)]
         process = await asyncio.create_subprocess_exec(
             sys.executable, __file__, *arguments, stdout=asyncio.subprocess.PIPE
@@ -144,18 +144,18 @@ class Story:
         return await process.wait() == 0
 
     async def read(self, process: asyncio.subprocess.Process) -> None:
-        """Remember every result that was given."""
+        """Remember every result that was printed."""
         assert process.stdout is not None
         async for line in process.stdout:
             if line.endswith(b"\n"):
                 told = json.loads(line)
                 if self.given.get(told["customer"]) in {"archived", "already_archived", "rejected"}:
-                    self.wrong.append(f"{told['customer']}: was given as final, and again")
+                    self.wrong.append(f"{told['customer']}: was returned as final, and again")
                 self.given[told["customer"]] = told["state"]
 
     def rows(self) -> dict[str, str]:
-        """Read the journal, as anybody can."""
-        import sqlite3  # noqa: PLC0415 - only here, to look beneath the view
+        """Read the journal from outside the run."""
+        import sqlite3  # noqa: PLC0415 - used only here, to look below the view
 
         with sqlite3.connect(f"file:{self.journal}?mode=ro", uri=True) as connection:
             query = "SELECT lower(hex(customer_id)), state FROM items"
@@ -164,37 +164,37 @@ class Story:
         return {str(key): str(state) for key, state in rows}
 
     def open(self) -> bool:
-        """Say whether something has no final state."""
+        """Return whether an item has no final state."""
         return any(state not in {"archived", "already_archived", "rejected"} for state in self.rows().values())
 
     def remember(self) -> None:
-        """Hold that what was final before was not sent again since."""
+        """Check that items with a final state were not sent again since."""
         if not self.journal.exists():
             return
         states = self.rows()
         for customer, requests in self.final.items():
             now = self.requests(customer)
             if now != requests:
-                self.wrong.append(f"{customer}: was final, and {now - requests} requests came afterwards")
+                self.wrong.append(f"{customer}: was final, and {now - requests} requests followed")
         for customer, state in self.given.items():
             kept = states.get(customer.replace("-", ""))
             if state in {"archived", "already_archived", "rejected"} and kept != state:
-                self.wrong.append(f"{customer}: was given as {state}, and the journal says {kept}")
+                self.wrong.append(f"{customer}: was returned as {state}, and the journal says {kept}")
         for key, state in states.items():
             if state in {"archived", "already_archived", "rejected"}:
                 self.final[key] = self.requests(key)
 
     def requests(self, customer: str) -> int:
-        """How many archive requests the server received for a customer."""
+        """Return how many archive requests the server received for a customer."""
         canonical = f"{customer[:8]}-{customer[8:12]}-{customer[12:16]}-{customer[16:20]}-{customer[20:]}"
         return self.server.requests.of(canonical).requests
 
     def judge(self) -> Counter[str]:
-        """Hold the journal against the server and the input."""
+        """Check the journal against the server and the input."""
         states = self.rows()
         wanted = {str(item.customer_id).replace("-", "") for item in items(self.seed)}
         if wanted != states.keys():
-            self.wrong.append(f"{len(wanted - states.keys())} customers are missing in the journal")
+            self.wrong.append(f"{len(wanted - states.keys())} customers are missing from the journal")
         for customer in self.server.customers:
             key = str(customer.customer_id).replace("-", "")
             archived = self.server.is_archived(customer.customer_id)
@@ -211,20 +211,20 @@ class Story:
 
 
 async def one(seed: int, folder: Path) -> tuple[Story, Counter[str]]:
-    """Tell one story."""
+    """Run one story."""
     rates: dict[FaultKind | Fault, float] = {fault: (RATE - THROTTLED) / len(FAULTS) for fault in FAULTS}
     rates.update((fault, THROTTLED / len(THROTTLES)) for fault in THROTTLES)
     faults = Faults(rates=rates, include_gets=True, seed=seed)
     async with MockServer(ITEMS, BUSINESSES, seed, faults=faults, repeat="conflict") as server:
         story = Story(server, folder / f"run-{seed}.db", seed)
         await story.tell()
-        await asyncio.sleep(READ * 2)  # what was left behind is applied by then
+        await asyncio.sleep(READ * 2)  # requests that were left behind are applied by then
         story.remember()
         return story, story.judge()
 
 
 async def main(runs: int, seed: int) -> int:
-    """Tell them all."""
+    """Run all stories."""
     failed = 0
     with tempfile.TemporaryDirectory() as folder:
         for number in range(seed, seed + runs):
@@ -236,7 +236,7 @@ async def main(runs: int, seed: int) -> int:
                 say(f"  WRONG  {problem}\n")
             failed += bool(story.wrong)
             sys.stdout.flush()
-    say("\nnobody was lost, and nothing final was sent again\n" if not failed else f"\n{failed} runs went wrong\n")
+    say("\nno customer was lost, and nothing final was sent again\n" if not failed else f"\n{failed} runs failed\n")
     return 1 if failed else 0
 
 

@@ -1,7 +1,7 @@
-"""Hold the strict mock server against the contract with schemathesis: `python tools/contract.py [--seconds 75]`.
+"""Check the strict mock server against the contract with schemathesis: `python tools/contract.py [--seconds 75]`.
 
-It fails on any violation, and unless every operation was also answered with success many times: a server that
-refuses everything violates nothing.
+It fails on any violation, and if an operation did not also succeed many times: a server that refuses everything
+violates nothing.
 """
 
 import argparse
@@ -18,24 +18,24 @@ import orjson
 
 from thredfi_async.mock_server import MockServer, in_thread
 
-# By name, since type checkers run where these two are not installed.
+# By name, since type checkers also run without these two installed.
 schemathesis: Any = import_module("schemathesis")
 command_line: Any = import_module("schemathesis.cli").schemathesis
 yaml: Any = import_module("yaml")
 
 CONTRACT = Path(__file__).parents[1] / "docs" / "openapi.yaml"
 ENOUGH = 20
-"""So many times each operation must have been answered with 200."""
+"""How often each operation must have been answered with 200."""
 
 
 def refine(contract: dict[str, Any]) -> dict[str, Any]:
-    """Say in the contract's schema what its prose says, which client generators cannot read."""
+    """Add the contract's prose rules to its schema, since client generators cannot read prose."""
     schemas = contract["components"]["schemas"]
     request = schemas["CustomerRequest"]
     names = ["individual_name", "company_name"]
     request["required"] = [field for field in request["required"] if field not in names]
     request["anyOf"] = [{"required": [name]} for name in names]
-    # Documents come "retrieve only, not in list", says the reference.
+    # The reference says that documents come "retrieve only, not in list".
     listed = {**schemas["Customer"]}
     listed["required"] = [field for field in listed["required"] if field != "documents"]
     schemas["ListedCustomer"] = listed
@@ -46,7 +46,7 @@ def refine(contract: dict[str, Any]) -> dict[str, Any]:
 
 
 def settings(server: MockServer) -> str:
-    """Return schemathesis's settings, as TOML: where the server is, and how each operation authenticates."""
+    """Return schemathesis's settings, as TOML: the server's address, and the authentication of each operation."""
     return f"""
     base-url = "{server.url}"
     [auth.openapi.partner]
@@ -58,9 +58,9 @@ def settings(server: MockServer) -> str:
 
 
 def known_ids(server: MockServer, given: Mapping[str, Any] | None) -> dict[str, str]:
-    """Return what to put in place of well-formed ids, so that most requests are about customers that exist.
+    """Return replacements for well-formed ids, so that most requests are about existing customers.
 
-    One id in ten stays as it was generated. The choice depends on the id alone, as replaying a failure needs.
+    One id in ten stays as generated. The choice depends only on the id, so that a failure can be replayed.
     """
     ids: dict[str, str] = {}
     for name, known in (
@@ -77,7 +77,7 @@ def known_ids(server: MockServer, given: Mapping[str, Any] | None) -> dict[str, 
 
 
 def hook_up(server: MockServer) -> Counter[tuple[str, int]]:
-    """Register the hooks; returns the count of answers by operation and status."""
+    """Register the hooks; return the count of answers by operation and status."""
     answers: Counter[tuple[str, int]] = Counter()
 
     def before_call(context: Any, case: Any, kwargs: Any) -> None:
@@ -92,7 +92,7 @@ def hook_up(server: MockServer) -> Counter[tuple[str, int]]:
 
 
 def report(answers: Counter[tuple[str, int]], operations: list[str]) -> bool:
-    """Print operation by status; returns whether every operation was answered with 200 often enough."""
+    """Print the statuses of each operation; return whether every one was answered with 200 often enough."""
     statuses = sorted({status for _, status in answers})
     width = max(map(len, operations))
     print("\n" + "operation".ljust(width), *(str(status).rjust(6) for status in statuses))
@@ -105,7 +105,7 @@ def report(answers: Counter[tuple[str, int]], operations: list[str]) -> bool:
 
 
 def main() -> int:
-    """Run it; returns the exit code."""
+    """Run the check; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=int, default=75, help="time for the whole run, default %(default)s")
     parser.add_argument("--max-examples", type=int, default=150, help="cases per operation, default %(default)s")

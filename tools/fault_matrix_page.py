@@ -1,4 +1,4 @@
-"""Write the page of the fault matrix into docs/: `nox -s fault_matrix_page`."""
+"""Writes the page of the fault matrix in docs/: `nox -s fault_matrix_page`."""
 
 from dataclasses import fields
 from pathlib import Path
@@ -13,24 +13,24 @@ _INTRODUCTION: Final = """\
 
 # The fault matrix
 
-Each row is one archive call against a server that misbehaves, over real sockets, on asyncio and on uvloop.
-The tests hold the call's end against the table, and what it states against what the server did.
+Each row is one archive call against a faulty server, over real sockets, on asyncio and on uvloop.
+The tests compare the call's end with the table, and its effect with what the server did.
 
-- **ends**: the error that comes out, or `archived`, and with it the call's [effect](effects-and-retries.md).
-  An archived call is APPLIED when the server's own answer to a POST says so.
-  It is UNKNOWN when a GET had to show it after an attempt that may have done it, and NOT_APPLIED when it was archived before.
-- **attempts**: the requests that the call counted, the ones that found no connection too.
+- **ends**: the error, or `archived`, with the call's [effect](effects-and-retries.md).
+  An archived call is APPLIED if the server's own answer to a POST says so.
+  It is UNKNOWN if a GET had to show it after an attempt that may have done it, and NOT_APPLIED if it was so before.
+- **attempts**: the requests that the call counted, including those that found no connection.
 - **received**: the requests whose headers the server read, in order.
-  aiohttp itself sends a GET a second time when the connection breaks under it, which is why a GET may show twice.
-- **applied**: how often the server did archive.
+  aiohttp itself sends a GET a second time if the connection breaks, so a GET may appear twice.
+- **applied**: how often the server archived.
 
-Besides what a row says, the client has its defaults: 4 attempts, settling, a full retry budget.
+Unless a row says otherwise, the client has its defaults: 4 attempts, settling, a full retry budget.
 """
 _COLUMNS: Final = ("fault", "position", "how often", "ends", "effect", "attempts", "received", "applied")
 
 
 def markdown() -> str:
-    """The page that shows the table."""
+    """Return the page that shows the table."""
     parts = [_INTRODUCTION]
     for section, rows in MATRIX.items():
         lines = [_COLUMNS, ("---",) * len(_COLUMNS), *(_cells(row) for row in rows)]

@@ -1,9 +1,9 @@
-"""Switches the client's defences off, one at a time, and shows which behavioural test notices.
+"""Switches the client's defences off, one at a time, and shows which behavioural test fails.
 
     nox -s mutants [-- NAME...]
 
-Each mutant is a copy of the package in which an exact piece of source was replaced; the replacement fails loudly when
-the piece is not there, or there twice. Exit status 1: a mutant survived, or a test fails without one.
+Each mutant is a copy of the package with an exact piece of source replaced; the replacement fails if the piece is
+missing or occurs twice. Exit status 1: a mutant survived, or a test fails without one.
 """
 
 import argparse
@@ -28,7 +28,7 @@ SHOWN = 4
 
 @dataclass(frozen=True)
 class Mutant:
-    """One defence switched off: in this file, this source for that, and the tests that must notice."""
+    """One defence switched off: the file, the source, its replacement, and the tests that must fail."""
 
     name: str
     file: str
@@ -290,7 +290,7 @@ MUTANTS = (
 
 
 def run(mutant: Mutant | None, tests: Sequence[str]) -> list[str]:
-    """Run tests against a copy of the package, with one thing replaced or none; return which failed."""
+    """Run tests against a copy of the package, with one replacement or none; return which failed."""
     with tempfile.TemporaryDirectory(prefix="thredfi-mutant-") as folder:
         home = Path(folder)
         without = shutil.ignore_patterns("__pycache__", "*.so")
@@ -301,9 +301,9 @@ def run(mutant: Mutant | None, tests: Sequence[str]) -> list[str]:
             file = home / "thredfi_async" / mutant.file
             source = file.read_text(encoding="utf-8")
             if (found := source.count(mutant.old)) != 1:
-                raise SystemExit(f"{mutant.name}: {mutant.file} has this {found} times, and not once:\n{mutant.old}")
+                raise SystemExit(f"{mutant.name}: {mutant.file} has this {found} times instead of once:\n{mutant.old}")
             file.write_text(source.replace(mutant.old, mutant.new), encoding="utf-8")
-        # The copy comes before whatever is installed; one event loop is enough to notice.
+        # The copy comes before the installed package; one event loop is enough.
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--timeout=20", "-k", "not uvloop"]
         done = subprocess.run(
             [*command, *(f"tests/{test}" for test in tests)],
@@ -320,16 +320,16 @@ def run(mutant: Mutant | None, tests: Sequence[str]) -> list[str]:
 
 
 def main() -> int:
-    """Run all mutants, or those that are named."""
+    """Run all mutants, or the named ones."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("names", nargs="*", help="begin of a mutant's name; all of them by default")
+    parser.add_argument("names", nargs="*", help="the beginning of a mutant's name; all mutants by default")
     names: list[str] = parser.parse_args().names
     chosen = [mutant for mutant in MUTANTS if not names or mutant.name.startswith(tuple(names))]
     if not chosen:
         parser.error("there is no such mutant")
     tests = sorted({test for mutant in chosen for test in mutant.tests})
     if failed := run(None, tests):
-        say(f"without any mutant there fails: {', '.join(failed)}\n")
+        say(f"without any mutant, these tests fail: {', '.join(failed)}\n")
         return 1
     say(f"without any mutant, all of {len(tests)} tests pass\n")
     survivors = 0

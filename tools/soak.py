@@ -1,10 +1,10 @@
-"""The soak: many archives through all faults at once, and afterwards every statement held against the server.
+"""The soak test: many archives through all faults at once, and then a check of every result against the server.
 
     nox -s soak -- --seed 1 --calls 50000
 
-The mock server runs in a process of its own, with all its faults at 20 %, an outage of four seconds and an expiry of all
-tokens in the middle. Calls are cancelled at random moments, run into tight bounds, repeat customers that are archived
-already, and take their body from the server. The policy's waits are short, and real.
+The mock server runs in its own process, with all its faults at 20 %, an outage of four seconds and an expiry of all
+tokens in the middle. Calls are cancelled at random moments, reach tight bounds, repeat archived customers, and take
+their body from the server. The policy's waits are short, and real.
 
 Exit status 1: a statement was false, something leaked, or memory grew.
 """
@@ -46,7 +46,7 @@ GROWTH = 8 * 1024 * 1024
 RATE = 0.2
 FAULTS = (
     Fault(FaultKind.LATENCY, seconds=READ / 5),
-    Fault(FaultKind.LATENCY, seconds=READ * 1.5),  # applied when the client has long gone
+    Fault(FaultKind.LATENCY, seconds=READ * 1.5),  # applied after the client has gone
     Fault(FaultKind.THROTTLE),
     Fault(FaultKind.THROTTLE, retry_after=0.01, form="ms"),
     Fault(FaultKind.THROTTLE, retry_after=60, html=True),
@@ -72,7 +72,7 @@ say = sys.stdout.write
 
 @dataclass
 class Report:
-    """What the server knows in the end."""
+    """The server's records at the end."""
 
     applied: dict[str, int]
     """The customer's number by each key whose request took effect."""
@@ -83,7 +83,7 @@ class Report:
 
 
 def serve(pipe: Connection, customers: int, seed: int) -> None:
-    """Run the mock server, and do what the other process says."""
+    """Run the mock server, and follow the other process's orders."""
     asyncio.run(_serve(pipe, customers, seed))
 
 
@@ -134,13 +134,13 @@ STATEMENTS = (
 
 
 def customer_of(number: int) -> int:
-    """Whom a call is about; one in twenty comes to a customer that was called before."""
+    """Return the customer of a call; one call in twenty repeats an earlier customer."""
     return number if number % 20 else number // 2
 
 
 @dataclass
 class Soak:
-    """One run: what is called, and what each call stated; the memory for that is taken at the start."""
+    """One run: the calls and the result of each; memory for that is allocated at the start."""
 
     client: ThredfiClient
     customers: Sequence[SeededCustomer]
@@ -159,7 +159,7 @@ class Soak:
         self.events = bytearray(b"\xff" * self.calls)
 
     def on_event(self, event: Event, /) -> None:
-        """Keep the effect that a call's last event tells."""
+        """Record the effect in a call's last event."""
         if isinstance(event, CallEnded):
             self.outcomes[event.outcome] += 1
             self.attempts += event.attempts
@@ -167,13 +167,13 @@ class Soak:
                 self.events[int(event.idempotency_key.rpartition("-")[2])] = event.effect
 
     async def run(self, orders: dict[int, Callable[[], object]]) -> None:
-        """Make all calls, so many at once, and give orders when it is the turn of their call."""
+        """Make all calls, so many at once, and give orders when their call comes."""
         numbers = iter(range(self.calls))
         await asyncio.gather(*(self._work(numbers, orders) for _ in range(WORKERS)))
         self.measure()
 
     def measure(self) -> None:
-        """Note how much memory this process has now."""
+        """Record how much memory this process uses now."""
         gc.collect()
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
         self.memory.append(pages * resource.getpagesize())
@@ -217,7 +217,7 @@ class Soak:
         )
         self._state(number, STATEMENTS[int(answer.already_archived)])
         if answer.parsed.id != customer.customer_id or not answer.parsed.is_archived:
-            self.wrong.append(f"call {number}: the record of another customer, or one that is active")
+            self.wrong.append(f"call {number}: the record of another customer, or an active one")
 
     def _failed(self, number: int, error: ThredfiError) -> None:
         self.errors[type(error).__name__] += 1
@@ -233,7 +233,7 @@ class Soak:
             return
         note = NOTE.search("\n".join(getattr(cancelled, "__notes__", ())))
         if note is None or note[3] not in {"None", f"soak-{number}"}:
-            self.wrong.append(f"call {number}: cancelled without a word, or with another call's")
+            self.wrong.append(f"call {number}: cancelled without a note, or with another call's")
             return
         self._state(number, f"cancelled {note[1]}")
 
@@ -244,7 +244,7 @@ class Soak:
 
 
 def judged(soak: Soak, report: Report) -> tuple[list[list[object]], list[str]]:
-    """Hold every statement against what the server applied; return the table, and what was false."""
+    """Check every call's effect against what the server applied; return the table, and what was false."""
     counts = {statement: [0, 0, 0, 0] for statement in STATEMENTS}
     false: list[str] = []
     for number, index in enumerate(soak.stated):
@@ -273,7 +273,7 @@ def judged(soak: Soak, report: Report) -> tuple[list[list[object]], list[str]]:
 
 
 async def leaks(soak: Soak) -> list[str]:
-    """Say what is left of the calls when all have ended."""
+    """Return what is left over after all calls have ended."""
     client, found = soak.client, list[str]()
     limiter, session = client._limiter, client._transport._session
     waiting = [turn for turn in (*limiter._returning, *limiter._arriving) if not turn.done()]
@@ -302,13 +302,13 @@ async def leaks(soak: Soak) -> list[str]:
 
 
 def sockets() -> int:
-    """Count this process's open sockets."""
+    """Return the number of this process's open sockets."""
     links = (Path("/proc/self/fd") / name for name in os.listdir("/proc/self/fd"))  # noqa: PTH208 - as the next line
-    return sum(os.path.islink(link) and os.readlink(link).startswith("socket:") for link in links)  # noqa: PTH114, PTH115 - they go while one looks
+    return sum(os.path.islink(link) and os.readlink(link).startswith("socket:") for link in links)  # noqa: PTH114, PTH115 - they may vanish
 
 
 def tell(title: str, rows: Sequence[Sequence[object]]) -> None:
-    """Print a table, numbers to the right."""
+    """Print a table, with numbers aligned to the right."""
     cells = [[f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     say(f"\n{title}\n")
@@ -318,7 +318,7 @@ def tell(title: str, rows: Sequence[Sequence[object]]) -> None:
 
 
 async def soaked(pipe: Connection, calls: int, seed: int) -> list[str]:
-    """Run it all, print what came of it, and return what was wrong."""
+    """Run everything, print the results, and return the failures."""
     loop, began = asyncio.get_running_loop(), time.monotonic()
     dice = Random(seed)
     url, partner, key = await asyncio.to_thread(pipe.recv)
@@ -352,7 +352,7 @@ async def soaked(pipe: Connection, calls: int, seed: int) -> list[str]:
         }
     )
     seconds = time.monotonic() - began
-    await asyncio.sleep(READ * 2)  # what clients have left behind is applied by then
+    await asyncio.sleep(READ * 2)  # requests that clients have left behind are applied by then
     wrong = soak.wrong + [f"left over: {what}" for what in await leaks(soak)]
     pipe.send("report")
     report: Report = await asyncio.to_thread(pipe.recv)
@@ -378,15 +378,15 @@ async def soaked(pipe: Connection, calls: int, seed: int) -> list[str]:
     if last - first > GROWTH:
         wrong.append(f"memory grew by {(last - first) // 1024} KiB")
     if sockets() > before or report.connections:
-        wrong.append("sockets are left")
+        wrong.append("sockets are left open")
     if soak.outcomes.total() != calls:
-        wrong.append(f"{soak.outcomes.total()} calls told of their end, and {calls} were made")
+        wrong.append(f"{soak.outcomes.total()} calls emitted their end, and {calls} were made")
     return false + wrong
 
 
 @dataclass
 class _Late:
-    """Hands events to a hook that comes to be after the client."""
+    """Passes events to a hook that is created after the client."""
 
     hooks: list[Any]
 

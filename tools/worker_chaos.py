@@ -1,4 +1,4 @@
-"""What the worker is trusted with, shown: `nox -s worker_chaos`, or one of the four by name.
+"""Shows the worker's guarantees: `nox -s worker_chaos`, or one of the four by name.
 
     nox -s worker_chaos -- deaths --messages 20000 --seed 1
     nox -s worker_chaos -- share --seconds 60 --rate 200
@@ -8,10 +8,10 @@
 - **deaths**: four worker processes, faults in 20 % of requests, workers killed and the broker killed or stopped at
   random moments. Afterwards every customer is archived or is a dead letter with its reason.
 - **share**: four worker processes at an API with a rate limit. Their total, their shares, and the 429s, by second.
-- **outage**: an API that is down for a while. No dead letter, no further delivery, and how soon work goes on.
-- **throughput**: one worker, outcomes included, beside `archive_many`.
+- **outage**: an API that is down for a while. No dead letter, no extra delivery, and how soon work resumes.
+- **throughput**: one worker, with outcomes, compared with `archive_many`.
 
-Exit status 1: what it is to show is not so.
+Exit status 1: a guarantee does not hold.
 """
 
 import argparse
@@ -47,9 +47,9 @@ from thredfi_async.worker.broker import Broker
 
 WORKERS = 4
 PAUSE = (4.0, 10.0)
-# What is to be shown.
+# The thresholds to pass.
 SETTLED, REFUSED, SHARE, RESUMED, RATIO = 0.85, 0.1, (0.15, 0.35), 10.0, 0.5
-# Not NULL_FIELDS: a record with holes makes a body with holes, which the mock server rightly refuses.
+# Not NULL_FIELDS: a record with nulls makes a body with missing fields, which the mock server rightly refuses.
 FAULTS = (
     Fault(FaultKind.LATENCY, seconds=0.2),
     Fault(FaultKind.THROTTLE, retry_after=0.05, form="ms"),
@@ -62,19 +62,19 @@ FAULTS = (
     Fault(FaultKind.NOT_JSON),
     Fault(FaultKind.WRONG_ID),
 )
-# Each costs seconds: silence lasts until the deadline, and a client that is throttled slows down, as it should.
+# Each costs seconds: silence lasts until the deadline, and a throttled client slows down, as it should.
 RARE = (FaultKind.HANG, FaultKind.THROTTLE)
 say = sys.stdout.write
 
 
 def tell(*rows: tuple[str, object]) -> None:
-    """Write a table of facts."""
+    """Print a table of results."""
     for name, value in rows:
         say(f"  {name:<58}{value}\n")
 
 
 async def deaths(given: argparse.Namespace) -> list[str]:
-    """Kill whatever there is to kill, and look for what got lost."""
+    """Kill workers and the broker, and check that nothing is lost."""
     dice = Random(given.seed)
     weights = {fault: 0.25 if fault.kind in RARE else 1.0 for fault in FAULTS}
     rates: dict[Fault | FaultKind, float] = {
@@ -92,12 +92,12 @@ async def deaths(given: argparse.Namespace) -> list[str]:
             until = began + given.limit
             while (count := await left(broker)) != 0 and time.monotonic() < until:
                 await asyncio.sleep(dice.uniform(*PAUSE))
-                if count > given.messages // 50:  # the last of them are let end
+                if count > given.messages // 50:  # the last of them are left to finish
                     await asyncio.to_thread(_strike, dice, played, killed)
             codes = await asyncio.to_thread(played.workers.stop)
             tell(("seconds", f"{time.monotonic() - began:.0f}"), *killed.items())
             wrong = await _account(given.messages, played, broker)
-    if set(codes) - {0, -signal.SIGTERM}:  # the latter: before it had begun to listen
+    if set(codes) - {0, -signal.SIGTERM}:  # SIGTERM: before it had begun to listen
         wrong.append(f"workers ended with {codes}")
     return wrong
 
@@ -180,7 +180,7 @@ async def share(given: argparse.Namespace) -> list[str]:
 
 
 async def _curve(there: Api, seconds: int) -> list[tuple[int, int]]:
-    """How many requests were answered, and how many refused, in each second."""
+    """Return how many requests were answered, and how many refused, in each second."""
     rows: list[tuple[int, int]] = []
     before: Counter[int] = Counter()
     while not before[200]:
@@ -196,7 +196,7 @@ async def _curve(there: Api, seconds: int) -> list[tuple[int, int]]:
 
 
 async def outage(given: argparse.Namespace) -> list[str]:
-    """Take the API away in the middle of the work, and give it back."""
+    """Stop the API during the work, and start it again."""
     with scene(given.messages, latency=0.02) as played:
         async with queue(played.nats) as broker:
             await publish(broker, commands_for(played.api.customers))
@@ -217,20 +217,23 @@ async def outage(given: argparse.Namespace) -> list[str]:
     again = sum(event.deliveries > 1 for event in events)
     tell(
         ("seconds without an API", given.seconds),
-        ("held at its end, and of these delivered again", f"{consumer.num_ack_pending}, {consumer.num_redelivered}"),
+        (
+            "in flight at its end, and of these delivered again",
+            f"{consumer.num_ack_pending}, {consumer.num_redelivered}",
+        ),
         ("outcomes", dict(Counter(event.state.value for event in events))),
         ("messages delivered more than once", again),
         ("dead letters", len(letters)),
-        ("seconds until all that was held was done, and more", f"{resumed:.1f}"),
+        ("seconds until all of these were done, and more", f"{resumed:.1f}"),
     )
     wrong = [f"{again} messages were delivered again"] if again else []
     wrong += [f"{len(letters)} dead letters"] if letters else []
     wrong += [f"{len(events)} outcomes of {given.messages}"] if len(events) != given.messages else []
-    return wrong + ([f"work went on after {resumed:.0f} s only"] if resumed > RESUMED else [])
+    return wrong + ([f"work resumed only after {resumed:.0f} s"] if resumed > RESUMED else [])
 
 
 async def _until(broker: Broker, count: int, seconds: float) -> None:
-    """Wait until no more commands are left than this."""
+    """Wait until no more than this number of commands are left."""
     async with asyncio.timeout(seconds):
         while not 0 <= await left(broker) <= count:  # noqa: ASYNC110 - other processes do the work
             await asyncio.sleep(0.05)
@@ -260,7 +263,7 @@ async def throughput(given: argparse.Namespace) -> list[str]:
 
 async def _work_off(worker: Worker, count: int) -> None:
     async def watch() -> None:
-        while worker.metrics.value("outcomes_total", state="archived") < count:  # noqa: ASYNC110 - it tells nobody
+        while worker.metrics.value("outcomes_total", state="archived") < count:  # noqa: ASYNC110 - the worker does not signal it
             await asyncio.sleep(0.02)
         worker.stop()
 
@@ -293,7 +296,7 @@ SECONDS = {"deaths": 0, "share": 60, "outage": 30, "throughput": 0}
 
 
 def main() -> int:
-    """Show one of the four, or all."""
+    """Run one of the four, or all."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("show", nargs="*", choices=[*SHOWS, []], help="all of them unless given")
     parser.add_argument("--messages", type=int)
@@ -315,7 +318,7 @@ def main() -> int:
         wrong += [f"{name}: {problem}" for problem in found]
     for problem in wrong:
         say(f"\nWRONG  {problem}")
-    say("\n" if wrong else "\nall is as it should be\n")
+    say("\n" if wrong else "\nall guarantees hold\n")
     return 1 if wrong else 0
 
 

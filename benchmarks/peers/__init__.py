@@ -1,4 +1,4 @@
-"""The clients that are compared, one a module, each written as its own documentation would have it."""
+"""The clients to compare, one per module, each written as its own documentation shows."""
 
 import importlib
 from collections.abc import Mapping
@@ -12,15 +12,15 @@ class Peer(Protocol):
     """A client that can archive."""
 
     async def archive(self, work: Work) -> object:
-        """Archive one customer; return it the way the client gives it."""
+        """Archive one customer; return it in the client's own form."""
         ...
 
 
 class Open(Protocol):
-    """Opens a client; each module of a peer has one, by the name `connect`."""
+    """Opens a client; each peer's module has one, named `connect`."""
 
     def __call__(self, url: str, connections: int) -> AbstractAsyncContextManager[Peer]:
-        """Open a client with so many connections at most."""
+        """Open a client with at most this many connections."""
         ...
 
 
@@ -32,17 +32,17 @@ PEERS: Final[Mapping[str, str]] = {
     "openapi-generator": "peers.openapi_generator",
     "openapi-python-client": "peers.openapi_python_client",
 }
-"""Their names, and the modules that hold them."""
+"""Their names and modules."""
 BASELINE: Final = "aiohttp"
-"""What the others are held against."""
+"""The peer that the others are compared with."""
 ESSENTIAL: Final = frozenset({"thredfi", BASELINE, "floor"})
-"""These need no package that the project does not need; any other may be missing."""
+"""Peers that need no packages beyond the project's; any other may be missing."""
 
 
 def load(name: str) -> Open:
-    """Import a peer, and with it the packages that it needs.
+    """Import a peer and the packages that it needs.
 
     Raises:
-        ImportError: One of these is not there.
+        ImportError: A package is missing.
     """
     return cast("Open", importlib.import_module(PEERS[name]).connect)

@@ -1,4 +1,4 @@
-"""What a user would have written by hand, and what everything else is held against."""
+"""A plain aiohttp post, written by hand: the baseline of all comparisons."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -11,7 +11,7 @@ from work import BUSINESS, TOKEN, Work
 
 @dataclass
 class Bare:
-    """A session and where to post to."""
+    """A session and the URL to post to."""
 
     session: aiohttp.ClientSession
     url: str
@@ -26,7 +26,7 @@ class Bare:
 
 @asynccontextmanager
 async def connect(url: str, connections: int) -> AsyncGenerator[Bare]:
-    """Open a session whose headers are set once."""
+    """Open a session with fixed headers."""
     headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
     connector = aiohttp.TCPConnector(limit=connections)
     async with aiohttp.ClientSession(connector=connector, headers=headers) as session:

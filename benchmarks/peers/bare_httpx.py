@@ -11,7 +11,7 @@ from work import BUSINESS, TOKEN, Work
 
 @dataclass
 class Bare:
-    """A client and where to post to."""
+    """A client and the URL to post to."""
 
     client: httpx.AsyncClient
 
@@ -25,7 +25,7 @@ class Bare:
 
 @asynccontextmanager
 async def connect(url: str, connections: int) -> AsyncGenerator[Bare]:
-    """Open a client whose headers are set once."""
+    """Open a client with fixed headers."""
     headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
     limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
     async with httpx.AsyncClient(base_url=url, headers=headers, limits=limits, timeout=60) as client:

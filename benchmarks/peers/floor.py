@@ -1,4 +1,4 @@
-"""What Python itself costs: a bare asyncio protocol, prepared headers, orjson, and nothing that a client is for."""
+"""The cost of Python itself: a bare asyncio protocol, prepared headers, orjson, and no features of a client."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -14,7 +14,7 @@ _LENGTH: Final = b"Content-Length: "
 
 
 class Exchange(asyncio.Protocol):
-    """One connection, which knows nothing but an answer with its length in the head."""
+    """One connection, which only reads answers with a length in the head."""
 
     _answer: asyncio.Future[bytes]
 
@@ -25,7 +25,7 @@ class Exchange(asyncio.Protocol):
         self.transport = cast("asyncio.Transport", transport)
 
     def ask(self, request: bytes) -> asyncio.Future[bytes]:
-        """Write a request; its answer's body comes with the future."""
+        """Write a request; the future gets the body of its answer."""
         self._answer = asyncio.get_running_loop().create_future()
         self.transport.write(request)
         return self._answer

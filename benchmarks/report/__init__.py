@@ -1,4 +1,4 @@
-"""What becomes of the figures: text for the terminal, a page and a plot for the documentation, JSON for machines."""
+"""Reports the figures: text for the terminal, a page and a plot for the documentation, JSON for machines."""
 
 import json
 import platform
@@ -20,12 +20,12 @@ def write(folder: Path, sections: Sequence[Section], settings: Settings) -> None
     """Write the page's tables, the plot and the JSON.
 
     Args:
-        folder: Where to; made where it is not there.
-        sections: What was found.
-        settings: How it was measured.
+        folder: The output folder; created if it is missing.
+        sections: The results.
+        settings: The settings of the measurement.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    page = f"<!-- Written by `nox -s bench`: measure anew instead of editing. -->\n\n{as_markdown(sections, settings)}"
+    page = f"<!-- Written by `nox -s bench`: measure again instead of editing. -->\n\n{as_markdown(sections, settings)}"
     (folder / "results.md").write_text(page, "utf-8")
     (folder / "results.json").write_text(json.dumps(_for_machines(sections, settings), indent=1) + "\n", "utf-8")
     if (drawn := plot(sections)) is not None:
@@ -33,7 +33,7 @@ def write(folder: Path, sections: Sequence[Section], settings: Settings) -> None
 
 
 def as_markdown(sections: Sequence[Section], settings: Settings) -> str:
-    """The promises first, then every section's tables."""
+    """Return the page: the promises first, then every section's tables."""
     targets = [target for section in sections for target in section.targets]
     parts = [_where(settings)]
     if targets:
@@ -62,7 +62,7 @@ def _versions() -> dict[str, str]:
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
-            continue  # what cannot be measured without it says so itself
+            continue  # scenarios that need it report it as missing
     return found
 
 

@@ -1,6 +1,6 @@
 """The plot: CPU per call of every client, as ratios to bare aiohttp, on a logarithmic scale.
 
-Drawn by hand, so that it stays a few kilobytes of text with colours that can be read on white and on black.
+Drawn without a library, so that it stays a few kilobytes of text, with colours readable on white and on black.
 """
 
 import math
@@ -23,7 +23,7 @@ _FONT: Final = "font-family='system-ui, sans-serif' font-size='12'"
 
 
 def plot(sections: Sequence[Section]) -> str | None:
-    """Draw the clients on asyncio; None where they were not measured."""
+    """Draw the clients on asyncio; None if they were not measured."""
     bars: dict[str, dict[str, Ratio]] = {}
     for section in sections:
         for key, ratio in section.data.items():
@@ -69,7 +69,7 @@ def _legend(loads: Sequence[str]) -> str:
 
 
 def _bar(ratio: Ratio, y: float, colour: str, x: Scale) -> str:
-    # From the ratio 1 on, to either side: what costs less than a bare post is seen to be less.
+    # Bars start at the ratio 1, to either side, so that costs below a bare post are visible.
     left, right = sorted((x(1.0), x(ratio.median)))
     middle = y + _ROW / 2
     return (

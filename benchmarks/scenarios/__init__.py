@@ -1,6 +1,6 @@
-"""What is measured: a module each, with a function `measure` that takes the settings and returns a section.
+"""The scenarios: a module each, with a function `measure` that takes the settings and returns a section.
 
-A new one is a module in here and a line in `SCENARIOS`.
+To add one, add a module here and a line in `SCENARIOS`.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,4 +20,4 @@ SCENARIOS: Final[Mapping[str, Callable[[Settings, Say], Section]]] = {
     "imports": imports.measure,
     "bulk": bulk.measure,
 }
-"""By the names that `--scenarios` takes, in the order of the page."""
+"""The scenarios by their names for `--scenarios`, in the order of the page."""

@@ -1,4 +1,4 @@
-"""Where the CPU time of one call goes."""
+"""The CPU time of one call, by part."""
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -15,12 +15,12 @@ _PARTS: Final[Mapping[str, Sequence[str]]] = {
     "transport": ["aiohttp", "read"],
     "answer": ["decode", "structure", "is it the customer asked for?"],
 }
-"""The layers of a call, in the order that it passes them, and their parts."""
+"""The layers of a call, in order, and their parts."""
 _WHOLE: Final = "the whole call"
 
 
 def measure(settings: Settings, say: Callable[[str], None]) -> Section:
-    """Take the call apart, in every round."""
+    """Measure the parts of the call, in every round."""
     tasks = {"apart": partial(run, "apart.py", settings.url)}
     rounds = [lines[0] for lines in in_rounds(tasks, settings.rounds, lambda text: say(f"anatomy, {text}"))["apart"]]
     inside = [_inside(each) for each in rounds]
@@ -41,14 +41,14 @@ def measure(settings: Settings, say: Callable[[str], None]) -> Section:
                 "from the head's arrival to the whole body in hand."
             ),
             (
-                "Alone: each part's real function by itself, thousands of times, with what it calls inside replaced by "
-                "an answer at hand."
+                "Alone: each part's real function by itself, thousands of times, with everything that it calls "
+                "replaced by a prepared answer."
             ),
             (
-                "In the call: the call is built up in layers (transport, pipeline, answer, request, body) that run 64 "
-                "at once against the server; what a layer adds is divided among its parts as they cost alone."
+                "In the call: the call is measured in layers (transport, pipeline, answer, request, body) that run 64 "
+                "at once against the server; what a layer adds is divided among its parts by their cost alone."
             ),
-            "The second is more than the first, since code and data are no longer in the processor's nearest caches.",
+            "The second is larger than the first, since code and data are no longer in the processor's nearest caches.",
             "Microseconds are this machine's; the share of the call is what can be compared.",
         ),
         tables=[Table("CPU of one call", ["part", "alone, µs", "in the call, µs", "share of the call"], rows)],
@@ -57,7 +57,7 @@ def measure(settings: Settings, say: Callable[[str], None]) -> Section:
 
 
 def _inside(found: Mapping[str, Any]) -> dict[str, float]:
-    """What each part costs in the call, and what the whole does."""
+    """Return the cost of each part in the call, and of the whole call."""
     costs: dict[str, float] = {}
     for layer, parts in _PARTS.items():
         together = sum(found["alone"][part] for part in parts)

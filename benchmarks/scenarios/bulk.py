@@ -1,4 +1,4 @@
-"""`thredfi bulk archive` with its journal and its progress, beside a plain pool of tasks that reads the same CSV."""
+"""`thredfi bulk archive` with its journal and its progress, compared with a plain pool of tasks on the same CSV."""
 
 import csv
 import json
@@ -17,12 +17,12 @@ from work import BUSINESS, TOKEN, works
 
 _MEBIBYTE: Final = 1024 * 1024
 _ROUNDS: Final = 3
-"""Of the shorter run; the longer one is run once by each."""
+"""Rounds of the shorter run; each does the longer one once."""
 _BOUND_MIB: Final = 150 * 1000 * 1000 / _MEBIBYTE
 
 
 def measure(settings: Settings, say: Callable[[str], None]) -> Section:
-    """Run both over the shorter file in turns, and the command over the longer one."""
+    """Run both over the shorter file alternately, and then over the longer one."""
     few, many = settings.items
     short, long = (_written(settings.generated, count) for count in settings.items)
     tasks = {"bulk": partial(_command, short, settings.url), "pool": partial(_pool, short, settings.url)}
@@ -39,7 +39,7 @@ def measure(settings: Settings, say: Callable[[str], None]) -> Section:
         title="A bulk run",
         text=(
             "`thredfi bulk archive` of a CSV file with whole bodies, 100 at a time, its journal and progress included.",
-            "Beside it a pool of 100 tasks that reads the same file and awaits the client, and keeps nothing.",
+            "Compared with it: a pool of 100 tasks that reads the same file, awaits the client, and keeps no results.",
             "CPU and peak memory are those of the client's process, from its start to its end.",
         ),
         tables=[
@@ -65,7 +65,7 @@ def measure(settings: Settings, say: Callable[[str], None]) -> Section:
 
 
 def _written(folder: Path, count: int) -> Path:
-    """Write a file of so many customers, each with an id of its own."""
+    """Write a file of this many customers, each with its own id."""
     path = folder / f"customers-{count}.csv"
     bodies = [
         [json.dumps(value) if isinstance(value, dict | list | bool) else value for value in work.fields.values()]
@@ -95,7 +95,7 @@ def _pool(path: Path, url: str) -> list[dict[str, Any]]:
 
 
 def _timed(command: list[str]) -> list[dict[str, Any]]:
-    """Run a command; return what its process took."""
+    """Run a command; return the figures of its process."""
     before = os.times()
     environment = os.environ | {"THREDFI_TOKEN": TOKEN}
     with subprocess.Popen(

@@ -13,7 +13,7 @@ Samples = Mapping[str, list[list[dict[str, Any]]]]
 
 _MEASURES: Final = {"cpu": "CPU per call", "wall": "wall time per call", "peak": "peak memory of the process"}
 _PROMISED: Final = ("asyncio", 64)
-"""The load that the promises are about."""
+"""The load that the promises apply to."""
 
 
 def measure(settings: Settings, say: Callable[[str], None]) -> Section:
@@ -60,7 +60,7 @@ def _run(settings: Settings, peer: str, loop: str, concurrency: Sequence[int], s
 
 
 def _unusable(peers: list[str], settings: Settings, say: Callable[[str], None]) -> dict[str, str]:
-    """Try each once; who may be missing is left out."""
+    """Try each once; optional clients that are missing are left out."""
     found: dict[str, str] = {}
     for peer in peers:
         say(f"calls, trying {peer}")
@@ -100,7 +100,7 @@ _TEXT: Final = (
         "Every client archives the same customers: it is given an id and the 20 fields of a body, and returns the "
         "whole customer in its own way, parsed JSON where it has no types."
     ),
-    "It runs in a fresh process, is warmed up, and then keeps so many calls under way at once.",
+    "It runs in a fresh process, is warmed up, and then keeps the given number of calls in flight.",
     (
         "CPU is the client process's own, user and system together; peak memory is the process's so far, loads running "
         "from the left to the right."

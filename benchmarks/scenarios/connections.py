@@ -13,7 +13,7 @@ _PEERS: Final = ("thredfi", BASELINE)
 
 
 def measure(settings: Settings, say: Callable[[str], None]) -> Section:
-    """Measure this client and bare aiohttp from 1 to 256 connections, all of them in use."""
+    """Measure this client and bare aiohttp with 1 to 256 connections, all in use."""
     tasks = {
         peer: partial(run, "measure.py", peer, settings.url, "--seconds", settings.seconds, "--concurrency", *_LOADS)
         for peer in _PEERS
@@ -30,8 +30,8 @@ def measure(settings: Settings, say: Callable[[str], None]) -> Section:
     return Section(
         title="From 1 to 256 connections",
         text=(
-            "CPU per call with all connections in use, on asyncio: to that of one connection, and to bare aiohttp's.",
-            "With one connection every call pays for a turn of the event loop of its own; with more they share it.",
+            "CPU per call with all connections in use, on asyncio, relative to one connection, and to bare aiohttp.",
+            "With one connection every call needs its own turn of the event loop; with more, calls share turns.",
         ),
         tables=[Table("CPU per call, as ratios", ["connections", *map(str, _LOADS)], rows)],
         data={f"thredfi/{load}": ratio for load, ratio in zip(_LOADS, growth["thredfi"], strict=True)},

@@ -1,4 +1,4 @@
-"""What importing the package costs a program that has its dependencies already."""
+"""The cost of importing the package, for a program that already has its dependencies."""
 
 import os
 import subprocess
@@ -16,13 +16,13 @@ _STATEMENTS: Final = {
     "Python alone": "pass",
 }
 _PAIRS: Final = 3
-"""Processes of each a round."""
+"""Processes of each per round."""
 
 
 def measure(settings: Settings, say: Callable[[str], None]) -> Section:
-    """Import in fresh processes, in turns."""
+    """Import in new processes, alternately."""
     for statement in _STATEMENTS.values():
-        _cpu(statement)  # compiles what is not compiled yet
+        _cpu(statement)  # compiles missing bytecode
     tasks = {name: partial(_measured, statement) for name, statement in _STATEMENTS.items()}
     samples = in_rounds(tasks, settings.rounds * _PAIRS, lambda text: say(f"imports, {text}"))
     costs = {name: [_first(each) for each in rounds] for name, rounds in samples.items()}

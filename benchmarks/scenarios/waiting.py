@@ -1,4 +1,4 @@
-"""Very many calls at once through one client, beside as many bare tasks that wait."""
+"""Many calls at once through one client, compared with as many bare waiting tasks."""
 
 from collections.abc import Callable
 from functools import partial
@@ -11,7 +11,7 @@ _KINDS = ("thredfi", "bare")
 
 
 def measure(settings: Settings, say: Callable[[str], None]) -> Section:
-    """Gather so many calls, and so many bare tasks, in turns."""
+    """Gather this many calls, and as many bare tasks, alternately."""
     tasks = {
         f"{kind} {count}": partial(run, "gathered.py", kind, settings.url, count)
         for count in settings.calls
@@ -37,7 +37,7 @@ def measure(settings: Settings, say: Callable[[str], None]) -> Section:
                 "`asyncio.gather` of archive calls with a `CustomerRequest` each, through one client with its 100 "
                 "connections, on asyncio, until all have been answered."
             ),
-            "Beside it as many bare tasks that wait for a future each, and are let go a hundred at a time.",
+            "They are compared with as many bare tasks that wait for a future each, released a hundred at a time.",
             "Memory is the growth of the process's peak, divided by the number of calls.",
             "A stall is how long a timer of 1 ms had to wait for its turn.",
         ),

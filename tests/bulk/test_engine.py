@@ -42,7 +42,7 @@ def generated(count: int) -> Iterator[ArchiveItem]:
 
 @pytest.mark.parametrize("make", [items, generated, asynchronous])
 async def test_every_item_gets_its_result(make: Callable[[int], Any]) -> None:
-    """Whatever the iterable, each item is sent once, and told of once, with its place in the input."""
+    """For any iterable, each item is sent once, and has one result, with its place in the input."""
     api = Api()
     async with leaving_nothing():
         results = await all_of(archive_many(api, make(1200), concurrency=7))
@@ -80,7 +80,7 @@ async def test_duplicates_are_sent_once() -> None:
     ],
 )
 async def test_how_a_call_ends(error: ThredfiError, state: str) -> None:
-    """Each error is that item's own, and its effect says what it is."""
+    """Each error is that item's own, and its effect decides the state."""
     error.effect = Effect.APPLIED if isinstance(error, ResponseDecodeError) else error.effect
     api = Api(lambda _, customer: error if customer == item(1).customer_id else None)
     results = await all_of(archive_many(api, items(3), stop=NEVER))
@@ -111,7 +111,7 @@ async def test_businesses_take_turns() -> None:
 
 
 async def test_a_consumer_that_takes_nothing() -> None:
-    """The run holds a window of the items, however many there are, until somebody takes results."""
+    """The run holds a window of the items, however many there are, until results are taken."""
     read = 0
 
     def endless() -> Generator[ArchiveItem]:
@@ -131,7 +131,7 @@ async def test_a_consumer_that_takes_nothing() -> None:
 
 @pytest.mark.skipif(sys.implementation.name != "cpython", reason="others let go of objects later")
 async def test_a_break_leaves_nothing() -> None:
-    """Whoever leaves the loop and keeps no name of the run has ended it."""
+    """Code that leaves the loop and keeps no reference to the run has ended it."""
     api = Api()
     async with leaving_nothing():
         async for _ in archive_many(api, asynchronous(10_000), concurrency=5):
@@ -142,7 +142,7 @@ async def test_a_break_leaves_nothing() -> None:
 
 
 async def test_aclose_cuts_off() -> None:
-    """It ends what is under way, and nothing comes afterwards; a second time does nothing."""
+    """It ends what is in flight, and nothing comes afterwards; a second call does nothing."""
     api = Api(hold=asyncio.Event())
     async with leaving_nothing():
         run = archive_many(api, items(50), concurrency=5)
@@ -156,7 +156,7 @@ async def test_aclose_cuts_off() -> None:
 
 
 async def test_a_cancelled_consumer() -> None:
-    """Cancelling whoever iterates ends the run before the cancellation goes on."""
+    """Cancelling the task that iterates ends the run before the cancellation goes on."""
     api = Api(hold=asyncio.Event())
     async with leaving_nothing():
         run = archive_many(api, generated(50), concurrency=5)
@@ -192,7 +192,7 @@ async def test_draining_before_the_beginning() -> None:
 
 
 async def test_a_source_that_fails() -> None:
-    """What was read before is brought to its end; then the source's own error is raised."""
+    """What was read before is finished; then the source's own error is raised."""
 
     def broken() -> Iterator[ArchiveItem]:
         yield from items(10)

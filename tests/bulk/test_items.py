@@ -17,7 +17,7 @@ def test_ids_may_be_text() -> None:
 @pytest.mark.parametrize("wrong", ["Ann Example", 5, None, "{33333333-3333-4333-8333-333333333333}"])
 @pytest.mark.parametrize("name", ["business_id", "customer_id"])
 def test_an_id_that_is_none(name: str, wrong: object) -> None:
-    """The error names the field, and does not quote what may be somebody's name."""
+    """The error names the field, and does not quote what may be a name."""
     ids: dict[str, object] = {"business_id": BUSINESS, "customer_id": BUSINESS, name: wrong}
     with pytest.raises(InvalidRequestError, match=f"^{name}: must be a UUID") as caught:
         ArchiveItem(**ids)  # type: ignore[arg-type]  # wrong on purpose
@@ -25,7 +25,7 @@ def test_an_id_that_is_none(name: str, wrong: object) -> None:
 
 
 def test_repr_hides_the_body() -> None:
-    """Whoever logs an item or a result logs no customer's data."""
+    """Logging an item or a result logs no customer's data."""
     made = ArchiveItem(BUSINESS, BUSINESS, {"individual_name": "Ann Example"})
     assert "Ann" not in repr(ArchiveResult(made, 0, ItemState.ARCHIVED))
 
@@ -49,5 +49,5 @@ def test_codes(error: ThredfiError, code: str) -> None:
 
 
 def test_which_states_are_final() -> None:
-    """A success or a refusal is final; what failed or is not known is taken up again."""
+    """A success or a refusal is final; what failed or is not known is sent again."""
     assert [state.value for state in ItemState if state.is_final] == ["archived", "already_archived", "rejected"]

@@ -58,7 +58,7 @@ def test_nobody_else_may_read_it(path: Path) -> None:
 
 
 def test_two_writers(path: Path) -> None:
-    """The second is told so, whichever process or thread it is, and a reader is not concerned."""
+    """The second is told so, in any process or thread, and a reader is not affected."""
     with Journal.open(path):
         with pytest.raises(JournalBusyError, match="is being written by another run"):
             Journal.open(path)
@@ -70,7 +70,7 @@ def test_two_writers(path: Path) -> None:
 
 
 def test_a_kill_frees_the_lock(path: Path) -> None:
-    """A process that ends without a word leaves nothing locked, and nothing unreadable."""
+    """A process that is killed leaves nothing locked, and nothing unreadable."""
     script = f"""
 import os
 from thredfi_async.bulk import Journal
@@ -139,7 +139,7 @@ def test_where_none_can_be(tmp_path: Path) -> None:
 
 
 def test_an_empty_file(path: Path) -> None:
-    """It is as good as none, as after a kill in the first moment."""
+    """It counts as a new one, as after a kill in the first moment."""
     path.touch()
     with Journal.open(path) as journal:
         assert journal.run["id"] == str(journal.id)
@@ -166,7 +166,7 @@ def test_ids_are_indexed_many_at_a_time(path: Path) -> None:
 
 
 def test_an_input_that_has_changed(path: Path) -> None:
-    """Items whose place is another's get one of their own, and nobody's row is lost."""
+    """Items whose place is another's get one of their own, and no row is lost."""
     old, new = [bytes([number]) * 32 for number in range(3)], [bytes([number + 50]) * 32 for number in range(3)]
     with Journal.open(path) as journal:
         with journal.transaction() as rows:
@@ -218,7 +218,7 @@ def test_what_was_never_sent_is_forgotten(path: Path) -> None:
     ],
 )
 def test_outcomes_from_elsewhere(path: Path, before: str, after: str, kept: str) -> None:
-    """They can come in any order, and more than once: what is known better stays."""
+    """They can come in any order, and more than once: a more certain state stays."""
     first = Outcome(business_id=item(0).business_id, customer_id=item(0).customer_id, state=ItemState(before))
     second = attrs.evolve(first, state=ItemState(after), code="why", elapsed=0.5)
     with Journal.open(path) as journal:
@@ -230,7 +230,7 @@ def test_outcomes_from_elsewhere(path: Path, before: str, after: str, kept: str)
 
 
 def test_a_view(path: Path) -> None:
-    """It reads while the journal is written, in the input's order, and knows nobody's data."""
+    """It reads while the journal is written, in the input's order, and has no personal data."""
     with Journal.open(path) as journal:
         journal.reject_line(7, "email", "is missing")
         journal.record(
@@ -260,7 +260,7 @@ def test_keys(path: Path) -> None:
 
 
 async def test_a_run_is_resumed(path: Path) -> None:
-    """What is final is neither sent nor given again, and all else is taken up under the key that it had."""
+    """What is final is neither sent nor given again, and all else is sent under the key that it had."""
     flaky = {item(number).customer_id for number in range(0, 20, 2)}
     api = Api(lambda number, customer: refusal(429, retry_after=10_000.0) if customer in flaky and not number else None)
     first = await all_of(archive_many(api, items(20), journal=path, stop=NEVER))
@@ -307,7 +307,7 @@ async def test_a_refusal_in_a_later_session(path: Path) -> None:
 
 
 async def test_a_cut_call_is_unknown(path: Path) -> None:
-    """Closing a run early leaves no doubt about what was under way, and no trace of what was not sent."""
+    """Closing a run early leaves what was in flight as unknown, and no trace of what was not sent."""
     api = Api(hold=asyncio.Event())
     async with leaving_nothing():
         run = archive_many(api, items(300), concurrency=5, journal=path)
@@ -368,7 +368,7 @@ async def test_a_journal_that_can_no_longer_be_written(path: Path) -> None:
 
 
 def test_a_disk_that_is_full(path: Path) -> None:
-    """SQLite's own word for it becomes what to do, and what was written before is there."""
+    """SQLite's own error becomes advice, and what was written before is there."""
     with Journal.open(path) as journal:
         journal.record([Outcome(business_id=UUID(int=1), customer_id=UUID(int=1), state=ItemState.ARCHIVED)])
         _full(journal)
@@ -403,7 +403,7 @@ async def test_memory_keeps_no_journal_open(path: Path) -> None:
 
 
 async def test_a_result_is_given_only_when_it_is_committed(path: Path) -> None:
-    """Whoever reads the file at the moment of a result finds it there, so that a kill can take it back no more."""
+    """At the moment of a result, a reader of the file finds it there, so that a kill can no longer undo it."""
     query = "SELECT state FROM items WHERE position = ?"
     seen = 0
     async with archive_many(Api(), items(300), journal=path, concurrency=5) as run:

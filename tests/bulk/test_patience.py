@@ -15,7 +15,7 @@ def patient(clock: FakeClock, seconds: float = 600.0) -> Patience:
 
 
 def test_failures_in_a_row_pause(clock: FakeClock) -> None:
-    """Nothing is sent after so many, until the wait is over; then one probe at a time."""
+    """After so many, nothing is sent until the wait is over; then one probe at a time."""
     patience = patient(clock)
     for _ in range(IN_A_ROW):
         assert patience.may_start(5)
@@ -37,7 +37,7 @@ def test_a_success_between_failures(clock: FakeClock) -> None:
 
 
 def test_an_empty_retry_budget_counts_for_more(clock: FakeClock) -> None:
-    """Where nothing is left to try again with, few failures pause the run."""
+    """Without a budget for retries, few failures pause the run."""
     patience = patient(clock)
     error = down()
     error.add_note("not tried again: the retry budget is empty")
@@ -47,7 +47,7 @@ def test_an_empty_retry_budget_counts_for_more(clock: FakeClock) -> None:
 
 
 def test_waits_grow_and_heed_the_server(clock: FakeClock) -> None:
-    """Each probe that fails doubles the wait, and the server's own wish is never undercut."""
+    """Each probe that fails doubles the wait, and no wait is shorter than the server asks for."""
     patience = patient(clock)
     for _ in range(IN_A_ROW):
         patience.failed(down(), is_probe=False)
@@ -61,7 +61,7 @@ def test_waits_grow_and_heed_the_server(clock: FakeClock) -> None:
 
 
 def test_room_grows_with_each_success(clock: FakeClock) -> None:
-    """An API that has just come up is not met by a herd."""
+    """An API that has just recovered is not overloaded."""
     patience = patient(clock)
     for _ in range(IN_A_ROW):
         patience.failed(down(), is_probe=False)
@@ -112,7 +112,7 @@ async def test_patience_ends(clock: FakeClock) -> None:
 
 
 async def test_an_item_that_always_fails(clock: FakeClock) -> None:
-    """While the API serves the others, an item that it cannot digest is given up after a few calls."""
+    """While the API serves the others, an item that it always fails on is given up after a few calls."""
     poison = item(3).customer_id
 
     def answer(_: int, customer: UUID) -> Exception | None:
@@ -126,7 +126,7 @@ async def test_an_item_that_always_fails(clock: FakeClock) -> None:
 
 
 async def test_an_item_found_archived_after_a_lost_answer(clock: FakeClock) -> None:
-    """The question shows that it arrived: nothing is sent again, and it counts as ours."""
+    """A GET shows that the request arrived: nothing is sent again, and the run counts it as archived."""
     api = Api()
 
     def answer(number: int, customer: UUID) -> Exception | None:

@@ -107,7 +107,7 @@ async def test_a_success_between_refusals() -> None:
 
 @pytest.mark.parametrize("concurrency", [1, 2, 50])
 async def test_a_run_whose_last_items_are_held_back_ends(concurrency: int) -> None:
-    """Who resolves the last item without sending it leaves nobody waiting for more."""
+    """When the last item ends without being sent, no worker waits for more."""
     api = Api(lambda _, __: refusal(403, "permission_denied"))
     async with asyncio.timeout(10):
         results = await all_of(

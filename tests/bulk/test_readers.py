@@ -72,7 +72,7 @@ def test_a_file_is_read_as_its_name_says(tmp_path: Path, name: str, data: bytes)
     ],
 )
 def test_a_file_of_no_use_is_refused_in_one_sentence(tmp_path: Path, name: str, data: bytes, said: str) -> None:
-    """What no run can be made of is said before anything is sent, with the file's name in front."""
+    """A file that no run can use is refused before anything is sent, with the file's name in front."""
     path = written(tmp_path, name, data)
     with pytest.raises(SourceError) as caught:
         list(open_source(path))
@@ -92,7 +92,7 @@ def test_a_place_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 
 def test_a_first_line_of_data_is_not_quoted(tmp_path: Path) -> None:
-    """Without a header, the first line is somebody's data: the sentence shows none of it."""
+    """Without a header, the first line is personal data: the message shows none of it."""
     path = written(tmp_path, "a.csv", f"{BUSINESS},{CUSTOMER},Ada Muster\n".encode())
     with pytest.raises(SourceError, match="column 1: its name, which is not shown, is not a column of ours"):
         open_source(path)
@@ -121,7 +121,7 @@ def test_strict_refuses_before_the_first_item(tmp_path: Path) -> None:
 
 
 def test_check_counts_and_sends_nothing(tmp_path: Path) -> None:
-    """A pass that only looks tells how many records are good and bad, and the first bad one."""
+    """A pass that only looks tells how many records are valid and invalid, and the first invalid one."""
     check = open_source(written(tmp_path, "a.csv", HEADER + ROW + b"x,y\n" + ROW + b"z\n")).check()
     assert (check.items, check.invalid_lines) == (2, 2)
     assert check.first_invalid is not None
@@ -185,13 +185,13 @@ def test_stdin_needs_a_format(stdin: Path) -> None:
 
 
 def test_parquet_is_not_read_from_stdin(stdin: Path) -> None:
-    """Parquet has its table of contents at the end."""
+    """A Parquet file has its index at the end."""
     with pytest.raises(SourceError, match="stdin: Parquet cannot be read from a pipe"):
         open_source("-", format="parquet")
 
 
 def test_a_source_can_be_closed_unread(stdin: Path) -> None:
-    """Whoever decides not to start leaves no file open."""
+    """A caller that does not start leaves no file open."""
     source = open_source("-", format="csv")
     source.close()
     source.close()
@@ -275,7 +275,7 @@ def test_a_missing_package_is_named(
 
 
 def test_only_what_a_file_needs_is_loaded(tmp_path: Path) -> None:
-    """Whoever reads CSV pays for neither pyarrow nor zstd nor jinja2."""
+    """Reading CSV imports neither pyarrow nor zstd nor jinja2."""
     path = written(tmp_path, "a.csv", HEADER + ROW)
     script = (
         "import sys; from thredfi_async.bulk.readers import open_source;"

@@ -134,7 +134,7 @@ def test_rows_that_are_wrong(tmp_path: Path, row: str, column: str | None, reaso
 
 
 def test_the_line_is_the_one_that_an_editor_shows(tmp_path: Path) -> None:
-    """Line ends within quotes count, blank lines count, and so do the lines of bad records."""
+    """Line ends within quotes count, blank lines count, and so do the lines of invalid records."""
     data = PARTIAL.format("notes") + '"a\nb\r\nc"\n\n' + f"x,y,z\n{BUSINESS},{CUSTOMER},ok\nu,v,w\n"
     items, bad = read(written(tmp_path, "a.csv", data.encode()), allow_missing_fields=True)
     assert (len(items), [each.line for each in bad]) == (2, [6, 8])
@@ -149,7 +149,7 @@ def test_a_line_that_is_not_utf8_is_one_invalid_line(tmp_path: Path) -> None:
 
 
 def test_text_within_quotes_is_never_a_record(tmp_path: Path) -> None:
-    """A note that holds a whole line of ids, in a record with a stray quote, archives nobody."""
+    """A note that holds a whole line of ids, in a record with a stray quote, archives no one."""
     inner = f'{BUSINESS},{CUSTOMER},"a note"'
     data = PARTIAL.format("notes") + f'"he said "hi"\n{BUSINESS},{CUSTOMER},x\n"\n{inner}\n'
     (item,), (bad,) = read(written(tmp_path, "a.csv", data.encode()), allow_missing_fields=True)
@@ -158,7 +158,7 @@ def test_text_within_quotes_is_never_a_record(tmp_path: Path) -> None:
 
 
 def test_a_carriage_return_ends_no_line(tmp_path: Path) -> None:
-    """Some writers leave a lone one unquoted: what stands behind it archives nobody."""
+    """Some writers leave a lone one unquoted: what stands behind it archives no one."""
     data = PARTIAL.format("notes") + f"a\r{BUSINESS},{CUSTOMER},b\n{BUSINESS},{CUSTOMER},ok\n"
     (item,), (bad,) = read(written(tmp_path, "a.csv", data.encode()), allow_missing_fields=True)
     assert (body_of(item).notes, bad.line) == ("ok", 2)
@@ -167,7 +167,7 @@ def test_a_carriage_return_ends_no_line(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", [10, 3_000_000])
 def test_a_quote_that_is_never_closed(tmp_path: Path, size: int) -> None:
-    """All behind it is one bad record, short or long, and its line is the one with the quote."""
+    """All behind it is one invalid record, short or long, and its line is the one with the quote."""
     data = PARTIAL.format("notes") + "ok\n" + f'{BUSINESS},{CUSTOMER},"' + "open\n" * (size // 5)
     (item,), (bad,) = read(written(tmp_path, "a.csv", data.encode()), allow_missing_fields=True)
     assert (body_of(item).notes, bad.line) == ("ok", 3)
@@ -192,7 +192,7 @@ def test_records_are_counted_without_being_parsed(tmp_path: Path) -> None:
 @settings(max_examples=60, deadline=None)
 @given(rows=st.lists(ROWS, min_size=1, max_size=4), crlf=st.booleans(), bom=st.booleans())
 def test_what_is_written_is_read(rows: list[dict[str, Any]], crlf: bool, bom: bool) -> None:
-    """Whatever stands in the cells comes back, item by item, with either line end, with a mark and without."""
+    """Any content of the cells comes back, item by item, with either line end, with a mark and without."""
     import json  # noqa: PLC0415 - orjson does not write integers of any size
 
     text = io.StringIO()

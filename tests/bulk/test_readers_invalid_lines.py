@@ -29,7 +29,7 @@ def test_bad_csv_lines_stand_as_they_were_behind_the_reason(tmp_path: Path) -> N
     ],
 )
 def test_a_mended_rejected_file_can_be_read(tmp_path: Path, name: str, data: bytes) -> None:
-    """Whoever mends the values in the rejected file runs that file, reasons and all."""
+    """With its values fixed, the file of invalid lines can be read as it is, reasons included."""
     rejected = tmp_path / f"rejected.{name}"
     list(open_source(written(tmp_path, f"a.{name}", data), invalid_lines=rejected))
     mended = rejected.read_bytes().splitlines(keepends=True)
@@ -60,7 +60,7 @@ def test_a_file_that_was_cut_by_a_kill_is_completed(tmp_path: Path, kept: int) -
 
 
 def test_a_file_that_says_anything_else_is_left_alone(tmp_path: Path) -> None:
-    """What somebody has mended or kept is never written over: the lines go to a name beside it."""
+    """A file that was fixed or kept is never overwritten: the lines go to a name beside it."""
     path, rejected = written(tmp_path, "a.csv", BAD), tmp_path / "r.csv"
     rejected.write_bytes(b"mine")
     (tmp_path / "r-2.csv").write_bytes(b"mine too")

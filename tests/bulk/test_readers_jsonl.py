@@ -112,7 +112,7 @@ def test_an_id_within_metadata_is_no_second_id(tmp_path: Path) -> None:
 @settings(max_examples=60, deadline=None)
 @given(rows=st.lists(ROWS, min_size=1, max_size=4))
 def test_what_is_written_is_read(rows: list[dict[str, Any]]) -> None:
-    """Whatever the values, they come back exactly, item by item; a key that is left out is left out."""
+    """All values come back exactly, item by item; a key that is left out is left out."""
     wanted = [
         {name: value for name, value in row.items() if name == "metadata" or (value is not None and value != "")}
         for row in rows

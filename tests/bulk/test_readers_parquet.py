@@ -35,7 +35,7 @@ def test_every_column_arrives_with_its_own_type(tmp_path: Path) -> None:
 
 
 def test_json_may_stand_in_text(tmp_path: Path) -> None:
-    """Where tags and metadata are text, the text is JSON, and wrong JSON is a bad row."""
+    """Where tags and metadata are text, the text is JSON, and wrong JSON is an invalid row."""
     rows = [full_row(metadata='{"a": 1}', transaction_tags="[]"), full_row(metadata="{", transaction_tags="[]")]
     (item,), (bad,) = read(saved(tmp_path, columns(*rows)))
     assert (body_of(item).metadata, bad.line, bad.column) == ({"a": 1}, 2, "metadata")
@@ -74,7 +74,7 @@ def test_a_column_of_another_type_is_refused_at_once(tmp_path: Path, name: str, 
 
 
 def test_rows_that_are_wrong(tmp_path: Path) -> None:
-    """A bad row has its number, and goes to the rejected file as JSON."""
+    """An invalid row has its number, and goes to the file of invalid lines as JSON."""
     rows = [full_row(), full_row(customer_id="x"), full_row(email="ada"), full_row()]
     rejected = tmp_path / "rejected.jsonl"
     items, bad = read(saved(tmp_path, columns(*rows), row_group_size=2), invalid_lines=rejected)

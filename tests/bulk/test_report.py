@@ -56,7 +56,7 @@ def test_the_summary_counts_everything_once(journal: Path) -> None:
 
 
 def test_reasons_are_grouped_and_say_what_to_do(journal: Path) -> None:
-    """The most frequent reason comes first, and each has an advice that fits its state."""
+    """The most frequent reason comes first, and each has advice that fits its state."""
     with read_journal(journal) as view:
         reasons = summary(view).reasons
     assert (reasons[0].state, reasons[0].code, reasons[0].count) == ("rejected", "not_found", 2)
@@ -95,7 +95,7 @@ def test_failures_are_csv_of_ids_states_and_codes(journal: Path) -> None:
 
 @pytest.mark.parametrize("code", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
 def test_no_cell_is_a_formula(tmp_path: Path, code: str) -> None:
-    """Whatever a journal says, a spreadsheet that opens the CSV computes nothing."""
+    """No content of a journal makes a spreadsheet that opens the CSV compute anything."""
     path = write_journal(tmp_path / "run.db", [("failed", code)])
     text = io.StringIO(newline="")
     with read_journal(path) as view:
@@ -129,7 +129,7 @@ def test_the_page_loads_nothing(journal: Path) -> None:
 
 
 def test_the_page_escapes_what_a_journal_says(tmp_path: Path) -> None:
-    """Names of files, reasons and codes are text, whatever they say."""
+    """Names of files, reasons and codes are always text."""
     evil = "<script>alert(1)</script>"
     run = {**RUN, "source_path": evil, "stopped_reason": evil}
     path = write_journal(tmp_path / "run.db", [("failed", evil)], run=run, invalid_lines=[(2, evil, evil)])
@@ -154,7 +154,7 @@ def test_the_page_says_how_the_run_stands(tmp_path: Path, run: dict[str, str], r
 
 
 def test_the_page_bounds_its_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run of a million failures has a page that opens: each table says how much it leaves out, and where that is."""
+    """A run of a million failures has a page that opens: each table shows how much it leaves out, and where that is."""
     monkeypatch.setattr(page, "MOST_FAILURES", 10)
     monkeypatch.setattr(page, "MOST_LINES", 3)
     invalid_lines = [(n, None, "is not UTF-8 text") for n in range(2, 9)]
@@ -164,7 +164,7 @@ def test_the_page_bounds_its_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     text = html_of(path)
     assert text.count('data-state="failed"') == 10
     assert "The first 10 of 1,234, in the order of the input." in text
-    assert "The first 3 of 7; the rejected file has them all." in text
+    assert "The first 3 of 7; the file of invalid lines has them all." in text
     assert "The 25 businesses with the most customers that are not archived, of 30." in text
 
 

@@ -38,7 +38,7 @@ LINES: list[Row] = [
 
 
 class Browser:
-    """One tab, and all that it said."""
+    """One tab, and all its messages."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self._socket = socket

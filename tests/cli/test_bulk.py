@@ -65,7 +65,7 @@ def ten(server: MockServer) -> list[SeededCustomer]:
 
 
 def unknown_first(server: MockServer, customer: SeededCustomer) -> None:
-    """Let a customer be archived without a word of it, for one run."""
+    """Let a customer be archived without an answer, for one run."""
     server.queue_faults(
         customer.customer_id, Fault(FaultKind.NOT_JSON), *[Fault(FaultKind.SERVER_ERROR, status=501, on="get")]
     )
@@ -86,7 +86,7 @@ def events(out: str) -> list[dict[str, Any]]:
 
 
 def test_archive_a_file(server: MockServer, ten: list[SeededCustomer], capsys: Capture) -> None:
-    """Every customer is archived with the body of its line, and both ends of the run are told."""
+    """Every customer is archived with the body of its line, and the start and the end of the run are shown."""
     assert main(["bulk", "archive", "ten.csv", "--journal", "run.db"]) == 0
     out, err = capsys.readouterr()
     assert out.startswith("Done: every customer is archived.\n  10 archived; in ")
@@ -143,7 +143,7 @@ def test_a_dry_run(server: MockServer, ten: list[SeededCustomer], capsys: Captur
 
 
 def test_an_invalid_line(server: MockServer, ten: list[SeededCustomer], capsys: Capture) -> None:
-    """It is told, left out, and copied; the others are archived; the copy, mended, is archived as the output says."""
+    """It is reported, left out, and copied; the others are archived; the fixed copy is archived as the output says."""
     business, _, *body = list(csv.reader(Path("ten.csv").read_text("utf-8").splitlines()))[1]
     write_csv("bad.csv", ten, [business, "Ada Example", *body])
     assert main(["bulk", "archive", "bad.csv", "--journal", "run.db", "--invalid-lines", "rejected.csv"]) == 1
@@ -154,7 +154,7 @@ def test_an_invalid_line(server: MockServer, ten: list[SeededCustomer], capsys: 
     assert server.requests.applied == 10
     with read_journal("run.db") as view:
         assert [(each.line, each.column) for each in view.invalid_lines()] == [(12, "customer_id")]
-    (line,) = (line for line in out.splitlines() if line.startswith("Mend the invalid lines in rejected.csv"))
+    (line,) = (line for line in out.splitlines() if line.startswith("Fix the invalid lines in rejected.csv"))
     assert main(["bulk", "report", "run.db"]) == 0
     assert "invalid line 12, column customer_id: must be a UUID" in capsys.readouterr().out
     write_csv("rejected.csv", server.customers[10:11])
@@ -185,7 +185,7 @@ def test_strict(server: MockServer, ten: list[SeededCustomer], capsys: Capture) 
         (["archive", "ten.csv", "--journal", "no/run.db"], "no/run.db cannot be written"),
         (["archive", "ten.csv", "--journal", "header.csv"], "is not an SQLite database"),
         (["archive", "ten.csv", "--journal", "foreign.db"], "no journal of a bulk run"),
-        (["archive", "ten.csv", "--journal", "run.db", "--environment", "production"], "takes a yes"),
+        (["archive", "ten.csv", "--journal", "run.db", "--environment", "production"], "needs a yes"),
         (["resume", "run.db"], "There is no journal run.db"),
         (["status", "run.db"], "There is no journal run.db"),
         (["settle", "run.db"], "There is no journal run.db"),
@@ -234,7 +234,7 @@ def test_rejected_and_sent_again(server: MockServer, ten: list[SeededCustomer], 
     assert main(["bulk", "archive", "ten.csv", "--journal", "run.db"]) == 1
     out = capsys.readouterr().out
     assert "9 archived, 1 rejected" in out
-    assert "Send them again with: thredfi bulk resume run.db --include-rejected" in out.replace("When that is mended, s", "S")
+    assert "When that is fixed, send them again with: thredfi bulk resume run.db --include-rejected" in out
     assert main(["bulk", "resume", "run.db"]) == 1
     assert server.requests.of(ten[2].customer_id).requests == 1
     assert main(["bulk", "resume", "run.db", "--include-rejected"]) == 0
@@ -287,12 +287,12 @@ def test_an_empty_journal(ten: object, capsys: Capture) -> None:
 
 
 def test_unknown_and_settled(server: MockServer, ten: list[SeededCustomer], capsys: Capture) -> None:
-    """An outcome that nobody knows ends in 3, and `settle` asks for it without sending anything."""
+    """An unknown outcome ends in 3, and `settle` asks for it without sending anything."""
     unknown_first(server, ten[4])
     assert main(["bulk", "archive", "ten.csv", "--journal", "run.db"]) == 3
     out = capsys.readouterr().out
     assert "9 archived, 1 unknown" in out
-    assert "Take up what is unknown or failed with: thredfi bulk resume run.db\n" in out
+    assert "Retry what is unknown or failed with: thredfi bulk resume run.db\n" in out
     posts = server.requests.of(ten[4].customer_id).requests
     assert main(["bulk", "settle", "run.db"]) == 0
     assert "Every outcome is known." in capsys.readouterr().out
@@ -386,7 +386,7 @@ def test_refused_credentials(ten: object, capsys: Capture, monkeypatch: pytest.M
 
 
 def test_impatience(server: MockServer, ten: object, capsys: Capture) -> None:
-    """An API that stays down ends the run in 4 after its patience, and a resumed run does the rest."""
+    """An API that stays down ends the run in 4 after the outage timeout, and a resumed run does the rest."""
     server.set_down(True, status=503)
     argv = [
         "bulk",
@@ -409,7 +409,7 @@ def test_impatience(server: MockServer, ten: object, capsys: Capture) -> None:
 
 
 def test_a_bug(ten: object, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error that nobody foresaw is a sentence without its text, and the run can go on."""
+    """An unexpected error is a sentence without its text, and the run can go on."""
 
     def breaks(*_: object, **__: object) -> Callable[[], None]:
         raise LookupError("Ada Example")
@@ -418,6 +418,6 @@ def test_a_bug(ten: object, capsys: Capture, monkeypatch: pytest.MonkeyPatch) ->
         patched.setattr("thredfi_async.bulk.calls.Calls.make", breaks)
         assert main(["bulk", "archive", "ten.csv", "--journal", "run.db"]) == 4
     out, err = capsys.readouterr()
-    assert "an error that it does not know (LookupError)" in out
+    assert "an unexpected error (LookupError)" in out
     assert not any(text in out + err for text in ("Ada", "Traceback"))
     assert main(["bulk", "resume", "run.db"]) == 0

@@ -1,4 +1,4 @@
-"""What is seen of a bulk run: a bar on a terminal, lines in a log, events for a machine."""
+"""How a bulk run is shown: a bar on a terminal, lines in a log, events for a machine."""
 
 import io
 import json
@@ -31,7 +31,7 @@ class Gone(Terminal):
 
 
 def test_which_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bar only for somebody who looks at it, and not where logs would garble it."""
+    """A bar only on a terminal, and not where logs would garble it."""
     people, machine = Output(json=False), Output(json=True)
     assert isinstance(display(people, debug=False), Lines)
     monkeypatch.setattr(sys, "stderr", Terminal())
@@ -53,10 +53,10 @@ def test_lines(capsys: pytest.CaptureFixture[str]) -> None:
     out, err = capsys.readouterr()
     assert out == ""
     assert err.splitlines() == [
-        "0 of 4,000: 0 archived; 0/s, 0 under way of at most 100",
-        "1,000 of 4,000: 990 archived, 10 failed; 100/s, 30 s left, 50 under way of at most 100",
+        "0 of 4,000: 0 archived; 0/s, 0 in flight of at most 100",
+        "1,000 of 4,000: 990 archived, 10 failed; 100/s, 30 s left, 50 in flight of at most 100",
         "Interrupted: ...",
-        "5: 0 archived; 0/s, 0 under way of at most 0",
+        "5: 0 archived; 0/s, 0 in flight of at most 0",
     ]
 
 
@@ -90,14 +90,14 @@ def test_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(text in drawn for text in ("Archiving", "1,000 of 4,000 25%", "990 archived, 10 failed", "30 s left"))
     assert "Interrupted: ..." in drawn
     bar.close()
-    end = terminal.getvalue().removeprefix(drawn).rpartition("under way")[2]
+    end = terminal.getvalue().removeprefix(drawn).rpartition("in flight")[2]
     assert "\x1b[?25h" in end  # the cursor is back
     assert end.endswith("\x1b[1A\x1b[2K" * 3)  # and so is the line where the bar began
 
 
 @pytest.mark.parametrize("moment", [Moment(elapsed=1.0, done=7), Moment(elapsed=1.0, done=7, total=0)])
 def test_the_bar_without_a_total(moment: Moment, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where nobody knows how many there are, the bar counts."""
+    """Without a known total, the bar counts."""
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     bar = Bar()

@@ -1,4 +1,4 @@
-"""A bulk run that is driven: what is shown of it, and how it comes to its end."""
+"""A bulk run that is driven: what is shown of it, and how it ends."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -92,7 +92,7 @@ async def test_it_stops() -> None:
 
 
 async def test_a_signal_is_told_before_the_end() -> None:
-    """However fast a run is drained, it is said that it is."""
+    """However fast a run is drained, the signal is reported."""
     run, shown = Run(0, goes_on=True), Shown()
     drive = Drive(run, shown, look)
     driven = asyncio.create_task(drive())
@@ -104,7 +104,7 @@ async def test_a_signal_is_told_before_the_end() -> None:
 
 
 async def test_a_display_that_fails() -> None:
-    """Where nothing can be shown any more, the run is drained, and it is known why."""
+    """When nothing can be shown any more, the run is drained, and the reason is kept."""
     error = OutputError("No space left on device")
     run = Run(0, goes_on=True)
     drive = Drive(run, Shown(error), look)

@@ -51,7 +51,7 @@ def text(end: Ending) -> str:
     ],
 )
 def test_the_exit_code(facts: dict[str, Any], code: int) -> None:
-    """What is still open counts before what is closed and wrong; a signal that came after the last item is none."""
+    """What is still open counts before what has failed for good; a signal after the last item does not count."""
     assert ending(**facts).exit_code == code
     assert ending(**facts).as_json()["exit_code"] == code
 
@@ -87,9 +87,9 @@ def test_the_commands_to_go_on_with(facts: dict[str, Any], commands: list[str]) 
         ({"states": {"unknown": 2}}, "some outcomes are unknown"),
         ({"states": {"unknown": 2}}, "  0 archived, 2 unknown\n"),
         ({"stopped": "the API is down"}, "Stopped: the API is down"),
-        ({"interrupted": "SIGINT", "states": {"pending": 3}}, "Interrupted; what was under way has ended."),
+        ({"interrupted": "SIGINT", "states": {"pending": 3}}, "Interrupted; what was in flight has ended."),
         ({"interrupted": "SIGINT", "at_once": True, "unread": True}, "requests were cut off are asked about"),
-        ({"interrupted": "SIGINT", "states": {"pending": 3}}, "  3 not yet taken up\n"),
+        ({"interrupted": "SIGINT", "states": {"pending": 3}}, "  3 not yet started\n"),
         ({"interrupted": "SIGINT", "unread": True}, "  the source was not read to its end\n"),
     ],
 )

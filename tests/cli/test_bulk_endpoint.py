@@ -40,7 +40,7 @@ class Terminal(io.StringIO):
 
 @pytest.mark.parametrize(("answer", "fine"), [("y\n", True), ("yes\n", True), ("n\n", False), ("\n", False)])
 def test_the_question(answer: str, fine: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It names number and host, it takes a yes, and anything else sends nothing."""
+    """It names number and host, it needs a yes, and anything else sends nothing."""
     terminal = Terminal()
     monkeypatch.setattr(sys, "stdin", Terminal(answer))
     monkeypatch.setattr(sys, "stderr", terminal)
@@ -54,11 +54,11 @@ def test_the_question(answer: str, fine: bool, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize(("stdin_is_taken", "json"), [(False, False), (True, False), (False, True)])
 def test_nobody_to_ask(stdin_is_taken: bool, json: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A script, a machine, and whoever pipes the source in must have said yes before."""
+    """A script, a machine, and a piped source need a yes before."""
     if stdin_is_taken or json:
         monkeypatch.setattr(sys, "stdin", Terminal("y\n"))
         monkeypatch.setattr(sys, "stderr", Terminal())
-    with pytest.raises(ReportedError, match=r"takes a yes.* at PRODUCTION, api") as caught:
+    with pytest.raises(ReportedError, match=r"needs a yes.* at PRODUCTION, api") as caught:
         confirm(PRODUCTION, "10 customers", yes=False, stdin_is_taken=stdin_is_taken, json=json)
     assert "--yes" in str(caught.value.failure.advice)
 

@@ -32,7 +32,7 @@ def test_the_rate_is_that_of_late(seen: list[tuple[float, int]], rate: float) ->
 
 
 def test_the_time_left() -> None:
-    """What is left at this rate; nobody knows without a total, or while nothing moves."""
+    """What is left at this rate; unknown without a total, or while nothing moves."""
     made = pace((0.0, 0), (10.0, 100))
     assert made.left(Moment(elapsed=10.0, done=100, total=400)) == 30.0
     assert made.left(Moment(elapsed=10.0, done=400, total=390)) == 0.0
@@ -76,7 +76,7 @@ def test_sizes(count: int, words: str) -> None:
 
 
 def test_counts() -> None:
-    """Numbers are grouped, nouns follow them, and outcomes that nobody has are left out."""
+    """Numbers are grouped, nouns follow them, and outcomes that no item has are left out."""
     assert (plural(1, "line"), plural(10_000, "line")) == ("1 line", "10,000 lines")
     assert outcomes({}) == "0 archived"
     states = {"unknown": 1, "archived": 1000, "already_archived": 2, "rejected": 0, "failed": 3}
@@ -84,13 +84,13 @@ def test_counts() -> None:
 
 
 def test_how_it_goes() -> None:
-    """Rate, time left, and what is under way; a pause and a wait say so."""
+    """Rate, time left, and what is in flight; a pause and a wait are named."""
     made = pace((0.0, 0), (10.0, 1000))
     moment = Moment(elapsed=10.0, done=1000, total=2000, in_flight=60, concurrency=64, retries=1200)
-    assert going(moment, made) == "100/s, 10 s left, 60 under way of at most 64, 1,200 further requests"
+    assert going(moment, made) == "100/s, 10 s left, 60 in flight of at most 64, 1,200 extra requests"
     assert going(Moment(elapsed=10.0, done=5, cooldown=12.0), made).endswith("the API asked to wait: 12 s")
     paused = going(Moment(elapsed=10.0, done=5, in_flight=9, paused=True, cooldown=12.0), made)
-    assert paused.startswith("100/s, PAUSED: the API is unwell")
+    assert paused.startswith("100/s, PAUSED: the API is unavailable")
     assert paused.endswith("the next in 12 s")
 
 

@@ -71,7 +71,7 @@ SLOWLY = ["archive", "ids.csv", "--journal", "run.db", "--concurrency", "2", "--
 def test_a_signal_drains(
     number: signal.Signals, thredfi_mock_server: MockServer, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Ctrl-C and SIGTERM end what is under way, write it down, end in 130, and name a command that does the rest."""
+    """Ctrl-C and SIGTERM end what is in flight, record it, end in 130, and name a command that does the rest."""
     with bulk(*SLOWLY, server=thredfi_mock_server, cwd=folder) as process:
         until_done(process, 1)
         process.send_signal(number)
@@ -88,7 +88,7 @@ def test_a_signal_drains(
 
 
 def test_a_second_signal_ends_it_at_once(thredfi_mock_server: MockServer, folder: Path) -> None:
-    """What is under way is cut off, the journal says that it is unknown, and a resumed run finds out."""
+    """What is in flight is cut off, the journal has it as unknown, and a resumed run finds out."""
     with bulk(*SLOWLY, server=thredfi_mock_server, cwd=folder) as process:
         until_done(process, 1)
         thredfi_mock_server.latency = 30.0
@@ -127,11 +127,11 @@ def test_a_run_that_is_killed(
     plan, *_, last = map(json.loads, capsys.readouterr().out.splitlines())
     assert plan["before"]["archived"] == done >= 1
     assert last["states"] == {"archived": ITEMS}
-    assert thredfi_mock_server.requests.totals["archive"] <= ITEMS + 2  # those that were under way
+    assert thredfi_mock_server.requests.totals["archive"] <= ITEMS + 2  # those that were in flight
 
 
 def test_a_reader_that_has_gone(thredfi_mock_server: MockServer, folder: Path) -> None:
-    """Events that nobody reads any more end the run in order, and the way to go on is on stderr."""
+    """When the reader of events has gone, the run ends in order, and the way to go on is on stderr."""
     with bulk(*SLOWLY, server=thredfi_mock_server, cwd=folder) as process:
         assert process.stdout is not None
         assert process.stderr is not None
@@ -139,14 +139,14 @@ def test_a_reader_that_has_gone(thredfi_mock_server: MockServer, folder: Path) -
         process.stdout.close()
         err = process.stderr.read()
         assert process.wait() == 4
-    assert err.startswith("The output cannot be written: nobody reads it any more.\n")
+    assert err.startswith("The output cannot be written: its reader has closed it.\n")
     assert "thredfi bulk resume run.db" in err
     assert "Traceback" not in err
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
 def test_a_stdout_that_is_full(thredfi_mock_server: MockServer, folder: Path) -> None:
-    """A run's exit code is that of its outcomes, whether or not its last words can be written."""
+    """A run's exit code is that of its outcomes, whether or not its summary can be written."""
     argv = ["archive", "ids.csv", "--journal", "run.db"]
     with (
         Path("/dev/full").open("w") as full,

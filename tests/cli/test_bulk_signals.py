@@ -18,7 +18,7 @@ class Heard:
 
 
 def test_the_first_drains_and_the_second_cancels() -> None:
-    """Whichever signals they are; more of them do no more."""
+    """Any signals do; more of them do no more."""
     heard = Heard()
     for name in ("SIGTERM", "SIGINT", "SIGINT"):
         heard.interruption.take(name)

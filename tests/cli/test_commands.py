@@ -350,7 +350,7 @@ def test_no_option_takes_a_secret() -> None:
 
 @pytest.mark.parametrize("argv", [["--token", "hunter2"], ["--api-key=hunter2"], ["hunter2"]])
 def test_secrets_on_the_command_line_are_refused(argv: list[str], capsys: Capture) -> None:
-    """Whoever tries to give a credential as an argument is refused, and it is not repeated."""
+    """A credential that is given as an argument is refused, and not repeated."""
     assert main(["get", NOBODY, NOBODY, *argv]) == 2
     assert "hunter2" not in "".join(capsys.readouterr())
 
@@ -405,7 +405,7 @@ async def test_archived_but_unreadable(flags: list[str], capsys: Capture, monkey
         assert "Effect: APPLIED, the customer is archived" in err
 
 
-# -- what nobody foresaw
+# -- unexpected errors
 
 
 def _breaks(*_: object, **__: object) -> None:
@@ -413,11 +413,11 @@ def _breaks(*_: object, **__: object) -> None:
 
 
 def test_an_unknown_error(ids: list[str], capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error that nobody foresaw is one sentence without its text, and a stack trace only with --debug."""
+    """An unexpected error is one sentence without its text, and a stack trace only with --debug."""
     monkeypatch.setattr(ThredfiClient, "customers", property(_breaks))
     assert main(["get", *ids]) == 1
     err = capsys.readouterr().err
-    assert err.startswith("error: thredfi met with an error that it does not know: LookupError.")
+    assert err.startswith("error: thredfi met an unexpected error: LookupError.")
     assert "--debug" in err
     assert not any(text in err for text in ("Traceback", "Ada"))
     assert main(["get", *ids, "--debug"]) == 1
@@ -425,7 +425,7 @@ def test_an_unknown_error(ids: list[str], capsys: Capture, monkeypatch: pytest.M
 
 
 def test_an_unknown_error_while_archiving(ids: list[str], capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If it comes while a request may be under way, the outcome is unknown, not refused."""
+    """If it comes while a request may be in flight, the outcome is unknown, not refused."""
     monkeypatch.setattr(ThredfiClient, "customers", property(_breaks))
     assert main(["archive", *ids]) == 3
     assert "Effect: UNKNOWN" in capsys.readouterr().err
@@ -436,7 +436,7 @@ def test_an_unknown_error_while_archiving(ids: list[str], capsys: Capture, monke
 def test_no_error_shows_data(
     fault: FaultKind, command: str, server: MockServer, ids: list[str], capsys: Capture
 ) -> None:
-    """Whatever goes wrong, stderr shows no secret and nobody's data, and no trace unless --debug asks for it."""
+    """For every error, stderr shows no secret and no personal data, and no trace unless --debug asks for it."""
     server.queue_faults(ids[1], *[Fault(fault)] * 9, *[Fault(fault, on="get")] * 9)
     for flags in ([], ["--json"], ["--debug"]):
         assert main([command, *ids, "--timeout", "200ms", *flags]) == 1

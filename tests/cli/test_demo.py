@@ -1,4 +1,4 @@
-"""`thredfi demo`, which is the main job: it shows what the client is for, and checks every word of it."""
+"""`thredfi demo`, which is the main job: it shows what the client is for, and checks every claim."""
 
 import asyncio
 import json
@@ -82,7 +82,7 @@ def test_demo_on_a_terminal() -> None:
 
 
 def played() -> tuple[Play, Verdicts, MockServer]:
-    """A small play, and verdicts on it by a record that can be tampered with."""
+    """A small demo run, and verdicts on it by a record that can be changed."""
     server = MockServer(20)
     targets = list(server.customers)
     result = asyncio.run(play(20, 1, lambda: None))
@@ -150,7 +150,7 @@ def test_a_failed_check_ends_in_one(capsys: Capture, monkeypatch: pytest.MonkeyP
 
 
 def _rest(terminal: int) -> bytes:
-    """What the terminal still shows, until nobody writes to it any more."""
+    """What the terminal still shows, until its writer has closed it."""
     shown = b""
     while True:
         try:

@@ -133,7 +133,7 @@ def test_publishing_twice_sends_once(nats: NatsServer, server: MockServer, capsy
 def test_invalid_lines_are_left_out_and_told(
     nats: NatsServer, server: MockServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """An invalid line is named before anything is published and in the end; --strict takes none."""
+    """An invalid line is named before anything is published and in the end; --strict allows none."""
     write(list(server.customers[:3]), "Ann,Ann")
     assert main(["bulk", "publish", "c.csv", "--strict"]) == 2
     assert "c.csv has 1 invalid line, and --strict takes none" in capsys.readouterr().err
@@ -163,7 +163,7 @@ def test_a_body_that_is_too_large_is_rejected(
 
 
 def test_interrupted_publishing_says_how_far_it_came(nats: NatsServer, server: MockServer) -> None:
-    """Ctrl-C ends what is under way, and what the journal says is what is published."""
+    """Ctrl-C ends what is in flight, and the journal has exactly what is published."""
     write(list(server.customers[:100]))
     source = Path("c.csv").read_text()
     argv = ["bulk", "publish", "-", "--format", "csv", "--journal", "run.db"]
@@ -211,7 +211,7 @@ def test_following_ends_well_with_ctrl_c(nats: NatsServer) -> None:
 def test_a_broker_that_is_not_there_is_one_sentence(
     argv: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Nobody at the address is a sentence with the address, and no journal is left behind."""
+    """A missing broker is a sentence with the address, and no journal is left behind."""
     monkeypatch.chdir(tmp_path)
     given: Any = connected
     monkeypatch.setitem(given.__wrapped__.__kwdefaults__, "within", 0.3)
@@ -230,7 +230,7 @@ def test_an_empty_broker_has_nothing_to_collect(nats: NatsServer, capsys: pytest
 
 
 def test_a_password_in_argv_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    """Whoever is on the machine can read argv."""
+    """Every user of the machine can read argv."""
     assert main(["bulk", "collect", "--journal", "run.db", "--nats", "nats://me:secret@127.0.0.1"]) == 2
     said = capsys.readouterr().err
     assert "--nats must not hold a password" in said
@@ -244,4 +244,4 @@ def test_a_broker_elsewhere_takes_a_yes(
     monkeypatch.chdir(tmp_path)
     write([], f"{NOBODY},{NOBODY}")
     assert main(["bulk", "publish", "c.csv", "--nats", "nats://broker.example:4222"]) == 2
-    assert "takes a yes" in capsys.readouterr().err
+    assert "needs a yes" in capsys.readouterr().err

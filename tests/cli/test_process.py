@@ -147,7 +147,7 @@ def test_mock_server_says_how_to_use_it(monkeypatch: pytest.MonkeyPatch, capsys:
 
 
 def test_mock_server_on_every_address() -> None:
-    """A mock server that listens everywhere names loopback, since clients refuse plain http to anything else."""
+    """A mock server that listens on every address names loopback, since clients refuse plain http to anything else."""
     with thredfi("mock-server", "--port", "0", "--customers", "0", "--host", "0.0.0.0", "--json") as process:  # noqa: S104 - said so
         assert process.stdout is not None
         facts = json.loads(process.stdout.readline())

@@ -92,7 +92,7 @@ def test_env_file_alone_counts(
 
 
 def test_options_win_over_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An option says where the API is, whatever the environment says; without either it is the mock server."""
+    """An option for the API's address wins over the environment; without either it is the mock server."""
     monkeypatch.setenv("THREDFI_TOKEN", "t")
     monkeypatch.delenv("THREDFI_BASE_URL", raising=False)
     monkeypatch.setenv("THREDFI_ENVIRONMENT", "production")

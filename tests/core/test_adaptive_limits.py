@@ -1,4 +1,4 @@
-"""The adaptive limiter: a machine that tries every order of events without a loop, and cancellation on a loop."""
+"""The adaptive limiter: a state machine tries every order of events without a loop, and cancellation runs on a loop."""
 
 import asyncio
 import contextlib
@@ -38,7 +38,7 @@ class Timer:
 
 
 class StandInLoop:
-    """All of a loop that the limiter asks for; nothing in it runs by itself."""
+    """The parts of an event loop that the limiter uses; nothing in it runs by itself."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -59,13 +59,13 @@ class StandInLoop:
         raise AssertionError("nothing is to be put off")
 
     def ring(self) -> None:
-        """Let the timers that are due ring."""
+        """Run the timers that are due."""
         while due := [timer for timer in self.timers if timer.due <= self._clock.now and not timer.cancelled]:
             self.timers.remove(due[0])
             due[0].ring()
 
     def run(self, step: Callable[[], T]) -> T:
-        """Do something as if this loop were running."""
+        """Run a function as if this loop were running."""
         outer = asyncio._get_running_loop()
         asyncio._set_running_loop(cast("asyncio.AbstractEventLoop", self))
         try:
@@ -75,13 +75,13 @@ class StandInLoop:
 
 
 class Waiter:
-    """A coroutine that waits for a slot, resumed by hand, as a task would do it."""
+    """A coroutine that waits for a slot and is resumed by hand, as a task would resume it."""
 
     def __init__(self, work: Coroutine[Any, Any, None], *, returning: bool) -> None:
         self._work = work
         self.returning = returning
         self.turn: asyncio.Future[None] | None = None
-        with contextlib.suppress(StopIteration):  # a slot was to be had
+        with contextlib.suppress(StopIteration):  # a slot was free
             self.turn = work.send(None)
 
     @property
@@ -98,13 +98,13 @@ class Waiter:
 
     def cancel(self) -> None:
         assert self.turn is not None
-        self.turn.cancel()  # does nothing when the slot has come already: then the task is cancelled instead
+        self.turn.cancel()  # does nothing if the slot has already come: then the task is cancelled instead
         with pytest.raises(asyncio.CancelledError):
             self._work.throw(asyncio.CancelledError())
 
 
 class LimiterMachine(RuleBasedStateMachine):
-    """Events in any order, and what must hold after each."""
+    """Events in any order, and the invariants after each."""
 
     waiting = Bundle[Waiter]("waiting")
 
@@ -195,7 +195,7 @@ class LimiterMachine(RuleBasedStateMachine):
             self._check_grants()
         self.clock.now = end
 
-    # -- what must hold
+    # -- invariants
 
     @invariant()
     def bounds_hold(self) -> None:
@@ -213,7 +213,7 @@ class LimiterMachine(RuleBasedStateMachine):
         assert sum(not timer.cancelled for timer in self.loop.timers) <= 1
 
     def teardown(self) -> None:
-        """However it came to this, everybody who still waits has a turn in the end."""
+        """In the end, every call that still waits gets a turn."""
         self.let_time_pass(20.0)
         while self.holders or self.granted:
             if self.granted:
@@ -226,7 +226,7 @@ class LimiterMachine(RuleBasedStateMachine):
         assert not [timer for timer in self.loop.timers if not timer.cancelled]
 
     def _check_grants(self) -> None:
-        """Slots went to whoever was first, returning calls before arriving ones."""
+        """Slots go to the call that waited longest, returning calls before arriving ones."""
         for returning in (True, False):
             queue = self.queues[returning]
             count = sum(waiter.has_turn for waiter in queue)
@@ -253,7 +253,7 @@ TestLimiterMachine.settings = settings(max_examples=100, stateful_step_count=30,
 
 
 def test_slots_after_a_cooldown_come_at_a_growing_pace() -> None:
-    """A window of 20 over the one second after it: the first at once, and no herd behind."""
+    """A window of 20 is spread over the second after the cooldown: one slot at once, the rest gradually."""
     clock, given = Clock(), list[int]()
     limiter = Limiter(40, clock.monotonic)
     limiter.throttled(limiter.generation, 4.0)
@@ -270,12 +270,12 @@ def test_slots_after_a_cooldown_come_at_a_growing_pace() -> None:
 
 
 def limiter_of(slots: int) -> Limiter:
-    """A limiter that goes by the loop's clock."""
+    """Return a limiter that uses the loop's clock."""
     return Limiter(slots, asyncio.get_running_loop().time)
 
 
 async def taken(limiter: Limiter, *, timeout: float | None = None, returning: bool = False) -> None:  # noqa: ASYNC109 - as the limiter's own
-    """Take a slot, have it for a moment, give it back."""
+    """Take a slot, keep it for a moment, release it."""
     await limiter.acquire(timeout, returning=returning)
     try:
         await asyncio.sleep(0)
@@ -285,7 +285,7 @@ async def taken(limiter: Limiter, *, timeout: float | None = None, returning: bo
 
 @pytest.mark.parametrize("moment", range(8))
 async def test_waiter_cancelled_at_any_moment_loses_no_slot(moment: int) -> None:
-    """Before its turn, in the moment of it, or while it has it: the slot goes on to the next."""
+    """Before its turn, in the moment of it, or while it holds the slot: the slot goes to the next call."""
     limiter = limiter_of(1)
     tasks = [asyncio.create_task(taken(limiter)) for _ in range(4)]
     for _ in range(moment):
@@ -298,7 +298,7 @@ async def test_waiter_cancelled_at_any_moment_loses_no_slot(moment: int) -> None
 
 
 async def test_cancellation_in_the_moment_of_the_turn_hands_the_slot_on() -> None:
-    """The turn has come, the task has not run yet, and is cancelled: the next one has the slot."""
+    """A task that is cancelled after its turn came but before it ran passes the slot on."""
     limiter = limiter_of(1)
     assert limiter.acquire_nowait()
     first, second = (asyncio.create_task(limiter.acquire(None)) for _ in range(2))
@@ -313,7 +313,7 @@ async def test_cancellation_in_the_moment_of_the_turn_hands_the_slot_on() -> Non
 
 @pytest.mark.parametrize("release_first", [False, True])
 async def test_timeout_in_the_moment_of_the_turn_loses_no_slot(*, release_first: bool) -> None:
-    """Whichever comes first wins, and the slot is where the winner says."""
+    """The first of the timeout and the turn wins, and the slot is not lost."""
     limiter = limiter_of(1)
     assert limiter.acquire_nowait()
     waiter = asyncio.create_task(limiter.acquire(0.01))
@@ -331,7 +331,7 @@ async def test_timeout_in_the_moment_of_the_turn_loses_no_slot(*, release_first:
 
 
 async def test_cooldown_holds_back_waiters_until_it_has_passed_and_leaves_no_timer() -> None:
-    """All who wait are served after it, by one timer, which is gone afterwards."""
+    """One timer serves all waiters after the cooldown, and is gone afterwards."""
     limiter, now = limiter_of(8), asyncio.get_running_loop().time
     limiter.throttled(limiter.generation, 0.05)
     ends = now() + limiter.cooldown()
@@ -349,7 +349,7 @@ async def test_cooldown_holds_back_waiters_until_it_has_passed_and_leaves_no_tim
 
 
 async def test_timer_of_a_cooldown_whose_waiters_were_cancelled_ends_with_the_limiter() -> None:
-    """Nobody waits any longer, and closing leaves nothing on the loop."""
+    """No call waits any longer, and closing leaves nothing on the loop."""
     limiter = limiter_of(1)
     limiter.throttled(limiter.generation, 60.0)
     waiter = asyncio.create_task(limiter.acquire(None))
@@ -365,7 +365,7 @@ async def test_timer_of_a_cooldown_whose_waiters_were_cancelled_ends_with_the_li
 
 
 async def test_closing_ends_every_wait_with_a_reason() -> None:
-    """Returning and arriving calls alike; one that was cancelled before stays cancelled."""
+    """Closing ends the waits of returning and arriving calls; one that was cancelled before stays cancelled."""
     limiter = limiter_of(1)
     assert limiter.acquire_nowait()
     tasks = [asyncio.create_task(limiter.acquire(None, returning=returning)) for returning in (True, False, False)]
@@ -379,7 +379,7 @@ async def test_closing_ends_every_wait_with_a_reason() -> None:
 
 
 async def test_longer_cooldown_that_comes_later_moves_the_end_and_a_shorter_one_does_not() -> None:
-    """What the API has asked for is kept, whoever hears something else afterwards."""
+    """The longest cooldown that the API asked for applies, whatever comes later."""
     limiter = limiter_of(4)
     limiter.throttled(limiter.generation, 10.0)
     limiter.throttled(limiter.generation, 1.0)
@@ -389,7 +389,7 @@ async def test_longer_cooldown_that_comes_later_moves_the_end_and_a_shorter_one_
 
 
 async def test_window_halves_once_for_answers_of_one_moment_and_grows_back() -> None:
-    """Eight answers of the same generation tell of one overload; good answers win the window back one by one."""
+    """Eight answers of one generation report one overload; good answers restore the window one by one."""
     limiter = limiter_of(8)
     generation = limiter.generation
     for _ in range(8):

@@ -1,4 +1,4 @@
-"""Authorization: one fetch for all who need it, renewed in time, and secrets that nothing shows."""
+"""Authorization: one fetch for all concurrent callers, renewal in time, and no secret in any output."""
 
 import asyncio
 import base64
@@ -53,7 +53,7 @@ NO_TOKENS: dict[str, Any] = {
 
 
 class Provider:
-    """A token provider that waits until it is let go, and then gives what is next."""
+    """A token provider that waits until it is released, and then returns the next token."""
 
     def __init__(self, *gives: Any, held: bool = False) -> None:
         self.calls = 0
@@ -75,16 +75,16 @@ class Provider:
 
 
 def at_hand(auth: RenewedToken) -> str | None:
-    """The header now; type checkers would take the property for what it was."""
+    """Return the current header; type checkers would otherwise assume that the property never changes."""
     return auth.header
 
 
-# -- what is given
+# -- credentials and tokens
 
 
 @pytest.mark.parametrize("value", NO_TOKENS.values(), ids=NO_TOKENS)
 def test_what_no_header_can_carry(value: Any) -> None:
-    """Tokens and keys that cannot be are refused at once, with a sentence that does not repeat them."""
+    """Invalid tokens and keys are refused at once, and the message does not repeat them."""
     with pytest.raises(ConfigurationError) as raised:
         AccessToken(value)
     assert str(raised.value) == f"AccessToken.token {FORM}"
@@ -96,19 +96,19 @@ def test_what_no_header_can_carry(value: Any) -> None:
 
 @pytest.mark.parametrize("value", ["", "x", "3c90c3cc", None, 5, b"x", ["x"], 1.5])
 def test_what_is_no_partner(value: Any) -> None:
-    """A partner is a UUID."""
+    """A partner must be a UUID."""
     with pytest.raises(ConfigurationError, match=r"^PartnerCredentials\.partner_uuid must be a UUID$"):
         PartnerCredentials(value, "key")
 
 
 @pytest.mark.parametrize("value", [PARTNER, UUID(PARTNER), PARTNER.lower()])
 def test_a_partner(value: UUID | str) -> None:
-    """It may be given as a UUID or as text, and is kept in its usual form."""
+    """A partner may be given as a UUID or as text, and is stored in canonical form."""
     assert PartnerCredentials(value, "key").partner_uuid == PARTNER.lower()
 
 
 def test_no_repr_shows_a_secret() -> None:
-    """Credentials, tokens and what holds them show neither key nor token."""
+    """The reprs of credentials, tokens and their holders show neither key nor token."""
     token = AccessToken(SECRET, 60.0)
     for value in (token, PartnerCredentials(PARTNER, SECRET), StaticToken(SECRET)):
         assert SECRET not in repr(value) + str(value)
@@ -116,7 +116,7 @@ def test_no_repr_shows_a_secret() -> None:
 
 
 def test_a_token_as_long_as_can_be() -> None:
-    """Tokens of 16 KiB are still tokens."""
+    """Tokens of 16 KiB are accepted."""
     assert StaticToken("x" * 16_384).header == "Bearer " + "x" * 16_384
 
 
@@ -124,7 +124,7 @@ def test_a_token_as_long_as_can_be() -> None:
 
 
 async def test_a_static_token() -> None:
-    """It is always at hand, and there is never another."""
+    """A static token is always available, and there is never another."""
     auth = StaticToken("abc")
     assert (auth.header, await auth.renew(), auth.refuse("Bearer abc")) == ("Bearer abc", "Bearer abc", False)
     assert auth.header == "Bearer abc"
@@ -135,7 +135,7 @@ async def test_a_static_token() -> None:
 
 
 async def test_the_first_use_fetches(clock: FakeClock) -> None:
-    """Nothing is fetched before it is needed; then the header is at hand."""
+    """No token is fetched before the first use; then the header is available."""
     provider = Provider("abc")
     auth = RenewedToken(provider, clock)
     assert (auth.header, provider.calls) == (None, 0)
@@ -144,7 +144,7 @@ async def test_the_first_use_fetches(clock: FakeClock) -> None:
 
 
 async def test_a_thousand_callers_make_one_fetch(clock: FakeClock) -> None:
-    """Whoever needs a token while one is fetched waits for that one."""
+    """A caller that needs a token while one is fetched waits for that fetch."""
     provider = Provider(held=True)
     auth = RenewedToken(provider, clock)
     callers = [asyncio.create_task(auth.renew()) for _ in range(1000)]
@@ -155,7 +155,7 @@ async def test_a_thousand_callers_make_one_fetch(clock: FakeClock) -> None:
 
 
 async def test_a_thousand_refusals_make_one_fetch(clock: FakeClock) -> None:
-    """When a token is refused to all its users, they need one other between them."""
+    """When a token is refused to all its users, they share one new token."""
     provider = Provider()
     auth = RenewedToken(provider, clock)
     old = await auth.renew()
@@ -171,7 +171,7 @@ async def test_a_thousand_refusals_make_one_fetch(clock: FakeClock) -> None:
 
 
 async def test_refusing_an_old_header_drops_nothing(clock: FakeClock) -> None:
-    """A late 401 for the last token does not cost the one that has taken its place."""
+    """A late 401 for an old token does not drop its replacement."""
     auth = RenewedToken(Provider(), clock)
     old = await auth.renew()
     assert auth.refuse(old)
@@ -182,7 +182,7 @@ async def test_refusing_an_old_header_drops_nothing(clock: FakeClock) -> None:
 
 
 async def test_a_cancelled_caller_leaves_the_fetch_to_the_others(clock: FakeClock) -> None:
-    """The fetch belongs to nobody: whoever goes away, even the first, the others get its token."""
+    """If a caller is cancelled, even the first, the other callers still get the token."""
     provider = Provider("abc", held=True)
     auth = RenewedToken(provider, clock)
     callers = [asyncio.create_task(auth.renew()) for _ in range(3)]
@@ -196,7 +196,7 @@ async def test_a_cancelled_caller_leaves_the_fetch_to_the_others(clock: FakeCloc
 
 
 async def test_when_every_caller_is_gone(clock: FakeClock) -> None:
-    """A token that nobody waits for any more is still there for the next."""
+    """A token whose callers have all left is kept for the next caller."""
     provider = Provider("abc", held=True)
     auth = RenewedToken(provider, clock)
     caller = asyncio.create_task(auth.renew())
@@ -209,7 +209,7 @@ async def test_when_every_caller_is_gone(clock: FakeClock) -> None:
 
 
 async def test_a_failure_that_nobody_waits_for(clock: FakeClock) -> None:
-    """Nothing is logged about it, and the next caller fetches anew."""
+    """A failed fetch without waiting callers logs nothing, and the next caller fetches again."""
     loop, complaints = asyncio.get_running_loop(), list[dict[str, Any]]()
     loop.set_exception_handler(lambda _, context: complaints.append(context))
     provider = Provider(ConnectError("down"), "abc", held=True)
@@ -226,7 +226,7 @@ async def test_a_failure_that_nobody_waits_for(clock: FakeClock) -> None:
 
 
 async def test_a_failure_reaches_every_caller_as_its_own_error(clock: FakeClock) -> None:
-    """One fetch fails for all who wait, and what one call writes on its error no other sees."""
+    """A failed fetch raises a separate error for each caller, so that calls do not change each other's errors."""
     provider = Provider(ServerError("503", status=503, retry_after=5.0), "abc", held=True)
     auth = RenewedToken(provider, clock)
     callers = [asyncio.create_task(auth.renew()) for _ in range(100)]
@@ -255,7 +255,7 @@ async def test_a_failure_reaches_every_caller_as_its_own_error(clock: FakeClock)
     ],
 )
 async def test_a_token_is_renewed_in_time(clock: FakeClock, life: float, fresh: float, stale: float) -> None:
-    """It is renewed 60 s before its end, or at half its life if that is short."""
+    """A token is renewed 60 s before it expires, or at half its lifetime if that is short."""
     auth = RenewedToken(Provider(AccessToken("abc", life)), clock)
     await auth.renew()
     began = clock.now
@@ -267,7 +267,7 @@ async def test_a_token_is_renewed_in_time(clock: FakeClock, life: float, fresh: 
 
 
 async def test_life_counts_from_the_asking(clock: FakeClock) -> None:
-    """The time that the fetch took is not added to the token's life."""
+    """A token's lifetime counts from the start of the fetch."""
 
     async def slow() -> AccessToken:
         await clock.sleep(100.0)
@@ -283,7 +283,7 @@ async def test_life_counts_from_the_asking(clock: FakeClock) -> None:
 
 @pytest.mark.parametrize("given", ["abc", AccessToken("abc")])
 async def test_a_token_without_a_lifetime(clock: FakeClock, given: Any) -> None:
-    """It is kept until it is refused, even if the one before had a lifetime."""
+    """A token without a lifetime is kept until it is refused, even if the previous one had a lifetime."""
     auth = RenewedToken(Provider(AccessToken("old", 100.0), given), clock)
     await auth.renew()
     clock.now += 100.0
@@ -296,7 +296,7 @@ async def test_a_token_without_a_lifetime(clock: FakeClock, given: Any) -> None:
 
 @pytest.mark.parametrize("rubbish", NO_TOKENS.values(), ids=NO_TOKENS)
 async def test_a_provider_that_gives_rubbish(clock: FakeClock, rubbish: Any) -> None:
-    """What is no token is told as such, without being shown, and the next caller asks again."""
+    """An invalid token raises an error that does not show it, and the next caller fetches again."""
     auth = RenewedToken(Provider(rubbish, "abc"), clock)
     with pytest.raises(ConfigurationError, match=f"^AccessToken.token {FORM}$") as raised:
         await auth.renew()
@@ -310,7 +310,7 @@ async def test_a_provider_that_gives_rubbish(clock: FakeClock, rubbish: Any) -> 
     [ValueError(SECRET), KeyError(SECRET), OSError(5, SECRET), TimeoutError(), ExceptionGroup("x", [ValueError()])],
 )
 async def test_a_provider_that_fails_its_own_way(clock: FakeClock, foreign: Exception) -> None:
-    """A foreign exception becomes an error of ours that names it and its place; what it says is nowhere."""
+    """A foreign exception becomes our error with its type and location, but without its message."""
     auth = RenewedToken(Provider(foreign, "abc"), clock)
     with pytest.raises(ConnectError) as raised:
         await auth.renew()
@@ -323,14 +323,15 @@ async def test_a_provider_that_fails_its_own_way(clock: FakeClock, foreign: Exce
 
 
 async def test_a_provider_that_is_no_coroutine_function(clock: FakeClock) -> None:
-    """A plain function's result cannot be awaited; the sentence says what went wrong."""
+    """A plain function's result cannot be awaited; the error says so."""
     plain: Any = lambda: "abc"  # noqa: E731 - the mistake itself
-    with pytest.raises(ConnectError, match=r"^no token: the token provider raised TypeError \(.*tokens\.py, line \d+\)$"):
+    sentence = r"^no token: the token provider raised TypeError \(.*tokens\.py, line \d+\)$"
+    with pytest.raises(ConnectError, match=sentence):
         await RenewedToken(plain, clock).renew()
 
 
 async def test_a_provider_that_is_cancelled_cancels_nobody(clock: FakeClock) -> None:
-    """Callers whom nobody cancelled get an error, not a cancellation; and the next one asks again."""
+    """If the provider is cancelled, its callers get an error, not a cancellation, and the next one fetches again."""
     provider = Provider(asyncio.CancelledError(), "abc", held=True)
     auth = RenewedToken(provider, clock)
     callers = [asyncio.create_task(auth.renew()) for _ in range(3)]
@@ -344,7 +345,7 @@ async def test_a_provider_that_is_cancelled_cancels_nobody(clock: FakeClock) -> 
 
 
 async def test_closing_ends_a_fetch(clock: FakeClock) -> None:
-    """A fetch that is under way is cancelled and waited for."""
+    """Closing cancels a fetch in flight and waits for it."""
     ended: list[bool] = []
 
     async def hangs() -> str:
@@ -365,7 +366,7 @@ async def test_closing_ends_a_fetch(clock: FakeClock) -> None:
 
 
 def test_the_end_of_the_program_during_a_fetch(caplog: pytest.LogCaptureFixture, clock: FakeClock) -> None:
-    """When `asyncio.run` cancels what is left, the fetch is cancelled too, and nobody complains of it."""
+    """When `asyncio.run` cancels the remaining tasks, the fetch is cancelled too, without a warning."""
 
     async def main() -> asyncio.Task[str]:
         auth = RenewedToken(Provider(held=True), clock)
@@ -378,7 +379,7 @@ def test_the_end_of_the_program_during_a_fetch(caplog: pytest.LogCaptureFixture,
 
 
 async def test_closing_when_nothing_is_under_way(clock: FakeClock) -> None:
-    """Before, after and without a fetch, closing does nothing, and can be done twice."""
+    """Before, after and without a fetch, closing does nothing, and can be repeated."""
     auth = RenewedToken(Provider(), clock)
     await auth.aclose()
     await auth.renew()
@@ -395,14 +396,14 @@ Sent = tuple[Request[Any], Mapping[str, str], Timeouts, Progress]
 def endpoint(
     answer: Response | BaseException | Callable[[], Awaitable[Response]], timeouts: Timeouts | None = None
 ) -> tuple[Callable[[], Awaitable[str | AccessToken]], list[Sent]]:
-    """A provider that asks this endpoint, and what was sent there."""
+    """Return a provider that uses this endpoint, and the requests that it sent."""
     sent: list[Sent] = []
 
     async def send(
         request: Request[Any], headers: Mapping[str, str], timeouts: Timeouts, progress: Progress
     ) -> Response:
         sent.append((request, headers, timeouts, progress))
-        # Whoever sends says so, to whoever listens.
+        # A real transport reports sending through `progress` too.
         progress.sent = True
         match answer:
             case Response():
@@ -417,12 +418,12 @@ def endpoint(
 
 
 def json_answer(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """An answer with this JSON."""
+    """Return an answer with this JSON."""
     return Response(status, headers or {}, json.dumps(value).encode())
 
 
 async def test_the_token_request() -> None:
-    """The contract's request: a form under HTTP Basic, at the path under the base URL."""
+    """The token request follows the contract: a form under HTTP Basic, at the path under the base URL."""
     timeouts = Timeouts(read=5.0)
     fetch, sent = endpoint(json_answer({"access_token": "abc", "token_type": "Bearer", "expires_in": 3600}), timeouts)
     assert await fetch() == AccessToken("abc", 3600)
@@ -439,7 +440,7 @@ async def test_the_token_request() -> None:
 
 @pytest.mark.parametrize("kind", ["Bearer", "bearer", "BEARER"])
 async def test_the_kind_of_token_is_read_as_oauth_says(kind: str) -> None:
-    """Case does not matter, and a lifetime may be missing or null."""
+    """The token type ignores case, and the lifetime may be missing or null."""
     answer = {"access_token": "abc", "token_type": kind}
     for more in ({}, {"expires_in": None}):
         fetch, _ = endpoint(json_answer({**answer, **more}, status=201))
@@ -492,7 +493,7 @@ ODD_ANSWERS: dict[str, bytes] = {
 
 @pytest.mark.parametrize("body", ODD_ANSWERS.values(), ids=ODD_ANSWERS)
 async def test_answers_without_a_token(body: bytes) -> None:
-    """Whatever shape a success has, without a usable token it is one error, which shows no token anywhere."""
+    """A success without a usable token raises one kind of error, which shows no token."""
     fetch, _ = endpoint(Response(200, {"X-Request-Id": "req-1"}, body))
     with pytest.raises(ResponseDecodeError) as raised:
         await fetch()
@@ -511,7 +512,7 @@ async def test_answers_without_a_token(body: bytes) -> None:
     ],
 )
 async def test_answers_that_refuse(status: int, kind: type[ThredfiError], transient: bool) -> None:
-    """A refusal is the status's error, with its wait, and says nothing about a customer."""
+    """A refusal raises the error of its status, with its wait, and says nothing about a customer."""
     body = {"error": "no", "error_code": "invalid_client", "details": {"grant_type": ["x"]}}
     fetch, _ = endpoint(json_answer(body, status, {"Retry-After": "5"}))
     with pytest.raises(kind, match=f"^{status}, invalid_client, wrong fields: grant_type") as raised:
@@ -526,7 +527,7 @@ async def test_answers_that_refuse(status: int, kind: type[ThredfiError], transi
     ids=lambda error: type(error).__name__,
 )
 async def test_failures_on_the_way(failure: ThredfiError) -> None:
-    """What keeps the request from its answer is passed on as it is, a timeout's phase too."""
+    """A transport error is passed on unchanged, including a timeout's phase."""
     fetch, _ = endpoint(failure)
     with pytest.raises(type(failure)) as raised:
         await fetch()
@@ -534,7 +535,7 @@ async def test_failures_on_the_way(failure: ThredfiError) -> None:
 
 
 async def test_the_fetch_has_a_deadline() -> None:
-    """An endpoint that hangs is given up on when the deadline passes."""
+    """A fetch from an endpoint that hangs ends at the deadline."""
     hangs = asyncio.Event()
 
     async def hang() -> Response:
@@ -548,13 +549,13 @@ async def test_the_fetch_has_a_deadline() -> None:
 
 
 async def test_no_deadline_is_none() -> None:
-    """Without a bound the fetch takes as long as it takes."""
+    """Without a deadline, the fetch is not bounded."""
     fetch, _ = endpoint(json_answer(GOOD), Timeouts(deadline=None))
     assert await fetch() == AccessToken(SECRET, 3600)
 
 
 async def test_credentials_through_a_renewed_token(clock: FakeClock) -> None:
-    """Put together: the endpoint's token becomes the header, and its lifetime is kept."""
+    """The endpoint's token becomes the header, and its lifetime is kept."""
     fetch, sent = endpoint(json_answer({**GOOD, "access_token": "abc"}))
     auth = RenewedToken(fetch, clock)
     assert await auth.renew() == "Bearer abc"
@@ -568,7 +569,7 @@ async def test_credentials_through_a_renewed_token(clock: FakeClock) -> None:
     "failure", [NotFoundError("404", status=404), RuntimeError("mine")], ids=["refusal", "provider"]
 )
 async def test_a_failure_says_that_it_is_about_the_token(failure: Exception, clock: FakeClock) -> None:
-    """A 404 of the token endpoint must not be taken for one about a customer, whoever fetches."""
+    """A 404 of the token endpoint is marked as a token error, so that it is not taken for one about a customer."""
 
     async def fetch() -> str:
         raise failure

@@ -1,4 +1,4 @@
-"""What a user relies on, one test for each defence, over real sockets; `mutants.py` shows that each can fail."""
+"""The guarantees to users, one test for each defence, over real sockets; `mutants.py` shows that each can fail."""
 
 import asyncio
 from typing import Any
@@ -33,7 +33,7 @@ LOST = Cut("request", "rst", applied=True)
 
 
 def client_of(server: FaultServer, **settings: Any) -> ThredfiClient:
-    """A client that waits for nothing."""
+    """Return a client that never waits."""
     given: dict[str, Any] = {"retry": AGAIN, "timeouts": Timeouts(read=2.0, deadline=5.0), **settings}
     if not given.keys() & {"credentials", "token_provider"}:
         given["token"] = "token-of-the-test"
@@ -46,14 +46,14 @@ async def archive(client: ThredfiClient, customer_id: str = CUSTOMER, **options:
 
 
 async def test_lost_answer_is_settled_by_asking() -> None:
-    """The server did archive, its answer never came, and the call succeeds all the same."""
+    """The server archived, its answer is lost, and the call still succeeds."""
     async with FaultServer([LOST, Healthy()]) as server, client_of(server, retry=ONCE) as client:
         assert (await archive(client)).is_archived
         assert [request.method for request in server.requests] == ["POST", "GET"]
 
 
 async def test_lost_answer_is_unknown_without_asking() -> None:
-    """Nothing else can be said, and that is said."""
+    """Without settling, a lost answer ends in UNKNOWN."""
     async with FaultServer([LOST]) as server, client_of(server, retry=ONCE) as client:
         with pytest.raises(ConnectionLostError) as caught:
             await archive(client, settle=False)
@@ -61,7 +61,7 @@ async def test_lost_answer_is_unknown_without_asking() -> None:
 
 
 async def test_server_error_is_unknown_without_asking() -> None:
-    """A 500 may have come after the work was done, as it has here."""
+    """A 500 may come after the work was done, as it does here."""
     failing = faults.problem(500).applied()
     async with FaultServer([failing]) as server, client_of(server, retry=ONCE) as client:
         with pytest.raises(ServerError) as caught:
@@ -71,7 +71,7 @@ async def test_server_error_is_unknown_without_asking() -> None:
 
 
 async def test_effect_of_a_call_is_the_highest_of_its_attempts() -> None:
-    """A 404 after a lost answer does not take the doubt away."""
+    """A 404 after a lost answer leaves the effect UNKNOWN."""
     async with FaultServer([LOST, faults.problem(404)]) as server, client_of(server) as client:
         with pytest.raises(NotFoundError) as caught:
             await archive(client, settle=False)
@@ -79,7 +79,7 @@ async def test_effect_of_a_call_is_the_highest_of_its_attempts() -> None:
 
 
 async def test_answer_about_another_customer_is_no_success() -> None:
-    """Whatever it says of that one, it says nothing of ours."""
+    """An answer about another customer proves nothing about the requested one."""
     stranger = Answer.json(200, bodies.customer(OTHER))
     async with FaultServer([stranger]) as server, client_of(server) as client:
         with pytest.raises(ResponseDecodeError) as caught:
@@ -89,7 +89,7 @@ async def test_answer_about_another_customer_is_no_success() -> None:
 
 
 async def test_answer_that_does_not_say_archived_is_no_success() -> None:
-    """A 200 with an active customer is not what was asked for."""
+    """A 200 with an active customer is not a success."""
     async with FaultServer([Answer.json(200, bodies.active)]) as server, client_of(server) as client:
         with pytest.raises(ResponseDecodeError, match="does not say that the customer is archived"):
             await archive(client, settle=False)
@@ -97,7 +97,7 @@ async def test_answer_that_does_not_say_archived_is_no_success() -> None:
 
 @pytest.mark.parametrize("encoding", ["plain", "gzip"])
 async def test_body_over_the_bound_is_not_read(encoding: str) -> None:
-    """A good customer behind 200 kB of blanks, and a bound of 50 kB."""
+    """A body of 200 kB is not read beyond the bound of 50 kB, even if it is a good customer."""
 
     def long(request: Any) -> bytes:
         return b" " * 200_000 + bodies.dump(bodies.archived(request))
@@ -110,7 +110,7 @@ async def test_body_over_the_bound_is_not_read(encoding: str) -> None:
 
 
 async def test_redirect_is_not_followed() -> None:
-    """Neither token nor key come to another host, and a 307 is an error that names it."""
+    """Neither token nor key is sent to another host, and a 307 is an error that names the host."""
     async with FaultServer([Healthy()]) as elsewhere:
         redirect = faults.redirect(307, elsewhere.url + "/elsewhere/archive/")
         async with FaultServer([redirect]) as server, client_of(server) as client:
@@ -121,7 +121,7 @@ async def test_redirect_is_not_followed() -> None:
 
 
 async def test_every_attempt_carries_the_same_key_and_the_same_bytes() -> None:
-    """Or the server would take a repeat for another call."""
+    """All attempts have the same key and bytes, or the server would take a retry for another call."""
     async with FaultServer([LOST, faults.problem(503), GOOD]) as server, client_of(server) as client:
         answer = await client.customers.with_raw_response.archive(BUSINESS, CUSTOMER, bodies.customer_request())
         keys = [request.header("Idempotency-Key") for request in server.requests]
@@ -130,7 +130,7 @@ async def test_every_attempt_carries_the_same_key_and_the_same_bytes() -> None:
 
 
 async def test_refused_token_is_replaced_and_the_call_replayed_once() -> None:
-    """The first 401 costs nothing but a token."""
+    """After the first 401, one new token is fetched and the call succeeds."""
     routes: Routes = {
         ("POST", bodies.ARCHIVE_SUFFIX): [UNAUTHORIZED, GOOD],
         ("POST", bodies.TOKEN_PATH): [Healthy()] * 2,
@@ -141,7 +141,7 @@ async def test_refused_token_is_replaced_and_the_call_replayed_once() -> None:
 
 
 async def test_token_refused_twice_ends_the_call() -> None:
-    """Two requests and no more: it is not the token's age."""
+    """A second 401 ends the call after two requests."""
     routes: Routes = {("POST", bodies.ARCHIVE_SUFFIX): [UNAUTHORIZED], ("POST", bodies.TOKEN_PATH): [Healthy()]}
     credentials = PartnerCredentials(OTHER, "api-key-of-the-test")
     async with (
@@ -155,7 +155,7 @@ async def test_token_refused_twice_ends_the_call() -> None:
 
 
 async def test_one_token_is_fetched_for_all_who_wait_and_outlives_the_one_who_asked() -> None:
-    """The first of twenty callers is cancelled while it waits: the others have its token."""
+    """The first of twenty callers is cancelled while it waits, and the others get the token."""
     gate, asked, fetched = asyncio.Event(), asyncio.Event(), list[int]()
 
     async def provide() -> str:
@@ -205,7 +205,7 @@ async def test_no_slot_is_held_while_a_call_sleeps() -> None:
 
 
 async def test_deadline_cuts_what_is_running() -> None:
-    """Long before the silence would have been too long."""
+    """The deadline ends a running request long before the read timeout."""
     async with FaultServer([Cut("request", "hang", applied=True)]) as server:
         timeouts = Timeouts(read=2.0, deadline=0.1)
         async with client_of(server, timeouts=timeouts, retry=ONCE) as client:
@@ -215,7 +215,7 @@ async def test_deadline_cuts_what_is_running() -> None:
 
 
 async def test_time_in_the_queue_is_counted_whether_the_turn_came_or_not() -> None:
-    """A call that waits in vain for its second turn has no patience left for a third, and its event says so."""
+    """A call that waits in vain for its second turn has spent its queue time, and its event says so."""
     ended: list[Any] = []
 
     class Hook:
@@ -239,7 +239,7 @@ async def test_time_in_the_queue_is_counted_whether_the_turn_came_or_not() -> No
 
 
 async def test_cancellation_tells_effect_and_key() -> None:
-    """The same CancelledError goes on, with a note."""
+    """The same CancelledError propagates, with a note that has effect and key."""
     async with FaultServer([Cut("request", "hang", applied=True)]) as server, client_of(server) as client:
         call = asyncio.create_task(archive(client, idempotency_key="key-1"))
         await server.until(lambda: server.applied == 1)
@@ -250,7 +250,7 @@ async def test_cancellation_tells_effect_and_key() -> None:
 
 
 async def test_next_link_to_another_origin_is_not_followed() -> None:
-    """The token is not for strangers."""
+    """A next link to another origin is not followed, so that the token stays secret."""
     async with FaultServer([Healthy()]) as elsewhere:
         page: dict[str, Any] = {"count": 2, "next": elsewhere.url + "/?page=2", "previous": None, "results": []}
         async with FaultServer([Answer.json(200, page)]) as server, client_of(server) as client:

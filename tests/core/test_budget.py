@@ -1,4 +1,4 @@
-"""The retry budget: what retries and questions cost, who brings tokens back, and what an API that is down costs."""
+"""The retry budget: the cost of retries and settling, what successes put back, and the cost of an API that is down."""
 
 import asyncio
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ THROTTLED = Fault(FaultKind.THROTTLE)
 
 
 def client_of(server: MockServer, *, retry: RetryPolicy, **settings: Any) -> ThredfiClient:
-    """A client that waits for nothing between attempts, if its policy says so."""
+    """Return a client that does not wait between attempts, unless its policy does."""
     return ThredfiClient(server.token, base_url=server.url, retry=retry, **settings)
 
 
@@ -41,7 +41,7 @@ async def archived(client: ThredfiClient, customer: SeededCustomer, **options: A
 async def all_archived(
     client: ThredfiClient, customers: Sequence[SeededCustomer], **options: Any
 ) -> list[Customer | ThredfiError]:
-    """Archive many at once; errors are among the results."""
+    """Archive many customers at once; errors are among the results."""
     calls = (archived(client, customer, **options) for customer in customers)
     ends = await asyncio.gather(*calls, return_exceptions=True)
     assert all(isinstance(end, Customer | ThredfiError) for end in ends)
@@ -49,15 +49,15 @@ async def all_archived(
 
 
 def notes_of(error: BaseException | Customer) -> str:
-    """All notes of an error, in one text."""
+    """Return all notes of an error as one text."""
     return "\n".join(getattr(error, "__notes__", ()))
 
 
-# By itself
+# The budget alone
 
 
 def test_budget_starts_full_and_is_spent_whole_or_not_at_all() -> None:
-    """What costs more than is left is not allowed, and costs nothing."""
+    """A cost above the balance is refused, and takes nothing."""
     budget = RetryBudget(20)
     assert budget.tokens == 20
     assert budget.spend(14)
@@ -69,7 +69,7 @@ def test_budget_starts_full_and_is_spent_whole_or_not_at_all() -> None:
 
 
 def test_budget_takes_back_no_more_than_it_holds() -> None:
-    """Ten thousand successes are worth no more than a full budget."""
+    """Ten thousand successes do not fill the budget above its capacity."""
     budget = RetryBudget(20)
     budget.spend(14)
     budget.earn(10_000)
@@ -77,20 +77,20 @@ def test_budget_takes_back_no_more_than_it_holds() -> None:
 
 
 def test_budget_is_five_hundred_tokens_unless_said_otherwise() -> None:
-    """As botocore's standard mode has it."""
+    """The default capacity is 500 tokens, as in botocore's standard mode."""
     assert RetryBudget().tokens == 500
 
 
 @pytest.mark.parametrize("capacity", [0, -1, 1.5, "500", True, None])
 def test_capacity_that_cannot_be_is_refused(capacity: Any) -> None:
-    """It names the setting."""
+    """An invalid capacity is refused, and the message names the setting."""
     with pytest.raises(ConfigurationError, match=r"RetryBudget\.capacity must be a whole number of at least 1"):
         RetryBudget(capacity)
 
 
 @given(st.integers(1, 600), st.lists(st.tuples(st.booleans(), st.integers(0, 100)), max_size=50))
 def test_tokens_stay_between_nothing_and_the_capacity(capacity: int, steps: list[tuple[bool, int]]) -> None:
-    """Whatever is spent and earned, in whatever order."""
+    """The balance stays between 0 and the capacity, whatever is spent and earned."""
     budget = RetryBudget(capacity)
     for is_cost, tokens in steps:
         before = budget.tokens
@@ -105,7 +105,7 @@ def test_tokens_stay_between_nothing_and_the_capacity(capacity: int, steps: list
 
 
 async def test_api_that_is_down_costs_five_hundred_calls_little_more_than_an_attempt_each() -> None:
-    """500 concurrent calls on an API that always answers 503 send at most 540 requests; the notes say why."""
+    """500 concurrent calls to an API that always answers 503 send at most 540 requests; the notes say why."""
     asyncio.get_running_loop().set_debug(False)  # it keeps a stack of each callback: ten times as slow
     async with MockServer(500, faults=ALWAYS_503) as server:
         async with client_of(server, retry=RetryPolicy(no_wait=True)) as client:
@@ -116,7 +116,7 @@ async def test_api_that_is_down_costs_five_hundred_calls_little_more_than_an_att
     assert sum(end.attempts for end in ends if isinstance(end, ServerError)) == sent
     ended = [end for end in ends if "not tried again: the retry budget is empty" in notes_of(end)]
     assert len(ended) >= 460
-    assert all("not asked what came of it: the retry budget is empty" in notes_of(end) for end in ended)
+    assert all("the outcome was not checked: the retry budget is empty" in notes_of(end) for end in ended)
 
 
 async def test_without_a_budget_every_call_makes_all_its_attempts() -> None:
@@ -130,7 +130,7 @@ async def test_without_a_budget_every_call_makes_all_its_attempts() -> None:
 
 @pytest.mark.parametrize(("fault", "cost"), [(FAILURE, 14), (THROTTLED, 5)])
 async def test_retry_costs_fourteen_and_five_after_a_429(fault: Fault, cost: int) -> None:
-    """Seen at a call that fails: what it spent does not come back."""
+    """A call that fails does not put back what it spent: 14 tokens for a retry, and 5 after a 429."""
     budget = RetryBudget(100)
     async with MockServer(1) as server:
         customer = server.customers[0]
@@ -143,7 +143,7 @@ async def test_retry_costs_fourteen_and_five_after_a_429(fault: Fault, cost: int
 
 
 async def test_settling_costs_fourteen() -> None:
-    """One attempt, one question: the call fails, and 14 tokens are gone."""
+    """A failed call with one attempt and one settling request costs 14 tokens."""
     budget = RetryBudget(100)
     async with MockServer(1) as server:
         customer = server.customers[0]
@@ -156,7 +156,7 @@ async def test_settling_costs_fourteen() -> None:
 
 
 async def test_settling_is_left_out_when_the_budget_is_empty() -> None:
-    """The server had archived, but asking was not to be afforded: the call stays UNKNOWN, and says so."""
+    """If the budget cannot pay for settling, the call stays UNKNOWN and a note says so, though the server archived."""
     async with MockServer(1) as server:
         customer = server.customers[0]
         server.queue_faults(customer.customer_id, Fault(FaultKind.RESET_AFTER))
@@ -166,11 +166,11 @@ async def test_settling_is_left_out_when_the_budget_is_empty() -> None:
                 await archived(client, customer)
         assert server.requests.of(customer.customer_id).reads == 0
     assert caught.value.effect is Effect.UNKNOWN
-    assert "not asked what came of it: the retry budget is empty" in notes_of(caught.value)
+    assert "the outcome was not checked: the retry budget is empty" in notes_of(caught.value)
 
 
 async def test_success_brings_back_what_its_retries_cost() -> None:
-    """A 500 and a 429 before it: 19 tokens come back, so that a good API's hiccups cost nothing."""
+    """After a 500 and a 429, a success puts 19 tokens back, so that a good API's rare errors cost nothing."""
     budget = RetryBudget(100)
     async with MockServer(1) as server:
         customer = server.customers[0]
@@ -182,7 +182,7 @@ async def test_success_brings_back_what_its_retries_cost() -> None:
 
 
 async def test_success_that_was_asked_for_brings_back_the_question_too() -> None:
-    """The answer was lost, and asking showed the customer archived."""
+    """If settling shows the customer archived, its cost is put back."""
     budget = RetryBudget(100)
     async with MockServer(1) as server:
         customer = server.customers[0]
@@ -194,7 +194,7 @@ async def test_success_that_was_asked_for_brings_back_the_question_too() -> None
 
 
 async def test_success_without_retries_brings_back_one() -> None:
-    """So an API that is well again fills an empty budget."""
+    """A success without retries puts back one token, so that an API that has recovered refills the budget."""
     budget = RetryBudget(100)
     async with MockServer(10) as server, client_of(server, retry=RetryPolicy(budget=budget)) as client:
         budget.spend(40)
@@ -203,7 +203,7 @@ async def test_success_without_retries_brings_back_one() -> None:
 
 
 async def test_cancelled_call_brings_nothing_back() -> None:
-    """What a call has spent by then is gone."""
+    """The tokens that a cancelled call has spent are lost."""
     budget = RetryBudget(100)
     async with MockServer(1) as server:
         customer = server.customers[0]
@@ -218,7 +218,7 @@ async def test_cancelled_call_brings_nothing_back() -> None:
 
 
 async def test_budget_given_to_two_clients_is_shared_between_them() -> None:
-    """One spends it, and the other cannot retry."""
+    """If one client spends a shared budget, the other cannot retry."""
     retry = RetryPolicy(no_wait=True, budget=RetryBudget(42))
     async with MockServer(2) as server:
         first, second = server.customers
@@ -234,7 +234,7 @@ async def test_budget_given_to_two_clients_is_shared_between_them() -> None:
 
 
 async def test_clients_with_the_default_policy_have_a_budget_each() -> None:
-    """The policy is shared by default, and is no place for state."""
+    """Clients share the default policy, but each has its own budget."""
     async with MockServer(14, faults=ALWAYS_503) as server:
         retry = RetryPolicy(no_wait=True)
         async with client_of(server, retry=retry) as one, client_of(server, retry=retry) as other:
@@ -246,7 +246,7 @@ async def test_clients_with_the_default_policy_have_a_budget_each() -> None:
 
 
 async def test_call_with_a_policy_of_its_own_pays_from_the_budget_of_that_policy() -> None:
-    """True means the client's, False none, and a `RetryBudget` itself."""
+    """`budget=True` uses the client's budget, False none, and a `RetryBudget` itself."""
     own = RetryBudget(14)
     async with MockServer(1, faults=ALWAYS_503) as server:
         customer = server.customers[0]
@@ -261,7 +261,7 @@ async def test_call_with_a_policy_of_its_own_pays_from_the_budget_of_that_policy
 
 
 async def test_wait_that_the_deadline_forbids_is_not_paid_for() -> None:
-    """A retry that never comes costs nothing."""
+    """A retry that the deadline prevents costs nothing."""
     budget = RetryBudget(100)
     async with MockServer(1) as server:
         customer = server.customers[0]

@@ -1,4 +1,4 @@
-"""One call's state: its clock, its deadline, its effect, and what it tells of itself."""
+"""One call's state: its clock, its deadline, its effect, and its events."""
 
 import asyncio
 import logging
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 
 
 def call_of(clock: "FakeClock", *hooks: Hook, settle: bool = True, **timeouts: Any) -> Call:
-    """A call that nothing has happened to."""
+    """Return a new call."""
     return Call("operation", timeouts=Timeouts(**timeouts), settle=settle, budget=None, clock=clock, hooks=hooks)
 
 
 def request_of(*, mutates: bool = True, settles: bool = True) -> Request[str]:
-    """A request that can be settled, or not."""
+    """Return a request that can be settled, or not."""
 
     def question() -> Request[str | None]:
         return Request(method="GET", url="http://x/", judge=lambda _: Verdict())
@@ -53,7 +53,7 @@ def request_of(*, mutates: bool = True, settles: bool = True) -> Request[str]:
 
 
 def answered(status: int) -> tuple[Verdict[str], Response]:
-    """What an answer with this status comes to."""
+    """Return the verdict on an answer with this status."""
     response = Response(status, {"X-Request-Id": "req-1"}, b"")
     if status == 200:
         return Verdict("value"), response
@@ -64,7 +64,7 @@ def answered(status: int) -> tuple[Verdict[str], Response]:
 
 
 def test_a_call_that_waits_for_its_first_turn_has_no_deadline(clock: "FakeClock") -> None:
-    """The clock starts with the first turn."""
+    """The deadline starts with the first turn."""
     call = call_of(clock, deadline=10.0, settle=False)
     assert call.remaining() == math.inf
     clock.now += 100
@@ -76,7 +76,7 @@ def test_a_call_that_waits_for_its_first_turn_has_no_deadline(clock: "FakeClock"
 
 
 def test_waits_are_summed_and_put_the_deadline_off(clock: "FakeClock") -> None:
-    """What a call waits for turns counts for `queue`, and not for `deadline`."""
+    """Waits for turns count for `queue`, and not for `deadline`."""
     call = call_of(clock, deadline=10.0, queue=5.0, settle=False)
     assert call.queue_left == 5.0
     clock.now += 2
@@ -89,7 +89,7 @@ def test_waits_are_summed_and_put_the_deadline_off(clock: "FakeClock") -> None:
 
 
 def test_no_bounds(clock: "FakeClock") -> None:
-    """None is none."""
+    """None means no bound."""
     call = call_of(clock, deadline=None)
     call.has_turn(0)
     clock.now += 1e9
@@ -99,7 +99,7 @@ def test_no_bounds(clock: "FakeClock") -> None:
 
 @pytest.mark.parametrize(("deadline", "kept"), [(20.0, 5.0), (40.0, 10.0), (400.0, 10.0), (0.4, 0.1)])
 def test_time_is_kept_for_settling(deadline: float, kept: float, clock: "FakeClock") -> None:
-    """A quarter of the deadline and at most 10 s, as long as the call can be settled, and no longer."""
+    """A quarter of the deadline, at most 10 s, is reserved while the call can be settled, and no longer."""
     call = call_of(clock, deadline=deadline)
     call.has_turn(0)
     assert call.remaining() == pytest.approx(deadline)
@@ -115,7 +115,7 @@ def test_time_is_kept_for_settling(deadline: float, kept: float, clock: "FakeClo
 
 
 async def test_the_alarm_rings_when_no_time_remains(clock: "FakeClock") -> None:
-    """And not while it is off."""
+    """The deadline expires when no time remains, unless it is off."""
     call = call_of(clock, deadline=0.01, settle=False)
     call.has_turn(0)
     was_off = asyncio.Event()
@@ -138,7 +138,7 @@ async def test_the_alarm_rings_when_no_time_remains(clock: "FakeClock") -> None:
 
 
 async def test_an_interruption_rings_it_at_once(clock: "FakeClock") -> None:
-    """Even where it is off, and even where the call is watched only later."""
+    """An interruption expires the deadline at once, even if it is off or the call is watched only later."""
     call = call_of(clock, deadline=None)
     call.interrupt()
 
@@ -155,7 +155,7 @@ async def test_an_interruption_rings_it_at_once(clock: "FakeClock") -> None:
 
 
 async def test_an_interruption_after_the_alarm_has_rung(clock: "FakeClock") -> None:
-    """A call that is on its way out cannot break the closing of its client."""
+    """A call that is already ending does not break the closing of its client."""
     call = call_of(clock, deadline=None)
     loop = asyncio.get_running_loop()
     interrupted = asyncio.Event()
@@ -204,7 +204,7 @@ UNKNOWN_ERROR.effect = Effect.UNKNOWN
 )
 @pytest.mark.parametrize("sent", [True, False])
 def test_the_effect_of_an_answer(status: int, effect: Effect, sent: bool, clock: "FakeClock") -> None:
-    """Whatever the transport saw leave, an answer speaks for itself."""
+    """An answer determines the effect, whatever the transport saw leave."""
     call = call_of(clock)
     call.sent = sent
     verdict, response = answered(status)
@@ -224,7 +224,7 @@ def test_the_effect_of_an_answer(status: int, effect: Effect, sent: bool, clock:
     ],
 )
 def test_the_effect_of_no_answer(error: ThredfiError, effect: Effect, clock: "FakeClock") -> None:
-    """It counts when something was sent, and when that could change a record."""
+    """Without an answer, the effect is UNKNOWN only if something was sent that could change a record."""
     for sent, mutates in ((True, True), (True, False), (False, True)):
         call = call_of(clock)
         call.sent = sent
@@ -260,7 +260,7 @@ def test_effects_only_grow(clock: "FakeClock") -> None:
     assert call.effect is Effect.APPLIED
 
 
-# The question
+# Settling
 
 
 @pytest.mark.parametrize(
@@ -278,7 +278,7 @@ def test_effects_only_grow(clock: "FakeClock") -> None:
 def test_when_it_is_asked(  # noqa: PLR0917 - one parameter a column
     effect: Effect, doubtful: bool, settle: bool, settles: bool, asked: bool, clock: "FakeClock"
 ) -> None:
-    """What is open is asked for, if that is wanted and there is a way, and only once."""
+    """An open outcome is checked if that is wanted and possible, and only once."""
     call = call_of(clock, settle=settle)
     call.turns_to(request_of(settles=settles))
     call.effect = effect
@@ -288,7 +288,7 @@ def test_when_it_is_asked(  # noqa: PLR0917 - one parameter a column
 
 
 def test_it_is_not_asked_without_a_request_or_after_an_interruption(clock: "FakeClock") -> None:
-    """There is nothing to ask about yet, or nobody who wants to hear."""
+    """Without a request, or after an interruption, no outcome is checked."""
     call = call_of(clock)
     doubt = Verdict[str](error=ConnectError("no"), doubtful=True)
     assert call.question(doubt) is None
@@ -301,7 +301,7 @@ def test_it_is_not_asked_without_a_request_or_after_an_interruption(clock: "Fake
 
 
 def test_an_error_is_stamped_with_the_whole_call(clock: "FakeClock") -> None:
-    """What this call did stands on it, whatever stood there before."""
+    """An error gets the state of the whole call, whatever values it had before."""
     call = call_of(clock)
     error = APIError("no", status=404)
     error.effect, error.attempts, error.idempotency_key = Effect.APPLIED, 9, "another"
@@ -311,11 +311,9 @@ def test_an_error_is_stamped_with_the_whole_call(clock: "FakeClock") -> None:
     assert (error.effect, error.attempts, error.idempotency_key) == (Effect.UNKNOWN, 3, "key")
 
 
-@pytest.mark.parametrize(
-    ("error", "ending"), [(asyncio.CancelledError(), "was cancelled"), (RuntimeError(), "broke off")]
-)
+@pytest.mark.parametrize(("error", "ending"), [(asyncio.CancelledError(), "was cancelled"), (RuntimeError(), "failed")])
 def test_what_is_not_ours_gets_a_note(error: BaseException, ending: str, clock: "FakeClock") -> None:
-    """It says effect, attempts and key."""
+    """A foreign exception gets a note with effect, attempts and key."""
     call = call_of(clock)
     call.turns_to(request_of())
     call.annotate(error)
@@ -323,7 +321,7 @@ def test_what_is_not_ours_gets_a_note(error: BaseException, ending: str, clock: 
 
 
 def test_a_call_before_its_first_request_has_no_key(clock: "FakeClock") -> None:
-    """None is yet made."""
+    """A call has no key before its first request."""
     hook = Recorder()
     call = call_of(clock, hook)
     clock.now += 3
@@ -345,7 +343,7 @@ def test_a_call_before_its_first_request_has_no_key(clock: "FakeClock") -> None:
 
 
 def test_an_outcome_sums_up(clock: "FakeClock") -> None:
-    """From the first turn to the end."""
+    """An outcome covers the call from its first turn to its end."""
     call = call_of(clock)
     clock.now += 5
     call.has_turn(0)
@@ -361,7 +359,7 @@ def test_an_outcome_sums_up(clock: "FakeClock") -> None:
 
 
 def test_every_hook_hears_every_event(clock: "FakeClock", caplog: pytest.LogCaptureFixture) -> None:
-    """One that fails is named in the log, without its words or its frames."""
+    """A hook that fails is named in the log, without its message or frames."""
 
     class Broken:
         def on_event(self, event: Event, /) -> None:

@@ -1,4 +1,4 @@
-"""What one good call costs, in counts that are the same on every machine: a guard against costs that creep in.
+"""The cost of one good call, in counts that are the same on every machine: a guard against gradual growth.
 
 `nox -s bench` measures time. Here Python counts the functions that are called, and memory is what tracemalloc saw.
 """
@@ -28,11 +28,11 @@ CALLS_BEYOND_A_POST = {
     (3, 12): {"asyncio": 142, "uvloop": 130},
     (3, 13): {"asyncio": 142, "uvloop": 130},
 }
-"""By Python's version and the event loop; a new version of Python gets its own."""
+"""By Python version and event loop; a new version of Python gets its own number."""
 MARGIN = 5
-"""Calls that may come with another version of a dependency; a timeout more is at least 8."""
+"""Extra calls that another version of a dependency may cause; an extra timeout is at least 8."""
 SLACK = 20
-"""Calls fewer than this are worth a new number."""
+"""A reduction by this many calls justifies a new number."""
 REPEATS = 20
 WAITING = 2_000
 BYTES_WAITING = 1_024
@@ -41,7 +41,7 @@ Sending = Callable[..., Coroutine[Any, Any, Any]]
 
 
 class Prepared(asyncio.Protocol):
-    """Answers every request, which must come in one piece, with the customer archived."""
+    """Answers every request, which must arrive in one piece, with the archived customer."""
 
     ANSWER = bodies.dump(bodies.customer(CUSTOMER))
 
@@ -59,7 +59,7 @@ class Prepared(asyncio.Protocol):
 
 @contextlib.asynccontextmanager
 async def serving() -> AsyncGenerator[str]:
-    """The server's URL; the loop is without the debug mode, whose own calls would be counted."""
+    """Yield the server's URL; the loop runs without debug mode, whose own calls would be counted."""
     loop = asyncio.get_running_loop()
     loop.set_debug(False)
     server = await loop.create_server(Prepared, "127.0.0.1", 0)
@@ -69,7 +69,7 @@ async def serving() -> AsyncGenerator[str]:
 
 
 async def calls_made(work: Callable[[], Awaitable[object]]) -> int:
-    """The fewest functions that were called in one go, of Python and of C, after a warm-up."""
+    """Return the fewest Python and C functions that one run called, after a warm-up."""
     counts = list[int]()
     calls = 0
 
@@ -77,7 +77,7 @@ async def calls_made(work: Callable[[], Awaitable[object]]) -> int:
         nonlocal calls
         calls += event in {"call", "c_call"}
 
-    # The fewest: in one of so many, nothing else that the process has to do falls in between.
+    # The minimum of many runs: in at least one of them, the process does nothing else.
     for _ in range(REPEATS):
         calls = 0
         sys.setprofile(count)
@@ -91,7 +91,7 @@ async def calls_made(work: Callable[[], Awaitable[object]]) -> int:
 
 @contextlib.asynccontextmanager
 async def posting(headers: dict[str, str]) -> AsyncGenerator[tuple[ThredfiClient, aiohttp.ClientSession, str]]:
-    """A client and a bare session for the same server, and the URL to post to."""
+    """Yield a client and a bare session for the same server, and the URL to post to."""
     async with (
         serving() as url,
         ThredfiClient("secret-token", base_url=url) as client,
@@ -101,13 +101,13 @@ async def posting(headers: dict[str, str]) -> AsyncGenerator[tuple[ThredfiClient
 
 
 async def post(session: aiohttp.ClientSession, url: str, content: bytes) -> None:
-    """What a user would write by hand."""
+    """Post as a user would write it by hand."""
     async with session.post(url, data=content) as response:
         json.loads(await response.read())
 
 
 async def calls_beyond_a_post() -> int:
-    """The functions that an archive call calls more than a bare aiohttp post of the same does."""
+    """Return how many more functions an archive call calls than a bare aiohttp post of the same body."""
     fields = body()
     content = json.dumps(fields).encode()
     headers = {"Authorization": "Bearer secret-token", "Content-Type": "application/json"}
@@ -118,20 +118,20 @@ async def calls_beyond_a_post() -> int:
 
 
 def loop_name() -> str:
-    """The kind of event loop that is running."""
+    """Return the name of the running event loop's kind."""
     return "uvloop" if type(asyncio.get_running_loop()).__module__.startswith("uvloop") else "asyncio"
 
 
 async def test_functions_that_one_call_calls() -> None:
-    """One archive call calls no more functions beyond a bare post's than it did when this was last looked at."""
+    """One archive call calls no more functions beyond a bare post's than the recorded number."""
     beyond = await calls_beyond_a_post()
     known = CALLS_BEYOND_A_POST[sys.version_info[:2]][loop_name()]
-    assert beyond <= known + MARGIN, "a call has become dearer: look at what was added, or state the new number"
+    assert beyond <= known + MARGIN, "a call has become more expensive: check what was added, or record the new number"
     assert beyond >= known - SLACK, "a call has become cheaper: state the new number, so that it stays so"
 
 
 async def test_a_timeout_more_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One more timeout in every call is more than the margin."""
+    """One extra timeout in every call exceeds the margin."""
     send: Sending = AiohttpTransport.send
 
     async def with_a_timeout(*args: Any) -> Any:
@@ -144,7 +144,7 @@ async def test_a_timeout_more_is_noticed(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 async def test_a_call_makes_no_task() -> None:
-    """A good call runs in its caller's task alone; aiohttp itself has one to write a body, before Python 3.12."""
+    """A good call runs only in its caller's task; before Python 3.12, aiohttp itself makes one to write a body."""
     fields = body()
     content, headers = json.dumps(fields).encode(), {"Authorization": "Bearer secret-token"}
     async with posting(headers) as (client, session, path):
@@ -153,7 +153,7 @@ async def test_a_call_makes_no_task() -> None:
 
 
 async def test_a_task_more_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One in every call, such as one that only sends, is counted."""
+    """One extra task in every call, such as one that only sends, is counted."""
     send: Sending = AiohttpTransport.send
 
     async def with_a_task(*args: Any) -> Any:
@@ -165,7 +165,7 @@ async def test_a_task_more_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def tasks_made(work: Callable[[], Awaitable[object]]) -> int:
-    """The tasks that are made meanwhile, when connections are open already."""
+    """Return the tasks that calls make when connections are already open."""
     made: list[asyncio.Task[Any]] = []
 
     def factory(loop: asyncio.AbstractEventLoop, coro: Any, **settings: Any) -> asyncio.Task[Any]:
@@ -182,7 +182,7 @@ async def tasks_made(work: Callable[[], Awaitable[object]]) -> int:
 
 
 async def memory_of_each(start: Callable[[], Coroutine[Any, Any, object]]) -> float:
-    """Bytes that tracemalloc sees for each of very many tasks that wait."""
+    """Return the bytes that tracemalloc sees per waiting task, over very many tasks."""
     gc.collect()
     tracemalloc.start()
     try:
@@ -198,7 +198,7 @@ async def memory_of_each(start: Callable[[], Coroutine[Any, Any, object]]) -> fl
 
 
 async def test_memory_of_a_waiting_call() -> None:
-    """A call that waits for its turn takes little more than a bare task that waits."""
+    """A call that waits for its turn takes little more memory than a bare waiting task."""
     asyncio.get_running_loop().set_debug(False)
     event, request = asyncio.Event(), CustomerRequest(**body())
     async with serving() as url, ThredfiClient("secret-token", base_url=url, max_connections=1) as client:

@@ -1,4 +1,4 @@
-"""Cancelled anywhere, a call gives everything back, sends nothing more, and tells what it may have done."""
+"""Cancelled at any point, a call releases everything, sends nothing more, and reports what it may have done."""
 
 import asyncio
 from typing import Any
@@ -32,17 +32,17 @@ async def archive(client: ThredfiClient, **options: Any) -> Customer:
 
 
 IDLE = {"sleeping", "sleeping after a 429", "waiting to settle"}
-"""Where a call waits whose connection is whole and idle, for others to use."""
+"""Places where a waiting call's connection is complete and idle, for others to use."""
 
 
 def held_by_the_test(state: str) -> int:
-    """The slot that keeps a call in the queue."""
+    """Return the slots that the test itself takes, to keep the call in the queue."""
     return state in {"queued", "queued again"}
 
 
 @pytest.mark.parametrize(("state", "effect", "attempts"), STUCK)
 async def test_cancelled_at_every_await(state: str, effect: Effect, attempts: int) -> None:
-    """Slot and connection are back, nothing is sent any more, and note and event tell effect and key."""
+    """Slot and connection are released, nothing more is sent, and note and event have effect and key."""
     async with leaving_nothing(), stuck(state) as case:
         requests = len(case.server.requests)
         case.call.cancel("by the caller")
@@ -71,7 +71,7 @@ async def test_cancelled_at_every_await(state: str, effect: Effect, attempts: in
 
 @pytest.mark.parametrize("state", [state for state, *_ in STUCK if state not in {"connecting", "fetching a token"}])
 async def test_the_client_is_as_good_as_new(state: str) -> None:
-    """The next call with the same single slot works."""
+    """After a cancellation, the next call with the same single slot works."""
     async with stuck(state, Healthy()) as case:
         case.call.cancel()
         await asyncio.wait([case.call])
@@ -83,7 +83,7 @@ async def test_the_client_is_as_good_as_new(state: str) -> None:
 
 
 async def test_the_same_error_goes_on() -> None:
-    """Not another one that looks like it."""
+    """The same error object propagates."""
     seen: list[BaseException] = []
 
     async with FaultServer([HANGS]) as server, client_of(server.url) as client:
@@ -107,7 +107,7 @@ async def test_the_same_error_goes_on() -> None:
 
 
 async def test_a_cancelled_call_among_others() -> None:
-    """Its slot goes to whoever waits longest; nobody else notices."""
+    """The slot of a cancelled call goes to the longest waiter; other calls are not affected."""
     gate = asyncio.Event()
     script: list[Step] = [HANGS, faults.good().held(gate)]
     async with FaultServer(script, repeat_last=True) as server, client_of(server.url, max_connections=1) as client:
@@ -123,7 +123,7 @@ async def test_a_cancelled_call_among_others() -> None:
 
 
 async def test_cancelled_in_the_moment_of_its_turn() -> None:
-    """A slot that comes together with the cancellation is handed on."""
+    """A slot that comes together with the cancellation is passed on."""
     async with FaultServer([Healthy()]) as server, client_of(server.url, max_connections=1) as client:
         assert client._limiter.acquire_nowait()
         first, second = (asyncio.create_task(archive(client)) for _ in range(2))
@@ -137,7 +137,7 @@ async def test_cancelled_in_the_moment_of_its_turn() -> None:
 
 
 async def test_one_waiter_for_a_token_is_cancelled() -> None:
-    """The fetch that all wait for goes on for the others."""
+    """The token fetch goes on for the callers that are not cancelled."""
     gate, fetches = asyncio.Event(), 0
 
     async def provider() -> str:
@@ -162,7 +162,7 @@ async def test_one_waiter_for_a_token_is_cancelled() -> None:
 
 
 async def test_a_timeout_of_the_callers_own() -> None:
-    """`asyncio.timeout` around a call is a TimeoutError, with the note on what it was raised from."""
+    """`asyncio.timeout` around a call raises a TimeoutError whose cause has the note."""
     async with FaultServer([HANGS]) as server, client_of(server.url) as client:
 
         async def work() -> None:
@@ -190,7 +190,7 @@ async def test_a_timeout_of_the_callers_own() -> None:
 
 
 async def test_wait_for() -> None:
-    """As `asyncio.timeout`."""
+    """`asyncio.wait_for` behaves like `asyncio.timeout`."""
     async with FaultServer([HANGS]) as server, client_of(server.url) as client:
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(archive(client), 0.05)
@@ -198,7 +198,7 @@ async def test_wait_for() -> None:
 
 
 async def test_a_task_group() -> None:
-    """One child's failure cancels the others, and the group raises that failure alone."""
+    """If one child of a task group fails, the others are cancelled, and the group raises only that failure."""
     hook = Recorder()
     async with FaultServer([HANGS, faults.problem(404)]) as server, client_of(server.url, hooks=[hook]) as client:
 
@@ -220,7 +220,7 @@ async def test_a_task_group() -> None:
 
 
 async def test_cancelled_while_the_deadline_passes() -> None:
-    """A cancellation is never taken for a deadline, nor swallowed by one."""
+    """A cancellation is neither taken for a deadline nor swallowed by one."""
     async with FaultServer([HANGS], repeat_last=True) as server, client_of(server.url) as client:
         task = asyncio.create_task(archive(client, settle=False))
         await server.until(lambda: server.applied == 1)
@@ -233,7 +233,7 @@ async def test_cancelled_while_the_deadline_passes() -> None:
 
 
 async def outcome(task: "asyncio.Task[Customer]") -> Customer | BaseException:
-    """What a task ended in; `gather` would make a new CancelledError."""
+    """Return what a task ended in; `gather` would make a new CancelledError."""
     try:
         return await task
     except asyncio.CancelledError as error:
@@ -241,14 +241,14 @@ async def outcome(task: "asyncio.Task[Customer]") -> Customer | BaseException:
 
 
 def gentle(n: int) -> list[Step]:
-    """A 503 and a dead token, or less, and then what is right."""
+    """Return a script: a 503 and an invalid token, or only some of these, and then success."""
     script: list[Step] = [faults.problem(503), faults.problem(401), Healthy()]
     return script[n:]
 
 
 @pytest.mark.parametrize("script", range(3))
 async def test_cancelled_at_every_step_of_the_loop(script: int) -> None:
-    """However many steps a call has made, what its note says of the server is true."""
+    """Whatever step a call was cancelled at, its note tells the truth about the server."""
     steps, effects = 0, set[str]()
     while True:
         hook, given = Recorder(), 0
@@ -277,7 +277,7 @@ async def test_cancelled_at_every_step_of_the_loop(script: int) -> None:
                 break
             assert isinstance(ended, asyncio.CancelledError)
             if not steps:
-                # It never began, and so it has nothing to say.
+                # The call never began, and so has no note.
                 assert not hook.events
             else:
                 assert hook.ended.outcome == "cancelled"
@@ -290,7 +290,7 @@ async def test_cancelled_at_every_step_of_the_loop(script: int) -> None:
 
 
 async def test_in_the_moment_of_the_first_turn() -> None:
-    """Who is cancelled just as the first turn comes hands it on to the next."""
+    """A call that is cancelled just as its first turn comes passes the turn on."""
     async with FaultServer([Healthy()]) as server, client_of(server.url, max_connections=1) as client:
         assert client._limiter.acquire_nowait()
         first, second = (asyncio.create_task(archive(client)) for _ in range(2))

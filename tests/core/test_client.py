@@ -1,4 +1,4 @@
-"""The client's settings and its lifetime: what it refuses, where it belongs, and how it closes."""
+"""The client's settings and lifecycle: what it refuses, which loop it belongs to, and how it closes."""
 
 import asyncio
 import os
@@ -46,7 +46,7 @@ CREDENTIALS = PartnerCredentials(PARTNER, "secret-key")
 
 
 async def provider() -> str:
-    """A token."""
+    """Return a token."""
     return "token"
 
 
@@ -94,7 +94,7 @@ def archive(client: ThredfiClient, **options: Any) -> Awaitable[Customer]:
     ],
 )
 def test_settings_that_cannot_work(settings: dict[str, Any], sentence: str) -> None:
-    """One sentence that names the setting, before anything is connected."""
+    """An invalid setting is refused with a message that names it, before anything connects."""
     with pytest.raises(ConfigurationError, match=sentence) as caught:
         ThredfiClient(**settings)
     assert isinstance(caught.value, ValueError)
@@ -102,35 +102,35 @@ def test_settings_that_cannot_work(settings: dict[str, Any], sentence: str) -> N
 
 
 def test_a_proxys_password_is_not_shown() -> None:
-    """Not even when its URL is refused."""
+    """A refused proxy URL is not shown, since it may contain a password."""
     with pytest.raises(ConfigurationError) as caught:
         client_of("https://api.example", proxy="socks5://user:secret-password@proxy")
     assert "secret-password" not in str(caught.value)
 
 
 async def test_ssl_belongs_to_the_sessions_connector() -> None:
-    """With a session of the caller's own it would be left unused without a word."""
+    """`ssl` is refused together with a caller's session, where it would have no effect."""
     async with aiohttp.ClientSession() as session:
-        with pytest.raises(ConfigurationError, match="ssl belongs to the connector"):
+        with pytest.raises(ConfigurationError, match="set ssl on the connector"):
             client_of("https://api.example", session=session, ssl=False)
 
 
 @pytest.mark.parametrize("given", [{"token": "a"}, {"credentials": CREDENTIALS}, {"token_provider": provider}])
 def test_repr_shows_no_secret(given: dict[str, Any]) -> None:
-    """Where it sends to, and nothing else."""
+    """The repr shows only the base URL."""
     client = ThredfiClient(base_url="https://gateway.example/path/", **given)
     assert repr(client) == "<ThredfiClient https://gateway.example/path>"
     assert client.base_url == "https://gateway.example/path"
 
 
 def test_environments() -> None:
-    """The mock server unless production is asked for."""
+    """The default environment is the sandbox; production must be requested."""
     assert repr(ThredfiClient("a")) == "<ThredfiClient https://sandbox.thredfi.com>"
     assert repr(ThredfiClient("a", base_url=Environment.PRODUCTION)) == "<ThredfiClient https://api.thredfi.com>"
 
 
 async def test_concurrency_may_be_lower_than_connections() -> None:
-    """The lower one bounds the calls under way."""
+    """The lower of the two limits bounds the requests in flight."""
     gate = asyncio.Event()
     async with (
         FaultServer([faults.good().held(gate)], repeat_last=True) as server,
@@ -162,7 +162,7 @@ async def test_concurrency_may_be_lower_than_connections() -> None:
     ],
 )
 def test_from_env(environ: dict[str, str], url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From a mapping, or from the process's own; an empty variable counts as unset."""
+    """`from_env` reads a mapping or the process's environment; an empty variable counts as unset."""
     for name in ("TOKEN", "PARTNER_UUID", "API_KEY", "BASE_URL", "ENVIRONMENT"):
         monkeypatch.delenv(f"THREDFI_{name}", raising=False)
     assert repr(ThredfiClient.from_env(environ)) == f"<ThredfiClient {url}>"
@@ -186,7 +186,7 @@ def test_from_env(environ: dict[str, str], url: str, monkeypatch: pytest.MonkeyP
     ],
 )
 def test_from_env_that_cannot_work(environ: dict[str, str], sentence: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The variables are named and their values are not; an empty mapping is no leave to look elsewhere."""
+    """The message names the variables without their values; an empty mapping does not fall back to the environment."""
     monkeypatch.setenv("THREDFI_TOKEN", "of-the-process")
     with pytest.raises(ConfigurationError, match=sentence) as caught:
         ThredfiClient.from_env(environ)
@@ -194,18 +194,18 @@ def test_from_env_that_cannot_work(environ: dict[str, str], sentence: str, monke
 
 
 def test_settings_beside_the_environment() -> None:
-    """They are the client's, and a base URL among them wins."""
+    """Settings beside the environment are used, and a base URL among them overrides it."""
     environ = {"THREDFI_TOKEN": "a", "THREDFI_ENVIRONMENT": "production"}
     client = ThredfiClient.from_env(environ, base_url="https://x.example", max_connections=3)
     assert repr(client) == "<ThredfiClient https://x.example>"
     assert client._limiter._limit == 3
 
 
-# Where it belongs
+# Event loop and process
 
 
 def test_built_outside_a_loop() -> None:
-    """It makes its connections on first use."""
+    """A client built outside a loop connects on first use."""
 
     async def use(client: ThredfiClient) -> None:
         async with FaultServer([Healthy()]) as server, ThredfiClient("a", base_url=server.url) as inner:
@@ -216,7 +216,7 @@ def test_built_outside_a_loop() -> None:
 
 
 def test_a_second_event_loop() -> None:
-    """It is refused with the reason, and closing is too."""
+    """A second event loop is refused with the reason, for calls and for closing."""
 
     async def first() -> ThredfiClient:
         async with FaultServer([Healthy()]) as server:
@@ -244,7 +244,7 @@ async def _await(call: Awaitable[Customer]) -> Customer:
 
 
 async def test_closing_from_elsewhere_closes_nothing() -> None:
-    """A refused `aclose` leaves the client to its own loop."""
+    """An `aclose` from another loop is refused and closes nothing."""
     async with FaultServer([Healthy(), Healthy()]) as server, client_of(server.url) as client:
         await archive(client)
 
@@ -292,7 +292,7 @@ asyncio.run(main())
 )
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork")
 def test_a_forked_child(run: str) -> None:
-    """The child is refused, and the parent's connection is not hurt."""
+    """A forked child is refused, and the parent's connection is not affected."""
     path = os.pathsep.join([str(Path(__file__).parents[1] / "support"), *sys.path])
     command = [sys.executable, "-W", "error", "-c", FORK.replace("RUN", run)]
     environment = {**os.environ, "PYTHONPATH": path}
@@ -301,7 +301,7 @@ def test_a_forked_child(run: str) -> None:
 
 
 async def test_another_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is told by its number."""
+    """The message names the processes by number."""
     async with client_of("http://127.0.0.1:9", retry=ONCE) as client:
         await failure(archive(client), ConnectError)
         with monkeypatch.context() as elsewhere:
@@ -314,7 +314,7 @@ async def test_another_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_after_closing() -> None:
-    """Every call is refused, closing again does nothing, and no task or connection is left."""
+    """After closing, every call is refused, closing again does nothing, and no task or connection is left."""
     async with leaving_nothing(), FaultServer([Healthy()]) as server:
         client = client_of(server.url)
         await archive(client)
@@ -330,13 +330,13 @@ async def test_after_closing() -> None:
 
 
 async def test_closing_what_was_never_used() -> None:
-    """There is nothing to close."""
+    """A client that was never used can be closed."""
     async with ThredfiClient("a"):
         pass
 
 
 async def test_closing_lets_calls_end() -> None:
-    """Those under way and those that wait for their turn; new ones are refused."""
+    """Closing waits for calls in flight and calls that wait for their turn; new ones are refused."""
     gate = asyncio.Event()
     async with FaultServer([faults.good().held(gate)], repeat_last=True) as server:
         client = client_of(server.url, max_connections=1)
@@ -351,13 +351,13 @@ async def test_closing_lets_calls_end() -> None:
 
 
 def leftover_slots(state: str) -> int:
-    """The slot that the test itself holds, so that the call has to queue."""
+    """Return the slots that the test itself takes, so that the call has to queue."""
     return state in {"queued", "queued again"}
 
 
 @pytest.mark.parametrize(("state", "effect", "attempts"), STUCK)
 async def test_closing_ends_what_is_left(state: str, effect: Effect, attempts: int) -> None:
-    """With a ClientStateError that says what may have been done, and with nothing left running."""
+    """A call that closing ends gets a ClientStateError with its effect, and nothing is left running."""
     async with leaving_nothing(), stuck(state) as case:
         await case.client.aclose(drain=0.01)
         error = await failure(case.call, ClientStateError)
@@ -372,7 +372,7 @@ async def test_closing_ends_what_is_left(state: str, effect: Effect, attempts: i
 
 @pytest.mark.parametrize(("state", "effect", "attempts"), STUCK)
 async def test_closing_that_is_cancelled(state: str, effect: Effect, attempts: int) -> None:
-    """It still ends every call, closes every connection, and stays cancelled."""
+    """A cancelled close still ends every call, closes every connection, and stays cancelled."""
     async with leaving_nothing(), stuck(state) as case:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.01):
@@ -384,7 +384,7 @@ async def test_closing_that_is_cancelled(state: str, effect: Effect, attempts: i
 
 
 async def test_closing_while_a_call_just_has_its_turn() -> None:
-    """It is ended before anything of it leaves."""
+    """A call that has just had its turn ends before it sends anything."""
     async with leaving_nothing(), FaultServer([HANGS]) as server:
         client = client_of(server.url, max_connections=1)
         assert client._limiter.acquire_nowait()
@@ -399,7 +399,7 @@ async def test_closing_while_a_call_just_has_its_turn() -> None:
 
 
 async def test_closing_many() -> None:
-    """In flight and queued, none ends in a cancellation that nobody asked for."""
+    """Calls in flight and in the queue end without a cancellation."""
     async with leaving_nothing(), FaultServer([HANGS], repeat_last=True) as server:
         client = client_of(server.url, max_connections=5)
         calls = [asyncio.create_task(_await(archive(client))) for _ in range(50)]
@@ -413,7 +413,7 @@ async def test_closing_many() -> None:
 
 
 async def test_closing_as_the_deadline_passes() -> None:
-    """A call whose alarm has just rung does not break the closing of its client."""
+    """A call whose deadline has just expired does not break the closing of its client."""
     async with leaving_nothing(), FaultServer([HANGS], repeat_last=True) as server:
         client = client_of(server.url)
         calls = [
@@ -429,7 +429,7 @@ async def test_closing_as_the_deadline_passes() -> None:
 
 
 async def test_leaving_the_block_closes() -> None:
-    """Also when the block raises."""
+    """Leaving the `async with` block closes the client, also when the block raises."""
     client = client_of("http://127.0.0.1:9")
 
     async def leave() -> None:
@@ -443,7 +443,7 @@ async def test_leaving_the_block_closes() -> None:
 
 
 async def test_hooks_are_the_clients_own() -> None:
-    """A sequence that changes later changes nothing."""
+    """Later changes to the sequence of hooks have no effect."""
     hook = Recorder()
     hooks = [hook]
     async with FaultServer([Healthy()]) as server, client_of(server.url, hooks=hooks) as client:

@@ -1,4 +1,4 @@
-"""JSON to models without coercion, one error for whatever goes wrong, and bodies that are what was given."""
+"""JSON to models without coercion, one kind of error for invalid JSON, and bodies that encode exactly what is given."""
 
 import datetime as dt
 import json
@@ -40,7 +40,7 @@ DOCUMENT: Mapping[str, Any] = MappingProxyType(
     }
 )
 
-# -- what a field may hold, said a second time and independently: (takes, sample)
+# -- the allowed values of each field, defined a second time and independently: (accepts, sample)
 
 
 def is_text(value: object) -> bool:
@@ -110,7 +110,7 @@ ANYTHING = st.recursive(
 
 @st.composite
 def nearly_customers(draw: st.DrawFn) -> dict[str, Any]:
-    """A customer in which a few fields are anything, or missing, and a few fields are nobody's."""
+    """A customer in which a few fields are anything, or missing, and a few fields are unknown."""
     changed = draw(st.dictionaries(st.sampled_from(sorted(TAKES)), ANYTHING, max_size=4))
     missing = draw(st.sets(st.sampled_from(sorted(NEEDED)), max_size=1))
     unknown = draw(st.dictionaries(st.sampled_from(["extra", "colour", "Id", ""]), ANYTHING, max_size=2))
@@ -119,7 +119,7 @@ def nearly_customers(draw: st.DrawFn) -> dict[str, Any]:
 
 
 def expected(name: str, value: Any) -> Any:
-    """What a valid value becomes in its field."""
+    """Return what a valid value becomes in its field."""
     match name:
         case "id":
             return UUID(value)
@@ -136,7 +136,7 @@ def expected(name: str, value: Any) -> Any:
 @quick
 @given(nearly_customers())
 def test_a_customer_is_what_the_json_says_or_nothing(fields: dict[str, Any]) -> None:
-    """A field is taken exactly as it came, type and all, or its path is among the problems; there is no third way."""
+    """Each field is either taken unchanged, with its type, or its path is among the problems."""
     wrong = {name for name, takes in TAKES.items() if name in fields and not takes(fields[name])}
     wrong |= NEEDED.keys() - fields.keys()
     if wrong:
@@ -152,7 +152,7 @@ def test_a_customer_is_what_the_json_says_or_nothing(fields: dict[str, Any]) -> 
 
 
 def come_of(function: Callable[..., Any], *arguments: Any) -> Any:
-    """What the function returns, or its ResponseDecodeError; any other goes on."""
+    """Return the function's result, or its ResponseDecodeError; other exceptions propagate."""
     try:
         return function(*arguments)
     except ResponseDecodeError as error:
@@ -162,7 +162,7 @@ def come_of(function: Callable[..., Any], *arguments: Any) -> Any:
 @quick
 @given(ANYTHING, st.sampled_from([Customer, Page]))
 def test_nothing_but_our_own_error(value: Any, model: type[Customer | Page]) -> None:
-    """Whatever JSON comes, it is a model or a ResponseDecodeError with at least one problem."""
+    """Any JSON becomes a model, or a ResponseDecodeError with at least one problem."""
     found = come_of(structure, value, model)
     assert found.problems if isinstance(found, ResponseDecodeError) else isinstance(found, model)
 
@@ -170,7 +170,7 @@ def test_nothing_but_our_own_error(value: Any, model: type[Customer | Page]) -> 
 @quick
 @given(st.binary(max_size=30) | ANYTHING.map(lambda value: json.dumps(value).encode()))
 def test_any_bytes(body: bytes) -> None:
-    """Bytes are JSON, and then not null, or a ResponseDecodeError."""
+    """Any bytes are JSON other than null, or a ResponseDecodeError."""
     found = come_of(parse, body)
     assert found is not None
     if isinstance(found, ResponseDecodeError):
@@ -185,13 +185,13 @@ def test_any_bytes(body: bytes) -> None:
     [(b"{}", {}), (b" [1] ", [1]), (b"0", 0), (b"false", False), (b'""', ""), (b'"\xc3\xa9"', "é")],
 )
 def test_parsing(body: bytes, value: object) -> None:
-    """JSON is what it says; falsehood is not nothing."""
+    """JSON is parsed exactly, and false values are kept."""
     assert parse(body) == value
 
 
 @pytest.mark.parametrize("body", [b"", b" \r\n\t", b"null", b" null\n"])
 def test_nothing_is_nothing(body: bytes) -> None:
-    """An empty body and null are no answer, however they come to be."""
+    """An empty body and null are errors, in whatever form."""
     with pytest.raises(ResponseDecodeError, match=r"^the body is empty or null$") as raised:
         parse(body)
     assert raised.value.problems == ("$: the body is empty or null",)
@@ -221,7 +221,7 @@ def test_nothing_is_nothing(body: bytes) -> None:
     ids=lambda body: repr(body[:12]),
 )
 def test_what_is_not_json(body: bytes) -> None:
-    """Of all the ways to be no JSON, each ends the same, and quotes nothing."""
+    """Every kind of invalid JSON ends in the same error, which quotes nothing."""
     with pytest.raises(ResponseDecodeError, match=r"^the body is not JSON$") as raised:
         parse(body)
     assert raised.value.problems == ("$: the body is not JSON",)
@@ -231,7 +231,7 @@ def test_what_is_not_json(body: bytes) -> None:
 
 
 def problems_of(value: object, model: type[Customer | Page] = Customer) -> list[str]:
-    """What is wrong with the value."""
+    """Return the problems of a value."""
     with pytest.raises(ResponseDecodeError) as raised:
         structure(value, model)
     where = ", ".join(problem.partition(":")[0] for problem in raised.value.problems)
@@ -240,7 +240,7 @@ def problems_of(value: object, model: type[Customer | Page] = Customer) -> list[
 
 
 def test_a_whole_customer() -> None:
-    """Every documented field of the answer finds its place and its type."""
+    """Every documented field of the answer is read with its type."""
     fields: dict[str, Any] = {
         **{name: f"text {name}" for name in TEXTS},
         **NEEDED,
@@ -281,13 +281,13 @@ def test_a_whole_customer() -> None:
 
 
 def test_a_bare_customer() -> None:
-    """Only the id, the status and its two flags are needed; the rest is none, or empty."""
+    """Only the id, the status and its two flags are required; the rest becomes None or empty."""
     customer = structure(dict(NEEDED), Customer)
     assert (customer.email, customer.documents, customer.transaction_tags, customer.extra) == (None, (), (), {})
 
 
 def test_nulls() -> None:
-    """Whatever but the needed fields is null is none, and null lists are empty."""
+    """Optional fields may be null, and null lists become empty."""
     names = {field.name for field in attrs.fields(Customer)} - {"extra"} - NEEDED.keys()
     assert structure({**NEEDED, **dict.fromkeys(names)}, Customer) == structure(dict(NEEDED), Customer)
     documents = structure({**NEEDED, "documents": [dict.fromkeys(DOCUMENT)]}, Customer).documents
@@ -296,7 +296,7 @@ def test_nulls() -> None:
 
 @pytest.mark.parametrize("field", NEEDED)
 def test_what_is_needed(field: str) -> None:
-    """Without it, or with null, there is no customer."""
+    """A missing or null required field is an error."""
     without = {name: value for name, value in NEEDED.items() if name != field}
     assert problems_of(without) == [f"$.{field}: is missing"]
     (problem,) = problems_of({**NEEDED, field: None})
@@ -329,12 +329,12 @@ def test_what_is_needed(field: str) -> None:
     ],
 )
 def test_nothing_is_coerced(field: str, value: object, problem: str) -> None:
-    """A field of another type is a problem that names the type and not the value."""
+    """A field of the wrong type is a problem that names the type and not the value."""
     assert problems_of({**NEEDED, field: value}) == [f"$.{field}: {problem}"]
 
 
 def test_all_problems_at_once() -> None:
-    """Every wrong field is addressed by its path, down into documents and pages."""
+    """Every wrong field is reported by its path, also inside documents and pages."""
     customer = {
         "status": 1,
         "is_active": True,
@@ -363,7 +363,7 @@ def test_all_problems_at_once() -> None:
 
 
 def test_no_value_is_quoted() -> None:
-    """A wrong value may be personal: neither the sentence, the problems nor a chained cause hold it."""
+    """A wrong value may be personal data: neither the message, the problems nor a chained cause contains it."""
     with pytest.raises(ResponseDecodeError) as raised:
         structure({**NEEDED, "email": ["Jane"], "created_at": "Jane", "id": "Jane", "documents": ["Jane"]}, Customer)
     assert "Jane" not in str(raised.value) + repr(raised.value.problems)
@@ -373,12 +373,12 @@ def test_no_value_is_quoted() -> None:
 @pytest.mark.parametrize("value", [[], "x", 5, True, [NEEDED]])
 @pytest.mark.parametrize("model", [Customer, Page])
 def test_what_is_no_object(value: object, model: type[Customer | Page]) -> None:
-    """The whole body can be wrong."""
+    """A body that is not an object is an error."""
     assert problems_of(value, model) == [f"$: must be an object, not {type(value).__name__}"]
 
 
 def test_unknown_fields_are_kept() -> None:
-    """What is not documented is in `extra` as it came, even a field of that name."""
+    """Undocumented fields are kept in `extra` unchanged, even a field of that name."""
     customer = structure({**NEEDED, "colour": {"a": [1]}, "extra": 5}, Customer)
     assert customer.extra == {"colour": {"a": [1]}, "extra": 5}
     document = structure({**NEEDED, "documents": [{**DOCUMENT, "colour": 5}]}, Customer).documents[0]
@@ -387,7 +387,7 @@ def test_unknown_fields_are_kept() -> None:
 
 @pytest.mark.parametrize("status", ["PENDING", "", "archived", "ACTIVE "])
 def test_an_unknown_status_survives(status: str) -> None:
-    """It stays the string that it is, and is taken for none that is known."""
+    """An unknown status stays a plain string."""
     customer = structure({**NEEDED, "status": status}, Customer)
     assert type(customer.status) is str
     assert customer.status == status
@@ -395,12 +395,12 @@ def test_an_unknown_status_survives(status: str) -> None:
 
 @pytest.mark.parametrize("status", CustomerStatus)
 def test_a_known_status_is_the_enums(status: CustomerStatus) -> None:
-    """Documented states are members."""
+    """A documented status becomes an enum member."""
     assert structure({**NEEDED, "status": status.value}, Customer).status is status
 
 
 def test_pages() -> None:
-    """A page's customers and its next link are read, the rest of it is not looked at."""
+    """A page's customers and its next link are read; the rest is ignored."""
     page = structure({"count": "many", "previous": 5, "next": "https://x/?page=2", "results": [dict(NEEDED)]}, Page)
     assert (page.next, [customer.id for customer in page.results]) == ("https://x/?page=2", [UUID(ID)])
     assert structure({"next": None, "results": []}, Page) == Page(next=None, results=())
@@ -419,7 +419,7 @@ def test_pages() -> None:
     ],
 )
 def test_what_is_no_page(page: object, problems: list[str]) -> None:
-    """An object that could be iterated over is no empty page."""
+    """An object that could be iterated over is not an empty page."""
     assert problems_of(page, Page) == problems
 
 
@@ -440,7 +440,7 @@ FULL: Mapping[str, Any] = MappingProxyType(
 
 
 def request_with(changes: Mapping[str, Any]) -> CustomerRequest:
-    """A body of good fields, these apart."""
+    """Return a body of valid fields, except the given ones."""
     return CustomerRequest(**{**FULL, **changes})
 
 
@@ -466,7 +466,7 @@ BODY_JSON = st.recursive(
     )
 )
 def test_a_body_says_what_was_given(changes: dict[str, Any]) -> None:
-    """Decoded again, the body holds each given field exactly, and no other; it is the same bytes each time."""
+    """The decoded body has exactly the given fields and values, and encoding is deterministic."""
     given = {**FULL, **changes}
     body = encode(CustomerRequest(**given))
     expected = {name: value for name, value in given.items() if value is not UNSET}
@@ -475,7 +475,7 @@ def test_a_body_says_what_was_given(changes: dict[str, Any]) -> None:
 
 
 def test_the_fallback_writes_as_the_fast_encoder_does() -> None:
-    """A number that orjson cannot write changes nothing but its own digits."""
+    """A number that orjson cannot write changes only its own digits in the body."""
     texts = {"notes": 'é\N{PARTY POPPER}\u2028"\\\0', "metadata": {"n": 0, "f": 1.5, "x": [None, True]}}
     plain = encode(request_with(texts))
     big = encode(request_with({**texts, "payment_terms_days": 2**64}))
@@ -483,7 +483,7 @@ def test_the_fallback_writes_as_the_fast_encoder_does() -> None:
 
 
 def test_deep_metadata_is_encoded() -> None:
-    """JSON has no bound on nesting where orjson has one."""
+    """Nesting deeper than orjson's limit is encoded."""
     value: list[Any] = []
     for _ in range(260):
         value = [value]
@@ -491,7 +491,7 @@ def test_deep_metadata_is_encoded() -> None:
 
 
 def test_a_number_that_python_cannot_write() -> None:
-    """Beyond 4,300 digits Python refuses; so do we, before sending, and without the number."""
+    """A number beyond Python's 4,300 digits is refused before sending, and not quoted."""
     request = request_with({"metadata": 10**5000})
     with pytest.raises(InvalidRequestError, match="too large to be encoded") as raised:
         encode(request)
@@ -499,7 +499,7 @@ def test_a_number_that_python_cannot_write() -> None:
 
 
 def test_the_servers_own_numbers_are_sent_back_to_the_digit() -> None:
-    """A body that is taken from a record keeps integers beyond 64 bits, wherever in its JSON they stand."""
+    """A body from a record keeps integers beyond 64 bits, anywhere in its JSON."""
     big = 2**64 + 1
     fields = {**NEEDED, "individual_name": "Jane", "metadata": {"n": [big, 0.1]}, "transaction_tags": [-big, "gold"]}
     call = Archiving("https://api.example/c/", ID, None, None, {})
@@ -511,20 +511,20 @@ def test_the_servers_own_numbers_are_sent_back_to_the_digit() -> None:
 
 
 def test_a_record_without_json_fields_is_sent_without_any() -> None:
-    """Reading the numbers again adds nothing to what was read before."""
+    """Reading the numbers again adds no fields."""
     for fields in (dict(NEEDED), {**NEEDED, "metadata": None, "transaction_tags": None}):
         customer = structure(fields, Customer)
         assert with_exact_numbers(customer, json.dumps(fields).encode()) == customer
 
 
 def test_a_record_that_is_nested_too_deeply_stays_as_it_was() -> None:
-    """What Python's decoder cannot follow is no reason to fail."""
+    """A record that is nested too deeply for Python's decoder is returned unchanged."""
     customer = structure(dict(NEEDED), Customer)
     assert with_exact_numbers(customer, b"[" * 200_000) is customer
 
 
 def test_both_ways_make_the_same() -> None:
-    """cattrs, which is asked only when something is wrong, would make the same of what is not."""
+    """cattrs, which is used only for invalid values, gives the same result for valid ones."""
     documents = [dict(DOCUMENT), dict.fromkeys(DOCUMENT)]
     full = {**NEEDED, "documents": documents, "created_at": MOMENT, "email": "a@b.example", "colour": 5}
     for fields in (full, dict(NEEDED), {**full, "documents": None, "transaction_tags": [1, None]}):

@@ -1,4 +1,4 @@
-"""The shared cooldown, over the real wire: who is held back, for how long, and how calls resume."""
+"""The shared cooldown, over real sockets: which calls it holds back, for how long, and how they resume."""
 
 import asyncio
 import time
@@ -31,7 +31,7 @@ ONCE = RetryPolicy(max_attempts=1)
 
 
 class Watcher:
-    """A hook that looks at the client when an answer with one of these statuses has come."""
+    """A hook that inspects the client when an answer with one of these statuses arrives."""
 
     def __init__(self, *statuses: int, then: Callable[[], object] = lambda: None) -> None:
         self.answered = 0
@@ -51,7 +51,7 @@ class Watcher:
         assert self.client is not None
         limiter = self.client._limiter
         self.in_use, self.answered_before = limiter.in_use, self.answered
-        # Its own words: the time by this test's clock would be later than the limiter's by a moment.
+        # The limiter's own value: this test's clock would be slightly later.
         self.begins = limiter._pace.begins if limiter._pace is not None else 0.0
         self.ramp_count = limiter.window
         self.seen.set()
@@ -59,7 +59,7 @@ class Watcher:
 
 
 def client_of(server: MockServer, *hooks: Watcher, **settings: Any) -> ThredfiClient:
-    """A client, with hooks that may look at it."""
+    """Return a client, with hooks that may inspect it."""
     if "credentials" not in settings:
         settings["token"] = server.token
     settings = {"retry": RetryPolicy(jitter=lambda: 0.0), **settings}
@@ -75,12 +75,12 @@ async def archived(client: ThredfiClient, customer: SeededCustomer, **options: A
 
 
 def arrivals(server: MockServer) -> list[float]:
-    """When archive requests have reached the server."""
+    """Return when archive requests reached the server."""
     return [when for when, kind in server.requests.arrivals if kind == "archive"]
 
 
 def histogram(times: list[float], begins: float, width: float, count: int) -> list[int]:
-    """How many arrivals each of so many pieces of time has, from a moment on."""
+    """Count the arrivals in each of so many intervals, from a given time on."""
     pieces = [0] * count
     for when in times:
         if 0 <= (piece := int((when - begins) // width)) < count:
@@ -89,8 +89,8 @@ def histogram(times: list[float], begins: float, width: float, count: int) -> li
 
 
 async def test_one_429_holds_back_two_hundred_calls_and_they_resume_gradually() -> None:
-    """Until it has passed only those already on their way arrive, and afterwards no more than the pace allows."""
-    asyncio.get_running_loop().set_debug(False)  # so slow that nothing would look like a herd
+    """During the cooldown only requests in flight arrive, and afterwards no more than the pace allows."""
+    asyncio.get_running_loop().set_debug(False)  # so slow that arrivals would not look like a burst
     async with MockServer(200, latency=0.02, keep_arrivals=True) as server:
         server.queue_faults(server.customers[20].customer_id, THROTTLED)
         watcher = Watcher()
@@ -100,12 +100,12 @@ async def test_one_429_holds_back_two_hundred_calls_and_they_resume_gradually() 
     assert all(end.is_archived for end in ends)
     assert len(times) == 201
     assert watcher.begins
-    # Whoever had a slot by then may still arrive, on a busy machine even after the cooldown.
+    # Calls that already had a slot may still arrive, on a busy machine even after the cooldown.
     before = sum(when < watcher.begins for when in times)
     assert before <= watcher.answered_before + watcher.in_use - 1 < 100
     late = watcher.answered_before + watcher.in_use - 1 - before
     after = sorted(when for when in times if when >= watcher.begins)
-    # The window is 20 by now: one at once, and so many over as long as the cooldown was, ever faster.
+    # The window is 20 now: one slot at once, then 20 over the length of the cooldown, faster and faster.
     assert watcher.ramp_count == 20
     for number, when in enumerate(after[:20]):
         assert when >= watcher.begins + HOLD * (max(0, number - late) / 20) ** 0.5
@@ -116,7 +116,7 @@ async def test_one_429_holds_back_two_hundred_calls_and_they_resume_gradually() 
 
 @pytest.mark.parametrize("fault", [THROTTLED, UNAVAILABLE], ids=["429", "503"])
 async def test_cooldown_outlives_the_call_that_was_told_of_it(fault: Fault) -> None:
-    """That call has only one attempt and fails at once; another one waits all the same."""
+    """The throttled call has one attempt and fails at once; another one still waits."""
     async with MockServer(2, keep_arrivals=True) as server:
         first, second = server.customers
         server.queue_faults(first.customer_id, fault)
@@ -132,7 +132,7 @@ async def test_cooldown_outlives_the_call_that_was_told_of_it(fault: Fault) -> N
 
 
 async def test_cooldown_outlives_the_cancellation_of_the_call_that_was_told_of_it() -> None:
-    """It is cancelled in the very moment; another one waits all the same."""
+    """The throttled call is cancelled in the same moment; another one still waits."""
     async with MockServer(2, keep_arrivals=True) as server:
         first, second = server.customers
         server.queue_faults(first.customer_id, THROTTLED)
@@ -148,7 +148,7 @@ async def test_cooldown_outlives_the_cancellation_of_the_call_that_was_told_of_i
 
 
 async def test_call_that_was_told_to_wait_comes_back_after_the_wait_and_succeeds() -> None:
-    """The Retry-After is kept, and is no reason to fail."""
+    """A throttled call waits for its Retry-After, and then succeeds."""
     async with MockServer(1, keep_arrivals=True) as server:
         customer = server.customers[0]
         server.queue_faults(customer.customer_id, THROTTLED)
@@ -159,7 +159,7 @@ async def test_call_that_was_told_to_wait_comes_back_after_the_wait_and_succeeds
 
 
 async def test_longer_retry_after_than_is_waited_for_starts_no_cooldown() -> None:
-    """It ends its own call, with the figure, and others go on."""
+    """A Retry-After that is too long ends its own call, with the number, and starts no cooldown for others."""
     async with MockServer(2) as server:
         first, second = server.customers
         server.queue_faults(first.customer_id, LONG)
@@ -173,7 +173,7 @@ async def test_longer_retry_after_than_is_waited_for_starts_no_cooldown() -> Non
 
 
 async def test_call_that_has_not_started_waits_under_queue() -> None:
-    """With less than the cooldown it fails, certainly unsent; with more it waits and succeeds."""
+    """If `queue` is shorter than the cooldown, a call fails, certainly unsent; otherwise it waits and succeeds."""
     async with MockServer(2) as server:
         first, second = server.customers
         server.queue_faults(first.customer_id, THROTTLED)
@@ -183,7 +183,7 @@ async def test_call_that_has_not_started_waits_under_queue() -> None:
             with pytest.raises(RequestTimeoutError) as caught:
                 await archived(client, second, timeouts=Timeouts(queue=0.02))
             assert server.requests.of(second.customer_id).requests == 0
-            # The deadline has not begun: less than the cooldown of it is no reason to fail.
+            # The deadline has not begun: it may be shorter than the cooldown.
             assert (await archived(client, second, timeouts=Timeouts(deadline=0.1, queue=2.0))).is_archived
     error = caught.value
     assert (error.phase, error.effect, error.attempts) == ("queue", Effect.NOT_APPLIED, 0)
@@ -191,7 +191,7 @@ async def test_call_that_has_not_started_waits_under_queue() -> None:
 
 
 async def test_started_call_whose_deadline_ends_before_the_cooldown_fails_at_once() -> None:
-    """It slept between two attempts when another call was told of the cooldown: it says what the API wants."""
+    """A call between two attempts fails with the time that the API asked every call to wait."""
     async with MockServer(2) as server:
         first, second = server.customers
         server.queue_faults(first.customer_id, FAILURE)
@@ -205,7 +205,7 @@ async def test_started_call_whose_deadline_ends_before_the_cooldown_fails_at_onc
                 await archived(client, second, retry=ONCE)
             began = time.monotonic()
             with pytest.raises(
-                RequestTimeoutError, match="of peace from every call, and the deadline ends in"
+                RequestTimeoutError, match=r"^the API asked every call to wait .* s, and the deadline ends in"
             ) as caught:
                 await sleeping
             assert time.monotonic() - began < 1.0
@@ -214,7 +214,7 @@ async def test_started_call_whose_deadline_ends_before_the_cooldown_fails_at_onc
 
 
 async def test_started_call_that_fails_during_a_cooldown_beyond_its_deadline_is_not_tried_again() -> None:
-    """Its own error stands, with a note."""
+    """Its own error is raised, with a note."""
     async with MockServer(2) as server:
         first, second = server.customers
         server.queue_faults(first.customer_id, Fault(FaultKind.HANG, applied=False))
@@ -231,7 +231,7 @@ async def test_started_call_that_fails_during_a_cooldown_beyond_its_deadline_is_
 
 
 async def test_question_is_left_out_when_the_api_wants_peace_for_longer_than_is_left() -> None:
-    """The call stays UNKNOWN, and says why nobody asked."""
+    """The call stays UNKNOWN, and a note says why the outcome was not checked."""
     async with MockServer(1) as server:
         customer = server.customers[0]
         server.queue_faults(customer.customer_id, Fault(FaultKind.SERVER_ERROR, status=503, retry_after=100))
@@ -240,11 +240,11 @@ async def test_question_is_left_out_when_the_api_wants_peace_for_longer_than_is_
                 await archived(client, customer)
         assert server.requests.of(customer.customer_id).reads == 0
     assert caught.value.effect is Effect.UNKNOWN
-    assert "the server wants 100 s of peace" in caught.value.__notes__[0]
+    assert "the server asked to wait 100 s" in caught.value.__notes__[0]
 
 
 async def test_token_endpoint_that_throttles_holds_back_every_call() -> None:
-    """No call can do without a token, and so none is sent before the wait has passed."""
+    """No call is sent before the token endpoint's wait has passed, since every call needs a token."""
     async with MockServer(3, faults=Faults(token=[THROTTLED]), keep_arrivals=True) as server:
         credentials = PartnerCredentials(server.partner_uuid, server.api_key)
         async with client_of(server, credentials=credentials) as client:
@@ -255,7 +255,7 @@ async def test_token_endpoint_that_throttles_holds_back_every_call() -> None:
 
 
 async def test_without_waiting_no_cooldown_begins() -> None:
-    """The test mode waits for nothing, a Retry-After least of all."""
+    """With `no_wait`, no cooldown starts, not even after a Retry-After."""
     async with MockServer(1) as server:
         customer = server.customers[0]
         server.queue_faults(customer.customer_id, LONG)

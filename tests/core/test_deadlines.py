@@ -1,4 +1,4 @@
-"""Deadlines on one timer: each scope is cut at its own time, as `asyncio.timeout_at` would cut it."""
+"""Deadlines on one timer: each scope is cut off at its own time, as `asyncio.timeout_at` would do it."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,14 +10,14 @@ from thredfi_async._engine.deadlines import Deadlines
 
 @pytest.fixture
 async def deadlines() -> AsyncIterator[Deadlines]:
-    """Deadlines whose timer is stopped in the end."""
+    """Yield deadlines whose timer is stopped at the end."""
     deadlines = Deadlines()
     yield deadlines
     deadlines.close()
 
 
 async def never(deadlines: Deadlines, seconds: float) -> None:
-    """Wait for what does not come, under a deadline that is so many seconds away."""
+    """Wait for ever, under a deadline that is so many seconds away."""
     loop = asyncio.get_running_loop()
     with deadlines.scope() as deadline:
         deadline.reschedule(loop.time() + seconds)
@@ -25,7 +25,7 @@ async def never(deadlines: Deadlines, seconds: float) -> None:
 
 
 async def ended_after(deadlines: Deadlines, seconds: float) -> float:
-    """When a scope with this deadline is cut, in seconds from now."""
+    """Return after how many seconds a scope with this deadline is cut off."""
     loop = asyncio.get_running_loop()
     began = loop.time()
     with pytest.raises(TimeoutError):
@@ -37,7 +37,7 @@ async def ended_after(deadlines: Deadlines, seconds: float) -> float:
 
 
 async def test_each_scope_has_its_own_deadline(deadlines: Deadlines) -> None:
-    """Whatever the order in which they were set, none waits for another and none is cut early."""
+    """In whatever order deadlines are set, no scope waits for another and none is cut off early."""
     wanted = [0.04, 0.02, 0.06, 0.03]
     took = await asyncio.gather(*(ended_after(deadlines, seconds) for seconds in wanted))
     # uvloop's timers count in whole milliseconds.
@@ -46,12 +46,12 @@ async def test_each_scope_has_its_own_deadline(deadlines: Deadlines) -> None:
 
 
 async def test_a_deadline_that_has_passed_cuts_at_once(deadlines: Deadlines) -> None:
-    """It needs no wait to be late."""
+    """A deadline in the past expires at once."""
     assert await ended_after(deadlines, -1.0) < 0.1
 
 
 async def test_a_deadline_can_be_moved_and_lifted(deadlines: Deadlines) -> None:
-    """The last word counts, and a scope that ended before its deadline is not cut."""
+    """The last call to `reschedule` wins, and a scope that ended before its deadline is not cut off."""
     loop = asyncio.get_running_loop()
     with deadlines.scope() as deadline:
         deadline.reschedule(loop.time() + 0.001)
@@ -65,14 +65,14 @@ async def test_a_deadline_can_be_moved_and_lifted(deadlines: Deadlines) -> None:
 
 
 async def test_a_timer_that_nobody_needs_any_more_does_no_harm(deadlines: Deadlines) -> None:
-    """The timer of a scope that has ended expires for nobody, and is set for the next deadline then."""
+    """The timer of a scope that has ended expires without effect, and is set for the next deadline."""
     with deadlines.scope() as deadline:
         deadline.reschedule(asyncio.get_running_loop().time() + 0.005)
     assert await ended_after(deadlines, 0.03) >= 0.028
 
 
 async def test_a_cancellation_from_outside_stays_one(deadlines: Deadlines) -> None:
-    """Only its own cancellation becomes a TimeoutError, even when both come in the same moment."""
+    """Only the scope's own cancellation becomes a TimeoutError, even if both come in the same moment."""
     for deadline in (60.0, -1.0):
         task = asyncio.create_task(never(deadlines, deadline))
         await asyncio.sleep(0)
@@ -82,7 +82,7 @@ async def test_a_cancellation_from_outside_stays_one(deadlines: Deadlines) -> No
 
 
 async def test_another_error_goes_through(deadlines: Deadlines) -> None:
-    """A scope that fails at its deadline fails with its own error."""
+    """A scope that fails at its deadline raises its own error."""
 
     async def fail_late() -> None:
         try:

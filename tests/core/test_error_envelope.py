@@ -1,4 +1,4 @@
-"""Refusing answers of every shape: the right error, and none of the server's words in its sentence."""
+"""Refused responses of every shape: the right error, and none of the server's words in its message."""
 
 import datetime as dt
 import json
@@ -26,7 +26,7 @@ JSON = st.recursive(
 
 
 def answer(body: bytes | object, status: int = 400, headers: Mapping[str, str] | None = None) -> Response:
-    """An answer with this body: bytes as they are, anything else as JSON."""
+    """Return an answer with this body: bytes unchanged, anything else as JSON."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     return Response(status, CIMultiDict(headers or {}), content)
 
@@ -35,7 +35,7 @@ def answer(body: bytes | object, status: int = 400, headers: Mapping[str, str] |
 
 
 def test_the_whole_envelope() -> None:
-    """Code, message and details are on the error, whose sentence has status, code, fields and request id."""
+    """Code, message and details are attributes; the error's text has status, code, fields and request id."""
     body = {"error": "Jane is wrong", "error_code": "validation_error", "details": {"email": ["no"], "city": ["no"]}}
     response = answer(body, headers={"x-request-id": "req-1"})
     error = api_error(response, fields=("city", "email", "notes"))
@@ -60,7 +60,7 @@ def test_the_whole_envelope() -> None:
     ],
 )
 def test_only_names_of_fields_that_were_sent_are_shown(details: object, shown: str) -> None:
-    """Other keys of `details` are counted: a key may be a name or a number too."""
+    """Other keys of `details` are only counted: a key may be personal data too."""
     error = api_error(answer({"details": details}), fields=("email",))
     assert str(error) == shown
     assert error.details == (details if isinstance(details, dict) else {})
@@ -68,7 +68,7 @@ def test_only_names_of_fields_that_were_sent_are_shown(details: object, shown: s
 
 @pytest.mark.parametrize("code", ["validation_error", "E-42", "a.b", "x" * 64])
 def test_codes_that_machines_read_are_shown(code: str) -> None:
-    """A code is short, ASCII and without spaces."""
+    """A code is shown if it is short, ASCII and without spaces."""
     assert str(api_error(answer({"error_code": code}))) == f"400, {code}"
 
 
@@ -76,14 +76,14 @@ def test_codes_that_machines_read_are_shown(code: str) -> None:
     "code", ["", "Jane Doe", "jane@example.com", "x" * 65, "4242", "_x", "code\n", "cödé", "\ud800"]
 )
 def test_codes_that_are_none_are_kept_and_not_shown(code: str) -> None:
-    """What is no code stays on the attribute alone."""
+    """An unusual code is kept on the attribute, and not shown."""
     error = api_error(answer({"error_code": code}))
     assert (str(error), error.error_code) == ("400", code)
 
 
 @pytest.mark.parametrize("part", [None, 5, True, 1.5, ["x"], {"x": "y"}])
 def test_parts_of_other_types_are_left_out(part: object) -> None:
-    """A code or a message that is no text is none."""
+    """A code or a message that is not text is dropped."""
     error = api_error(answer({"error_code": part, "error": part}))
     assert (str(error), error.error_code, error.message) == ("400", None, None)
 
@@ -109,7 +109,7 @@ ODD_BODIES: dict[str, bytes] = {
 
 @pytest.mark.parametrize("body", ODD_BODIES.values(), ids=ODD_BODIES)
 def test_bodies_without_an_envelope(body: bytes) -> None:
-    """Whatever a proxy writes, the error is the status's, and the body stays on it."""
+    """Without an envelope, the error follows the status, and the body stays on it."""
     error = api_error(answer(body, status=502))
     assert type(error) is ServerError
     assert (str(error), error.error_code, error.message, error.details) == ("502", None, None, {})
@@ -119,7 +119,7 @@ def test_bodies_without_an_envelope(body: bytes) -> None:
 @quick
 @given(st.binary() | JSON.map(lambda value: json.dumps(value).encode()), st.sampled_from([400, 404, 409, 503]))
 def test_no_body_raises(body: bytes, status: int) -> None:
-    """Any bytes and any JSON give the status's own error."""
+    """Any bytes and any JSON give the error of the status."""
     error = api_error(answer(body, status))
     assert (error.status, error.body) == (status, body)
 
@@ -138,7 +138,7 @@ def test_no_body_raises(body: bytes, status: int) -> None:
     )
 )
 def test_no_words_of_the_server_are_shown(body: dict[str, Any]) -> None:
-    """Wherever in the envelope personal data stands, `str` and `repr` do not show it."""
+    """Personal data anywhere in the envelope does not appear in `str` and `repr`."""
     error = api_error(answer(body, headers={"X-Request-Id": "Jane Doe", "Location": "//Jane Doe"}), fields=("email",))
     assert "jane" not in (str(error) + repr(error)).lower()
 
@@ -160,14 +160,14 @@ def test_no_words_of_the_server_are_shown(body: dict[str, Any]) -> None:
     ],
 )
 def test_request_ids(value: str, taken: str | None) -> None:
-    """An id is taken if it can be shown in a line of a log."""
+    """An id is read if it can be shown in a log line."""
     response = answer(b"", headers={"X-REQUEST-ID": value})
     assert request_id(response) == taken
     assert api_error(response).request_id == taken
 
 
 def test_no_request_id() -> None:
-    """An answer need not have one."""
+    """An answer may have no request id."""
     assert request_id(answer(b"")) is None
 
 
@@ -184,13 +184,13 @@ def test_no_request_id() -> None:
         ("/v1/other/", "the same host"),
         ("?page=2", "the same host"),
         ("", "the same host"),
-        ("https://[broken", "a host that is none"),
-        ("https://Jane Doe, born 1970/", "a host that is none"),
-        (f"https://{'x' * 254}/", "a host that is none"),
+        ("https://[broken", "an invalid host"),
+        ("https://Jane Doe, born 1970/", "an invalid host"),
+        (f"https://{'x' * 254}/", "an invalid host"),
     ],
 )
 def test_redirects_name_their_host(location: str, place: str) -> None:
-    """A redirect says where it leads, since the base URL is probably wrong, and shows no more of it."""
+    """A redirect's error names the host, since the base URL is probably wrong, and no more of the location."""
     error = api_error(answer(b"", status=301, headers={"Location": location}))
     assert type(error) is APIError
     assert str(error) == f"301, a redirect to {place}, which is not followed: check base_url"
@@ -203,7 +203,7 @@ def test_a_redirect_to_nowhere() -> None:
 
 @pytest.mark.parametrize("status", [299, 400, 404])
 def test_only_redirects_redirect(status: int) -> None:
-    """A Location on another answer is none of our business."""
+    """A Location on an answer that is not a redirect is ignored."""
     error = api_error(answer(b"", status=status, headers={"Location": "https://other.example/"}))
     assert str(error) == str(status)
 
@@ -242,7 +242,7 @@ DATE = "Fri, 31 Dec 1999 23:59:00 GMT"
     ],
 )
 def test_the_three_forms(headers: dict[str, str], seconds: float | None) -> None:
-    """Seconds, a date counted from the answer's own Date, or milliseconds, which win."""
+    """Retry-After is read as seconds, as a date relative to the answer's Date, or as milliseconds, which win."""
     assert retry_after(CIMultiDict(headers)) == seconds
     assert api_error(answer(b"", status=429, headers=headers)).retry_after == seconds
 
@@ -288,14 +288,14 @@ def test_the_three_forms(headers: dict[str, str], seconds: float | None) -> None
     ],
 )
 def test_garbage_is_ignored(value: str) -> None:
-    """What is neither ASCII digits nor an aware date says nothing; neither does it as milliseconds or as Date."""
+    """A value that is neither ASCII digits nor an aware date is ignored, also as milliseconds or as Date."""
     assert retry_after({"Retry-After": value}) is None
     assert retry_after({"retry-after-ms": value}) is None
     assert retry_after({"Retry-After": "Sat, 01 Jan 2000 00:00:00 GMT", "Date": value}) in {0.0, None}
 
 
 def test_a_date_without_a_date_counts_from_now() -> None:
-    """Without a Date header the machine's own clock has to do."""
+    """Without a Date header, the system's clock is used."""
     soon = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=3600)
     found = retry_after({"Retry-After": format_datetime(soon, usegmt=True)})
     assert found is not None
@@ -303,7 +303,7 @@ def test_a_date_without_a_date_counts_from_now() -> None:
 
 
 INSTANTS = st.datetimes(
-    min_value=dt.datetime(1970, 1, 1),  # noqa: DTZ001 - hypothesis asks for naive bounds
+    min_value=dt.datetime(1970, 1, 1),  # noqa: DTZ001 - hypothesis requires naive bounds
     max_value=dt.datetime(9999, 1, 1),  # noqa: DTZ001 - as above
     timezones=st.just(dt.UTC),
 ).map(lambda moment: moment.replace(microsecond=0))
@@ -312,7 +312,7 @@ INSTANTS = st.datetimes(
 @quick
 @given(INSTANTS, INSTANTS)
 def test_a_wrong_clock_does_no_harm(date: dt.datetime, until: dt.datetime) -> None:
-    """Whatever the server believes the time to be, its wait is the difference of its own two dates."""
+    """The wait is the difference of the server's own two dates, whatever its clock shows."""
     headers = {"Date": format_datetime(date, usegmt=True), "Retry-After": format_datetime(until, usegmt=True)}
     assert retry_after(headers) == max(0.0, (until - date).total_seconds())
 
@@ -320,7 +320,7 @@ def test_a_wrong_clock_does_no_harm(date: dt.datetime, until: dt.datetime) -> No
 @quick
 @given(st.decimals(min_value=0, max_value=10**11, places=3))
 def test_any_number_of_seconds(seconds: Any) -> None:
-    """Decimal digits are taken for what they say."""
+    """Any decimal number of seconds is read exactly."""
     text = f"{seconds:f}"
     assert retry_after({"Retry-After": text}) == float(text)
     assert retry_after({"retry-after-ms": text}) == float(text) / 1000
@@ -344,6 +344,6 @@ _WORDS = st.text() | st.text("0123456789+-:, _.eE") | _DATES
 @given(_WORDS, _WORDS, _WORDS)
 @example("Mon, 01 Jan 2020 00:00:00 +" + "9" * 17, "", "")
 def test_no_header_raises(after: str, milliseconds: str, date: str) -> None:
-    """Any three headers give a finite wait that is not negative, or none."""
+    """Any three headers give a finite wait that is not negative, or None."""
     found = retry_after({"Retry-After": after, "retry-after-ms": milliseconds, "Date": date})
     assert found is None or (math.isfinite(found) and found >= 0)

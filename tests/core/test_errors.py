@@ -1,4 +1,4 @@
-"""The error tree: its shape, what an attempt may have done, and that errors travel whole."""
+"""The error tree: its shape, the effect of an attempt, and pickling and copying."""
 
 import copy
 import pickle
@@ -37,7 +37,7 @@ from thredfi_async.errors import (
 
 
 def api_error(kind: type[APIError], status: int) -> APIError:
-    """An error of the API with every part filled in."""
+    """Return an API error with every part filled in."""
     return kind(
         f"{status}, some_code",
         status=status,
@@ -73,13 +73,13 @@ EXAMPLES: list[ThredfiError] = [
 
 
 def subclasses(kind: type[ThredfiError]) -> set[type[ThredfiError]]:
-    """The library's own subclasses, at any depth."""
+    """Return the library's own subclasses, at any depth."""
     own = {each for each in kind.__subclasses__() if each.__module__ == errors.__name__}
     return own.union(*(subclasses(each) for each in own))
 
 
 def drawn_tree() -> dict[str, str]:
-    """The tree of the module's docstring: each name with its parent's."""
+    """Return the tree of the module's docstring: each name with its parent's."""
     parents: dict[str, str] = {}
     path: list[tuple[int, str]] = []
     for line in (errors.__doc__ or "").split("```")[1].strip().splitlines():
@@ -93,7 +93,7 @@ def drawn_tree() -> dict[str, str]:
 
 
 def test_the_tree_in_the_docstring_is_the_real_one() -> None:
-    """Every class stands in the drawn tree, under its own parent."""
+    """The tree in the docstring shows every class under its own parent."""
     real = {each.__name__: each.__bases__[0].__name__ for each in subclasses(ThredfiError)}
     assert drawn_tree() == {"ThredfiError": "", **real}
 
@@ -108,18 +108,18 @@ def test_the_tree_in_the_docstring_is_the_real_one() -> None:
     ],
 )
 def test_builtin_bases(ours: type[ThredfiError], builtin: type[Exception]) -> None:
-    """Code that knows only Python's own errors catches these too, and the docstring says so."""
+    """Python's built-in error classes catch these too, as the docstring says."""
     assert issubclass(ours, builtin)
     assert re.search(rf"{ours.__name__} +\({builtin.__name__}\)", errors.__doc__ or "")
 
 
 def test_every_class_has_an_example() -> None:
-    """What is tested of errors below is tested of every class."""
+    """Every error class has an example, so that the tests below cover it."""
     assert {type(each) for each in EXAMPLES} == subclasses(ThredfiError) | {ThredfiError}
 
 
 def pickled(error: ThredfiError, protocol: int) -> ThredfiError:
-    """The error, there and back."""
+    """Return the error after pickling and unpickling."""
     twin: ThredfiError = pickle.loads(pickle.dumps(error, protocol))  # noqa: S301
     return twin
 
@@ -136,7 +136,7 @@ COPIES: dict[str, Callable[[ThredfiError], ThredfiError]] = {
 def test_errors_are_copied_and_pickled_whole(
     example: ThredfiError, duplicate: Callable[[ThredfiError], ThredfiError]
 ) -> None:
-    """A copy has the class, the sentence, every attribute, the call's effect, attempts and key, and the notes."""
+    """A copy has the class, the message, every attribute, the call's effect, attempts and key, and the notes."""
     error = copy.copy(example)
     error.effect = Effect.UNKNOWN
     error.attempts = 3
@@ -152,7 +152,7 @@ def test_errors_are_copied_and_pickled_whole(
 
 
 def test_a_copy_goes_its_own_way() -> None:
-    """What a caller writes on its copy of a shared failure, another caller does not see."""
+    """Changes to one caller's copy of a shared failure do not show on another's."""
     error = ConnectError("shared")
     twin = copy.copy(error)
     twin.attempts = 7
@@ -161,7 +161,7 @@ def test_a_copy_goes_its_own_way() -> None:
 
 
 class DemandingError(APIError):
-    """A user's subclass whose constructor asks for something else."""
+    """A user's subclass whose constructor takes other arguments."""
 
     def __init__(self, *, reason: str) -> None:
         super().__init__("mine", status=418)
@@ -169,13 +169,13 @@ class DemandingError(APIError):
 
 
 def test_a_users_subclass_pickles_without_a_word_about_it() -> None:
-    """Pickling does not call the constructor, whatever it asks for."""
+    """Pickling does not call the constructor, whatever arguments it takes."""
     twin = pickle.loads(pickle.dumps(DemandingError(reason="tea")))  # noqa: S301
     assert (type(twin), twin.reason, twin.status) == (DemandingError, "tea", 418)
 
 
 def test_a_new_error_has_done_nothing() -> None:
-    """Until a call says more, an error claims no effect, no attempt and no key."""
+    """A new error has no effect, no attempts and no key."""
     error = ThredfiError("a sentence")
     assert (error.effect, error.attempts, error.request_id, error.idempotency_key, error.transient) == (
         Effect.NOT_APPLIED,
@@ -187,7 +187,7 @@ def test_a_new_error_has_done_nothing() -> None:
 
 
 def test_the_servers_words_are_not_shown() -> None:
-    """The message, the details and the body are attributes; `str` and `repr` show none of them."""
+    """The message, the details and the body are attributes; `str` and `repr` do not show them."""
     error = api_error(BadRequestError, 400)
     assert (error.message, error.body) == ("words of the server", b'{"error": "words of the server"}')
     for shown in (str(error), repr(error)):
@@ -207,7 +207,7 @@ def test_effects_are_ordered() -> None:
 
 
 def expected_class(status: int) -> type[APIError]:
-    """The design's table of statuses, written down a second time."""
+    """The table of statuses, defined a second time."""
     named = {
         400: BadRequestError,
         401: AuthenticationError,
@@ -222,7 +222,7 @@ def expected_class(status: int) -> type[APIError]:
 
 @pytest.mark.parametrize("status", range(100, 600))
 def test_every_status(status: int) -> None:
-    """Each status has its class, says whether to try again, and what an attempt may have done."""
+    """Each status has its class, its `transient`, and the effect of an attempt."""
     kind = error_class(status)
     error = kind("no", status=status)
     assert kind is expected_class(status)
@@ -231,13 +231,13 @@ def test_every_status(status: int) -> None:
 
 
 def test_a_status_out_of_range_is_a_servers_fault() -> None:
-    """Statuses that nobody defined count as failures after which nothing is certain."""
+    """Undefined statuses count as failures with an unknown effect."""
     assert error_class(999) is ServerError
     assert attempt_effect(ServerError("999", status=999)) is Effect.UNKNOWN
 
 
 def test_transient_statuses() -> None:
-    """The statuses that are tried again are these six."""
+    """Exactly these six statuses are retried."""
     assert frozenset({408, 429, 500, 502, 503, 504}) == TRANSIENT
 
 
@@ -254,7 +254,7 @@ def test_transient_statuses() -> None:
     ids=lambda value: type(value).__name__,
 )
 def test_an_attempt_without_an_answer(error: ThredfiError, effect: Effect) -> None:
-    """Only what can have left the machine may have been applied."""
+    """Only a request that can have left the machine may have been applied."""
     assert attempt_effect(error) is effect
 
 
@@ -263,13 +263,13 @@ def test_an_attempt_without_an_answer(error: ThredfiError, effect: Effect) -> No
     [("queue", Effect.NOT_APPLIED), ("connect", Effect.NOT_APPLIED), ("read", Effect.UNKNOWN)],
 )
 def test_an_attempt_that_timed_out(phase: Phase, effect: Effect) -> None:
-    """Waiting for an answer comes after sending, waiting for a turn or a connection before."""
+    """A read timeout comes after sending; queue and connect timeouts come before."""
     assert attempt_effect(RequestTimeoutError("late", phase=phase)) is effect
 
 
 @pytest.mark.parametrize("effect", Effect)
 def test_whoever_read_the_answer_knows_its_effect(effect: Effect) -> None:
-    """A ResponseDecodeError brings the effect that its reader saw."""
+    """A ResponseDecodeError carries the effect that the code that read the answer determined."""
     error = ResponseDecodeError("odd")
     error.effect = effect
     assert attempt_effect(error) is effect
@@ -291,12 +291,12 @@ def test_whoever_read_the_answer_knows_its_effect(effect: Effect) -> None:
     ids=lambda value: type(value).__name__ if isinstance(value, ThredfiError) else str(value),
 )
 def test_what_may_succeed_later(error: ThredfiError, transient: bool) -> None:
-    """Transport errors may pass; certificates, states, settings and odd answers do not."""
+    """Transport errors are transient; certificates, states, settings and undecodable answers are not."""
     assert error.transient is transient
 
 
 def test_all_problems_are_in_the_sentence() -> None:
-    """An InvalidRequestError says every problem at once, and lists them."""
+    """An InvalidRequestError shows every problem, and lists them."""
     error = InvalidRequestError(["email: is wrong", "city: is missing"])
     assert str(error) == "email: is wrong; city: is missing"
     assert error.problems == ("email: is wrong", "city: is missing")

@@ -1,4 +1,4 @@
-"""Headers that no server should see are named before anything is sent."""
+"""Invalid headers are reported before anything is sent."""
 
 from types import MappingProxyType
 from typing import Any
@@ -34,14 +34,14 @@ BAD_VALUES: dict[str, tuple[Any, str]] = {
 
 @pytest.mark.parametrize("value", ["x", "a b", "a\tb", "!~", "x" * LONGEST, "Bearer abc.def-_", '"quoted", list; q=1'])
 def test_values_that_can_be_sent(value: str) -> None:
-    """Visible ASCII goes, with spaces and tabs inside."""
+    """Visible ASCII is accepted, with spaces and tabs inside."""
     assert value_problem(value) is None
     assert headers_problems({"X-Note": value}) == []
 
 
 @pytest.mark.parametrize(("value", "problem"), BAD_VALUES.values(), ids=BAD_VALUES)
 def test_values_that_cannot_be_sent(value: Any, problem: str) -> None:
-    """Each bad value has one sentence, which names the header and does not quote the value."""
+    """Each invalid value has one message, which names the header and does not quote the value."""
     assert value_problem(value) == problem
     assert headers_problems({"X-Note": value}) == [f"headers[X-Note]: {problem}"]
 
@@ -50,7 +50,7 @@ def test_values_that_cannot_be_sent(value: Any, problem: str) -> None:
     "name", ["", "X Note", "X-Note:", "X-Note\r\n", "X-Nöte", "x\0", "X" * 8191, 5, None, b"X-Note"]
 )
 def test_names_that_cannot_be_sent(name: Any) -> None:
-    """A bad name is told by its position, since it may be anything."""
+    """An invalid name is reported by its position, since it may be anything."""
     problems = headers_problems({"X-Good": "x", name: "x"})
     assert problems == ["headers[1]: the name must be letters, digits and hyphens"]
 
@@ -72,12 +72,12 @@ def test_names_that_cannot_be_sent(name: Any) -> None:
     ],
 )
 def test_headers_that_are_the_clients_own(name: str) -> None:
-    """What the client sets cannot be set twice, however it is spelled."""
+    """Headers that the client sets are refused, in any case."""
     assert headers_problems({name: "x"}) == [f"headers[{name}]: is set by the client itself"]
 
 
 def test_all_problems_at_once() -> None:
-    """Every bad header is named, in its order."""
+    """Every invalid header is reported, in order."""
     assert headers_problems({"X-A": "", "b b": "x", "Host": "x", "X-D": "fine", "X-E": 1}) == [
         f"headers[X-A]: {FORM}",
         "headers[1]: the name must be letters, digits and hyphens",
@@ -88,12 +88,12 @@ def test_all_problems_at_once() -> None:
 
 @pytest.mark.parametrize("headers", [[("X-A", "x")], "X-A: x", 5])
 def test_headers_are_a_mapping(headers: Any) -> None:
-    """Pairs and text are not."""
+    """Pairs and text are not accepted as headers."""
     assert headers_problems(headers) == [f"headers: must be a mapping, not {type(headers).__name__}"]
 
 
 def test_any_mapping_will_do() -> None:
-    """It need not be a dict, and may be empty."""
+    """Any mapping is accepted, not only a dict, and may be empty."""
     assert headers_problems(MappingProxyType({"X-A": "x"})) == []
     assert headers_problems({}) == []
 
@@ -101,7 +101,7 @@ def test_any_mapping_will_do() -> None:
 @settings(derandomize=True, deadline=None, max_examples=200)
 @given(st.text(max_size=12))
 def test_whatever_passes_is_whole_on_the_wire(value: str) -> None:
-    """What is let through is ASCII without control characters, and nothing would be stripped off it."""
+    """Accepted values are ASCII without control characters, and lose nothing on the wire."""
     passes = value_problem(value) is None
     visible = value.isascii() and all(each.isprintable() or each == "\t" for each in value)
     assert passes == (value != "" and visible and value == value.strip())

@@ -1,4 +1,4 @@
-"""The values between the layers: what they show, and what they hold."""
+"""The values between the layers: their reprs and their contents."""
 
 import time
 
@@ -8,7 +8,7 @@ import pytest
 from thredfi_async import Attempt, CallEnded, ConnectError, Effect, RetryScheduled, SystemClock
 from thredfi_async._interfaces import Outcome, Request, Response, Verdict
 
-SECRET = "Jane Doe, token abc"  # as a body, a header or a value
+SECRET = "Jane Doe, token abc"  # as in a body, a header or a value
 
 
 def test_a_verdict_gives_its_value() -> None:
@@ -18,7 +18,7 @@ def test_a_verdict_gives_its_value() -> None:
 
 
 def test_a_verdict_raises_its_error() -> None:
-    """The very error is raised, not a copy."""
+    """The same error object is raised, not a copy."""
     error = ConnectError("refused")
     with pytest.raises(ConnectError) as raised:
         Verdict[int](error=error).unwrap()
@@ -26,7 +26,7 @@ def test_a_verdict_raises_its_error() -> None:
 
 
 def test_no_value_between_layers_shows_what_it_carries() -> None:
-    """Bodies, headers and models are left out of every `repr`."""
+    """No `repr` shows bodies, headers or models."""
     response = Response(200, {"X-Name": SECRET}, SECRET.encode())
     request = Request[str](
         method="POST",
@@ -43,7 +43,7 @@ def test_no_value_between_layers_shows_what_it_carries() -> None:
 
 
 def test_a_request_does_nothing_unless_it_says_so() -> None:
-    """By default a request has no body, no key, no effect, and nothing to settle it."""
+    """By default a request has no body, no key, no effect and no settling."""
     request = Request[str](method="GET", url="https://sandbox.thredfi.com/", judge=lambda _: Verdict("x"))
     assert (request.body, request.idempotency_key, request.mutates, request.settle) == (None, None, False, None)
     assert dict(request.headers) == {}
@@ -84,7 +84,7 @@ def test_a_whole_answer_has_no_flaw() -> None:
     ids=lambda event: type(event).__name__,
 )
 def test_events_are_values(event: Attempt | RetryScheduled | CallEnded) -> None:
-    """An event can be kept: nothing changes it, and it compares by value."""
+    """An event can be kept: it is immutable, and compares by value."""
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         event.operation = "other"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
     assert event == attrs.evolve(event)
@@ -92,7 +92,7 @@ def test_events_are_values(event: Attempt | RetryScheduled | CallEnded) -> None:
 
 
 async def test_the_machines_clock() -> None:
-    """It is the monotonic clock, and its sleep yields to the loop."""
+    """The system clock is the monotonic clock, and its sleep yields to the loop."""
     clock = SystemClock()
     before = time.monotonic()
     await clock.sleep(0)

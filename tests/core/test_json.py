@@ -1,4 +1,4 @@
-"""What may be a JSON value, and that what was looked at is what will be sent."""
+"""Which values are JSON, and that the checked value is the one that is sent."""
 
 import datetime as dt
 import decimal
@@ -29,13 +29,13 @@ class Colour(enum.StrEnum):
 
 
 def taken(value: object) -> tuple[object, list[str]]:
-    """The copy, and the problems."""
+    """Return the copy and the problems."""
     problems: list[str] = []
     return snapshot(value, "metadata", problems), problems
 
 
 def nested(depth: int) -> list[Any]:
-    """Lists in lists."""
+    """Return nested lists."""
     value: list[Any] = []
     for _ in range(depth):
         value = [value]
@@ -45,7 +45,7 @@ def nested(depth: int) -> list[Any]:
 @quick
 @given(JSON)
 def test_json_is_taken_as_it_is(value: Any) -> None:
-    """Every JSON value is copied exactly, down to the types of its numbers."""
+    """Every JSON value is copied exactly, including the types of its numbers."""
     copy, problems = taken(value)
     assert problems == []
     assert json.dumps(copy) == json.dumps(value)
@@ -53,12 +53,12 @@ def test_json_is_taken_as_it_is(value: Any) -> None:
 
 @pytest.mark.parametrize("value", [10**400, -(2**64), 1e308, -0.0, "", "é\N{PARTY POPPER}\0", {"": None}, list[Any]()])
 def test_what_json_can_say_is_no_problem(value: Any) -> None:
-    """Integers have no bound, texts may be empty or hold control characters."""
+    """Integers are unbounded; texts may be empty or contain control characters."""
     assert taken(value) == (value, [])
 
 
 def test_tuples_and_kinds_of_dicts() -> None:
-    """Tuples become lists, and subclasses of the JSON types will do."""
+    """Tuples become lists, and subclasses of the JSON types are accepted."""
     assert taken({"a": (1, (2,)), "b": OrderedDict[str, int](c=1), "d": Colour.RED}) == (
         {"a": [1, [2]], "b": {"c": 1}, "d": "red"},
         [],
@@ -66,7 +66,7 @@ def test_tuples_and_kinds_of_dicts() -> None:
 
 
 def test_it_is_a_copy() -> None:
-    """Changing the original afterwards changes nothing, at any depth."""
+    """Later changes to the original do not change the copy, at any depth."""
     value: dict[str, Any] = {"tags": [{"a": 1}]}
     copy, _ = taken(value)
     value["tags"][0]["a"] = 2
@@ -98,12 +98,12 @@ def test_it_is_a_copy() -> None:
     ids=lambda value: value if isinstance(value, str) and value.isascii() else "",
 )
 def test_what_json_cannot_say(value: object, problem: str) -> None:
-    """Each such part is addressed by its path, and not quoted."""
+    """Each part that is not JSON is reported by its path, and not quoted."""
     assert taken(value)[1] == [problem]
 
 
 def test_all_problems_at_once() -> None:
-    """Nothing hides behind the first problem, in whatever branch."""
+    """All problems are reported, in every branch."""
     value = {"a": math.nan, "b": [b"x", 1, object()], "Jane Doe": {"c": math.inf}, "ok": 1, 5: math.nan}
     assert taken(value)[1] == [
         "metadata.a: NaN and infinities are not JSON",
@@ -115,7 +115,7 @@ def test_all_problems_at_once() -> None:
 
 
 def test_what_contains_itself() -> None:
-    """A value that cannot end is told so, and gives nothing."""
+    """A value that contains itself is reported, and not copied."""
     value: list[Any] = []
     value.append(value)
     sentence = "metadata: contains itself, or is nested too deeply to be encoded"
@@ -124,20 +124,20 @@ def test_what_contains_itself() -> None:
 
 
 def test_deep_is_not_too_deep() -> None:
-    """More levels than orjson writes are still JSON."""
+    """More levels than orjson can write are accepted."""
     value = nested(260)
     assert taken(value) == (value, [])
 
 
 @pytest.mark.parametrize("text", ["", "x", "é", "\N{PARTY POPPER}", "\0"])
 def test_text_that_utf8_can_say(text: str) -> None:
-    """Any text without a lone surrogate."""
+    """Any text without a lone surrogate is accepted."""
     assert text_problem(text) is None
 
 
 @pytest.mark.parametrize("text", ["\ud800", "x\udc00", "\ude00\ud800"])
 def test_text_that_utf8_cannot_say(text: str) -> None:
-    """Half a character is none."""
+    """A lone surrogate is refused."""
     assert text_problem(text) == "holds a lone surrogate, which no UTF-8 text can"
 
 
@@ -160,5 +160,5 @@ def test_text_that_utf8_cannot_say(text: str) -> None:
     ],
 )
 def test_keys_that_can_be_shown(key: object, plain: bool) -> None:
-    """Only what looks like a field's name is shown: other keys may be a person's."""
+    """Only a key that looks like a field's name is shown: others may be personal data."""
     assert is_plain_name(key) is plain

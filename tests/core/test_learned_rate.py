@@ -17,7 +17,7 @@ class Clock:
 
 
 def taken(rate: LearnedRate, clock: Clock, seconds: float) -> int:
-    """How many slots can be had in so many seconds by whoever asks every millisecond."""
+    """Return how many slots a caller gets in so many seconds if it asks every millisecond."""
     count, end = 0, clock.now + seconds
     while clock.now < end:
         while clock.now >= rate.next:
@@ -30,7 +30,7 @@ def taken(rate: LearnedRate, clock: Clock, seconds: float) -> int:
 
 
 def learned(clock: Clock, rate_borne: int) -> LearnedRate:
-    """A rate that was throttled twice, five seconds apart, with so many good answers a second in between."""
+    """Return a rate that was throttled twice, five seconds apart, with so many good answers a second in between."""
     rate = LearnedRate(clock.now)
     rate.throttled(clock.now, clock.now)
     for _ in range(5 * rate_borne):
@@ -41,7 +41,7 @@ def learned(clock: Clock, rate_borne: int) -> LearnedRate:
 
 
 def test_one_throttling_teaches_nothing_yet() -> None:
-    """A single 429 is a matter of the window and the cooldown."""
+    """A single 429 affects only the window and the cooldown."""
     clock = Clock()
     rate = LearnedRate(clock.now)
     rate.throttled(clock.now, clock.now)
@@ -49,7 +49,7 @@ def test_one_throttling_teaches_nothing_yet() -> None:
 
 
 def test_the_second_throttling_teaches_what_was_borne_in_between() -> None:
-    """It goes on with four fifths of that, and ten a second more with each second."""
+    """The rate starts at four fifths of what was measured, and grows by ten a second each second."""
     clock = Clock()
     rate = learned(clock, 100)
     assert 80 <= taken(rate, clock, 1.0) <= 92
@@ -70,7 +70,7 @@ def test_a_cooldown_does_not_let_it_grow() -> None:
 
 
 def test_refusals_that_come_together_are_one_lesson() -> None:
-    """Too little passes between them to tell a rate from."""
+    """Refusals that come together count once, since there is too little time to measure a rate."""
     clock = Clock()
     rate = learned(clock, 100)
     clock.now += 0.4
@@ -79,7 +79,7 @@ def test_refusals_that_come_together_are_one_lesson() -> None:
 
 
 def test_an_api_that_refuses_much_is_obeyed_sooner() -> None:
-    """Half a second will do, when one of nine is refused."""
+    """Half a second is enough between lessons, if one of nine requests is refused."""
     clock = Clock()
     rate = learned(clock, 100)
     for _ in range(8):
@@ -90,14 +90,14 @@ def test_an_api_that_refuses_much_is_obeyed_sooner() -> None:
 
 
 def test_an_api_that_bears_nothing_is_still_asked_once_a_second() -> None:
-    """Otherwise nobody would learn that it has recovered."""
+    """The rate never falls below one request a second, so that a recovery is noticed."""
     clock = Clock()
     rate = learned(clock, 0)
     assert 1 <= taken(rate, clock, 1.0) <= 12
 
 
 def test_clients_with_unequal_rates_come_to_share_alike() -> None:
-    """Two that are throttled together, one with ten times the other's rate, are nearly equal a few lessons later."""
+    """Two clients that are throttled together, one at ten times the other's rate, become nearly equal."""
     clock = Clock()
     small, big = learned(clock, 20), learned(clock, 200)
     shares = [0, 0]
@@ -117,7 +117,7 @@ def test_clients_with_unequal_rates_come_to_share_alike() -> None:
 
 
 def test_a_quiet_minute_and_it_is_forgotten() -> None:
-    """A limiter gives all its slots at once again."""
+    """After a minute without throttling, a limiter gives all its slots at once again."""
     clock = Clock()
     limiter = Limiter(50, clock.monotonic)
     for _ in range(3):
@@ -137,7 +137,7 @@ def test_a_quiet_minute_and_it_is_forgotten() -> None:
 
 @pytest.mark.parametrize("api", [20, 200])
 def test_it_keeps_to_what_an_api_bears(api: int) -> None:
-    """Over a minute with a limit that answers in no time, few requests are refused, and hardly any share is left."""
+    """Over a minute with a rate limit, few requests are refused, and nearly the whole limit is used."""
     clock = Clock()
     limiter = Limiter(20, clock.monotonic)
     tokens, good, refused = float(api), 0, 0
@@ -158,7 +158,7 @@ def test_it_keeps_to_what_an_api_bears(api: int) -> None:
 
 
 def test_refusals_at_random_do_not_bring_it_down() -> None:
-    """An API that refuses one request in thirty, however few there are, is still asked hundreds of times a second."""
+    """An API that randomly refuses one request in thirty still gets hundreds of requests a second."""
     clock, random = Clock(), Random(1)
     limiter = Limiter(50, clock.monotonic)
     good = 0
@@ -177,7 +177,7 @@ def test_refusals_at_random_do_not_bring_it_down() -> None:
 
 
 def test_an_api_that_is_unavailable_teaches_no_rate() -> None:
-    """A 503 says nothing of how many requests are too many; it halves the window, and no more."""
+    """A 503 says nothing about the number of requests; it only halves the window."""
     clock = Clock()
     limiter = Limiter(64, clock.monotonic)
     for _ in range(4):
@@ -188,7 +188,7 @@ def test_an_api_that_is_unavailable_teaches_no_rate() -> None:
 
 @pytest.mark.parametrize("hours", [10, 24 * 365 * 10])
 def test_a_long_pause_in_use_does_no_harm(hours: int) -> None:
-    """After two 429s and an idle night, or ten years, slots are given as ever."""
+    """After two 429s and an idle night, or ten years, slots are given as usual."""
     clock = Clock()
     limiter = Limiter(4, clock.monotonic)
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""Whose loop and process a client belongs to, and how its calls come to an end."""
+"""Which loop and process a client belongs to, and how its calls end."""
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ CLOSED = "^this client is closed; make a new one, or close it only after its las
 
 
 class Running:
-    """A call that counts how often it was told to end."""
+    """A call that counts how often it was interrupted."""
 
     def __init__(self) -> None:
         self.interrupted = 0
@@ -22,7 +22,7 @@ class Running:
 
 
 async def test_calls_go_in_and_out() -> None:
-    """While none is under way there is nothing to wait for."""
+    """Without a call in flight there is nothing to wait for."""
     lifetime = Lifecycle()
     assert await lifetime.drain(0)
     call = Running()
@@ -35,7 +35,7 @@ async def test_calls_go_in_and_out() -> None:
 
 
 async def test_a_call_that_waits_for_its_turn_counts() -> None:
-    """It has entered, so draining waits for it, though there is nothing yet to interrupt."""
+    """Draining waits for a call that has entered, though there is nothing to interrupt yet."""
     lifetime = Lifecycle()
     lifetime.enter()
     assert not await lifetime.drain(0)
@@ -45,7 +45,7 @@ async def test_a_call_that_waits_for_its_turn_counts() -> None:
 
 
 async def test_draining_waits_for_the_last_call() -> None:
-    """Two who wait for the end hear of it at the same time, and a drain that gave up can be begun again."""
+    """Two waiters are notified at the same time, and a drain that timed out can be repeated."""
     lifetime = Lifecycle()
     calls = [Running(), Running()]
     for call in calls:
@@ -61,7 +61,7 @@ async def test_draining_waits_for_the_last_call() -> None:
 
 
 async def test_draining_again() -> None:
-    """What was idle once can become busy, and idle again."""
+    """A client that was idle can become busy, and idle again."""
     lifetime = Lifecycle()
     for _ in range(2):
         call = Running()
@@ -74,7 +74,7 @@ async def test_draining_again() -> None:
 
 
 async def test_a_closed_client_takes_no_calls() -> None:
-    """Closing refuses what comes, not what is there."""
+    """Closing refuses new calls, not present ones."""
     lifetime = Lifecycle()
     lifetime.enter()
     lifetime.close()
@@ -85,7 +85,7 @@ async def test_a_closed_client_takes_no_calls() -> None:
 
 
 async def test_interrupting() -> None:
-    """Every call under way is told once, one that has left is not, and one that starts later is at once."""
+    """Every call in flight is interrupted once, one that has left is not, and one that starts later is at once."""
     lifetime = Lifecycle()
     early, gone, late = Running(), Running(), Running()
     for call in (early, gone):
@@ -99,7 +99,7 @@ async def test_interrupting() -> None:
 
 
 async def test_calls_may_leave_while_they_are_interrupted() -> None:
-    """A call that ends the moment it is told does not disturb the telling."""
+    """A call that ends as soon as it is interrupted does not disturb the others."""
     lifetime = Lifecycle()
 
     class Leaving(Running):
@@ -117,7 +117,7 @@ async def test_calls_may_leave_while_they_are_interrupted() -> None:
 
 
 def test_one_event_loop() -> None:
-    """The first call decides the loop; from another, the sentence says what to do, even if the first is gone."""
+    """The first call decides the loop; from another, the message says what to do, even if the first is gone."""
     lifetime = Lifecycle()
 
     async def enter_and_leave() -> None:
@@ -130,7 +130,7 @@ def test_one_event_loop() -> None:
 
 
 async def test_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A forked child, which inherits the loop's marks as well, is told which process it is."""
+    """A forked child, which inherits the loop's state, is refused with its process number."""
     lifetime = Lifecycle()
     lifetime.check_home()
     own = os.getpid()
@@ -144,7 +144,7 @@ async def test_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_refused_call_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was refused at the door is not waited for."""
+    """Draining does not wait for a refused call."""
     lifetime = Lifecycle()
     lifetime.check_home()
     monkeypatch.setattr(os, "getpid", lambda: -1)

@@ -15,13 +15,13 @@ from thredfi_async._engine.limiter import Limiter
 
 
 async def settle() -> None:
-    """Let everything happen that can happen now."""
+    """Let the loop run everything that is ready."""
     for _ in range(5):
         await asyncio.sleep(0)
 
 
 def full(limit: int = 1) -> Limiter:
-    """A limiter whose every slot is taken."""
+    """Return a limiter without a free slot."""
     limiter = Limiter(limit, time.monotonic)
     for _ in range(limit):
         assert limiter.acquire_nowait()
@@ -30,7 +30,7 @@ def full(limit: int = 1) -> Limiter:
 
 @pytest.mark.parametrize("limit", [1, 2, 7])
 def test_as_many_slots_as_the_limit(limit: int) -> None:
-    """Free slots are had at once, and then no more."""
+    """Free slots are given at once, up to the limit."""
     limiter = full(limit)
     assert limiter.in_use == limit
     assert not limiter.acquire_nowait()
@@ -40,7 +40,7 @@ def test_as_many_slots_as_the_limit(limit: int) -> None:
 
 
 async def test_a_free_slot_needs_no_wait() -> None:
-    """Asking for a slot that is free takes it, without a turn of the loop in which another could."""
+    """Taking a free slot does not yield to the loop, so that no other caller can take it."""
     limiter = Limiter(1, time.monotonic)
     waiter = asyncio.create_task(limiter.acquire(None))
     await settle()
@@ -49,7 +49,7 @@ async def test_a_free_slot_needs_no_wait() -> None:
 
 
 async def test_first_come_first_served() -> None:
-    """Turns come in the order in which they were asked for."""
+    """Turns come in the order of the requests for them."""
     limiter = full(2)
     order: list[int] = []
 
@@ -68,7 +68,7 @@ async def test_first_come_first_served() -> None:
 
 
 async def test_nobody_jumps_the_queue() -> None:
-    """A slot that was handed to a waiter cannot be snatched before that has woken up."""
+    """A slot that was given to a waiter cannot be taken before the waiter wakes up."""
     limiter = full()
     first = asyncio.create_task(limiter.acquire(None))
     await settle()
@@ -83,7 +83,7 @@ async def test_nobody_jumps_the_queue() -> None:
 
 
 async def test_a_cancelled_waiter_leaves_the_queue() -> None:
-    """The slot goes to the one behind, and is free when there is none."""
+    """The slot of a cancelled waiter goes to the next one, and is free if there is none."""
     limiter = full()
     first, second = (asyncio.create_task(limiter.acquire(None)) for _ in range(2))
     await settle()
@@ -98,7 +98,7 @@ async def test_a_cancelled_waiter_leaves_the_queue() -> None:
 
 
 async def test_a_slot_that_comes_with_the_cancellation_is_handed_on() -> None:
-    """A waiter that is cancelled in the moment of its turn does not take the slot along."""
+    """A waiter that is cancelled in the moment of its turn passes the slot on."""
     limiter = full()
     first, second = (asyncio.create_task(limiter.acquire(None)) for _ in range(2))
     await settle()
@@ -110,7 +110,7 @@ async def test_a_slot_that_comes_with_the_cancellation_is_handed_on() -> None:
 
 
 async def test_the_last_waiter_gives_such_a_slot_back() -> None:
-    """With nobody behind it, the slot is free again."""
+    """Without another waiter, the slot is free again."""
     limiter = full()
     only = asyncio.create_task(limiter.acquire(None))
     await settle()
@@ -122,7 +122,7 @@ async def test_the_last_waiter_gives_such_a_slot_back() -> None:
 
 
 async def test_a_turn_that_never_came() -> None:
-    """The time is up with a sentence that says so and what was not done, and the queue forgets the waiter."""
+    """The timeout error says what was not done, and the queue forgets the waiter."""
     limiter = full()
     with pytest.raises(RequestTimeoutError, match=r"^no turn came within 0.01 s \(Timeouts.queue\); nothing") as raised:
         await limiter.acquire(0.01)
@@ -133,7 +133,7 @@ async def test_a_turn_that_never_came() -> None:
 
 
 async def test_no_time_at_all() -> None:
-    """A wait of no seconds still takes what is free, and waits for nothing else."""
+    """A timeout of zero still takes a free slot, and otherwise does not wait."""
     limiter = Limiter(1, time.monotonic)
     await limiter.acquire(0.0)
     with pytest.raises(RequestTimeoutError):
@@ -141,7 +141,7 @@ async def test_no_time_at_all() -> None:
 
 
 async def test_a_turn_in_time() -> None:
-    """A turn that came stops the clock."""
+    """A turn in time cancels the timeout."""
     limiter = full()
     waiter = asyncio.create_task(limiter.acquire(60.0))
     await settle()
@@ -151,7 +151,7 @@ async def test_a_turn_in_time() -> None:
 
 
 async def test_time_is_up_in_the_moment_of_the_turn() -> None:
-    """Whichever comes first is what counts; here that is the turn."""
+    """The first of the turn and the timeout wins; here it is the turn."""
     limiter = full()
     waiter = asyncio.create_task(limiter.acquire(0.0))
     await asyncio.sleep(0)
@@ -161,7 +161,7 @@ async def test_time_is_up_in_the_moment_of_the_turn() -> None:
 
 
 async def test_time_is_up_before_the_turn_is_noticed() -> None:
-    """The turn has come, and the clock rings before the waiter wakes: the turn counts."""
+    """If the turn has come before the timeout expires, it counts even if the waiter has not woken up yet."""
     limiter = full()
     # Both timers are due in the same iteration of the loop, this one first.
     asyncio.get_running_loop().call_later(0.0, limiter.release)
@@ -170,12 +170,12 @@ async def test_time_is_up_before_the_turn_is_noticed() -> None:
 
 
 async def test_cancelled_when_the_time_is_up() -> None:
-    """A waiter that is cancelled in the moment when its time is up has no slot to hand on."""
+    """A waiter that is cancelled in the moment of its timeout has no slot to pass on."""
     limiter = full()
     waiter = asyncio.create_task(limiter.acquire(0.001))
     await settle()
     loop = asyncio.get_running_loop()
-    # Scheduled behind the waiter's own timer, and so run before the waiter wakes up.
+    # Scheduled after the waiter's own timer, and so run before the waiter wakes up.
     loop.call_later(0.001, waiter.cancel)
     with pytest.raises((asyncio.CancelledError, RequestTimeoutError)):
         await waiter
@@ -183,7 +183,7 @@ async def test_cancelled_when_the_time_is_up() -> None:
 
 
 async def test_closing_ends_every_wait() -> None:
-    """Each waiter is told that the client was closed; none is cancelled, and no slot is lost."""
+    """Each waiter gets the error of a closed client; none is cancelled, and no slot is lost."""
     limiter = full()
     tasks = [asyncio.create_task(limiter.acquire(timeout)) for timeout in (None, 60.0, None)]
     await settle()
@@ -198,7 +198,7 @@ async def test_closing_ends_every_wait() -> None:
 
 
 async def test_cancelled_in_the_moment_of_closing() -> None:
-    """A cancellation that meets the closing stays a cancellation, and takes no slot."""
+    """A cancellation in the moment of closing stays a cancellation, and takes no slot."""
     limiter = full()
     waiter = asyncio.create_task(limiter.acquire(None))
     await settle()
@@ -210,7 +210,7 @@ async def test_cancelled_in_the_moment_of_closing() -> None:
 
 
 async def test_a_waiter_that_is_thrown_away() -> None:
-    """Whoever stops waiting in another way than by a cancellation is out of the queue as well."""
+    """A waiter that is closed without a cancellation leaves the queue as well."""
     limiter = full()
     waiter = limiter.acquire(None)
     waiter.send(None)
@@ -220,7 +220,7 @@ async def test_a_waiter_that_is_thrown_away() -> None:
 
 
 async def test_hundreds_share_a_few_slots() -> None:
-    """However many wait, no more than the limit are ever at work, and all of them come to be."""
+    """However many calls wait, no more than the limit run at once, and all of them get a turn."""
     limiter, at_work, most, done = Limiter(10, time.monotonic), 0, 0, 0
 
     async def work() -> None:
@@ -239,7 +239,7 @@ async def test_hundreds_share_a_few_slots() -> None:
 
 
 class Schedules(RuleBasedStateMachine):
-    """Any schedule of coming, leaving, cancelling and closing, beside a plain list that says who is next."""
+    """Any schedule of arrivals, departures, cancellations and closing, compared with a plain list."""
 
     LIMIT = 2
 
@@ -252,12 +252,12 @@ class Schedules(RuleBasedStateMachine):
 
     @contextmanager
     def step(self) -> Generator[None]:
-        """Let the loop come to rest after what is done, then let those at the head have their turn."""
+        """Let the loop become idle, then give the first waiters their turns."""
         yield
         self.loop.run_until_complete(settle())
 
     def serve(self) -> None:
-        """Say who must have a turn by now."""
+        """Update which waiters must have a turn by now."""
         while self.waiting and self.holding < self.LIMIT:
             turn = self.waiting.pop(0)
             assert turn.done(), "a turn is due"
@@ -266,14 +266,14 @@ class Schedules(RuleBasedStateMachine):
 
     @rule()
     def comes(self) -> None:
-        """Another waiter."""
+        """Add a waiter."""
         with self.step():
             self.waiting.append(self.loop.create_task(self.limiter.acquire(None)))
         self.serve()
 
     @rule()
     def comes_without_patience(self) -> None:
-        """A waiter that goes away unless a slot is free."""
+        """Add a waiter that leaves unless a slot is free."""
         with self.step():
             waiter = self.loop.create_task(self.limiter.acquire(0.0))
         self.loop.run_until_complete(asyncio.wait([waiter]))
@@ -285,7 +285,7 @@ class Schedules(RuleBasedStateMachine):
 
     @rule()
     def tries(self) -> None:
-        """Somebody who asks without waiting."""
+        """Try to take a slot without waiting."""
         free = self.holding < self.LIMIT and not self.waiting
         assert self.limiter.acquire_nowait() is free
         self.holding += free
@@ -293,7 +293,7 @@ class Schedules(RuleBasedStateMachine):
     @precondition(lambda self: self.holding > 0)
     @rule()
     def leaves(self) -> None:
-        """A slot is given back."""
+        """Release a slot."""
         with self.step():
             self.limiter.release()
             self.holding -= 1
@@ -302,7 +302,7 @@ class Schedules(RuleBasedStateMachine):
     @precondition(lambda self: len(self.waiting) > 0)
     @rule(data=st.data())
     def is_cancelled(self, data: st.DataObject) -> None:
-        """One of those who wait is cancelled."""
+        """Cancel one of the waiters."""
         with self.step():
             waiter = data.draw(st.sampled_from(self.waiting))
             self.waiting.remove(waiter)
@@ -312,7 +312,7 @@ class Schedules(RuleBasedStateMachine):
     @precondition(lambda self: len(self.waiting) > 0 and self.holding > 0)
     @rule()
     def is_cancelled_on_its_turn(self) -> None:
-        """The first of those who wait is cancelled just when its turn has come."""
+        """Cancel the first waiter just when its turn has come."""
         with self.step():
             self.limiter.release()
             self.holding -= 1
@@ -323,7 +323,7 @@ class Schedules(RuleBasedStateMachine):
 
     @rule()
     def closes(self) -> None:
-        """Everybody who waits is sent away."""
+        """Close, which ends every wait."""
         with self.step():
             self.limiter.close()
         for waiter in self.waiting:
@@ -332,12 +332,12 @@ class Schedules(RuleBasedStateMachine):
 
     @invariant()
     def counts(self) -> None:
-        """The slots that are taken are those that somebody holds; nobody else has been served."""
+        """The taken slots are exactly those of the served waiters."""
         assert self.limiter.in_use == self.holding <= self.LIMIT
         assert not any(waiter.done() for waiter in self.waiting)
 
     def teardown(self) -> None:
-        """End what is left."""
+        """End the remaining waiters."""
         for waiter in self.waiting:
             waiter.cancel()
         self.loop.run_until_complete(settle())

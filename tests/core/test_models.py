@@ -1,4 +1,4 @@
-"""Customers and archive bodies: the contract's rules, all problems at once, and nothing personal in sight."""
+"""Customers and archive bodies: the contract's rules, all problems at once, and no personal data in sight."""
 
 import copy
 import datetime as dt
@@ -61,18 +61,18 @@ CUSTOMER = Customer(
 
 
 def request_with(changes: Mapping[str, Any]) -> CustomerRequest:
-    """A body of good fields, these apart."""
+    """Return a body of valid fields, except the given ones."""
     return CustomerRequest(**{**FIELDS, **changes})
 
 
 def problems_of(**changes: Any) -> list[str]:
-    """What is wrong with the fields once these are changed."""
+    """Return the problems after these fields are changed."""
     with pytest.raises(InvalidRequestError) as raised:
         request_with(changes)
     return list(raised.value.problems)
 
 
-# -- what is taken
+# -- valid values
 
 
 def test_every_documented_field() -> None:
@@ -116,7 +116,7 @@ def test_every_documented_field() -> None:
     ],
 )
 def test_the_client_is_no_stricter_than_the_contract(field: str, value: Any) -> None:
-    """What the contract does not forbid is the server's to judge, and reaches it unchanged."""
+    """Values that the contract does not forbid are sent unchanged, for the server to judge."""
     request = request_with({field: value})
     assert getattr(request, field) == value
     assert json.loads(encode(request))[field] == value
@@ -124,7 +124,7 @@ def test_the_client_is_no_stricter_than_the_contract(field: str, value: Any) -> 
 
 @pytest.mark.parametrize("left_out", ["individual_name", "company_name"])
 def test_one_name_is_enough(left_out: str) -> None:
-    """Either name may be left out when there is the other, without a word."""
+    """Either name may be omitted if the other is given."""
     fields = {name: value for name, value in FIELDS.items() if name != left_out}
     for request in (CustomerRequest(**fields), CustomerRequest.from_mapping(fields)):
         assert getattr(request, left_out) is UNSET
@@ -139,12 +139,12 @@ def test_unset_leaves_out_any_field(field: str) -> None:
 
 
 def test_everything_can_be_left_out_on_purpose() -> None:
-    """Even both names: UNSET is not the same as saying nothing."""
+    """Even both names may be `UNSET`, which is not the same as omitting them."""
     request = CustomerRequest(**dict.fromkeys(FIELDS, UNSET))
     assert encode(request) == b"{}"
 
 
-# -- what is refused
+# -- invalid values
 
 
 @pytest.mark.parametrize("field", TEXTS)
@@ -204,12 +204,12 @@ def test_texts(field: str, value: Any, problem: str) -> None:
     ],
 )
 def test_each_documented_rule(field: str, value: Any, problem: str) -> None:
-    """Each rule has its sentence, which names the field."""
+    """Each rule has its message, which names the field."""
     assert problems_of(**{field: value}) == [f"{field}: {problem}"]
 
 
 def test_problems_inside_json_have_their_path() -> None:
-    """What no JSON can say is addressed down to its place."""
+    """A part that is not JSON is reported by its full path."""
     assert problems_of(metadata={"a": [math.inf]}, transaction_tags=[1, object()]) == [
         "transaction_tags[1]: object is not a JSON value",
         "metadata.a[0]: NaN and infinities are not JSON",
@@ -217,7 +217,7 @@ def test_problems_inside_json_have_their_path() -> None:
 
 
 def test_all_problems_at_once() -> None:
-    """Every wrong field is named, in the contract's order, and nothing of what was given."""
+    """Every invalid field is reported, in the contract's order, and no value is quoted."""
     problems = problems_of(
         external_id="", email="jane", country="gb", tax_exempt=1, payment_terms_days=True, metadata={"x": math.nan}
     )
@@ -232,14 +232,14 @@ def test_all_problems_at_once() -> None:
 
 
 def test_no_value_is_quoted() -> None:
-    """A wrong value may be personal: no sentence holds it."""
+    """An invalid value may be personal data: no message contains it."""
     with pytest.raises(InvalidRequestError) as raised:
         request_with({"email": "jane doe", "country": "Jane", "metadata": {"Jane Doe": {"Jane"}}})
     assert "jane" not in (str(raised.value) + repr(raised.value)).lower()
 
 
 def test_a_name_must_be_given() -> None:
-    """Saying nothing of either name is refused."""
+    """Omitting both names is refused."""
     fields = {name: value for name, value in FIELDS.items() if name not in {"individual_name", "company_name"}}
     for make in (partial(CustomerRequest, **fields), partial(CustomerRequest.from_mapping, fields)):
         with pytest.raises(InvalidRequestError, match=r"^individual_name, company_name: one of them must be given$"):
@@ -247,7 +247,7 @@ def test_a_name_must_be_given() -> None:
 
 
 def test_a_missing_argument_is_pythons_to_tell() -> None:
-    """All the other fields have no default."""
+    """All other fields have no default, so that Python reports a missing argument."""
     with pytest.raises(TypeError, match="metadata"):
         CustomerRequest(**{name: value for name, value in FIELDS.items() if name != "metadata"})
 
@@ -256,12 +256,12 @@ def test_a_missing_argument_is_pythons_to_tell() -> None:
 
 
 def test_from_mapping_is_the_same() -> None:
-    """A mapping of any kind gives the request that its fields give."""
+    """Any mapping gives the same request as its fields."""
     assert CustomerRequest.from_mapping(MappingProxyType(dict(FIELDS))) == CustomerRequest(**FIELDS)
 
 
 def test_from_mapping_reports_everything_at_once() -> None:
-    """Unknown, missing and wrong fields are all named, with what was meant."""
+    """Unknown, missing and invalid fields are all reported, with the likely names."""
     fields = {name: value for name, value in FIELDS.items() if name not in {"city", "postal_code"}}
     given: dict[Any, Any] = {**fields, "post_code": "SW1", "e-mail": "x", "qqqq": 1, 5: 1, "country": "gb"}
     with pytest.raises(InvalidRequestError) as raised:
@@ -280,20 +280,20 @@ def test_from_mapping_reports_everything_at_once() -> None:
 
 
 def test_from_mapping_refuses_an_empty_one() -> None:
-    """Nothing at all is 18 missing fields and no name."""
+    """An empty mapping is 18 missing fields and no name."""
     with pytest.raises(InvalidRequestError) as raised:
         CustomerRequest.from_mapping({})
     assert len(raised.value.problems) == 19
 
 
 def test_from_mapping_with_an_unknown_field_alone() -> None:
-    """One field too many is refused even if all the others are right."""
+    """One unknown field is refused even if all others are valid."""
     with pytest.raises(InvalidRequestError, match=r"^emails: is not a documented field; did you mean email\?$"):
         CustomerRequest.from_mapping({**FIELDS, "emails": "x"})
 
 
 def test_from_mapping_takes_unset() -> None:
-    """UNSET does in a mapping what it does in a call, for names too."""
+    """`UNSET` works in a mapping as in a call, also for names."""
     fields = {**FIELDS, "notes": UNSET, "company_name": UNSET, "individual_name": UNSET}
     assert json.loads(encode(CustomerRequest.from_mapping(fields))).keys() == FIELDS.keys() - {
         "notes",
@@ -306,7 +306,7 @@ def test_from_mapping_takes_unset() -> None:
 
 
 def test_a_request_keeps_what_was_checked() -> None:
-    """Changing the metadata or the tags afterwards changes nothing of what is sent."""
+    """Later changes to the metadata or the tags do not change what is sent."""
     metadata: dict[str, Any] = {"a": [1]}
     tags: list[Any] = ["gold"]
     request = request_with({"metadata": metadata, "transaction_tags": tags})
@@ -318,7 +318,7 @@ def test_a_request_keeps_what_was_checked() -> None:
 
 
 def test_a_request_cannot_be_changed() -> None:
-    """It is frozen; `attrs.evolve` makes another, and checks it again."""
+    """A request is frozen; `attrs.evolve` makes another, and checks it again."""
     request = CustomerRequest(**FIELDS)
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         request.email = "x"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
@@ -329,14 +329,14 @@ def test_a_request_cannot_be_changed() -> None:
 
 @pytest.mark.parametrize("value", [CustomerRequest(**FIELDS), CUSTOMER, Document(url="https://x")], ids=repr)
 def test_models_pickle(value: object) -> None:
-    """Models travel between processes, UNSET included."""
+    """Models can be pickled, including UNSET."""
     assert pickle.loads(pickle.dumps(value)) == value  # noqa: S301
     assert pickle.loads(pickle.dumps(UNSET)) is UNSET  # noqa: S301
     assert copy.deepcopy(UNSET) is UNSET
 
 
 def test_no_repr_shows_personal_data() -> None:
-    """Requests, customers, documents and raw responses hide what is not theirs to show."""
+    """The reprs of requests, customers, documents and raw responses show no personal data."""
     fields: dict[str, Any] = dict.fromkeys(TEXTS, "secret Jane")
     fields |= {"metadata": {"secret": "Jane"}, "extra": {"secret": "Jane"}}
     fields["documents"] = (Document(url="https://secret", file_name="secret.pdf"),)
@@ -349,7 +349,7 @@ def test_no_repr_shows_personal_data() -> None:
 
 
 def test_what_reprs_show() -> None:
-    """They show what tells one from another."""
+    """A repr shows what identifies the value."""
     partial = request_with({"notes": UNSET})
     assert repr(partial) == "<CustomerRequest with 19 of 20 fields>"
     assert repr(CUSTOMER) == "<Customer 3c90c3cc-0d44-4b50-8888-8dd25736052a, ACTIVE>"
@@ -358,13 +358,13 @@ def test_what_reprs_show() -> None:
 
 
 def test_statuses_are_strings() -> None:
-    """A status compares with what the API writes."""
+    """A status is equal to the API's string."""
     assert CUSTOMER.status == "ACTIVE"
     assert CustomerStatus("ARCHIVED") is CustomerStatus.ARCHIVED
 
 
 def test_a_raw_response_by_default() -> None:
-    """Only an archive call has a key, and can find its customer archived already."""
+    """Only an archive call has a key, and can find its customer already archived."""
     raw = RawResponse(parsed=1, status=200, headers={}, request_id=None, attempts=1, elapsed=0.0)
     assert (raw.already_archived, raw.idempotency_key) == (False, None)
 
@@ -394,7 +394,7 @@ CUSTOMERS = st.builds(
 
 
 def refused(field: str, value: Any) -> bool:
-    """Whether validation refuses this value of this field."""
+    """Return whether validation refuses this value of this field."""
     try:
         request_with({field: value})
     except InvalidRequestError:
@@ -405,7 +405,7 @@ def refused(field: str, value: Any) -> bool:
 @quick
 @given(CUSTOMERS)
 def test_any_record_makes_a_body(customer: Customer) -> None:
-    """A body of any record holds its valid fields unchanged, and leaves out exactly those that would be refused."""
+    """A body made from any record keeps its valid fields unchanged, and omits exactly the invalid ones."""
     request = CustomerRequest.from_customer(customer)
     for name in CustomerRequest.FIELD_NAMES:
         given, had = getattr(request, name), getattr(customer, name)
@@ -419,13 +419,13 @@ def test_any_record_makes_a_body(customer: Customer) -> None:
 
 
 def test_a_record_of_nulls_makes_an_empty_body() -> None:
-    """Nulls are left out, names too; tags that are none are an empty list, and metadata may be null."""
+    """Nulls are omitted, names too; missing tags become an empty list, and metadata may be null."""
     assert encode(CustomerRequest.from_customer(CUSTOMER)) == b'{"transaction_tags":[],"metadata":null}'
 
 
 @pytest.mark.parametrize("field", ["metadata", "transaction_tags"])
 def test_json_of_a_record_that_cannot_be_encoded_is_left_out(field: str) -> None:
-    """The other JSON field goes along even if this one is nested too deeply."""
+    """The other JSON field is kept even if this one is nested too deeply."""
     value: Any = ()
     for _ in range(5000):
         value = (value,)
@@ -437,14 +437,14 @@ def test_json_of_a_record_that_cannot_be_encoded_is_left_out(field: str) -> None
 
 
 def test_a_full_record_round_trips() -> None:
-    """What was sent comes back as what would be sent."""
+    """A body made from a returned record equals the body that was sent."""
     request = CustomerRequest(**FIELDS)
     customer = attrs.evolve(CUSTOMER, **{**FIELDS, "transaction_tags": tuple(FIELDS["transaction_tags"])})
     assert CustomerRequest.from_customer(customer) == request
 
 
 def test_the_sentinel_is_one_of_an_enum() -> None:
-    """Type checkers narrow it by identity."""
+    """The sentinel is an enum member, so that type checkers narrow it by identity."""
     assert UNSET is Unset.UNSET
     assert isinstance(UNSET, Unset)
     assert not isinstance(Effect.NOT_APPLIED, Unset)

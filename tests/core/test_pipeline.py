@@ -1,4 +1,4 @@
-"""The order of things in one call: turns, tokens, attempts, waits, and the question at the end."""
+"""The steps of one call: turns, tokens, attempts, waits, and settling at the end."""
 
 import asyncio
 import logging
@@ -77,17 +77,17 @@ CREDENTIALS = PartnerCredentials("3c90c3cc-0d44-4b50-8888-8dd25736052a", "secret
 
 
 def problem(status: int, code: str = "server_error", **headers: str) -> Answer:
-    """An error of the API; underscores in header names are hyphens."""
+    """Return an API error; underscores in header names become hyphens."""
     return faults.problem(status, code, {name.replace("_", "-"): value for name, value in headers.items()})
 
 
 def applied(request: FaultRequest) -> dict[str, Any]:
-    """An answer that says it is done, and cannot be read whole."""
+    """Return an answer that shows success but cannot be read completely."""
     return {**bodies.archived(request), "notes": 5}
 
 
 def archived_by_status(request: FaultRequest) -> dict[str, Any]:
-    """A record whose flag lags behind."""
+    """Return a record whose flag lags behind its status."""
     return {**bodies.active(request), "status": "ARCHIVED"}
 
 
@@ -97,7 +97,7 @@ async def archive(client: ThredfiClient, **options: Any) -> RawResponse[Customer
 
 
 class Tokens:
-    """A token provider that counts."""
+    """A token provider that counts its tokens."""
 
     def __init__(self, *, lifetime: float | None = None) -> None:
         self.given = 0
@@ -114,7 +114,7 @@ class Tokens:
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
 async def test_statuses_that_pass(status: int, clock: "FakeClock") -> None:
-    """After each of these the same request is sent again."""
+    """After each of these statuses, the same request is sent again."""
     async with FaultServer([problem(status), Healthy()]) as server, client_of(server.url, clock=clock) as client:
         done = await archive(client)
     assert (done.attempts, len(clock.sleeps), done.already_archived) == (2, 1, False)
@@ -131,7 +131,7 @@ async def test_statuses_that_pass(status: int, clock: "FakeClock") -> None:
     ],
 )
 async def test_statuses_that_stay(status: int, effect: Effect, clock: "FakeClock") -> None:
-    """After any other refusal the call ends at once, with what that status says of the record."""
+    """Any other refusal ends the call at once, with the effect of its status."""
     async with FaultServer([problem(status)]) as server, client_of(server.url, clock=clock) as client:
         with pytest.raises(APIError) as caught:
             await archive(client, settle=False)
@@ -159,7 +159,7 @@ async def test_statuses_that_stay(status: int, effect: Effect, clock: "FakeClock
 async def test_the_effect_is_the_highest_over_the_attempts(
     script: list[Step], kind: type[ThredfiError], effect: Effect, clock: "FakeClock"
 ) -> None:
-    """A later certainty does not take back an earlier doubt."""
+    """A later certain answer does not remove an earlier doubt."""
     hook = Recorder()
     async with FaultServer(script) as server, client_of(server.url, clock=clock, hooks=[hook]) as client:
         with pytest.raises(kind) as caught:
@@ -179,7 +179,7 @@ async def test_unsent_attempts_leave_no_doubt(clock: "FakeClock") -> None:
 
 @pytest.mark.parametrize("attempts", [1, 2, 7])
 async def test_no_more_attempts_than_allowed(attempts: int, clock: "FakeClock") -> None:
-    """`max_attempts` counts the first."""
+    """`max_attempts` includes the first attempt."""
     policy = RetryPolicy(max_attempts=attempts, backoff_initial=0.01)
     async with FaultServer([problem(503)], repeat_last=True) as server, client_of(server.url, clock=clock) as client:
         error = await failure(archive(client, settle=False, retry=policy), ServerError)
@@ -189,7 +189,7 @@ async def test_no_more_attempts_than_allowed(attempts: int, clock: "FakeClock") 
 
 @pytest.mark.parametrize(("status", "waits"), [(503, [0.5, 1.0, 2.0, 3.0]), (429, [1.0, 2.0, 3.0, 3.0])])
 async def test_waits_double_up_to_a_bound(status: int, waits: list[float], clock: "FakeClock") -> None:
-    """Throttled ones start higher."""
+    """Waits double up to a bound, and throttled calls start higher."""
     policy = RetryPolicy(max_attempts=5, backoff_max=3.0, jitter=lambda: 1.0)
     async with (
         FaultServer([problem(status)], repeat_last=True) as server,
@@ -223,14 +223,14 @@ async def test_one_key_and_one_body_over_all_attempts(own: str | None, clock: "F
 
 
 async def test_every_call_has_a_key_of_its_own(clock: "FakeClock") -> None:
-    """Two calls about the same customer are two operations."""
+    """Two calls about the same customer have different keys."""
     async with FaultServer([Healthy(), Healthy()]) as server, client_of(server.url, clock=clock) as client:
         keys = {(await archive(client)).idempotency_key for _ in range(2)}
     assert len(keys) == 2
 
 
 async def test_the_error_knows_the_key(clock: "FakeClock") -> None:
-    """Whoever wants to go on by hand has what it takes."""
+    """The error has the key, so that a caller can continue by hand."""
     async with (
         FaultServer([problem(404, X_Request_Id="req-7")]) as server,
         client_of(server.url, clock=clock) as client,
@@ -253,7 +253,7 @@ async def test_the_error_knows_the_key(clock: "FakeClock") -> None:
     ],
 )
 async def test_retry_after_is_respected(headers: dict[str, str], waits: list[float], clock: "FakeClock") -> None:
-    """In its three forms, and never less than the wait that there would have been."""
+    """All three forms of Retry-After are respected, and the wait is never shorter than the backoff."""
     script: list[Step] = [problem(503, **headers), Healthy()]
     async with FaultServer(script) as server, client_of(server.url, clock=clock) as client:
         assert (await archive(client)).attempts == 2
@@ -262,7 +262,7 @@ async def test_retry_after_is_respected(headers: dict[str, str], waits: list[flo
 
 @pytest.mark.parametrize("status", [429, 503])
 async def test_a_retry_after_that_is_too_long(status: int, clock: "FakeClock") -> None:
-    """Longer than `max_retry_after`: the call ends at once, unsettled, with the figures on the error."""
+    """A Retry-After over `max_retry_after` ends the call at once, unsettled, with the numbers on the error."""
     policy, timeouts = RetryPolicy(max_retry_after=10.0), Timeouts(deadline=None)
     async with (
         FaultServer([problem(status, Retry_After="11")]) as server,
@@ -272,11 +272,11 @@ async def test_a_retry_after_that_is_too_long(status: int, clock: "FakeClock") -
     assert isinstance(error, APIError)
     assert (error.retry_after, error.attempts, clock.sleeps) == (11.0, 1, [])
     assert "not tried again: the server asked to wait 11 s, and max_retry_after is 10 s" in notes(error)
-    assert ("not asked what came of it: the server wants 11 s of peace" in notes(error)) is (status == 503)
+    assert ("the outcome was not checked: the server asked to wait 11 s" in notes(error)) is (status == 503)
 
 
 async def test_a_retry_after_just_short_enough(clock: "FakeClock") -> None:
-    """`max_retry_after` itself is waited for."""
+    """A Retry-After equal to `max_retry_after` is waited for."""
     policy, timeouts = RetryPolicy(max_retry_after=10.0), Timeouts(deadline=None)
     async with (
         FaultServer([problem(429, Retry_After="10"), Healthy()]) as server,
@@ -287,7 +287,7 @@ async def test_a_retry_after_just_short_enough(clock: "FakeClock") -> None:
 
 
 async def test_a_wait_past_the_deadline(clock: "FakeClock") -> None:
-    """It is not begun: the call ends at once, with the figures on the error."""
+    """A wait beyond the deadline does not begin: the call ends at once, with the numbers on the error."""
     async with FaultServer([problem(429, Retry_After="30")]) as server, client_of(server.url, clock=clock) as client:
         error = await failure(archive(client), RateLimitedError)
     assert (error.retry_after, error.attempts, clock.sleeps) == (30.0, 1, [])
@@ -298,7 +298,7 @@ async def test_a_wait_past_the_deadline(clock: "FakeClock") -> None:
 
 
 async def test_no_slot_is_held_while_sleeping() -> None:
-    """One connection is enough for a call that waits and one that works."""
+    """One connection is enough for a call that waits and one that runs."""
     clock = SlowClock()
     async with (
         FaultServer([problem(503), Healthy(), Healthy()]) as server,
@@ -314,7 +314,7 @@ async def test_no_slot_is_held_while_sleeping() -> None:
 
 
 async def test_calls_have_their_turn_in_order() -> None:
-    """First come, first served, and never more than there are slots."""
+    """First come, first served, and never more calls than slots."""
     async with (
         FaultServer([Healthy()], repeat_last=True) as server,
         client_of(server.url, max_connections=2) as client,
@@ -327,7 +327,7 @@ async def test_calls_have_their_turn_in_order() -> None:
 
 
 async def test_a_waiting_call_is_not_encoded() -> None:
-    """A body is looked at when its call has its turn; bad ones are refused then, with nothing sent."""
+    """A body is encoded when its call has its turn; an invalid one is refused then, and nothing is sent."""
     async with FaultServer([Healthy()]) as server, client_of(server.url, max_connections=1) as client:
         assert client._limiter.acquire_nowait()
         fields = body()
@@ -350,13 +350,13 @@ async def test_the_queue_is_bounded() -> None:
         client._limiter.release()
     assert (error.phase, error.effect, error.attempts) == ("queue", Effect.NOT_APPLIED, 0)
     assert "Timeouts.queue" in str(error)
-    # uvloop counts its timers in whole milliseconds; asyncio's are exact.
+    # uvloop's timers count whole milliseconds; asyncio's are exact.
     early = 0.001 if "uvloop" in type(asyncio.get_running_loop()).__module__ else 0.0
     assert hook.ended.queued >= 0.02 - early
 
 
 async def test_the_queue_counts_every_wait() -> None:
-    """A retry that has no turn left in its bound ends the call, which stays as uncertain as it was."""
+    """A retry without queue time left ends the call, whose effect stays UNKNOWN."""
     clock = SlowClock()
     timeouts = Timeouts(queue=0.02)
     async with (
@@ -370,14 +370,14 @@ async def test_the_queue_counts_every_wait() -> None:
         error = await call
         client._limiter.release()
     assert (error.phase, error.effect, error.attempts) == ("queue", Effect.UNKNOWN, 1)
-    assert "asking what came of it failed with RequestTimeoutError" in notes(error)
+    assert "checking the outcome failed with RequestTimeoutError" in notes(error)
 
 
 # The deadline
 
 
 async def test_the_deadline_cuts_an_attempt() -> None:
-    """What was being sent may be applied: UNKNOWN."""
+    """A request that was cut off while being sent may be applied: UNKNOWN."""
     async with FaultServer([Healthy(), HANGS]) as server, client_of(server.url) as client:
         await archive(client)
         call = archive(client, settle=False, timeouts=Timeouts(deadline=0.1))
@@ -389,7 +389,7 @@ async def test_the_deadline_cuts_an_attempt() -> None:
 
 
 async def test_what_the_deadline_cut_is_settled() -> None:
-    """Some of it is kept for the question, which finds the customer archived."""
+    """Some of the deadline is reserved for settling, which finds the customer archived."""
     async with FaultServer(routes={POST: [HANGS], GET: [Healthy()]}) as server, client_of(server.url) as client:
         call = asyncio.create_task(archive(client))
         await server.until(lambda: server.applied == 1)
@@ -399,18 +399,18 @@ async def test_what_the_deadline_cut_is_settled() -> None:
 
 
 async def test_the_deadline_cuts_the_question() -> None:
-    """When that is not answered in time, the first error stands."""
+    """If the settling request is not answered in time, the first error is raised."""
     async with FaultServer(routes={POST: [problem(501)], GET: [HANGS]}) as server, client_of(server.url) as client:
         call = asyncio.create_task(failure(archive(client), ServerError))
         await server.until(lambda: len(server.requests) == 2)
         ring(client)
         error = await call
     assert (error.effect, error.attempts) == (Effect.UNKNOWN, 2)
-    assert "asking what came of it failed with RequestTimeoutError" in notes(error)
+    assert "checking the outcome failed with RequestTimeoutError" in notes(error)
 
 
 async def test_the_deadline_cuts_a_token_fetch() -> None:
-    """A provider that hangs: nothing was sent."""
+    """If a provider hangs, the deadline ends the call, and nothing was sent."""
     cancelled = asyncio.Event()
 
     async def hang() -> str:
@@ -429,7 +429,7 @@ async def test_the_deadline_cuts_a_token_fetch() -> None:
 
 
 async def test_the_deadline_cuts_a_sleep() -> None:
-    """A clock that oversleeps does not keep the call."""
+    """A sleep that takes too long is cut off by the deadline."""
     clock = SlowClock()
     async with FaultServer([problem(503)]) as server, client_of(server.url, clock=clock) as client:
         call = asyncio.create_task(failure(archive(client, settle=False), RequestTimeoutError))
@@ -440,7 +440,7 @@ async def test_the_deadline_cuts_a_sleep() -> None:
 
 
 async def test_the_deadline_pauses_while_the_call_queues() -> None:
-    """A retry that waits its turn for longer than the deadline is not cut."""
+    """A retry that waits for its turn longer than the deadline is not cut off."""
     clock = SlowClock()
     async with (
         FaultServer([problem(429), Healthy()]) as server,
@@ -457,7 +457,7 @@ async def test_the_deadline_pauses_while_the_call_queues() -> None:
 
 
 async def test_waiting_for_the_first_turn_spends_no_deadline(clock: "FakeClock") -> None:
-    """The clock starts when the request does."""
+    """The deadline starts with the first turn."""
     async with (
         FaultServer([Healthy()]) as server,
         client_of(server.url, clock=clock, max_connections=1) as client,
@@ -471,7 +471,7 @@ async def test_waiting_for_the_first_turn_spends_no_deadline(clock: "FakeClock")
 
 
 async def test_no_deadline() -> None:
-    """None is no bound."""
+    """None means no deadline."""
     async with (
         FaultServer([LOST, Healthy()]) as server,
         client_of(server.url, timeouts=Timeouts(deadline=None), retry=RetryPolicy(backoff_initial=0.001)) as c,
@@ -483,7 +483,7 @@ async def test_no_deadline() -> None:
 
 
 async def test_a_refused_token_is_replaced_once(clock: "FakeClock") -> None:
-    """One fresh token, one replay, no wait."""
+    """A 401 leads to one fresh token and one replay, without a wait."""
     tokens = Tokens()
     async with FaultServer([problem(401), Healthy()]) as server:
         async with client_of(server.url, token_provider=tokens, clock=clock) as client:
@@ -493,7 +493,7 @@ async def test_a_refused_token_is_replaced_once(clock: "FakeClock") -> None:
 
 
 async def test_a_token_refused_twice(clock: "FakeClock") -> None:
-    """Then it is the credentials: no third request."""
+    """A second 401 ends the call, since the credentials are wrong."""
     tokens = Tokens()
     async with (
         FaultServer([problem(401), problem(401, "invalid_token")]) as server,
@@ -504,14 +504,14 @@ async def test_a_token_refused_twice(clock: "FakeClock") -> None:
 
 
 async def test_a_static_token_is_not_replayed(clock: "FakeClock") -> None:
-    """There is no other."""
+    """A static token is not replaced, so the request is not replayed."""
     async with FaultServer([problem(401)]) as server, client_of(server.url, clock=clock) as client:
         error = await failure(archive(client), AuthenticationError)
     assert (error.effect, error.attempts) == (Effect.NOT_APPLIED, 1)
 
 
 async def test_a_doubt_outlives_a_refused_token(clock: "FakeClock") -> None:
-    """A lost attempt, then a 401: what came of the first is asked, with the same refused token."""
+    """After a lost attempt and a 401, the outcome is checked, with the same refused token."""
     script: list[Step] = [LOST_APPLIED, problem(401), Healthy()]
     async with FaultServer(script) as server, client_of(server.url, clock=clock) as client:
         done = await archive(client)
@@ -519,7 +519,7 @@ async def test_a_doubt_outlives_a_refused_token(clock: "FakeClock") -> None:
 
 
 async def test_only_the_token_that_was_used_is_dropped() -> None:
-    """A 401 that comes late, for a token long replaced, costs no fresh one."""
+    """A late 401 for a token that was already replaced costs no fresh one."""
     gate, tokens = asyncio.Event(), Tokens()
     script: list[Step] = [problem(401).held(gate), problem(401), Healthy(), Healthy()]
     async with FaultServer(script) as server, client_of(server.url, token_provider=tokens) as client:
@@ -535,7 +535,7 @@ async def test_only_the_token_that_was_used_is_dropped() -> None:
 
 
 async def test_one_fresh_token_for_all() -> None:
-    """Fifty concurrent calls whose token has died fetch one, and all succeed."""
+    """Fifty concurrent calls with an expired token fetch one new token, and all succeed."""
     tokens = Tokens()
 
     def judge(request: Any) -> bytes:
@@ -552,7 +552,7 @@ async def test_one_fresh_token_for_all() -> None:
 
 
 async def test_the_api_gives_tokens(clock: "FakeClock") -> None:
-    """Partner credentials are exchanged at the token endpoint, which counts as no attempt."""
+    """Partner credentials are exchanged at the token endpoint, which is not counted as an attempt."""
     async with FaultServer([Healthy(), Healthy()]) as server:
         async with client_of(server.url, credentials=CREDENTIALS, clock=clock) as client:
             assert (await archive(client)).attempts == 1
@@ -575,7 +575,7 @@ async def test_the_api_gives_tokens(clock: "FakeClock") -> None:
 async def test_no_token_no_request(
     script: Sequence[Step], kind: type[ThredfiError], tries: int, clock: "FakeClock"
 ) -> None:
-    """However a token fetch fails, nothing was done to the customer, and nothing is asked about it."""
+    """However a token fetch fails, the customer is unchanged, and no outcome is checked."""
     async with FaultServer(script) as server, client_of(server.url, credentials=CREDENTIALS, clock=clock) as client:
         error = await failure(archive(client), kind)
         assert [request.path for request in server.requests] == ["/v1/platform/oauth2/token/"] * tries
@@ -583,7 +583,7 @@ async def test_no_token_no_request(
 
 
 async def test_a_token_fetch_that_recovers(clock: "FakeClock") -> None:
-    """It is tried again as a request is."""
+    """A token fetch is retried like a request."""
     async with (
         FaultServer(routes={TOKEN: [problem(503), Healthy()], POST: [Healthy()]}) as server,
         client_of(server.url, credentials=CREDENTIALS, clock=clock) as client,
@@ -593,7 +593,7 @@ async def test_a_token_fetch_that_recovers(clock: "FakeClock") -> None:
 
 
 async def test_no_token_for_a_second_attempt(clock: "FakeClock") -> None:
-    """The first attempt's doubt stays, though the error is about the token."""
+    """The effect of the first attempt stays, though the error is about the token."""
     tokens = Tokens(lifetime=0.4)
 
     async def provider() -> AccessToken:
@@ -608,7 +608,7 @@ async def test_no_token_for_a_second_attempt(clock: "FakeClock") -> None:
 
 
 async def test_a_providers_error_about_another_call(clock: "FakeClock") -> None:
-    """What a provider's own error says of a record is not said of this call's."""
+    """The effect on a provider's own error is replaced by this call's."""
 
     async def provider() -> str:
         error = ResponseDecodeError("another customer")
@@ -649,7 +649,7 @@ NO_CHANGE = "the server shows no change"
     ],
 )
 async def test_a_doubt_that_is_settled(post: list[Step], get: Step, already: bool) -> None:
-    """One GET shows the customer archived: the call succeeds with that record."""
+    """If one GET shows the customer archived, the call succeeds with that record."""
     hook = Recorder()
     async with FaultServer(routes={POST: post, GET: [get]}) as server:
         async with client_of(server.url, retry=ONCE, hooks=[hook]) as client:
@@ -689,8 +689,8 @@ async def test_a_doubt_that_is_settled(post: list[Step], get: Step, already: boo
 async def test_a_doubt_that_stands(
     post: list[Step], kind: type[ThredfiError], effect: Effect, get: Step, said: str
 ) -> None:
-    """When the GET does not show it archived, the error stands, UNKNOWN if it was, and a note says why."""
-    # aiohttp itself sends a GET that was lost a second time.
+    """If the GET does not show it archived, the error is raised, UNKNOWN if it was, and a note says why."""
+    # aiohttp itself retries a GET once when the connection is lost.
     gets = [get] * (2 if "ConnectionLost" in said else 1)
     async with FaultServer(routes={POST: post, GET: gets}) as server:
         async with client_of(server.url, retry=ONCE) as client:
@@ -711,14 +711,14 @@ async def test_a_doubt_that_stands(
     ],
 )
 async def test_a_certainty_is_not_asked_about(post: list[Step], kind: type[ThredfiError], effect: Effect) -> None:
-    """Certainly not, and certainly done, need no GET."""
+    """A certain outcome needs no GET."""
     async with FaultServer(routes={POST: post}) as server, client_of(server.url, retry=ONCE) as client:
         error = await failure(archive(client), kind)
     assert (error.effect, error.attempts, notes(error)) == (effect, 1, "")
 
 
 async def test_a_404_after_a_lost_answer(clock: "FakeClock") -> None:
-    """The record may be there all the same: UNKNOWN, and asked for."""
+    """After a lost answer and a 404, the effect is UNKNOWN, and the outcome is checked."""
     async with (
         FaultServer(routes={POST: [LOST, problem(404)] * 2, GET: [problem(404), faults.good()]}) as server,
         client_of(server.url, clock=clock) as client,
@@ -730,7 +730,7 @@ async def test_a_404_after_a_lost_answer(clock: "FakeClock") -> None:
 
 @pytest.mark.parametrize("step", [LOST, problem(409), faults.html()])
 async def test_settling_can_be_switched_off(step: Step) -> None:
-    """Then nothing is asked, and nothing is noted."""
+    """With `settle=False`, no request is sent and no note is added."""
     async with FaultServer(routes={POST: [step]}) as server, client_of(server.url, retry=ONCE) as client:
         with pytest.raises(ThredfiError) as caught:
             await archive(client, settle=False)
@@ -738,7 +738,7 @@ async def test_settling_can_be_switched_off(step: Step) -> None:
 
 
 async def test_settling_waits_for_as_long_as_the_server_asks(clock: "FakeClock") -> None:
-    """A 503 with Retry-After is left in peace before the question too."""
+    """Settling after a 503 with Retry-After waits for as long as the server asks."""
     async with (
         FaultServer(routes={POST: [problem(503, Retry_After="7")], GET: [faults.good()]}) as server,
         client_of(server.url, clock=clock, retry=ONCE) as client,
@@ -748,14 +748,14 @@ async def test_settling_waits_for_as_long_as_the_server_asks(clock: "FakeClock")
 
 
 async def test_settling_is_left_out_when_the_server_asks_for_more_time_than_there_is(clock: "FakeClock") -> None:
-    """The deadline is kept; the error stands and says so."""
+    """The deadline is kept; the error is raised with a note that says so."""
     async with (
         FaultServer(routes={POST: [problem(503, Retry_After="20")]}) as server,
         client_of(server.url, clock=clock, retry=ONCE) as client,
     ):
         error = await failure(archive(client), ServerError)
     assert (error.effect, error.retry_after, clock.sleeps) == (Effect.UNKNOWN, 20.0, [])
-    assert "not asked what came of it: the server wants 20 s of peace" in notes(error)
+    assert "the outcome was not checked: the server asked to wait 20 s" in notes(error)
 
 
 async def test_settling_is_left_out_when_no_time_is_left(clock: "FakeClock") -> None:
@@ -768,11 +768,11 @@ async def test_settling_is_left_out_when_no_time_is_left(clock: "FakeClock") -> 
     async with FaultServer([late]) as server, client_of(server.url, clock=clock) as client:
         error = await failure(archive(client), ServerError)
     assert (error.effect, error.attempts) == (Effect.UNKNOWN, 1)
-    assert "not asked what came of it: no time is left" in notes(error)
+    assert "the outcome was not checked: no time is left" in notes(error)
 
 
 async def test_settling_uses_the_time_that_was_kept_for_it(clock: "FakeClock") -> None:
-    """When attempts may take no longer, the question still may."""
+    """After the attempts have used their time, settling can use the reserved time."""
 
     def late(request: Any) -> bytes:
         clock.now += 16.0
@@ -787,7 +787,7 @@ async def test_settling_uses_the_time_that_was_kept_for_it(clock: "FakeClock") -
 
 
 async def test_settling_replaces_a_refused_token(clock: "FakeClock") -> None:
-    """The question is sent with a fresh token as any request is."""
+    """The settling request gets a fresh token like any request."""
     async with (
         FaultServer(routes={POST: [LOST_APPLIED], GET: [problem(401), faults.good()]}) as server,
         client_of(server.url, clock=clock, retry=ONCE, token_provider=Tokens()) as client,
@@ -796,7 +796,7 @@ async def test_settling_replaces_a_refused_token(clock: "FakeClock") -> None:
 
 
 async def test_a_get_is_never_settled(clock: "FakeClock") -> None:
-    """A GET has no effect, whatever it ends in."""
+    """A GET has no effect, however it ends."""
     async with FaultServer([problem(501)]) as server, client_of(server.url, clock=clock) as client:
         error = await failure(client.customers.get(BUSINESS, CUSTOMER), ServerError)
     assert (error.effect, error.attempts, error.idempotency_key) == (Effect.NOT_APPLIED, 1, None)
@@ -806,7 +806,7 @@ async def test_a_get_is_never_settled(clock: "FakeClock") -> None:
 
 
 async def test_events_are_complete_and_in_order(clock: "FakeClock") -> None:
-    """Every attempt, every wait, and one end, with the key on all of them."""
+    """Hooks get every attempt, every retry and one end, all with the key."""
     hook = Recorder()
     script: list[Step] = [problem(503, X_Request_Id="req-1"), LOST, problem(409, X_Request_Id="req-3"), Healthy()]
     async with FaultServer(script) as server, client_of(server.url, clock=clock, hooks=[hook]) as client:
@@ -846,7 +846,7 @@ async def test_events_are_complete_and_in_order(clock: "FakeClock") -> None:
 
 
 async def test_a_success_ends_with_an_event(clock: "FakeClock") -> None:
-    """One attempt that did it, and the end."""
+    """A success emits one attempt, and the end."""
     hook = Recorder()
     async with FaultServer([Healthy()]) as server, client_of(server.url, clock=clock, hooks=[hook]) as client:
         await archive(client)
@@ -858,7 +858,7 @@ async def test_a_success_ends_with_an_event(clock: "FakeClock") -> None:
 
 
 async def test_a_hook_that_fails_does_no_harm(clock: "FakeClock", caplog: pytest.LogCaptureFixture) -> None:
-    """The call goes on, other hooks hear of it, and the log names the hook without its words."""
+    """The call continues, other hooks are called, and the log names the hook without its message."""
 
     class Broken:
         def on_event(self, event: Event, /) -> None:
@@ -876,11 +876,11 @@ async def test_a_hook_that_fails_does_no_harm(clock: "FakeClock", caplog: pytest
     assert all(record.exc_info is None for record in caplog.records)
 
 
-# Parts that are not ours
+# Foreign parts
 
 
 def pipeline(send: Send, hook: Recorder, limiter: Limiter) -> Pipeline:
-    """A pipeline around a stand-in for the transport."""
+    """Yield a pipeline around a stand-in for the transport."""
     return Pipeline(
         send=send,
         authenticator=StaticToken("token"),
@@ -896,7 +896,7 @@ def pipeline(send: Send, hook: Recorder, limiter: Limiter) -> Pipeline:
 
 @pytest.mark.parametrize("part", ["prepare", "send", "judge"])
 async def test_a_part_that_breaks(part: str) -> None:
-    """What it raised goes on, with a note and an event that say what may have been done; the slot is back."""
+    """A foreign exception propagates, with a note and an event that have the effect, and the slot is released."""
     hook, limiter = Recorder(), Limiter(1, time.monotonic)
 
     def judge(_: Response) -> Verdict[None]:
@@ -917,7 +917,7 @@ async def test_a_part_that_breaks(part: str) -> None:
         await pipeline(send, hook, limiter).run("operation", prepare, CallOptions())
     effect = Effect.UNKNOWN if part == "judge" else Effect.NOT_APPLIED
     assert (hook.ended.outcome, hook.ended.error, hook.ended.effect) == ("failed", "ZeroDivisionError", effect)
-    assert f"operation broke off with effect {effect.name}" in notes(caught.value)
+    assert f"operation failed with effect {effect.name}" in notes(caught.value)
     assert limiter.in_use == 0
 
 
@@ -929,7 +929,7 @@ async def test_a_part_that_breaks(part: str) -> None:
     ],
 )
 async def test_options_of_another_kind(options: dict[str, Any], problem: str) -> None:
-    """They are refused before anything is sent, not after a first attempt that failed."""
+    """Options of the wrong type are refused before anything is sent, not after a failed attempt."""
     async with FaultServer() as server, client_of(server.url) as client:
         error = await failure(archive(client, **options), InvalidRequestError)
         assert server.connections == 0
@@ -937,7 +937,7 @@ async def test_options_of_another_kind(options: dict[str, Any], problem: str) ->
 
 
 async def test_an_error_raised_later_has_no_foreign_context(clock: "FakeClock") -> None:
-    """Neither tenacity nor a timeout scope is left on an error that came after retries."""
+    """An error after retries has no context from tenacity or a timeout scope."""
     async with FaultServer([LOST], repeat_last=True) as server, client_of(server.url, clock=clock) as client:
         error = await failure(archive(client, settle=False), ConnectionLostError)
     assert error.__context__ is None
@@ -945,7 +945,7 @@ async def test_an_error_raised_later_has_no_foreign_context(clock: "FakeClock") 
 
 
 async def test_a_call_waits_out_a_cooldown_between_its_requests(clock: "FakeClock") -> None:
-    """Another call may be told to leave the API in peace after the record was fetched: the POST waits for that."""
+    """The POST waits if the API asked another call to back off after the record was fetched."""
 
     class Throttled:
         def on_event(self, event: Event, /) -> None:
@@ -962,7 +962,7 @@ async def test_a_call_waits_out_a_cooldown_between_its_requests(clock: "FakeCloc
 
 @pytest.mark.parametrize("found", [None, "the record"])
 async def test_closing_while_the_question_is_answered(found: str | None) -> None:
-    """An answer that arrives in the turn in which the client closes says what it says: no change is no success."""
+    """If the client closes in the turn of the settling answer, an unchanged record is still no success."""
     hook, limiter = Recorder(), Limiter(1, time.monotonic)
 
     def judge(_: Response) -> Verdict[str]:

@@ -1,4 +1,4 @@
-"""Errors are values: whole after a pickle, a copy, and the way home from another process."""
+"""Errors survive pickling, copying, and the way back from another process."""
 
 import copy
 import multiprocessing
@@ -80,7 +80,7 @@ WAYS: dict[str, Callable[[ThredfiError], ThredfiError]] = {
 
 
 def stamped(error: ThredfiError) -> ThredfiError:
-    """What a call leaves on an error, and what a caller may."""
+    """Return an error with everything that a call or a caller may add."""
     twin = copy.deepcopy(error)
     twin.effect, twin.attempts, twin.idempotency_key = Effect.UNKNOWN, 3, "key-1"
     twin.add_note("a first note")
@@ -89,7 +89,7 @@ def stamped(error: ThredfiError) -> ThredfiError:
 
 
 def assert_whole(found: BaseException, error: ThredfiError) -> None:
-    """The same class, sentence, attributes and notes."""
+    """Check that the class, message, attributes and notes are the same."""
     assert type(found) is type(error)
     assert (str(found), repr(found), found.args) == (str(error), repr(error), error.args)
     assert vars(found) == vars(error)
@@ -99,13 +99,13 @@ def assert_whole(found: BaseException, error: ThredfiError) -> None:
 
 @pytest.fixture(scope="module")
 def pool() -> Iterator[ProcessPoolExecutor]:
-    """One other process that shares nothing with this one."""
+    """Yield one other process that shares nothing with this one."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as executor:
         yield executor
 
 
 def test_every_error_is_among_those_tried() -> None:
-    """A new class cannot be forgotten here."""
+    """Every error class is tested here."""
 
     def below(kind: type[ThredfiError]) -> set[type[ThredfiError]]:
         own = [each for each in kind.__subclasses__() if each.__module__ == kind.__module__]
@@ -117,21 +117,21 @@ def test_every_error_is_among_those_tried() -> None:
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 def test_error_is_whole_after(error: ThredfiError, way: str) -> None:
-    """Effect, attempts, key and notes too."""
+    """Effect, attempts, key and notes survive too."""
     error = stamped(error)
     assert_whole(WAYS[way](error), error)
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_note_on_a_copy_is_none_on_the_original(way: str) -> None:
-    """A failed token fetch reaches each of its callers as a copy, and each call writes its own notes."""
+    """Callers of a failed token fetch get copies, and a note on one copy does not appear on the others."""
     error = stamped(ERRORS[0])
     WAYS[way](error).add_note("another")
     assert error.__notes__ == ["a first note", "a second note"]
 
 
 def test_every_error_comes_home_whole_from_another_process(pool: ProcessPoolExecutor) -> None:
-    """Returned there, and raised there; what is raised brings the other side's traceback along as its cause."""
+    """An error can be returned or raised there; a raised one has the other process's traceback as its cause."""
     for error in map(stamped, ERRORS):
         assert_whole(pool.submit(given_back, error).result(20), error)
         found = pool.submit(raised, error).exception(20)
@@ -144,7 +144,7 @@ def test_every_error_comes_home_whole_from_another_process(pool: ProcessPoolExec
 def test_error_of_a_call_comes_home_whole_from_another_process(
     pool: ProcessPoolExecutor, thredfi_mock_server: MockServer
 ) -> None:
-    """Two attempts and a question there; here it says what they did, under which key, and why it ended."""
+    """After two attempts and settling in the other process, the error has its effect, key and notes here."""
     server, customer = thredfi_mock_server, thredfi_mock_server.customers[0]
     server.queue_faults(customer.customer_id, *[Fault(FaultKind.SERVER_ERROR)] * 2)
     ids = str(customer.business_id), str(customer.customer_id)
@@ -153,5 +153,5 @@ def test_error_of_a_call_comes_home_whole_from_another_process(
     assert (error.status, error.error_code) == (503, "server_error")
     assert (error.effect, error.attempts, error.idempotency_key) == (Effect.UNKNOWN, 3, "key-1")
     assert error.request_id is not None
-    assert error.__notes__ == ["asked what came of it, the server shows no change; a request may still be on its way"]
+    assert error.__notes__ == ["the outcome was checked: the server shows no change; a request may still be in flight"]
     assert server.requests.of(customer.customer_id).keys == {"key-1"}

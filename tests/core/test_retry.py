@@ -1,4 +1,4 @@
-"""Retries: which, when, how often, and what an error is told when there is no further one."""
+"""Retries: after which errors, when, how often, and the note on an error that is not retried."""
 
 import asyncio
 import math
@@ -31,7 +31,7 @@ quick = settings(derandomize=True, deadline=None, max_examples=100)
 
 
 def refusal(status: int, retry_after: float | None = None) -> APIError:
-    """An answer of this status."""
+    """Return an error with this status."""
     return error_class(status)(str(status), status=status, retry_after=retry_after)
 
 
@@ -72,12 +72,12 @@ class Run:
         return await self._again(self._attempt)
 
 
-# -- which
+# -- which errors
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
 async def test_statuses_that_are_tried_again(status: int) -> None:
-    """After these the same call is made again, and its success is the result."""
+    """After these statuses the call is retried, and its success is the result."""
     run = Run(RetryPolicy(), [refusal(status)])
     assert (await run.end()).unwrap() == "done"
     assert run.attempts == 2
@@ -89,7 +89,7 @@ async def test_statuses_that_are_tried_again(status: int) -> None:
     ids=lambda error: type(error).__name__,
 )
 async def test_transport_errors_are_tried_again(error: ThredfiError) -> None:
-    """Whatever happened to the connection may not happen again."""
+    """Transport errors are retried."""
     run = Run(RetryPolicy(), [error, error])
     assert (await run.end()).value == "done"
     assert run.attempts == 3
@@ -106,7 +106,7 @@ async def test_transport_errors_are_tried_again(error: ThredfiError) -> None:
     ids=str,
 )
 async def test_what_is_not_tried_again(error: ThredfiError) -> None:
-    """What would fail again ends the call at once, as the very error that it is."""
+    """Permanent errors end the call at once, with the same error object."""
     run = Run(RetryPolicy(), [error])
     assert (await run.end()).error is error
     assert (run.attempts, run.waits, run.announced) == (1, [], [])
@@ -119,7 +119,7 @@ async def test_what_is_not_tried_again(error: ThredfiError) -> None:
     ids=lambda error: type(error).__name__,
 )
 async def test_exceptions_are_never_swallowed(error: BaseException) -> None:
-    """A cancellation above all, and any exception that is no verdict, goes straight through, as itself."""
+    """A cancellation, or any exception that is not a verdict, propagates unchanged."""
     run = Run(RetryPolicy(), [refusal(503), error])
     try:
         await run.end()
@@ -132,7 +132,7 @@ async def test_exceptions_are_never_swallowed(error: BaseException) -> None:
 
 
 async def test_a_cancelled_sleep_ends_the_call() -> None:
-    """A call that is cancelled while it waits makes no further attempt."""
+    """A call that is cancelled while it waits makes no more attempts."""
 
     async def sleep(_: float) -> None:
         raise asyncio.CancelledError
@@ -162,7 +162,7 @@ async def test_a_cancelled_sleep_ends_the_call() -> None:
 
 @pytest.mark.parametrize("most", [1, 2, 4, 10])
 async def test_attempts_are_counted(most: int) -> None:
-    """After the last attempt its own error is the result, without a note: the number says it all."""
+    """After the last attempt its own error is the result, without a note."""
     errors = [refusal(503) for _ in range(most + 1)]
     run = Run(RetryPolicy(max_attempts=most), errors)
     assert (await run.end()).error is errors[most - 1]
@@ -171,7 +171,7 @@ async def test_attempts_are_counted(most: int) -> None:
 
 
 async def test_every_retry_is_announced() -> None:
-    """Before each wait, the error and the seconds are told."""
+    """Before each wait, the hook gets the error and the seconds."""
     errors = [refusal(503), ConnectionLostError("x")]
     run = Run(RetryPolicy(jitter=lambda: 0.5), errors)
     await run.end()
@@ -180,7 +180,7 @@ async def test_every_retry_is_announced() -> None:
 
 
 async def test_calls_do_not_share_state() -> None:
-    """Two calls under one policy count their own attempts, even interleaved."""
+    """Two interleaved calls under one policy count their own attempts."""
     policy = RetryPolicy(max_attempts=3)
     runs = [Run(policy, [refusal(503)] * count) for count in (0, 1, 2, 3)]
     verdicts = await asyncio.gather(*(run.end() for run in runs))
@@ -192,14 +192,14 @@ async def test_calls_do_not_share_state() -> None:
 
 
 async def test_waits_double_up_to_their_bound() -> None:
-    """With the highest jitter, the waits are the bounds themselves."""
+    """With a jitter of 1, the waits are the bounds themselves."""
     run = Run(RetryPolicy(max_attempts=9, jitter=lambda: 1.0), [refusal(503)] * 8)
     await run.end()
     assert run.waits == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 20.0, 20.0]
 
 
 async def test_throttled_calls_wait_longer() -> None:
-    """After a 429 the first bound is `throttle_initial`; each bound goes by the error before it."""
+    """After a 429 the first bound is `throttle_initial`; each bound depends on the error before it."""
     errors = [refusal(429), refusal(503), refusal(429), refusal(429)]
     run = Run(RetryPolicy(max_attempts=9, throttle_initial=1.5, jitter=lambda: 1.0), errors)
     await run.end()
@@ -207,7 +207,7 @@ async def test_throttled_calls_wait_longer() -> None:
 
 
 async def test_very_many_attempts() -> None:
-    """The doubling does not outgrow what a float can hold."""
+    """The doubling does not overflow a float."""
     run = Run(RetryPolicy(max_attempts=1200, jitter=lambda: 1.0), [refusal(503)] * 1199)
     assert (await run.end()).value == "done"
     assert run.waits[-1] == 20.0
@@ -218,7 +218,7 @@ async def test_very_many_attempts() -> None:
     [(3.0, 1.0, 3.0), (0.2, 1.0, 0.5), (0.2, 0.0, 0.2), (None, 0.0, 0.0), (0.0, 0.5, 0.25)],
 )
 async def test_the_servers_wish_is_the_least(asked: float | None, jitter: float, waited: float) -> None:
-    """A wait is never shorter than Retry-After, which knows no `backoff_max` either."""
+    """A wait is never shorter than Retry-After, even above `backoff_max`."""
     run = Run(RetryPolicy(jitter=lambda: jitter), [refusal(503, asked)])
     await run.end()
     assert run.waits == [waited]
@@ -238,7 +238,7 @@ async def test_the_servers_wish_is_the_least(asked: float | None, jitter: float,
 async def test_full_jitter(
     answers: list[tuple[int, float | None]], jitter: float, initial: float, throttle: float, most: float
 ) -> None:
-    """Every wait is its part of the doubling bound, or what the server asked for if that is more."""
+    """Every wait is a fraction of the doubling bound, or the server's Retry-After if that is longer."""
     policy = RetryPolicy(
         max_attempts=7, jitter=lambda: jitter, backoff_initial=initial, throttle_initial=throttle, backoff_max=most
     )
@@ -252,7 +252,7 @@ async def test_full_jitter(
 
 
 def test_jitter_is_drawn_by_default() -> None:
-    """Without further ado the jitter is random, from 0 to 1."""
+    """By default the jitter is random, from 0 to 1."""
     draws = {RetryPolicy().jitter() for _ in range(50)}
     assert len(draws) > 1
     assert all(0 <= draw < 1 for draw in draws)
@@ -262,7 +262,7 @@ def test_jitter_is_drawn_by_default() -> None:
 
 
 async def test_a_longer_wait_than_is_allowed() -> None:
-    """A Retry-After over the bound ends the call at once, with the figure on the error and in its note."""
+    """A Retry-After over the bound ends the call at once, with the number on the error and in its note."""
     error = refusal(429, 121.0)
     run = Run(RetryPolicy(), [error])
     assert (await run.end()).error is error
@@ -271,7 +271,7 @@ async def test_a_longer_wait_than_is_allowed() -> None:
 
 
 async def test_the_longest_wait_that_is_allowed() -> None:
-    """The bound itself is still waited for."""
+    """A Retry-After equal to the bound is waited for."""
     run = Run(RetryPolicy(), [refusal(429, 120.0)])
     assert (await run.end()).value == "done"
     assert run.waits == [120.0]
@@ -286,7 +286,7 @@ async def test_the_longest_wait_that_is_allowed() -> None:
     ],
 )
 async def test_a_wait_past_the_deadline(left: float, note: str) -> None:
-    """Rather than sleep until the deadline and fail then, the call ends now."""
+    """A call that would sleep past its deadline ends at once."""
     error = refusal(503, 2.0)
     run = Run(RetryPolicy(jitter=lambda: 0.0), [error], left)
     assert (await run.end()).error is error
@@ -294,7 +294,7 @@ async def test_a_wait_past_the_deadline(left: float, note: str) -> None:
 
 
 async def test_a_wait_within_the_deadline() -> None:
-    """What still fits is waited for, and the deadline is looked at anew each time."""
+    """A wait that fits is made, and the deadline is checked again each time."""
     errors = [refusal(503, 2.0), refusal(503, 2.0)]
     run = Run(RetryPolicy(jitter=lambda: 0.0), errors, 3.0)
     assert (await run.end()).error is errors[1]
@@ -306,7 +306,7 @@ async def test_a_wait_within_the_deadline() -> None:
 
 
 def test_the_documented_defaults() -> None:
-    """The numbers are those of the documentation."""
+    """The defaults are the documented ones."""
     policy = RetryPolicy()
     assert (policy.max_attempts, policy.backoff_initial, policy.backoff_max) == (4, 0.5, 20.0)
     assert (policy.throttle_initial, policy.max_retry_after) == (1.0, 120.0)
@@ -314,13 +314,13 @@ def test_the_documented_defaults() -> None:
 
 @pytest.mark.parametrize("value", [0, -1, True, 1.0, 2.5, "4", None, math.inf])
 def test_attempts_that_cannot_be(value: Any) -> None:
-    """Attempts are a whole number of at least one."""
+    """The number of attempts must be a whole number of at least one."""
     with pytest.raises(ConfigurationError, match=r"^RetryPolicy\.max_attempts must be a whole number of at least 1, "):
         RetryPolicy(max_attempts=value)
 
 
 def test_policies_are_values() -> None:
-    """Two policies of the same numbers are the same."""
+    """Two policies with the same numbers are equal."""
     assert RetryPolicy(max_attempts=2) == RetryPolicy(max_attempts=2)
     assert "jitter" not in repr(RetryPolicy())
 
@@ -336,12 +336,12 @@ def test_policies_are_values() -> None:
     ids=str,
 )
 def test_what_the_server_asked_for(error: ThredfiError, seconds: float) -> None:
-    """Only an answer can ask to wait."""
+    """Only an API error can carry a Retry-After."""
     assert retry_after_of(error) == seconds
 
 
 async def test_no_error_of_tenacity_comes_out() -> None:
-    """The end of trying is a verdict, never a RetryError."""
+    """The last verdict is returned, never a RetryError."""
     run = Run(RetryPolicy(max_attempts=1), [refusal(503)])
     verdict = await run.end()
     assert not isinstance(verdict.error, tenacity.RetryError)

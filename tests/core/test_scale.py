@@ -14,13 +14,13 @@ CONNECTIONS = 10
 LATENCY = 0.02
 
 
-# Half of the suite's patience goes into this one; uvloop would show the same again.
+# Takes half of the suite's timeout; uvloop would show the same.
 @pytest.mark.timeout(120)
 @pytest.mark.asyncio(loop_factories=["asyncio"])
 async def test_five_thousand_calls_over_ten_connections() -> None:
-    """A server that takes 20 ms each needs ten seconds for them; with a read timeout of one, none fails."""
+    """With 20 ms for each answer the calls take ten seconds; with a read timeout of one second, none fails."""
     loop = asyncio.get_running_loop()
-    loop.set_debug(False)  # which would make of ten seconds a minute
+    loop.set_debug(False)  # which would turn ten seconds into a minute
     ids = [UUID(int=number, version=4) for number in range(CALLS)]
     request = CustomerRequest(**body())
     timeouts = Timeouts(read=1.0, deadline=5.0)

@@ -1,4 +1,4 @@
-"""Marked secrets and marked personal data, put everywhere and searched for everywhere, however a call ends."""
+"""Marked secrets and marked personal data are put everywhere and searched for everywhere, however a call ends."""
 
 import asyncio
 import base64
@@ -44,10 +44,10 @@ PROXY_PASSWORD = "marked-proxy-password"
 SIGNATURE = "markedsignature%2Babc"
 URL = f"https://files.example.com/contract.pdf?X-Amz-Expires=60&X-Amz-Signature={SIGNATURE}"
 SECRETS = (TOKEN, TOKEN.replace("/", "\\/"), quote(TOKEN, safe=""), API_KEY, BASIC, PROXY_PASSWORD, "markedsignature")
-"""Tokens, keys and presigned URLs: nowhere at all."""
+"""Tokens, keys and presigned URLs: must not appear anywhere."""
 
 PERSON = "Markedperson"
-"""In every text of a body, in every name of a key, and in every word of the server."""
+"""Personal data: in every text of a body, in every key, and in every word of the server."""
 
 BODY: dict[str, Any] = {
     **{name: f"{PERSON} {name}" for name, value in bodies.customer_request().items() if isinstance(value, str)},
@@ -62,14 +62,14 @@ BODY: dict[str, Any] = {
 
 
 def words(request: Request) -> str:
-    """A sentence that quotes a person, a presigned URL, and the credentials that came with the request."""
+    """Return a message that quotes a person, a presigned URL, and the request's credentials."""
     key = API_KEY if BASIC in str(request.header("Authorization")) else ""
     escaped = URL.replace("/", "\\/")
     return f"{PERSON} has {request.header('Authorization')} {key} and {URL} and {escaped}"
 
 
 def envelope(request: Request) -> dict[str, Any]:
-    """The error envelope, telling all it knows."""
+    """Return the error envelope with all marks."""
     said = words(request)
     return {
         "error": said,
@@ -79,7 +79,7 @@ def envelope(request: Request) -> dict[str, Any]:
 
 
 def record(request: Request, **overrides: Any) -> dict[str, Any]:
-    """The customer asked for, with a mark in everything that is its own, archived."""
+    """Return the requested customer, archived, with a mark in every text field."""
     own = {**BODY, "display_name": PERSON, "full_address": PERSON, "address_string": PERSON}
     document = bodies.document(url=URL, file_name=f"{PERSON}.pdf")
     extra = {"not_documented": f"{PERSON} extra", f"{PERSON} key": 1, "documents": [document]}
@@ -88,7 +88,7 @@ def record(request: Request, **overrides: Any) -> dict[str, Any]:
 
 
 def refusal(status: int, **headers: str) -> Answer:
-    """An answer that says no and quotes all it knows."""
+    """Return a refusal that quotes all marks."""
     return Answer.json(status, envelope, {"X-Request-Id": "req-1", **headers})
 
 
@@ -97,17 +97,17 @@ SUCCESS = Answer.json(200, record)
 
 
 def active(request: Request) -> dict[str, Any]:
-    """The same, active."""
+    """Return the same customer, still active."""
     return record(request, is_archived=False, is_active=True, status="ACTIVE")
 
 
 def unreadable(request: Request) -> dict[str, Any]:
-    """The same, with fields that cannot be what they should."""
+    """Return the same customer, with fields of the wrong type."""
     return record(request, email={PERSON: PERSON}, archived_at=PERSON, documents=[{"url": [URL]}, PERSON])
 
 
 def stranger(request: Request) -> dict[str, Any]:
-    """The same, of another id."""
+    """Return the same customer with another id."""
     return record(request, id=BUSINESS)
 
 
@@ -119,7 +119,7 @@ SOON = Timeouts(connect=0.2, read=0.1, deadline=2.0)
 
 
 class Observer:
-    """Keeps all that anybody could come to see of a call: events, log records, reprs."""
+    """Keeps everything visible of a call: events, log records, reprs."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
@@ -129,7 +129,7 @@ class Observer:
     def on_event(self, event: Event, /) -> None:
         self.events.append(event)
         if self.scans:
-            # In the midst of a call, when its own objects are alive: frames and all that they hold.
+            # During a call, when its own objects are alive: frames and their contents.
             self.scans -= 1
             self.see(*(repr(thing) for thing in gc.get_objects() if _is_ours(thing)))
             self.see(*(repr(value) for value in _globals_of_ours()))
@@ -139,7 +139,7 @@ class Observer:
 
 
 class Everything(logging.Handler):
-    """Writes every record whole: message, arguments, traceback, and what was put on it."""
+    """Formats every record completely: message, arguments, traceback, and extra attributes."""
 
     def __init__(self, seen: Observer) -> None:
         super().__init__(logging.DEBUG)
@@ -155,7 +155,7 @@ def _is_ours(thing: object) -> bool:
 
 
 def _globals_of_ours() -> Iterator[object]:
-    """What outlives a call: all that our modules hold, and what that holds."""
+    """Return what outlives a call: all objects that our modules hold."""
     for name, module in list(sys.modules.items()):
         if name.startswith("thredfi_async") and ".mock_server" not in name:
             yield from (value for key, value in vars(module).items() if not key.startswith("__"))
@@ -163,8 +163,8 @@ def _globals_of_ours() -> Iterator[object]:
 
 @pytest.fixture
 def observer() -> Iterator[Observer]:
-    """Looks at all loggers at DEBUG, asyncio's and aiohttp's among them."""
-    # `gc.get_objects` then gives what is made from here on, and not the half million objects of the whole suite.
+    """Watch all loggers at DEBUG, including asyncio's and aiohttp's."""
+    # `gc.get_objects` then returns only objects made from here on, not the half million of the whole suite.
     gc.freeze()
     seen = Observer()
     handler, root = Everything(seen), logging.getLogger()
@@ -181,7 +181,7 @@ def observer() -> Iterator[Observer]:
 
 
 def chain(error: BaseException) -> list[BaseException]:
-    """An exception, its causes and its contexts, those that are suppressed too."""
+    """Return an exception with its causes and contexts, including suppressed ones."""
     found: list[BaseException] = []
     ahead: list[BaseException | None] = [error]
     while ahead:
@@ -193,7 +193,7 @@ def chain(error: BaseException) -> list[BaseException]:
 
 
 def shown(error: BaseException) -> str:
-    """All that a log, a console or an error tracker shows of an exception."""
+    """Return all that a log, a console or an error tracker shows of an exception."""
     parts: list[str] = []
     for one in chain(error):
         parts += [repr(one), str(one), repr(one.args), *getattr(one, "__notes__", ())]
@@ -202,13 +202,13 @@ def shown(error: BaseException) -> str:
 
 
 def pickled(error: BaseException) -> str:
-    """A pickle's bytes as text; JSON in it unescaped once, so that a mark cannot hide in an escape."""
+    """Return a pickle's bytes as text; JSON in it is unescaped once, so that an escape cannot hide a mark."""
     data = pickle.dumps(error, protocol=0).decode("latin-1")
     return data + data.replace("\\\\", "\\") + data.replace("\\", "")
 
 
 def without_server_words(error: BaseException) -> BaseException:
-    """The same error without the three attributes that may quote the server."""
+    """Return the same error without the three attributes that may quote the server."""
     twin = copy.copy(error)
     if isinstance(twin, APIError):
         twin.message, twin.details, twin.body, twin.error_code = None, {}, b"", None
@@ -216,7 +216,7 @@ def without_server_words(error: BaseException) -> BaseException:
 
 
 def assert_nothing_shows(observer: Observer, *ends: object) -> None:
-    """No mark in what was seen, and in a pickle no secret, and personal data only in the server's own words."""
+    """Check for marks: none in the output, and in a pickle personal data only in the server's own words."""
     for end in ends:
         observer.see(repr(end), str(end))
         if isinstance(end, BaseException):
@@ -230,7 +230,7 @@ def assert_nothing_shows(observer: Observer, *ends: object) -> None:
 
 
 def pickled_event(event: Event) -> str:
-    """An event's pickle, as text."""
+    """Return an event's pickle, as text."""
     return pickle.dumps(event, protocol=0).decode("latin-1")
 
 
@@ -239,7 +239,7 @@ Scenario = Callable[[Observer], Awaitable[object]]
 
 @asynccontextmanager
 async def client_of(observer: Observer, url: str, **settings: Any) -> AsyncGenerator[ThredfiClient]:
-    """A client with both hooks, whose own repr is looked at too."""
+    """Yield a client with both hooks, and check its own repr too."""
     if not settings.keys() & {"credentials", "token_provider"}:
         settings["token"] = TOKEN
     settings = {"retry": ONCE, "timeouts": SOON, **settings}
@@ -249,7 +249,7 @@ async def client_of(observer: Observer, url: str, **settings: Any) -> AsyncGener
 
 
 async def archive(client: ThredfiClient, body: Any = BODY, **options: Any) -> object:
-    """Archive, and give the result or what was raised."""
+    """Archive, and return the result or the exception."""
     try:
         return await client.customers.archive(BUSINESS, CUSTOMER, body, **options)
     except (ThredfiError, asyncio.CancelledError) as error:
@@ -257,7 +257,7 @@ async def archive(client: ThredfiClient, body: Any = BODY, **options: Any) -> ob
 
 
 def by_script(*script: Any, body: Any = BODY, retry: RetryPolicy = ONCE, **options: Any) -> Scenario:
-    """One archive call against a server that does this."""
+    """Make one archive call against a server with this script."""
 
     async def play(observer: Observer) -> object:
         async with (
@@ -270,7 +270,7 @@ def by_script(*script: Any, body: Any = BODY, retry: RetryPolicy = ONCE, **optio
 
 
 def by_token(*answers: Any) -> Scenario:
-    """One archive call with partner credentials, against a token endpoint that does this."""
+    """Make one archive call with partner credentials, against a token endpoint with this script."""
 
     async def play(observer: Observer) -> object:
         routes = {("POST", bodies.TOKEN_PATH): answers, ("POST", bodies.ARCHIVE_SUFFIX): [SUCCESS]}
@@ -284,11 +284,11 @@ def by_token(*answers: Any) -> Scenario:
 
 
 class ProviderError(Exception):
-    """What a caller's own code may raise, quoting what it likes."""
+    """An exception of a caller's own code, which may quote anything."""
 
 
 def by_provider(provide: Callable[[], Awaitable[Any]]) -> Scenario:
-    """Three calls that wait for the same token of a provider."""
+    """Make three calls that wait for the same token of a provider."""
 
     async def play(observer: Observer) -> object:
         async with (
@@ -303,7 +303,7 @@ def by_provider(provide: Callable[[], Awaitable[Any]]) -> Scenario:
 
 
 async def provide_nothing() -> str:
-    """A provider that fails and quotes what it was given."""
+    """Fail, and quote what the provider was given."""
     try:
         json.loads(API_KEY)
     except ValueError as error:
@@ -313,17 +313,17 @@ async def provide_nothing() -> str:
 
 
 async def provide_what_no_header_carries() -> str:
-    """A provider whose token is none."""
+    """Return an invalid token."""
     return f"{TOKEN}\r\n{PERSON}"
 
 
 async def provide_a_token() -> AccessToken:
-    """A provider that does as it should."""
+    """Return a valid token."""
     return AccessToken(TOKEN, 3600.0)
 
 
 async def cancelled(observer: Observer) -> object:
-    """A call that is cancelled while its answer is awaited."""
+    """Make a call that is cancelled while it waits for its answer."""
     async with FaultServer([Cut("request", "hang")]) as server, client_of(observer, server.url) as client:
         call = asyncio.create_task(client.customers.archive(BUSINESS, CUSTOMER, BODY))
         await server.until(lambda: bool(server.requests) and server.requests[0].complete)
@@ -334,7 +334,7 @@ async def cancelled(observer: Observer) -> object:
 
 
 async def closed_meanwhile(observer: Observer) -> object:
-    """A call that the client's closing ends."""
+    """Make a call that the client's closing ends."""
     async with FaultServer([Cut("request", "hang")]) as server, client_of(observer, server.url) as client:
         call = asyncio.create_task(archive(client))
         await server.until(lambda: bool(server.requests))
@@ -343,7 +343,7 @@ async def closed_meanwhile(observer: Observer) -> object:
 
 
 async def by_proxy_that_refuses(observer: Observer) -> object:
-    """A proxy that quotes the password it was given."""
+    """Use a proxy that quotes its password in a refusal."""
     page = Answer.content(407, f"{PROXY_PASSWORD} {URL}".encode()).closing()
     async with FaultServer([page], repeat_last=True) as server:
         proxy = server.url.replace("http://", f"http://user:{PROXY_PASSWORD}@")
@@ -352,7 +352,7 @@ async def by_proxy_that_refuses(observer: Observer) -> object:
 
 
 async def by_proxy_that_is_not_there(observer: Observer) -> object:
-    """A proxy that nobody answers at."""
+    """Use a proxy address that does not answer."""
     with ports.refused() as url:
         proxy = url.replace("http://", f"http://user:{PROXY_PASSWORD}@")
         async with client_of(observer, "https://api.example.com", proxy=proxy) as client:
@@ -360,14 +360,14 @@ async def by_proxy_that_is_not_there(observer: Observer) -> object:
 
 
 async def refused_connection(observer: Observer) -> object:
-    """A server that is not there."""
+    """Use a server that is not there."""
     with ports.refused() as url:
         async with client_of(observer, url) as client:
             return await archive(client)
 
 
 async def with_a_bad_hook(observer: Observer) -> object:
-    """A hook that raises what it can see of the caller."""
+    """Use a hook that raises what it can see of the caller."""
 
     class BadHook:
         def on_event(self, event: Event, /) -> None:
@@ -381,7 +381,7 @@ async def with_a_bad_hook(observer: Observer) -> object:
 
 
 async def listing(observer: Observer) -> object:
-    """A page whose next link leads to a stranger, with a secret in it."""
+    """List a page whose next link leads to another origin, with a secret in it."""
     page = {
         "count": 1,
         "next": URL,
@@ -397,13 +397,13 @@ async def listing(observer: Observer) -> object:
 
 
 async def raw(observer: Observer) -> object:
-    """A raw response, which knows the headers too."""
+    """Return a raw response, which has the headers too."""
     answer = Answer.json(200, record, {"Set-Cookie": f"session={TOKEN}", "X-Person": PERSON})
     async with FaultServer([answer]) as server, client_of(observer, server.url) as client:
         return await client.customers.with_raw_response.archive(BUSINESS, CUSTOMER, BODY)
 
 
-# A key that has the form of a field's name is shown as one: `metadata.crm_id` helps, and is nobody's.
+# A key that looks like a field's name is shown: `metadata.crm_id` helps, and is not personal data.
 WRONG_BODY = {
     **BODY,
     "email": [PERSON],
@@ -474,9 +474,9 @@ SCENARIOS: dict[str, Scenario] = {
 
 @pytest.mark.parametrize("name", SCENARIOS)
 async def test_no_mark_shows_anywhere(name: str, observer: Observer) -> None:
-    """However the call ends: in no log record, repr, str, note, traceback, event or pickle."""
+    """However the call ends, no mark is in a log record, repr, str, note, traceback, event or pickle."""
     loop = asyncio.get_running_loop()
-    loop.slow_callback_duration = 0.001  # asyncio's debug mode shows handles and tasks, too slow or not
+    loop.slow_callback_duration = 0.001  # asyncio's debug mode logs handles and tasks, whether too slow or not
     end = await SCENARIOS[name](observer)
     assert observer.events or "wrong" in name
     assert_nothing_shows(observer, end)
@@ -484,14 +484,14 @@ async def test_no_mark_shows_anywhere(name: str, observer: Observer) -> None:
 
 @pytest.mark.parametrize("name", ["success", "500, settling refused"])
 async def test_object_of_a_call_under_way_shows_no_mark(name: str, observer: Observer) -> None:
-    """Every object of ours that is alive at any event, its `repr`."""
+    """No `repr` of our objects that are alive at any event shows a mark."""
     observer.scans = 100
     assert_nothing_shows(observer, await SCENARIOS[name](observer))
     assert "Request(" in observer.seen.getvalue()
 
 
 async def test_words_of_the_server_stand_in_their_attributes_alone(observer: Observer) -> None:
-    """They may be needed, and are there: message, details and body, with the secrets hidden."""
+    """The server's words are in message, details and body, with the secrets hidden."""
     error = await by_script(refusal(403))(observer)
     assert isinstance(error, APIError)
     assert PERSON in str(error.message)
@@ -503,7 +503,7 @@ async def test_words_of_the_server_stand_in_their_attributes_alone(observer: Obs
 
 
 def test_settings_that_are_refused_are_not_quoted() -> None:
-    """A wrong token, key or URL may be a right one at the wrong place."""
+    """A refused token, key or URL may be valid in another place, so it is not quoted."""
     makers: list[Callable[[], object]] = [
         lambda: ThredfiClient(f"{TOKEN} {PERSON}"),
         lambda: ThredfiClient(TOKEN, base_url=f"https://user:{PROXY_PASSWORD}@api.example.com"),
@@ -523,7 +523,7 @@ def test_settings_that_are_refused_are_not_quoted() -> None:
 
 
 def test_models_and_credentials_show_nothing_of_their_own() -> None:
-    """Reprs and strs of what a caller holds in hand."""
+    """The reprs and strs of the caller's objects show no marks."""
     things = [
         CustomerRequest(**BODY),
         Document(url=URL, file_name=PERSON),
@@ -550,11 +550,11 @@ def test_models_and_credentials_show_nothing_of_their_own() -> None:
     ],
 )
 def test_redaction_takes_secrets_and_leaves_the_rest(body: bytes, expected: bytes) -> None:
-    """Credentials as they were sent, queries of URLs in all their escapes; JSON stays JSON."""
+    """Credentials and queries of URLs are hidden in all their escapes; JSON stays JSON."""
     assert redacted(body, "Bearer 0123456789") == expected
 
 
 def test_redaction_hides_the_key_inside_basic_credentials_and_leaves_short_words() -> None:
-    """A secret of a few letters may be a word of the server's own."""
+    """The key inside Basic credentials is hidden; a secret of a few letters may be a word of the server's own."""
     assert redacted(f"{BASIC}, {API_KEY}".encode(), f"Basic {BASIC}") == b"[hidden], [hidden]"
     assert redacted(b"invalid_token", "Bearer token") == b"invalid_token"

@@ -1,4 +1,4 @@
-"""Where the API is, and how long to wait: what the settings take and refuse."""
+"""Environments and timeouts: which settings are accepted and refused."""
 
 import math
 import pickle
@@ -23,21 +23,21 @@ NO_SECONDS: dict[str, Any] = {
 
 
 def test_the_documented_defaults() -> None:
-    """The bounds are those of the documentation."""
+    """The defaults are the documented ones."""
     assert Timeouts() == Timeouts(connect=10.0, read=30.0, deadline=120.0, queue=None)
 
 
 @pytest.mark.parametrize("value", NO_SECONDS.values(), ids=NO_SECONDS)
 @pytest.mark.parametrize("bound", ["connect", "read", "deadline", "queue"])
 def test_what_is_no_number_of_seconds_is_refused(bound: str, value: Any) -> None:
-    """The sentence names the class and the bound."""
+    """The message names the class and the bound."""
     with pytest.raises(ConfigurationError, match=rf"^Timeouts\.{bound} must be a positive number of seconds, not "):
         Timeouts(**{bound: value})
 
 
 @pytest.mark.parametrize("value", NO_SECONDS.values(), ids=NO_SECONDS)
 def test_every_other_setting_in_seconds_is_checked_alike(value: Any) -> None:
-    """Retry policies and token lifetimes have the same rule."""
+    """Retry policies and token lifetimes follow the same rule."""
     for name in ("backoff_initial", "backoff_max", "throttle_initial", "max_retry_after"):
         with pytest.raises(ConfigurationError, match=rf"^RetryPolicy\.{name} must be a positive number of seconds"):
             RetryPolicy(**{name: value})
@@ -47,7 +47,7 @@ def test_every_other_setting_in_seconds_is_checked_alike(value: Any) -> None:
 
 @pytest.mark.parametrize("bound", ["connect", "read"])
 def test_an_attempt_cannot_go_unbounded(bound: str) -> None:
-    """There is no way to wait for ever for a connection or an answer."""
+    """`connect` and `read` cannot be unbounded."""
     settings: dict[str, Any] = {bound: None}
     with pytest.raises(ConfigurationError, match=bound):
         Timeouts(**settings)
@@ -61,12 +61,12 @@ def test_a_call_may_go_unbounded() -> None:
 
 @pytest.mark.parametrize("value", [1, 0.001, 1e308])
 def test_whole_and_fractional_seconds(value: float) -> None:
-    """Integers will do, and so does any positive finite number."""
+    """Integers and positive finite floats are accepted."""
     assert Timeouts(connect=value).connect == value
 
 
 def test_timeouts_are_values() -> None:
-    """They cannot be changed, compare and hash by value, are evolved, and pickle."""
+    """Timeouts are immutable, compare and hash by value, can be evolved, and can be pickled."""
     timeouts = Timeouts(read=5.0)
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         timeouts.read = 6.0  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
@@ -76,7 +76,7 @@ def test_timeouts_are_values() -> None:
 
 
 def test_timeouts_go_by_name_only() -> None:
-    """Four numbers in a row would be mixed up."""
+    """Timeouts are keyword-only, since four numbers in a row could be mixed up."""
     with pytest.raises(TypeError):
         Timeouts(10.0)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 

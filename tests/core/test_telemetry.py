@@ -1,4 +1,4 @@
-"""The logging hook: each event at its level, whole on the record; and hooks that fail."""
+"""The logging hook: each event at its level, with the event on the record; and hooks that fail."""
 
 import logging
 from typing import Any
@@ -42,7 +42,7 @@ TOLD: list[tuple[Event, int, str]] = [
         logging.DEBUG,
         "customers.archive attempt 2: ConnectError in 0.250 s",
     ),
-    (RETRY, logging.INFO, "customers.archive is tried again in 1.500 s after ServerError"),
+    (RETRY, logging.INFO, "customers.archive: retrying in 1.500 s after ServerError"),
     (
         ENDED,
         logging.WARNING,
@@ -63,7 +63,7 @@ TOLD: list[tuple[Event, int, str]] = [
 
 @pytest.mark.parametrize(("event", "level", "message"), TOLD, ids=[type(event).__name__ for event, _, _ in TOLD])
 def test_every_event_has_its_line(caplog: pytest.LogCaptureFixture, event: Event, level: int, message: str) -> None:
-    """The level says how much it matters, the line what happened, and the record holds the event itself."""
+    """Each event has its level and its message, and the record holds the event itself."""
     with caplog.at_level(logging.DEBUG, "thredfi_async"):
         LoggingHook().on_event(event)
     (record,) = caplog.records
@@ -72,7 +72,7 @@ def test_every_event_has_its_line(caplog: pytest.LogCaptureFixture, event: Event
 
 
 def test_events_of_a_later_version(caplog: pytest.LogCaptureFixture) -> None:
-    """A kind of event that the hook does not know is no reason to fail."""
+    """An event of an unknown kind is ignored."""
     later: Any = object()
     with caplog.at_level(logging.DEBUG, "thredfi_async"):
         LoggingHook().on_event(later)
@@ -81,14 +81,14 @@ def test_events_of_a_later_version(caplog: pytest.LogCaptureFixture) -> None:
 
 @pytest.mark.parametrize("event", [ATTEMPT, RETRY])
 def test_small_events_do_not_disturb(caplog: pytest.LogCaptureFixture, event: Event) -> None:
-    """At the usual level, attempts and retries are not to be seen."""
+    """At the usual level, attempts and retries are not logged."""
     with caplog.at_level(logging.WARNING, "thredfi_async"):
         LoggingHook().on_event(event)
     assert caplog.records == []
 
 
 def test_a_logger_of_ones_own(caplog: pytest.LogCaptureFixture) -> None:
-    """The events can go anywhere."""
+    """The events can go to any logger."""
     logger = logging.getLogger("mine.archive")
     with caplog.at_level(logging.DEBUG, "mine.archive"):
         LoggingHook(logger).on_event(RETRY)
@@ -96,14 +96,14 @@ def test_a_logger_of_ones_own(caplog: pytest.LogCaptureFixture) -> None:
 
 
 class Failing:
-    """A hook that raises, with a secret in its hands."""
+    """A hook that raises an exception with a secret."""
 
     def on_event(self, event: Event, /) -> None:
         raise RuntimeError("hunter2")
 
 
 class Keeping:
-    """A hook that keeps what it is told."""
+    """A hook that keeps its events."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
@@ -113,7 +113,7 @@ class Keeping:
 
 
 def test_a_failing_hook_disturbs_nobody(caplog: pytest.LogCaptureFixture, clock: FakeClock) -> None:
-    """What a hook raises is logged by name alone; the hooks behind it and the call go on."""
+    """A hook's exception is logged by name only; other hooks and the call continue."""
     kept = Keeping()
     call = Call("customers.get", timeouts=Timeouts(), settle=True, budget=None, clock=clock, hooks=(Failing(), kept))
     clock.now += 2.0
@@ -126,7 +126,7 @@ def test_a_failing_hook_disturbs_nobody(caplog: pytest.LogCaptureFixture, clock:
 
 
 def test_a_hook_that_wants_to_stop_the_program_does(clock: FakeClock) -> None:
-    """An interruption from the keyboard is no failure of a hook."""
+    """A KeyboardInterrupt from a hook propagates."""
 
     class Interrupted:
         def on_event(self, event: Event, /) -> None:

@@ -1,4 +1,4 @@
-"""Base URLs: which are taken, in what form, and what is said of the others."""
+"""Base URLs: which are accepted, in what form, and the messages about the others."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ PARTS = "base_url must not hold a user, a query or a fragment"
 
 
 def plain(host: str) -> str:
-    """The sentence about plain http."""
+    """Return the message about plain http."""
     return f"base_url must use https for {host}: plain http would show the token to the network"
 
 
@@ -34,7 +34,7 @@ def plain(host: str) -> str:
     ],
 )
 def test_good_ones(given: Environment | str, taken: str) -> None:
-    """A path is kept, a slash at the end is not, and plain http goes to this machine only."""
+    """A path is kept, a trailing slash is removed, and plain http is allowed to this machine only."""
     assert checked_base_url(given) == taken
 
 
@@ -84,7 +84,7 @@ def test_good_ones(given: Environment | str, taken: str) -> None:
     ],
 )
 def test_bad_ones(given: str, sentence: str) -> None:
-    """Each bad URL has one sentence, the same from the client, before anything is sent."""
+    """Each invalid URL has one message, also from the client, before anything is sent."""
     with pytest.raises(ConfigurationError) as raised:
         checked_base_url(given)
     assert str(raised.value) == sentence
@@ -95,14 +95,14 @@ def test_bad_ones(given: str, sentence: str) -> None:
 
 @pytest.mark.parametrize("given", [None, 5, b"https://api.thredfi.com", ["https://api.thredfi.com"]])
 def test_what_is_no_text(given: Any) -> None:
-    """The sentence names the type."""
+    """The message names the type."""
     sentence = f"^base_url must be an Environment or a string, not {type(given).__name__}$"
     with pytest.raises(ConfigurationError, match=sentence):
         checked_base_url(given)
 
 
 def test_a_password_is_not_repeated() -> None:
-    """A URL that is refused is not quoted: it may hold a secret."""
+    """A refused URL is not quoted: it may contain a secret."""
     with pytest.raises(ConfigurationError) as raised:
         checked_base_url("https://user:hunter2@api.thredfi.com")
     assert "hunter2" not in repr(raised.value)
@@ -110,7 +110,7 @@ def test_a_password_is_not_repeated() -> None:
 
 @pytest.fixture
 def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An environment that names no proxy."""
+    """Set up an environment that names no proxy."""
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
@@ -124,7 +124,7 @@ def test_no_proxy_in_the_environment() -> None:
 
 @pytest.mark.usefixtures("_no_proxies")
 def test_the_environments_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The proxy of the URL's scheme is taken, unless the host is excepted."""
+    """The proxy of the URL's scheme is used, unless the host is excepted."""
     monkeypatch.setenv("https_proxy", "http://proxy.example:3128")
     monkeypatch.setenv("no_proxy", "internal.example")
     assert environment_proxy("https://api.thredfi.com") == "http://proxy.example:3128"
@@ -135,7 +135,7 @@ def test_the_environments_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("_no_proxies")
 @pytest.mark.parametrize("name", ["https_proxy", "all_proxy"])
 def test_a_proxy_without_its_scheme(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """By custom a proxy in the environment may be a host alone, and one for all schemes will do."""
+    """A proxy in the environment may be a host alone, and `all_proxy` applies to all schemes."""
     monkeypatch.setenv(name, "proxy.example:3128")
     assert environment_proxy("https://api.thredfi.com") == "http://proxy.example:3128"
 
@@ -144,7 +144,7 @@ def test_a_proxy_without_its_scheme(monkeypatch: pytest.MonkeyPatch, name: str) 
     "proxy", [None, "http://proxy:3128", "https://user:hunter2@proxy.example", "http://[::1]:3128/"]
 )
 def test_good_proxies(proxy: str | None) -> None:
-    """A proxy may be none, or at any host, with a password."""
+    """A proxy may be None, or at any host, with a password."""
     assert checked_proxy(proxy) == proxy
 
 
@@ -163,7 +163,7 @@ def test_good_proxies(proxy: str | None) -> None:
     ],
 )
 def test_bad_proxies(proxy: Any) -> None:
-    """The sentence says what one looks like, and shows no password; the client says the same."""
+    """The message shows a valid example and no password; the client raises the same."""
     sentence = "^proxy must be an http or https URL such as http://proxy.example:3128$"
     with pytest.raises(ConfigurationError, match=sentence):
         checked_proxy(proxy)

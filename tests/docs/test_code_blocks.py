@@ -51,7 +51,7 @@ class Block:
         """
         source = "\n" * (self.line - 1) + self.source  # so that a traceback points into the page
         code = compile(source, self.page, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
-        # Without it, what a block imports runs with no builtins to speak of, pickle among them.
+        # Without it, modules that a block imports, such as pickle, run without builtins.
         namespace["__builtins__"] = builtins
         block = FunctionType(code, namespace)
         if code.co_flags & CO_COROUTINE:
@@ -82,7 +82,7 @@ BLOCKS = [
 
 @pytest.mark.parametrize("block", BLOCKS, ids=str)
 async def test_block_runs(block: Block, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Every block of Python code runs as it stands, with `server` and a customer's two ids at hand."""
+    """Every block of Python code runs unchanged, with `server` and a customer's two ids defined."""
     monkeypatch.chdir(tmp_path)
     for name in ("THREDFI_TOKEN", "THREDFI_ENVIRONMENT"):
         monkeypatch.delenv(name, raising=False)
@@ -103,7 +103,7 @@ async def test_block_runs(block: Block, monkeypatch: pytest.MonkeyPatch, tmp_pat
 
 @pytest.mark.parametrize("block", [block for block in BLOCKS if block.page == "README.md"], ids=str)
 def test_readme_block_runs_as_pasted(block: Block, tmp_path: Path) -> None:
-    """Each is a script: in a new process, with nothing at hand and nothing in the environment, it says something."""
+    """Each is a script: in a new process, with nothing defined and an empty environment, it prints something."""
     script = tmp_path / "pasted.py"
     script.write_text(block.source, "utf-8")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("THREDFI_")}
@@ -116,14 +116,14 @@ def test_readme_block_runs_as_pasted(block: Block, tmp_path: Path) -> None:
 
 
 def test_readme_has_code() -> None:
-    """The README shows code, and none of it is kept from running."""
+    """The README shows code, and all of it runs."""
     found = list(blocks_of("README.md", (ROOT / "README.md").read_text("utf-8")))
     assert found
     assert [block.reason for block in found] == [None] * len(found)
 
 
 def test_only_a_marked_block_is_left_out() -> None:
-    """A block is left out by a marker with a reason directly before it, and by nothing else."""
+    """Only a marker with a reason directly before a block skips it."""
     fence = "```python\npass\n```\n"
     markers = (
         "<!-- not run: it never ends -->\n",
@@ -141,7 +141,7 @@ def test_block_in_a_list_is_found() -> None:
 
 
 async def test_block_that_fails_fails() -> None:
-    """An error in a block comes out, awaited or not, and points at the block's line in the page."""
+    """An error in a block is raised, awaited or not, and points at the block's line in the page."""
     for source in ("await missing()\n", "missing()\n"):
         with pytest.raises(NameError) as caught:
             await Block("page", 7, source, None).run({})

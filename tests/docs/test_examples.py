@@ -50,19 +50,19 @@ from thredfi_async.mock_server.thread import in_thread
 from thredfi_async.worker import ArchiveCommand, DeadLetter
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-# An example finds the one beside it by the folder it lies in, which this would hide.
+# Examples import each other from their own folder, which PYTHONSAFEPATH would prevent.
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("THREDFI_", "PYTHONSAFEPATH"))}
 SERVICES = ["aiohttp_service", "fastapi_service"]
 NOBODY = UUID(int=0)
 
 
 def environment(url: str) -> dict[str, str]:
-    """What a service is given from outside."""
+    """The environment of a service."""
     return CLEAN | {"THREDFI_TOKEN": "secret-token", "THREDFI_BASE_URL": url, "PORT": "0", "PYTHONUNBUFFERED": "1"}
 
 
 def until(condition: Callable[[], bool], *, within: float = 10.0) -> None:
-    """Wait for what another thread or process does."""
+    """Wait for another thread or process."""
     end = monotonic() + within
     while not condition():
         assert monotonic() < end
@@ -70,14 +70,14 @@ def until(condition: Callable[[], bool], *, within: float = 10.0) -> None:
 
 
 def listens(port: int) -> bool:
-    """Whether somebody takes connections there."""
+    """Return whether the port accepts connections."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @dataclass
 class Reply:
-    """What a service answered."""
+    """A service's answer."""
 
     status: int
     headers: Message
@@ -86,7 +86,7 @@ class Reply:
 
 @dataclass
 class Service:
-    """A service that runs in a process of its own."""
+    """A service that runs in its own process."""
 
     process: subprocess.Popen[str]
     port: int
@@ -107,7 +107,7 @@ class Service:
 
 @contextmanager
 def process(name: str, env: dict[str, str]) -> Generator[tuple["subprocess.Popen[str]", Iterator[str]]]:
-    """Start an example as its docstring says, and see to it that it is gone in the end; and the lines it writes."""
+    """Start an example as its docstring says, yield it with its output, and end it."""
     command = [sys.executable, "-W", "error", str(EXAMPLES / f"{name}.py")]
     started = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     with started:
@@ -133,7 +133,7 @@ def running(name: str, env: dict[str, str]) -> Generator[Service]:
 
 @pytest.fixture(scope="module")
 def server() -> Generator[MockServer]:
-    """A mock server for all examples; each test takes customers of its own."""
+    """A mock server for all examples; each test uses its own customers."""
     with in_thread(MockServer(customers=100)) as mock_server:
         yield mock_server
 
@@ -155,12 +155,12 @@ def service(request: pytest.FixtureRequest, server: MockServer) -> Generator[Ser
 
 @pytest.fixture(scope="module")
 def fresh(server: MockServer) -> Callable[[], Any]:
-    """A customer that no test has used yet, at every call."""
+    """Return a customer that no test has used yet."""
     return iter(server.customers).__next__
 
 
 def test_service_archives(service: Service, server: MockServer, fresh: Callable[[], Any]) -> None:
-    """A service archives with the server's own record, or with the body that it is given."""
+    """A service archives with the server's own record, or with the given body."""
     first, second = fresh(), fresh()
     bare = service.archive(first.business_id, first.customer_id, headers={"X-Request-Id": "order-7"})
     full = service.archive(
@@ -175,7 +175,7 @@ def test_service_archives(service: Service, server: MockServer, fresh: Callable[
 
 
 def test_service_says_what_is_wrong(service: Service, server: MockServer, fresh: Callable[[], Any]) -> None:
-    """A customer that is not there is a 404, a body that breaks the contract a 422 with every field, sent nowhere."""
+    """A missing customer is a 404; a body that breaks the contract is a 422 with every field, and is not sent."""
     customer = fresh()
     missing = service.archive(customer.business_id, NOBODY)
     wrong = service.archive(customer.business_id, customer.customer_id, json.dumps(customer.body | {"name": 1, "x": 2}))
@@ -188,7 +188,7 @@ def test_service_says_what_is_wrong(service: Service, server: MockServer, fresh:
 
 
 def test_service_says_when_it_is_not_known(service: Service, server: MockServer, fresh: Callable[[], Any]) -> None:
-    """An outcome that nobody knows is a 504 with the key to repeat it, and the repeat settles it."""
+    """An unknown outcome is a 504 with the key to repeat it, and the repeat settles it."""
     customer = fresh()
     lost = Fault(FaultKind.SERVER_ERROR, status=501)
     server.queue_faults(customer.customer_id, lost)
@@ -201,7 +201,7 @@ def test_service_says_when_it_is_not_known(service: Service, server: MockServer,
 
 
 def test_service_passes_on_when_to_come_again(service: Service, server: MockServer, fresh: Callable[[], Any]) -> None:
-    """An API that asks for a longer wait than a request has is a 503 with that wait."""
+    """If the API asks for a longer wait than the request has, the answer is a 503 with that wait."""
     customer = fresh()
     server.queue_faults(customer.customer_id, Fault(FaultKind.THROTTLE, retry_after=300))
     reply = service.archive(customer.business_id, customer.customer_id, json.dumps(customer.body))
@@ -209,7 +209,7 @@ def test_service_passes_on_when_to_come_again(service: Service, server: MockServ
 
 
 class Upstream(ThreadingHTTPServer):
-    """An API that holds its answer back until it is told to give it, and keeps the headers it was sent."""
+    """An API that delays its answer until told to send it, and keeps the received headers."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), UpstreamHandler)
@@ -233,7 +233,7 @@ class UpstreamHandler(BaseHTTPRequestHandler):
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_service_ends_what_it_has_begun(name: str) -> None:
-    """On SIGTERM a service takes no more requests, answers the one under way, and ends well."""
+    """On SIGTERM a service takes no more requests, answers the one in flight, and ends normally."""
     replies: list[Reply] = []
     with Upstream() as upstream, running(name, environment(f"http://127.0.0.1:{upstream.server_port}")) as service:
         serving = threading.Thread(target=upstream.serve_forever)
@@ -253,7 +253,7 @@ def test_service_ends_what_it_has_begun(name: str) -> None:
             serving.join()
         assert [reply.status for reply in replies] == [404]
         assert upstream.headers[0]["X-Request-Id"] == "order-8"
-        # uvicorn ends itself by the signal that it was sent, after it has ended its work.
+        # uvicorn ends itself by the received signal, after it has finished its work.
         assert service.process.wait(10) in {0, -signal.SIGTERM}
 
 
@@ -277,7 +277,7 @@ ERRORS: list[tuple[ThredfiError, int]] = [
 
 @pytest.mark.parametrize(("error", "status"), ERRORS, ids=lambda value: type(value).__name__)
 def test_every_error_has_its_answer(error: ThredfiError, status: int) -> None:
-    """With nothing applied, each class of error has the status that the docs' table gives it."""
+    """With nothing applied, each class of error has the status of the docs' table."""
     answer = http_answers.answer_to(error)
     assert (answer.status, answer.body["archived"]) == (status, False)
     assert "Ann" not in json.dumps(answer.body)
@@ -288,14 +288,14 @@ def test_every_error_has_its_answer(error: ThredfiError, status: int) -> None:
     ("error", "status"), [(NotFoundError("s", status=404), 500), (ServerError("s", status=503), 502)]
 )
 def test_no_customer_is_denied_for_want_of_a_token(error: ThredfiError, status: int) -> None:
-    """Where the token endpoint refuses, nobody has asked about the customer."""
+    """A refusal by the token endpoint says nothing about the customer."""
     error.is_token_error = True
     assert http_answers.answer_to(error).status == status
 
 
 @pytest.mark.parametrize(("error", "effect"), list(product([error for error, _ in ERRORS], list(Effect))), ids=str)
 def test_no_answer_says_more_than_is_known(error: ThredfiError, effect: Effect) -> None:
-    """Whatever the error, `archived` is what the effect says, and "not known" has the key to repeat it."""
+    """Whatever the error, `archived` follows the effect, and "not known" has the key to repeat it."""
     known = type(error).__new__(type(error))
     known.__dict__.update(error.__dict__ | {"effect": effect, "idempotency_key": "key"})
     answer = http_answers.answer_to(known)
@@ -304,7 +304,7 @@ def test_no_answer_says_more_than_is_known(error: ThredfiError, effect: Effect) 
 
 
 def test_the_answers_know_every_error() -> None:
-    """A class of error that the library gains must be given its answer here."""
+    """A new class of error in the library needs an answer here."""
     named = {getattr(thredfi_async, name) for name in thredfi_async.__all__}
     classes = {each for each in named if isinstance(each, type) and issubclass(each, ThredfiError)}
     abstract = {each for each in classes if any(other is not each and issubclass(other, each) for other in classes)}
@@ -314,7 +314,7 @@ def test_the_answers_know_every_error() -> None:
 
 @pytest.mark.parametrize("given", ["", "two words", "x" * 129, "é", "a\tb"])
 def test_a_request_id_that_will_not_do_is_replaced(given: str) -> None:
-    """What a caller sends as its request id reaches no log and no header unless it is short and plain."""
+    """A caller's request id reaches logs and headers only if it is short and plain."""
     made = http_answers.request_id_of({"X-Request-Id": given})
     assert str(UUID(made)) == made
 
@@ -327,7 +327,7 @@ def gather(server: MockServer, business: object, file: Path) -> "subprocess.Pope
 
 
 def test_gather_writes_what_is_left(server: MockServer, fresh: Callable[[], Any], tmp_path: Path) -> None:
-    """The script archives each id once, and writes those that are not archived, for another run."""
+    """The script archives each id once, and writes the ids not archived, for another run."""
     customers = [fresh() for _ in range(10)]
     ids = [str(each.customer_id) for each in customers]
     file = tmp_path / "ids.txt"
@@ -343,7 +343,7 @@ def test_gather_writes_what_is_left(server: MockServer, fresh: Callable[[], Any]
 def test_gather_that_is_interrupted_names_the_rest(
     server: MockServer, fresh: Callable[[], Any], tmp_path: Path
 ) -> None:
-    """After Ctrl-C the script still tells what is done from what is not known."""
+    """After Ctrl-C the script still separates done from unknown."""
     done, hanging = fresh(), fresh()
     server.queue_faults(hanging.customer_id, Fault(FaultKind.HANG))
     file = tmp_path / "ids.txt"
@@ -354,7 +354,7 @@ def test_gather_that_is_interrupted_names_the_rest(
         out, err = process.communicate(timeout=20)
     left = set(out.split())
     assert process.returncode == 1
-    # The answer about the other one may have been on its way.
+    # The answer about the other one may have been in flight.
     assert {str(hanging.customer_id)} <= left <= {str(hanging.customer_id), str(done.customer_id)}
     assert "interrupted" in err
     assert "Traceback" not in err
@@ -367,7 +367,7 @@ def test_gather_refuses_a_wrong_line(server: MockServer, tmp_path: Path) -> None
     file.write_text(f"{NOBODY}\nAnn\n")
     with gather(server, NOBODY, file) as process:
         out, err = process.communicate(timeout=20)
-    assert (process.returncode, out, err) == (1, "", f"{file}, line 2: this is no UUID\n")
+    assert (process.returncode, out, err) == (1, "", f"{file}, line 2: this is not a UUID\n")
     assert server.requests.totals.total() == before
 
 
@@ -375,7 +375,7 @@ COMMANDS, DEAD = "CUSTOMERS", "CUSTOMERS_DEAD"
 
 
 async def publish_and_wait(url: str, payloads: list[bytes]) -> list[DeadLetter]:
-    """Publish to the FastStream example and wait until it has dealt with all; return its dead letters."""
+    """Publish to the FastStream example, wait until it has processed all, and return its dead letters."""
     connection = Client()
     await connection.connect(url)
     try:
@@ -384,7 +384,7 @@ async def publish_and_wait(url: str, payloads: list[bytes]) -> list[DeadLetter]:
         for payload in payloads:
             await stream.publish("customers.archive", payload, timeout=5)
         async with asyncio.timeout(20):
-            while (await stream.stream_info(COMMANDS)).state.messages:  # noqa: ASYNC110 - the broker tells nobody
+            while (await stream.stream_info(COMMANDS)).state.messages:  # noqa: ASYNC110 - the broker sends no event
                 await asyncio.sleep(0.02)
         dead = (await stream.stream_info(DEAD)).state.messages
         letters = [await stream.get_msg(DEAD, seq=number + 1) for number in range(dead)]
@@ -394,7 +394,7 @@ async def publish_and_wait(url: str, payloads: list[bytes]) -> list[DeadLetter]:
 
 
 def test_faststream_deals_with_every_message(server: MockServer, fresh: Callable[[], Any], broker: str) -> None:
-    """The FastStream app archives, asks again with the same key, and puts aside what will never do."""
+    """The FastStream app archives, retries with the same key, and stores dead letters."""
     good, late = fresh(), fresh()
     server.queue_faults(late.customer_id, Fault(FaultKind.SERVER_ERROR, status=501))
     missing = ArchiveCommand(good.business_id, NOBODY)

@@ -22,7 +22,7 @@ def hands() -> Clock:
 
 
 def code_of(tokens: Tokens, header: str | None) -> str:
-    """The error code that a header is refused with."""
+    """Return the error code that a header is refused with."""
     with pytest.raises(RefusedError) as caught:
         tokens.check(header)
     assert caught.value.status == 401
@@ -36,7 +36,7 @@ def test_no_token_asks_for_authentication(header: str | None, hands: Clock) -> N
 
 
 def test_issued_tokens_expire(hands: Clock) -> None:
-    """An issued token is valid for its lifetime, the static one without end."""
+    """An issued token is valid for its lifetime, the static one for ever."""
     tokens = Tokens("static", lifetime=10, clock=hands)
     token = tokens.issue()
     assert tokens.check(f"bearer  {token}") == token
@@ -57,7 +57,7 @@ def test_killed_tokens_are_refused(hands: Clock) -> None:
 
 
 def test_expired_tokens_are_forgotten(hands: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client that fetches tokens in a loop does not fill the memory, nor lose those that are valid."""
+    """A client that fetches tokens in a loop does not fill the memory, and valid tokens stay valid."""
     monkeypatch.setattr(access, "_MAX_TOKENS", 3)
     tokens = Tokens("static", lifetime=10, clock=hands)
     for _ in range(20):
@@ -69,7 +69,7 @@ def test_expired_tokens_are_forgotten(hands: Clock, monkeypatch: pytest.MonkeyPa
 
 
 def test_partner_credentials_are_checked() -> None:
-    """Only the partner's own UUID and key pass."""
+    """Only the partner's own UUID and key are accepted."""
     right = b64encode(b"partner:key").decode()
     check_partner(f"Basic {right}", "partner", "key")
     for header in (None, "Basic", "Basic !!", f"Bearer {right}", "Basic " + b64encode(b"partner:keyy").decode()):
@@ -79,7 +79,7 @@ def test_partner_credentials_are_checked() -> None:
 
 
 def test_a_burst_drains_the_bucket_and_time_fills_it(hands: Clock) -> None:
-    """One second's worth passes at once, then as much as time brings."""
+    """One second's worth passes at once, then requests at the rate."""
     bucket = TokenBucket(5, clock=hands)
     for _ in range(5):
         bucket.take()

@@ -18,7 +18,7 @@ BODY = seeded_customers(1)[0].body
 
 
 def problems(body: Any, *, strict: bool = True) -> dict[str, list[str]]:
-    """What is said of a body that is refused."""
+    """Return the details of a refused body."""
     raw = body if isinstance(body, bytes) else orjson.dumps(body)
     with pytest.raises(RefusedError) as caught:
         customer_request(raw, strict=strict)
@@ -53,7 +53,7 @@ def problems(body: Any, *, strict: bool = True) -> dict[str, list[str]]:
 )
 @pytest.mark.parametrize("strict", [True, False])
 def test_a_wrong_field_is_named(field: str, value: object, strict: bool) -> None:
-    """A field of another kind is refused by its name, in either mode."""
+    """A field of another type is refused by its name, in either mode."""
     assert list(problems({**BODY, field: value}, strict=strict)) == [field]
 
 
@@ -64,7 +64,7 @@ def test_all_wrong_fields_are_named_at_once() -> None:
 
 @pytest.mark.parametrize("field", FIELDS)
 def test_a_missing_field_is_refused_unless_it_is_a_name(field: str) -> None:
-    """Strict mode wants every field, save one of the two names."""
+    """Strict mode requires every field, except one of the two names."""
     body = {name: value for name, value in BODY.items() if name != field}
     if field in {"individual_name", "company_name"}:
         assert customer_request(orjson.dumps(body), strict=True) == body
@@ -73,26 +73,26 @@ def test_a_missing_field_is_refused_unless_it_is_a_name(field: str) -> None:
 
 
 def test_one_name_is_needed() -> None:
-    """Without both names, each is said to be required if the other is not there."""
+    """Without both names, each is reported as required if the other is missing."""
     body = {name: value for name, value in BODY.items() if not name.endswith("_name")}
     assert set(problems(body)) == {"individual_name", "company_name"}
 
 
 def test_lenient_mode_takes_what_is_there() -> None:
-    """Lenient mode takes any part of the body, and none."""
+    """Lenient mode accepts any part of the body, and an empty one."""
     assert customer_request(b"{}", strict=False) == {}
     assert customer_request(b'{"notes": "n"}', strict=False) == {"notes": "n"}
 
 
 @pytest.mark.parametrize("metadata", [None, 5, "x", [], {"deep": [1, {"er": None}]}, False, 1.5])
 def test_metadata_is_any_json(metadata: object) -> None:
-    """Metadata may be whatever JSON can say, null among it."""
+    """Metadata may be any JSON value, including null."""
     body = {**BODY, "metadata": metadata}
     assert customer_request(orjson.dumps(body), strict=True) == body
 
 
 def test_undocumented_fields_are_dropped() -> None:
-    """A field nobody documented is ignored, as Django REST framework does."""
+    """An undocumented field is ignored, as in Django REST framework."""
     assert customer_request(orjson.dumps({**BODY, "is_archived": False}), strict=True) == BODY
 
 
@@ -104,7 +104,7 @@ def test_what_is_not_json_is_refused(raw: bytes) -> None:
 
 @pytest.mark.parametrize("raw", [b"null", b"[]", b'"x"', b"5"])
 def test_what_is_no_object_is_refused(raw: bytes) -> None:
-    """JSON that is no object is a validation error of the whole."""
+    """JSON that is no object is a validation error of the whole body."""
     assert list(problems(raw)) == ["non_field_errors"]
 
 
@@ -124,7 +124,7 @@ def test_endless_integers_are_refused() -> None:
 
 
 def test_what_nests_too_deeply_cannot_be_encoded() -> None:
-    """A value deeper than any encoder goes raises one kind of error."""
+    """A value too deep for any encoder raises one kind of error."""
     value: list[Any] = []
     for _ in range(100_000):
         value = [value]
@@ -142,7 +142,7 @@ def test_the_media_type_is_read_as_http_says(header: str) -> None:
 
 @pytest.mark.parametrize("header", [None, "", "text/plain", "application/jsonx"])
 def test_another_media_type_is_415(header: str | None) -> None:
-    """A body of another kind, or of none, is refused."""
+    """A body of another media type, or of none, is refused."""
     with pytest.raises(RefusedError) as caught:
         require_media_type(header, "application/json")
     assert caught.value.status == 415

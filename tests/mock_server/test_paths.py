@@ -18,7 +18,7 @@ CUSTOMERS = f"/v1/platform/businesses/{B}/customers/"
     ],
 )
 def test_a_path_leads_to_its_endpoint(path: str, route: Route) -> None:
-    """The four paths of the contract are known, ids in canonical form."""
+    """The four paths of the contract match, with ids in canonical form."""
     assert match_path(path) == route
 
 

@@ -32,7 +32,7 @@ def test_wrong_settings(thredfi_mock_server):
 
 
 def test_the_fixture_gives_a_server(pytester: pytest.Pytester) -> None:
-    """Each test has a fresh server, set up by the marker, and a wrong setting is the test's error."""
+    """Each test gets a new server, configured by the marker, and an invalid setting is the test's error."""
     pytester.makepyfile(SUITE)
     # Registered by the entry point where the package is installed, by name where it is not.
     installed = any(plugin is pytest_thredfi_async for plugin in pytester._request.config.pluginmanager.get_plugins())
@@ -44,7 +44,7 @@ def test_the_fixture_gives_a_server(pytester: pytest.Pytester) -> None:
 
 
 def test_pytest_starts_without_us(tmp_path: Path) -> None:
-    """A project that has the package installed, and asks for no fixture, pays for pytest alone."""
+    """A project that does not use the fixture imports nothing of the package."""
     (tmp_path / "test_nothing.py").write_text(
         "import sys\n"
         "def test_nothing():\n"

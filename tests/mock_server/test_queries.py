@@ -44,20 +44,20 @@ def test_a_wrong_query_is_refused(query: str, fields: set[str]) -> None:
 
 
 def test_a_flood_of_parameters_is_refused() -> None:
-    """A query with more parameters than anyone needs is a 400, not a crash."""
+    """A query with far too many parameters is a 400, not a crash."""
     with pytest.raises(RefusedError) as caught:
         page_request("&".join("a=1" for _ in range(200)))
     assert caught.value.status == 400
 
 
 def test_a_token_form_is_read() -> None:
-    """The one grant there is passes."""
+    """The one supported grant passes."""
     token_request(b"grant_type=client_credentials&scope=all")
 
 
 @pytest.mark.parametrize("form", [b"", b"grant_type=", b"grant_type=password", b"grant_type=a&grant_type=b"])
 def test_another_grant_is_refused(form: bytes) -> None:
-    """A form without the one grant there is names the field."""
+    """A form without the supported grant names the field."""
     with pytest.raises(RefusedError) as caught:
         token_request(form)
     assert list(caught.value.details) == ["grant_type"]

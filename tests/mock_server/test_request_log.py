@@ -19,7 +19,7 @@ def test_requests_are_recorded() -> None:
 
 
 def test_the_first_application_is_remembered() -> None:
-    """Each application counts, the first one's time stays."""
+    """Each applied request counts, and the first one's time stays."""
     times = iter([5.0, 6.0])
     record = RequestLog(clock=lambda: next(times))
     record.took_effect(ID)
@@ -28,7 +28,7 @@ def test_the_first_application_is_remembered() -> None:
 
 
 def test_asking_for_a_stranger_keeps_nothing() -> None:
-    """A customer that nothing was received for has an empty record, which is not kept."""
+    """A customer without requests has an empty record, which is not kept."""
     record = RequestLog()
     assert record.of(ID) == CustomerRecord()
     assert not record._customers
@@ -45,7 +45,7 @@ def test_what_is_kept_of_a_customer_is_bounded() -> None:
 
 
 def test_arrivals_are_kept_only_when_asked_for() -> None:
-    """Times of arrival, which grow without bound, are kept by choice."""
+    """Arrival times, which grow without bound, are kept on request."""
     times = iter([1.0, 2.0])
     keeping, plain = RequestLog(keep_arrivals=True, clock=lambda: next(times)), RequestLog()
     for record in (keeping, plain):

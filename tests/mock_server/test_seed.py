@@ -24,7 +24,7 @@ def test_every_seeded_body_is_valid() -> None:
 
 
 def test_seeded_people_are_invented() -> None:
-    """Addresses and numbers are from ranges that reach nobody."""
+    """Addresses and numbers are from ranges that belong to no one."""
     for customer in seeded_customers(300):
         body = customer.body
         assert body["email"].endswith("@example.com")
@@ -33,7 +33,7 @@ def test_seeded_people_are_invented() -> None:
 
 
 def test_ids_lead_back_to_their_customers() -> None:
-    """An id leads to its customer's number, and an id that was not seeded to none."""
+    """An id gives its customer's number, and an id that was not seeded gives none."""
     seed = Seed(5000, 3, 1)
     ids = [seed.customer_id(number) for number in range(5000)]
     assert len(set(ids)) == 5000
@@ -44,7 +44,7 @@ def test_ids_lead_back_to_their_customers() -> None:
 
 
 def test_external_ids_lead_back_to_their_customers() -> None:
-    """Only the exact external id of a seeded customer leads to it."""
+    """Only the exact external id of a seeded customer finds it."""
     seed = Seed(12, 1, 1)
     assert seed.by_external_id(seed.body(11)["external_id"]) == 11
     for stranger in ("cust-0000012", "cust-11", "cust-00000011", "", "x"):
@@ -60,7 +60,7 @@ def test_businesses_take_turns() -> None:
 
 
 def test_customers_are_a_sequence() -> None:
-    """They index, slice and count like any sequence, without one being kept."""
+    """The customers index, slice and count like any sequence, without being kept."""
     customers = seeded_customers(1_000_000)
     assert len(customers) == 1_000_000
     assert customers[-1] == customers[999_999]

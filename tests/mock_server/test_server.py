@@ -12,14 +12,14 @@ from thredfi_async.mock_server import Fault, FaultKind, MockServer, seeded_custo
 
 
 def problem(answer: Answer) -> tuple[int, str]:
-    """The status and code of an error, which must come in the contract's envelope."""
+    """Return the status and code of an error, which must have the contract's envelope."""
     assert answer.headers["Content-Type"] == "application/json"
     assert set(answer.json) == {"error", "error_code", "details"}
     return answer.status, answer.json["error_code"]
 
 
 async def test_a_customer_is_archived() -> None:
-    """A valid request archives its customer, and the server's own state says so."""
+    """A valid request archives its customer, and the server's own state shows it."""
     async with calling(MockServer(customers=2)) as caller:
         customer, other = caller.server.customers
         answer = await caller.archive(customer)
@@ -31,7 +31,7 @@ async def test_a_customer_is_archived() -> None:
 
 
 async def test_every_answer_has_a_request_id() -> None:
-    """Success and refusal carry request ids, each its own."""
+    """Successes and refusals have request ids, each a different one."""
     async with calling(MockServer(customers=1)) as caller:
         customer = caller.server.customers[0]
         answers = [await caller.archive(customer), await caller.archive(customer, {}), await caller.send("GET", "/x")]
@@ -40,7 +40,7 @@ async def test_every_answer_has_a_request_id() -> None:
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_a_missing_slash_is_redirected(method: str) -> None:
-    """As Django's APPEND_SLASH does, without doing anything."""
+    """A missing slash is redirected, as by Django's APPEND_SLASH, and nothing is applied."""
     async with calling(MockServer(customers=1)) as caller:
         customer = caller.server.customers[0]
         path = path_of(customer) + "archive"
@@ -74,7 +74,7 @@ async def test_refusals_come_in_order_and_in_the_envelope() -> None:
 
 @pytest.mark.parametrize("method", ["DELETE", "HEAD", "OPTIONS", "PATCH", "PUT", "QUERY", "TRACE"])
 async def test_other_methods_are_405(method: str) -> None:
-    """A method that an endpoint does not take is answered with those that it does."""
+    """A method that an endpoint does not accept is answered with the accepted one."""
     async with calling(MockServer(customers=1)) as caller:
         path = path_of(caller.server.customers[0])
         for suffix, allowed in (("", "GET"), ("archive/", "POST")):
@@ -117,7 +117,7 @@ async def test_the_token_endpoint_is_strict() -> None:
 
 
 async def test_lists_are_paged_by_absolute_urls() -> None:
-    """Following `next` visits every customer once, and `previous` leads back."""
+    """Following `next` returns every customer once, and `previous` goes back."""
     async with calling(MockServer(customers=14, businesses=2)) as caller:
         ids: list[str] = []
         path = f"/v1/platform/businesses/{caller.server.business_ids[0]}/customers/?page_size=3"
@@ -135,7 +135,7 @@ async def test_lists_are_paged_by_absolute_urls() -> None:
 
 
 async def test_page_urls_keep_the_filters() -> None:
-    """The next page is of the same list, whatever characters the filter has."""
+    """The next page belongs to the same list, whatever characters the filter has."""
     async with calling(MockServer(customers=2, strict=False)) as caller:
         for customer in caller.server.customers:
             assert (await caller.archive(customer, {"external_id": "ä &"})).status == 200
@@ -148,7 +148,7 @@ async def test_page_urls_keep_the_filters() -> None:
 
 
 async def test_a_key_repeats_its_first_answer() -> None:
-    """The same idempotency key replays a success, where a fresh one meets the conflict."""
+    """The same idempotency key replays a success; a new one gets the conflict."""
     async with calling(MockServer(customers=1, repeat="conflict")) as caller:
         customer = caller.server.customers[0]
         first = await caller.archive(customer, Idempotency_Key="a")
@@ -159,7 +159,7 @@ async def test_a_key_repeats_its_first_answer() -> None:
 
 
 async def test_the_rate_limit_answers_429() -> None:
-    """Over the limit comes a 429 with Retry-After, in the envelope; the token endpoint has no limit."""
+    """A request over the limit gets a 429 with Retry-After, in the envelope; the token endpoint has no limit."""
     now = [0.0]
     async with calling(MockServer(customers=1, rate_limit=2, clock=lambda: now[0])) as caller:
         customer = caller.server.customers[0]
@@ -172,7 +172,7 @@ async def test_the_rate_limit_answers_429() -> None:
 
 
 async def test_what_was_received_is_recorded() -> None:
-    """Counts by kind and status, keys and digests, refused requests and unknown customers among the counts."""
+    """Counts by kind and status, keys and digests; refused requests and unknown customers count too."""
     async with calling(MockServer(customers=2, keep_arrivals=True)) as caller:
         customer, other = caller.server.customers
         await caller.archive(customer, b"{", Idempotency_Key="k")
@@ -193,7 +193,7 @@ async def test_what_was_received_is_recorded() -> None:
 
 
 async def test_an_outage_resets_or_answers_as_a_proxy() -> None:
-    """While down, every request is reset, or gets a proxy's page; afterwards all is as before."""
+    """During an outage every request is reset, or gets a proxy's page; afterwards all is as before."""
     async with calling(MockServer(customers=1)) as caller:
         customer = caller.server.customers[0]
         caller.server.set_down(True)
@@ -234,7 +234,7 @@ async def test_hostile_bytes_never_make_a_500() -> None:
 
 
 async def raw_exchange(server: MockServer, request: bytes) -> bytes:
-    """What a server answers to bytes that no client library would send."""
+    """Return the answer to bytes that no client library would send."""
     _, _, port = server.url.rpartition(":")
     reader, writer = await asyncio.open_connection("127.0.0.1", int(port))
     writer.write(request)
@@ -246,7 +246,7 @@ async def raw_exchange(server: MockServer, request: bytes) -> bytes:
 
 @pytest.mark.parametrize("target", [b"/\xff\xfe", b"/v1/platform/oauth2/token/?\xff", b"*", b"/%ff%00/"])
 async def test_raw_bytes_in_a_target_are_no_500(target: bytes) -> None:
-    """A request target that is no text leads nowhere."""
+    """A request target that is not text is a 404."""
     async with MockServer(customers=1) as server:
         answer = await raw_exchange(server, b"GET " + target + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         assert answer.split()[1] in {b"400", b"404", b"405"}
@@ -261,7 +261,7 @@ async def test_what_is_no_http_is_refused_in_the_envelope() -> None:
 
 
 async def test_a_broken_framing_is_refused() -> None:
-    """A chunk that is none ends in a 400 or a closed connection, and nothing is applied."""
+    """An invalid chunk ends in a 400 or a closed connection, and nothing is applied."""
     async with MockServer(customers=1) as server:
         head = f"POST {path_of(server.customers[0])}archive/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
         head += f"Authorization: Bearer {server.token}\r\nContent-Type: application/json\r\n\r\n"
@@ -271,7 +271,7 @@ async def test_a_broken_framing_is_refused() -> None:
 
 
 async def test_a_wild_host_header_gets_no_place_in_urls() -> None:
-    """Page URLs are made of a Host header only if it is one."""
+    """Page URLs use the Host header only if it is valid."""
     async with MockServer(customers=2) as server:
         path = f"/v1/platform/businesses/{server.business_ids[0]}/customers/?page_size=1"
         head = (
@@ -282,7 +282,7 @@ async def test_a_wild_host_header_gets_no_place_in_urls() -> None:
 
 
 async def test_a_client_that_leaves_half_way_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
-    """A request whose body never comes ends without a word in the log, and changes nothing."""
+    """A request whose body never comes ends without a log line, and changes nothing."""
     async with calling(MockServer(customers=1)) as caller:
         customer = caller.server.customers[0]
         _, _, port = caller.server.url.rpartition(":")
@@ -301,7 +301,7 @@ async def test_a_client_that_leaves_half_way_is_no_error(caplog: pytest.LogCaptu
 
 
 async def test_a_server_starts_again_with_its_state_and_port() -> None:
-    """Stopping refuses connections; starting again brings back what was archived, at the same address."""
+    """A stopped server refuses connections; started again, it has its state and address."""
     async with calling(MockServer(customers=1)) as caller:
         server, url = caller.server, caller.server.url
         customer = server.customers[0]
@@ -317,7 +317,7 @@ async def test_a_server_starts_again_with_its_state_and_port() -> None:
 
 
 async def test_starting_twice_is_refused() -> None:
-    """A running server does not start, and a taken port is an error that leaves nothing behind."""
+    """A running server does not start again, and a taken port is an error that leaves nothing behind."""
     async with MockServer(customers=1) as server:
         with pytest.raises(RuntimeError, match="running"):
             await server.start()
@@ -329,7 +329,7 @@ async def test_starting_twice_is_refused() -> None:
 
 
 async def test_a_server_needs_no_loop_before_it_starts() -> None:
-    """Its customers and plans are there before it listens, its URL is not; IPv6 hosts are bracketed."""
+    """Customers and plans exist before it listens, its URL does not; IPv6 hosts are bracketed."""
     server = MockServer(customers=3, seed=5)
     assert list(server.customers) == list(seeded_customers(3, 1, 5))
     server.queue_faults(server.customers[0].customer_id, Fault(FaultKind.SERVER_ERROR))
@@ -345,7 +345,7 @@ async def test_strangers_have_no_state() -> None:
 
 
 async def test_latency_can_be_set_while_running() -> None:
-    """Every request takes the latency that is set when it comes."""
+    """Every request takes the latency that is set when it arrives."""
     async with calling(MockServer(customers=1, latency=0.05)) as caller:
         loop = asyncio.get_running_loop()
         begin = loop.time()

@@ -1,4 +1,4 @@
-"""Every kind of fault, as a client meets it on the wire, and what the server has then applied."""
+"""Every kind of fault, as a client sees it on the wire, and what the server has then applied."""
 
 import asyncio
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ def applied(caller: Caller) -> bool:
     ],
 )
 async def test_errors_are_not_applied(fault: Fault, status: int, media_type: str, retry: dict[str, str]) -> None:
-    """Throttles and server errors come as they are set, once, and apply nothing."""
+    """Throttles and server errors come once, as configured, and apply nothing."""
     async with calling(planned(fault)) as caller:
         answer = await caller.archive(caller.server.customers[0])
         assert (answer.status, answer.headers["Content-Type"]) == (status, media_type)
@@ -78,7 +78,7 @@ async def test_resets_are_real() -> None:
 
 @pytest.mark.parametrize("done", [True, False])
 async def test_a_hang_lasts_until_the_client_leaves(done: bool) -> None:
-    """Nothing is answered; it is applied or not, as the fault says, and the handler ends with the client."""
+    """A hang gets no answer; it is applied or not, as configured, and the handler ends with the client."""
     async with calling(planned(Fault(FaultKind.HANG, applied=done))) as caller:
         task = asyncio.create_task(caller.archive(caller.server.customers[0]))
         while not caller.server.faults_thrown:
@@ -94,7 +94,7 @@ async def test_a_hang_lasts_until_the_client_leaves(done: bool) -> None:
 
 
 async def test_a_truncated_answer_is_applied() -> None:
-    """The announced length does not come."""
+    """The answer is shorter than its announced length."""
     async with calling(planned(Fault(FaultKind.TRUNCATED))) as caller:
         with pytest.raises(aiohttp.ClientPayloadError):
             await caller.archive(caller.server.customers[0])
@@ -102,7 +102,7 @@ async def test_a_truncated_answer_is_applied() -> None:
 
 
 async def test_an_answer_that_is_not_json_is_applied() -> None:
-    """A proxy's page comes with a success status."""
+    """A proxy's page has a success status."""
     async with calling(planned(Fault(FaultKind.NOT_JSON))) as caller:
         answer = await caller.archive(caller.server.customers[0])
         assert (answer.status, answer.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
@@ -110,7 +110,7 @@ async def test_an_answer_that_is_not_json_is_applied() -> None:
 
 
 async def test_null_fields_are_applied() -> None:
-    """Documented texts are null, what says whose answer it is and what was done stays."""
+    """Documented text fields are null; the ids and the status stay."""
     async with calling(planned(Fault(FaultKind.NULL_FIELDS))) as caller:
         customer = caller.server.customers[0]
         answer = (await caller.archive(customer)).json
@@ -120,7 +120,7 @@ async def test_null_fields_are_applied() -> None:
 
 
 async def test_an_expired_token_is_dead() -> None:
-    """The token that was used is refused from then on, by every endpoint; others are not."""
+    """The used token is refused from then on, by every endpoint; others are not."""
     async with calling(planned(Fault(FaultKind.EXPIRED_TOKEN))) as caller:
         customer, other = caller.server.customers
         fresh = caller.server.issue_token()
@@ -141,7 +141,7 @@ async def test_a_wrong_answer_is_about_somebody_else() -> None:
 
 
 async def test_a_slow_request_is_applied_although_its_client_has_left() -> None:
-    """Latency comes before the effect: what a client gave up on may still happen."""
+    """Latency comes before the effect: a request that the client gave up may still be applied."""
     async with calling(planned(Fault(FaultKind.LATENCY, seconds=0.1))) as caller:
         task = asyncio.create_task(caller.archive(caller.server.customers[0]))
         while not caller.server.faults_thrown:
@@ -155,7 +155,7 @@ async def test_a_slow_request_is_applied_although_its_client_has_left() -> None:
 
 
 async def test_a_slow_request_is_answered() -> None:
-    """Latency alone changes nothing of the answer."""
+    """Latency does not change the answer."""
     async with calling(planned(Fault(FaultKind.LATENCY, seconds=0.01))) as caller:
         assert (await caller.archive(caller.server.customers[0])).status == 200
 
@@ -177,14 +177,14 @@ async def test_plans_wait_for_valid_tokens_and_for_their_method() -> None:
 
 
 async def test_an_invalid_request_is_refused_although_a_fault_was_planned() -> None:
-    """What cannot be applied is refused instead of losing its answer, and no fault is counted."""
+    """An invalid request is refused instead of losing its answer, and no fault is counted."""
     async with calling(planned(Fault(FaultKind.RESET_AFTER))) as caller:
         assert (await caller.archive(caller.server.customers[0], b"{")).status == 400
         assert not caller.server.faults_thrown
 
 
 async def test_token_and_list_have_faults_too() -> None:
-    """The endpoints without a customer have plans of their own, in which a wrong id is no fault."""
+    """The endpoints without a customer have their own plans, in which a wrong id is no fault."""
     token = [Fault(FaultKind.SERVER_ERROR), Fault(FaultKind.NULL_FIELDS), Fault(FaultKind.EXPIRED_TOKEN)]
     pages = [Fault(FaultKind.NULL_FIELDS), Fault(FaultKind.WRONG_ID)]
     async with calling(MockServer(customers=1, faults=Faults(token=token, pages=pages))) as caller:
@@ -197,7 +197,7 @@ async def test_token_and_list_have_faults_too() -> None:
 
 
 async def test_chances_hit_the_same_requests_each_time() -> None:
-    """With one seed, the same requests in order meet the same faults."""
+    """With the same seed, the same requests in order get the same faults."""
 
     async def statuses() -> Sequence[int]:
         faults = Faults(rates={FaultKind.THROTTLE: 0.3, FaultKind.NOT_JSON: 0.2}, seed=4)

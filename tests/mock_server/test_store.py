@@ -17,12 +17,12 @@ def archive(store: Store, number: int, key: str | None = None, **fields: Any) ->
 
 
 def listed(store: Store, business: int = 0, **wanted: Any) -> list[str]:
-    """The external ids that a list request gives."""
+    """Return the external ids of a list request."""
     return [customer["external_id"] for customer in store.page(business, PageRequest(**wanted))[1]]
 
 
 def test_archiving_sets_the_state_and_overwrites_the_record() -> None:
-    """An archived customer shows it, and the body's fields are the record's from then on."""
+    """An archived customer has that status, and the body's fields become its record."""
     store = Store(Seed(3, 1, 1))
     before = orjson.loads(store.retrieve(1))
     assert (before["status"], before["is_active"], before["archived_at"]) == ("ACTIVE", True, None)
@@ -36,7 +36,7 @@ def test_archiving_sets_the_state_and_overwrites_the_record() -> None:
 
 
 def test_fields_left_out_stay_as_they_were() -> None:
-    """A partial body overwrites what it has, on top of earlier changes."""
+    """A partial body overwrites its own fields, on top of earlier changes."""
     store = Store(Seed(1, 1, 1))
     archive(store, 0, city="Elsewhere")
     answer = orjson.loads(store.archive(0, {"notes": "n"}, None))
@@ -53,7 +53,7 @@ def test_a_repeat_is_accepted_and_keeps_the_first_time() -> None:
 
 @pytest.mark.parametrize(("repeat", "status"), [("conflict", 409), ("invalid", 400)])
 def test_a_repeat_may_be_an_error(repeat: Repeat, status: int) -> None:
-    """The other two guesses at what nobody documents; the 400 is no validation error."""
+    """The other two answers to a repeat, which is not documented; the 400 is no validation error."""
     store = Store(Seed(1, 1, 1), repeat=repeat)
     archive(store, 0)
     with pytest.raises(RefusedError) as caught:
@@ -63,7 +63,7 @@ def test_a_repeat_may_be_an_error(repeat: Repeat, status: int) -> None:
 
 
 def test_a_key_replays_the_first_answer() -> None:
-    """A key gives the first success again, whatever has happened since, and only for its customer."""
+    """A key replays the first success, whatever has happened since, and only for its customer."""
     store = Store(Seed(2, 1, 1))
     first = archive(store, 0, "k", city="Elsewhere")
     archive(store, 0, "other", city="Nowhere")
@@ -72,7 +72,7 @@ def test_a_key_replays_the_first_answer() -> None:
 
 
 def test_keys_are_forgotten_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only so many keys are remembered, the latest."""
+    """Only the latest keys are remembered."""
     monkeypatch.setattr(module, "MAX_REPLAYS", 2)
     store = Store(Seed(1, 1, 1))
     for key in "abc":
@@ -81,7 +81,7 @@ def test_keys_are_forgotten_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_too_deep_metadata_is_refused_and_changes_nothing() -> None:
-    """What could not be answered is not applied."""
+    """A request that cannot be answered is not applied."""
     deep: list[Any] = []
     for _ in range(100_000):
         deep = [deep]
@@ -94,14 +94,14 @@ def test_too_deep_metadata_is_refused_and_changes_nothing() -> None:
 
 
 def test_integers_of_any_size_are_kept() -> None:
-    """An integer over 64 bits comes back as it was, at a later look too."""
+    """An integer over 64 bits comes back unchanged, also later."""
     store = Store(Seed(1, 1, 1))
     archive(store, 0, credit_limit_cents=10**30)
     assert str(10**30).encode() in store.retrieve(0)
 
 
 def test_lists_are_of_active_customers_of_a_business() -> None:
-    """Archived customers are left out unless asked for, other businesses' always."""
+    """Lists leave out archived customers unless asked for, and other businesses' customers always."""
     store = Store(Seed(6, 2, 1))
     archive(store, 2)
     assert listed(store) == ["cust-0000000", "cust-0000004"]
@@ -110,7 +110,7 @@ def test_lists_are_of_active_customers_of_a_business() -> None:
 
 
 def test_external_ids_filter_exactly() -> None:
-    """The filter follows the record: by its present id, in its business, if it is listed at all."""
+    """The filter uses the record's current id, within its business and the listed customers."""
     store = Store(Seed(4, 2, 1))
     archive(store, 0, external_id="mine")
     assert listed(store, external_id="mine") == []
@@ -121,7 +121,7 @@ def test_external_ids_filter_exactly() -> None:
 
 
 def test_pages_end() -> None:
-    """The last page is short, the one after it does not exist, and an empty first page does."""
+    """The last page may be short, the one after it does not exist, and an empty first page does."""
     store = Store(Seed(5, 1, 1))
     assert len(listed(store, page=2, page_size=3)) == 2
     with pytest.raises(RefusedError) as caught:

@@ -7,7 +7,7 @@ from thredfi_async.mock_server import MockServer, in_thread
 
 
 def status_of(server: MockServer) -> int:
-    """Call the server the synchronous way."""
+    """Call the server synchronously."""
     business_id = server.business_ids[0]
     url = f"{server.url}/v1/platform/businesses/{business_id}/customers/"
     request = urllib.request.Request(url, headers={"Authorization": f"Bearer {server.token}"})  # noqa: S310 - loopback
@@ -17,7 +17,7 @@ def status_of(server: MockServer) -> int:
 
 
 def test_a_thread_serves_while_the_block_lasts() -> None:
-    """A synchronous test has a server, and the thread ends with the block, after an error too."""
+    """A synchronous test can use a server, and the thread ends with the block, after an error too."""
     before = threading.active_count()
     with in_thread(MockServer(customers=1)) as server:
         assert status_of(server) == 200
@@ -27,7 +27,7 @@ def test_a_thread_serves_while_the_block_lasts() -> None:
 
 
 def test_what_prevents_the_start_is_raised_here() -> None:
-    """An error of the thread's start is the caller's to see."""
+    """An error while starting is raised to the caller."""
     with in_thread(MockServer(customers=1)) as server:
         taken = MockServer(customers=1, port=int(server.url.rpartition(":")[2]))
         with pytest.raises(OSError, match="address"), in_thread(taken):
@@ -35,7 +35,7 @@ def test_what_prevents_the_start_is_raised_here() -> None:
 
 
 def test_two_servers_run_side_by_side() -> None:
-    """Each has a port and a state of its own."""
+    """Each server has its own port and state."""
     with in_thread(MockServer(customers=1)) as one, in_thread(MockServer(customers=1)) as two:
         assert one.url != two.url
         assert status_of(one) == status_of(two) == 200

@@ -14,14 +14,14 @@ from thredfi_async.mock_server.wire import LoopbackServer, Waits
 
 
 async def until(true: Callable[[], bool]) -> None:
-    """Let the loop run until something has happened that nobody signals."""
-    while not true():  # noqa: ASYNC110 - the server tells no events
+    """Let the loop run until a condition holds that has no event."""
+    while not true():  # noqa: ASYNC110 - the server has no event for it
         await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize("turns", range(5))
 async def test_a_connection_that_comes_while_the_server_closes(turns: int) -> None:
-    """However far its acceptance has come, it is closed with the server."""
+    """A connection is closed with the server, however far its acceptance has come."""
     server = await MockServer().start()
     host, port = server.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as client:
@@ -35,7 +35,7 @@ async def test_a_connection_that_comes_while_the_server_closes(turns: int) -> No
 
 
 async def test_closing_is_quick_while_requests_hang() -> None:
-    """Hanging and slow requests end with the server, at once, and no task is left."""
+    """Hanging and slow requests end at once with the server, and no task is left."""
     server = MockServer(customers=20)
     for number, customer in enumerate(server.customers):
         slow = Fault(FaultKind.LATENCY, seconds=60)
@@ -57,7 +57,7 @@ async def test_closing_is_quick_while_requests_hang() -> None:
 
 
 async def test_closing_is_quick_with_latency_for_all() -> None:
-    """Requests in the server's own latency end with it, not applied."""
+    """Requests that wait for the server's latency end with it, not applied."""
     async with calling(MockServer(customers=1, latency=60)) as caller:
         task = asyncio.create_task(caller.archive(caller.server.customers[0]))
         await until(lambda: bool(caller.server._service.waits._futures))
@@ -68,7 +68,7 @@ async def test_closing_is_quick_with_latency_for_all() -> None:
 
 
 async def test_closing_waits_for_no_half_request() -> None:
-    """A client that has sent half a request does not hold up the end."""
+    """A client that sent half a request does not delay the end."""
     loop = asyncio.get_running_loop()
     server = await MockServer(customers=1).start()
     _, _, port = server.url.rpartition(":")
@@ -93,7 +93,7 @@ async def test_waits_that_begin_after_the_end_are_none() -> None:
 
 
 async def test_a_broken_handler_is_a_500_that_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """A mistake of ours comes out in the envelope and in the log, as no contract violation may hide."""
+    """A bug in the server shows in the envelope and in the log, so that no contract violation is hidden."""
 
     async def broken(request: web.BaseRequest) -> web.StreamResponse:
         raise LookupError("a mistake")

@@ -1,4 +1,4 @@
-"""What an answer means for the customer: only the answer itself can say that it is done."""
+"""What an answer means for the customer: only the answer itself can prove success."""
 
 import json
 from typing import Any
@@ -26,23 +26,23 @@ URL = f"https://api.example/v1/platform/businesses/{BUSINESS}/customers/{CUSTOME
 
 
 def answer(payload: object, http: int = 200) -> Response:
-    """An answer with these bytes, or this JSON."""
+    """Return an answer with these bytes, or this JSON."""
     content = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
     return Response(http, {"X-Request-Id": "req-1"}, content)
 
 
 def about(http: int = 200, **overrides: Any) -> Response:
-    """An answer about the customer, archived unless that is overridden."""
+    """Return an answer about the customer, archived unless overridden."""
     return answer(bodies.customer(CUSTOMER, **overrides), http)
 
 
 def archiving(customer: Any = None, key: str | None = "key", **headers: str) -> Archiving:
-    """The call's own part."""
+    """Return the archiving of one call."""
     return Archiving(URL, CUSTOMER, customer, key, headers)
 
 
 def post(customer: Any = None) -> Request[Customer]:
-    """The POST."""
+    """Return the POST."""
     return archiving(customer or body()).first()
 
 
@@ -51,7 +51,7 @@ def post(customer: Any = None) -> Request[Customer]:
 
 @pytest.mark.parametrize("given", [body(), CustomerRequest(**body())], ids=["mapping", "request"])
 def test_the_post(given: Any) -> None:
-    """It goes to the path with its slash, with the body as JSON and the key."""
+    """The POST goes to the path with its trailing slash, with the body as JSON and the key."""
     request = archiving(given, X_Own="1").first()
     assert (request.method, request.url, request.mutates) == ("POST", f"{URL}archive/", True)
     assert request.body is not None
@@ -71,14 +71,14 @@ def test_a_field_left_out_on_purpose() -> None:
 
 
 def test_keys_are_made_when_none_is_given() -> None:
-    """One for each call."""
+    """Without a key of the caller's own, each call makes a new one."""
     keys = {archiving(body(), key=None).first().idempotency_key for _ in range(2)}
     assert len(keys) == 2
     assert None not in keys
 
 
 def test_the_question() -> None:
-    """A GET of the customer, with the caller's headers, that mutates nothing."""
+    """The outcome is checked by a GET of the customer, with the caller's headers, that mutates nothing."""
     request = archiving(body(), X_Own="1").first()
     assert request.settle is not None
     question = request.settle()
@@ -96,7 +96,7 @@ def test_the_question() -> None:
 )
 @pytest.mark.parametrize("status_code", [200, 201, 202, 299])
 def test_proofs(overrides: dict[str, Any], status_code: int) -> None:
-    """It names the customer, and says archived by the flag or by the status."""
+    """An answer proves success if it is about the customer and shows it archived, by the flag or by the status."""
     verdict = post().judge(about(status_code, **overrides))
     assert verdict.error is None
     assert str(verdict.unwrap().id) == CUSTOMER
@@ -109,26 +109,26 @@ def test_proofs(overrides: dict[str, Any], status_code: int) -> None:
         (b"null", "the body is empty or null"),
         (b"<html>", "the body is not JSON"),
         (b"\xef\xbb\xbf{}", "the body is not JSON"),
-        (b"[]", "not about the customer"),
-        (b'"text"', "not about the customer"),
-        (b"true", "not about the customer"),
-        (b"{}", "not about the customer"),
-        ({"id": None, "is_archived": True}, "not about the customer"),
-        ({"id": 5, "is_archived": True}, "not about the customer"),
-        ({"id": [CUSTOMER], "is_archived": True}, "not about the customer"),
-        (bodies.customer(OTHER), "not about the customer"),
+        (b"[]", "not about the requested"),
+        (b'"text"', "not about the requested"),
+        (b"true", "not about the requested"),
+        (b"{}", "not about the requested"),
+        ({"id": None, "is_archived": True}, "not about the requested"),
+        ({"id": 5, "is_archived": True}, "not about the requested"),
+        ({"id": [CUSTOMER], "is_archived": True}, "not about the requested"),
+        (bodies.customer(OTHER), "not about the requested"),
         (bodies.customer(CUSTOMER, archived=False), "does not say that the customer is archived"),
         ({"id": CUSTOMER}, "does not say that the customer is archived"),
         ({"id": CUSTOMER, "is_archived": "true"}, "does not say that the customer is archived"),
         ({"id": CUSTOMER, "is_archived": 1, "status": "archived"}, "does not say that the customer is archived"),
         ({"id": CUSTOMER, "is_archived": None, "status": ["ARCHIVED"]}, "does not say that the customer is archived"),
-        ([bodies.customer(CUSTOMER)], "not about the customer"),
-        ({"results": [bodies.customer(CUSTOMER)]}, "not about the customer"),
+        ([bodies.customer(CUSTOMER)], "not about the requested"),
+        ({"results": [bodies.customer(CUSTOMER)]}, "not about the requested"),
     ],
     ids=lambda value: repr(value)[:40],
 )
 def test_no_proof(payload: object, said: str) -> None:
-    """Anything else leaves it open, and is not sent again."""
+    """Any other success leaves the effect UNKNOWN, and is not sent again."""
     verdict = post().judge(answer(payload))
     assert isinstance(verdict.error, ResponseDecodeError)
     assert said in str(verdict.error)
@@ -139,7 +139,7 @@ def test_no_proof(payload: object, said: str) -> None:
 
 
 def test_a_proof_that_was_cut_is_none() -> None:
-    """The beginning of an answer may be followed by anything."""
+    """An incomplete answer proves nothing, since anything may follow."""
     whole = about()
     verdict = post().judge(Response(200, {}, whole.body, "is cut short"))
     assert isinstance(verdict.error, ResponseDecodeError)
@@ -160,7 +160,7 @@ def test_a_proof_that_was_cut_is_none() -> None:
     ids=repr,
 )
 def test_a_proof_that_cannot_be_read_whole(overrides: dict[str, Any]) -> None:
-    """It is done all the same: APPLIED, with the field's name and without its value."""
+    """A proof that cannot be read completely is APPLIED; the error names the field and not its value."""
     verdict = post().judge(about(**overrides))
     assert isinstance(verdict.error, ResponseDecodeError)
     assert (verdict.error.effect, verdict.error.transient) == (Effect.APPLIED, False)
@@ -184,7 +184,7 @@ def test_a_proof_that_cannot_be_read_whole(overrides: dict[str, Any]) -> None:
     ],
 )
 def test_refusals(status: int, code: str | None, doubtful: bool) -> None:
-    """Some may mean that the customer is archived already, which nobody documents."""
+    """Some refusals may mean that the customer is already archived, which the API does not document."""
     verdict = post().judge(answer({"error": "words", "error_code": code, "details": {"email": ["no"]}}, status))
     assert isinstance(verdict.error, APIError)
     assert (verdict.error.status, verdict.error.error_code, verdict.doubtful) == (status, code, doubtful)
@@ -203,14 +203,14 @@ def test_an_envelope_that_is_none() -> None:
 
 
 def test_a_record_that_is_archived_already() -> None:
-    """Nothing is posted."""
+    """If the record is already archived, nothing is posted."""
     verdict = archiving().first().judge(about())
     assert verdict.then is None
     assert verdict.unwrap().is_archived
 
 
 def test_a_record_that_is_active_becomes_the_body() -> None:
-    """What the contract would refuse of it is left out."""
+    """Fields that the contract would refuse are omitted."""
     request = archiving().first()
     assert (request.method, request.url, request.mutates, request.idempotency_key) == ("GET", URL, False, None)
     verdict = request.judge(about(archived=False, notes="", country="uk", email=None, vat_number=None))
@@ -227,7 +227,7 @@ def test_a_record_that_is_active_becomes_the_body() -> None:
 
 @pytest.mark.parametrize("status", [404, 409, 503])
 def test_a_record_that_is_not_there(status: int) -> None:
-    """The refusal ends the call, and leaves nothing open."""
+    """A refused GET ends the call, and leaves nothing open."""
     verdict = archiving().first().judge(answer({}, status))
     assert isinstance(verdict.error, APIError)
     assert (verdict.then, verdict.doubtful) == (None, False)
@@ -235,7 +235,7 @@ def test_a_record_that_is_not_there(status: int) -> None:
 
 @pytest.mark.parametrize("payload", [bodies.customer(OTHER), b"<html>", b"null"], ids=["other", "html", "null"])
 def test_a_record_that_is_none(payload: object) -> None:
-    """Nothing is posted on its account, and nothing was done."""
+    """If the record cannot be read, nothing is posted, and the effect is NOT_APPLIED."""
     for verdict in (archiving().first().judge(answer(payload)), judge_customer(answer(payload), CUSTOMER)):
         assert isinstance(verdict.error, ResponseDecodeError)
         assert (verdict.then, verdict.error.effect) == (None, Effect.NOT_APPLIED)
@@ -252,7 +252,7 @@ def test_a_record_that_is_none(payload: object) -> None:
     ],
 )
 def test_the_record_afterwards(overrides: dict[str, Any], archived: bool) -> None:
-    """It is the call's result if it shows the customer archived, and nothing otherwise."""
+    """The later record is the call's result if it shows the customer archived, and None otherwise."""
     settle = post().settle
     assert settle is not None
     verdict = settle().judge(about(**overrides))
@@ -263,7 +263,7 @@ def test_the_record_afterwards(overrides: dict[str, Any], archived: bool) -> Non
 
 
 def test_the_record_afterwards_that_is_none() -> None:
-    """Why it is none is said."""
+    """If the later record cannot be read, the verdict has the error."""
     settle = post().settle
     assert settle is not None
     assert isinstance(settle().judge(answer({}, 404)).error, APIError)
@@ -274,7 +274,7 @@ def test_the_record_afterwards_that_is_none() -> None:
 
 
 def test_a_page() -> None:
-    """Customers without documents, and the link to the next."""
+    """A page has customers without documents, and the link to the next page."""
     item = bodies.customer(CUSTOMER)
     del item["documents"]
     verdict = judge_page(answer({"count": 1, "next": "https://x/", "previous": None, "results": [item]}))
@@ -290,19 +290,19 @@ def test_a_page() -> None:
     ids=repr,
 )
 def test_a_page_that_is_none(payload: object) -> None:
-    """A decode error that says nothing of any record."""
+    """An invalid page is a decode error without an effect."""
     verdict = judge_page(answer(payload))
     assert isinstance(verdict.error, ResponseDecodeError)
     assert verdict.error.effect is Effect.NOT_APPLIED
 
 
 def test_a_page_that_is_refused() -> None:
-    """An error of the API."""
+    """A refused page is an API error."""
     assert isinstance(judge_page(answer({}, 403)).error, APIError)
 
 
 def test_a_new_key_is_a_uuid_of_version_4() -> None:
-    """Made without uuid4, in the same form, and no two alike."""
+    """A new key is made without uuid4, in the same form, and is unique."""
     made = [archiving(body(), None).first().idempotency_key for _ in range(500)]
     keys = [UUID(key) for key in made if key is not None]
     assert [str(key) for key in keys] == made

@@ -1,4 +1,4 @@
-"""What a user calls: archive with a body or without, get, list, and the same with the answer beside the result."""
+"""The user's calls: archive with or without a body, get, list, and the same with the raw answer."""
 
 import pickle
 from typing import TYPE_CHECKING, Any
@@ -34,7 +34,7 @@ BASE = "https://api.example"
 
 @pytest.mark.parametrize("given", [body(), CustomerRequest(**body())], ids=["mapping", "request"])
 async def test_archive(given: Any, api: Any) -> None:
-    """One POST, and the customer as the server answers it."""
+    """One POST, and the customer of the server's answer."""
     api.post(f"{BASE}{PATH}archive/", payload=bodies.customer(CUSTOMER, extra_field=1))
     async with client_of(BASE) as client:
         customer = await client.customers.archive(UUID(BUSINESS), UUID(CUSTOMER), given)
@@ -44,7 +44,7 @@ async def test_archive(given: Any, api: Any) -> None:
 
 
 async def test_get(api: Any) -> None:
-    """One GET, whatever state the customer is in."""
+    """One GET, whatever the customer's state."""
     for archived in (True, False):
         api.get(f"{BASE}{PATH}", payload=bodies.customer(CUSTOMER, archived=archived))
     async with client_of(BASE) as client:
@@ -53,7 +53,7 @@ async def test_get(api: Any) -> None:
 
 
 async def test_raw_archive(api: Any, clock: "FakeClock") -> None:
-    """The answer's status, headers and request id, attempts, time and key."""
+    """A raw response has the answer's status, headers and request id, attempts, time and key."""
     api.post(f"{BASE}{PATH}archive/", status=503)
     headers = {"X-Request-Id": "req-9"}
     api.post(f"{BASE}{PATH}archive/", status=201, payload=bodies.customer(CUSTOMER), headers=headers)
@@ -70,7 +70,7 @@ async def test_raw_archive(api: Any, clock: "FakeClock") -> None:
 
 
 async def test_raw_get(api: Any) -> None:
-    """A GET has no key, and finds nothing "already" archived."""
+    """A GET has no key, and never finds the customer "already" archived."""
     api.get(f"{BASE}{PATH}", payload=bodies.customer(CUSTOMER), headers={"X-Request-Id": "bad id"})
     async with client_of(BASE) as client:
         raw = await client.customers.with_raw_response.get(BUSINESS, CUSTOMER)
@@ -80,7 +80,7 @@ async def test_raw_get(api: Any) -> None:
 
 
 async def test_raw_responses_show_no_secrets(api: Any) -> None:
-    """Neither the body nor the headers stand in `repr`."""
+    """The repr shows neither the body nor the headers."""
     api.post(f"{BASE}{PATH}archive/", payload=bodies.customer(CUSTOMER), headers={"X-Secret": "hidden"})
     async with client_of(BASE) as client:
         raw = await client.customers.with_raw_response.archive(BUSINESS, CUSTOMER, body())
@@ -92,7 +92,7 @@ async def test_raw_responses_show_no_secrets(api: Any) -> None:
 
 
 async def test_without_a_body() -> None:
-    """The server's own record is fetched, and sent as it is."""
+    """The client fetches the server's own record, and sends it unchanged."""
 
     def payload(request: Request) -> dict[str, Any]:
         return {**bodies.active(request), "notes": "from the server", "city": ""}
@@ -109,7 +109,7 @@ async def test_without_a_body() -> None:
 
 
 async def test_without_a_body_and_archived_already() -> None:
-    """Nothing is posted: the call ends as already archived."""
+    """Nothing is posted, and the result says already archived."""
     hook = Recorder()
     async with FaultServer(routes={GET: [faults.good()]}) as server, client_of(server.url, hooks=[hook]) as client:
         raw = await client.customers.with_raw_response.archive(BUSINESS, CUSTOMER)
@@ -130,14 +130,14 @@ async def test_without_a_body_and_archived_already() -> None:
     ],
 )
 async def test_without_a_body_and_no_record(record: Step, kind: type[ThredfiError]) -> None:
-    """Nothing is posted and nothing asked: certainly not applied."""
+    """Nothing is posted and no outcome is checked: certainly not applied."""
     async with FaultServer(routes={GET: [record]}) as server, client_of(server.url, retry=ONCE) as client:
         error = await failure(client.customers.archive(BUSINESS, CUSTOMER), kind)
     assert (error.effect, error.attempts, error.idempotency_key, notes(error)) == (Effect.NOT_APPLIED, 1, None, "")
 
 
 async def test_without_a_body_every_request_may_be_tried_again(clock: "FakeClock") -> None:
-    """The GET and the POST each have their attempts, and the POST is settled as ever."""
+    """The GET and the POST each have their own attempts, and the POST is settled as usual."""
     active = Answer.json(200, bodies.active)
     lost = Cut("request", "rst", applied=True)
     routes: dict[tuple[str, str], list[Step]] = {
@@ -155,7 +155,7 @@ async def test_without_a_body_every_request_may_be_tried_again(clock: "FakeClock
 
 
 async def test_without_a_body_and_an_edit_in_between() -> None:
-    """Somebody else archives it meanwhile: the 409 is settled, and it was not this call."""
+    """Another client archives the customer meanwhile: the 409 is settled, and it was not this call."""
     active = Answer.json(200, bodies.active)
     routes: dict[tuple[str, str], list[Step]] = {GET: [active, faults.good()], POST: [faults.problem(409)]}
     async with FaultServer(routes=routes) as server, client_of(server.url) as client:
@@ -167,7 +167,7 @@ async def test_without_a_body_and_an_edit_in_between() -> None:
 
 
 async def test_a_calls_own_settings(clock: "FakeClock") -> None:
-    """Retry, timeouts and settle of one call leave the client's alone."""
+    """Retry, timeouts and settle of one call do not change the client's."""
     async with (
         FaultServer([faults.problem(503)] * 5 + [Healthy()] * 2) as server,
         client_of(server.url, clock=clock) as client,
@@ -183,7 +183,7 @@ async def test_a_calls_own_settings(clock: "FakeClock") -> None:
 
 
 async def test_an_error_of_the_api_is_whole(api: Any) -> None:
-    """Everything that the envelope says is on the error, and survives pickling."""
+    """Everything in the envelope is on the error, and survives pickling."""
     payload = bodies.problem("validation_error", "Jane's words", email=["not good"], secret_field=["x"])
     api.post(f"{BASE}{PATH}archive/", status=404, payload=payload, headers={"X-Request-Id": "req-1"})
     async with client_of(BASE) as client:
@@ -199,7 +199,7 @@ async def test_an_error_of_the_api_is_whole(api: Any) -> None:
 
 
 async def test_mocked_answers_work_for_users_too(api: Any) -> None:
-    """A mock never writes the request; an answer counts as one all the same."""
+    """A mock never writes the request, but its answer counts."""
 
     def slow(url: URL, **_: Any) -> CallbackResult:
         return CallbackResult(status=500)
@@ -214,7 +214,7 @@ async def test_mocked_answers_work_for_users_too(api: Any) -> None:
 
 
 def client_for(server: MockServer, **settings: Any) -> ThredfiClient:
-    """A client with the mock server's own credentials."""
+    """Return a client with the mock server's own credentials."""
     credentials = PartnerCredentials(server.partner_uuid, server.api_key)
     return client_of(server.url, credentials=credentials, **settings)
 
@@ -235,7 +235,7 @@ def client_for(server: MockServer, **settings: Any) -> ThredfiClient:
     ],
 )
 async def test_every_fault_of_the_mock_server(kind: FaultKind, with_body: bool, clock: "FakeClock") -> None:
-    """One fault of each kind: the customer is archived, with one key and one body."""
+    """After one fault of each kind, the customer is archived, with one key and one body."""
     async with MockServer(customers=1) as server, client_for(server, clock=clock) as client:
         (customer,) = server.customers
         server.queue_faults(customer.customer_id, Fault(kind))
@@ -250,7 +250,7 @@ async def test_every_fault_of_the_mock_server(kind: FaultKind, with_body: bool, 
 
 @pytest.mark.parametrize("repeat", ["ok", "conflict", "invalid"])
 async def test_archiving_twice(repeat: Any) -> None:
-    """Whatever the server answers to a repeat, the customer is archived, and the client says whether it knew."""
+    """Whatever the server answers to a repeat, the customer is archived, and the result tells if it already was."""
     async with MockServer(customers=1, repeat=repeat) as server, client_for(server) as client:
         (customer,) = server.customers
         calls = [
@@ -262,7 +262,7 @@ async def test_archiving_twice(repeat: Any) -> None:
 
 
 async def test_listing_the_mock_server() -> None:
-    """All pages, archived ones only when asked for, and one by its external id."""
+    """The list has all pages, archived customers only on request, and can be filtered by external id."""
     async with MockServer(customers=25) as server, client_for(server) as client:
         business = server.business_ids[0]
         first = server.customers[0]

@@ -1,4 +1,4 @@
-"""Arguments are checked before anything is sent, all at once; lists go from page to page and never to a stranger."""
+"""Arguments are all checked before anything is sent; lists follow pages, and never to another origin."""
 
 import asyncio
 import math
@@ -30,14 +30,14 @@ UUID_RULE = "must be a UUID such as 3c90c3cc-0d44-4b50-8888-8dd25736052a, not"
 
 @pytest.fixture
 async def unused() -> AsyncGenerator[ThredfiClient]:
-    """A client whose server must never hear of it."""
+    """Yield a client whose server must receive nothing."""
     async with FaultServer() as server, client_of(server.url) as client:
         yield client
         assert server.connections == 0
 
 
 async def problems_of(call: Any) -> tuple[str, ...]:
-    """What is wrong with a call, which is refused."""
+    """Return the problems of a refused call."""
     error = await failure(call, InvalidRequestError)
     assert (error.effect, error.attempts) == (Effect.NOT_APPLIED, 0)
     assert str(error) == "; ".join(error.problems)
@@ -67,7 +67,7 @@ async def problems_of(call: Any) -> tuple[str, ...]:
     ],
 )
 async def test_ids_that_are_none(value: Any, what: str, unused: ThredfiClient) -> None:
-    """Whatever is no canonical UUID is refused, without being quoted."""
+    """Anything but a canonical UUID is refused, and not quoted."""
     for call in (unused.customers.archive(value, value, body()), unused.customers.get(value, value)):
         assert await problems_of(call) == (f"business_id: {UUID_RULE} {what}", f"customer_id: {UUID_RULE} {what}")
     with pytest.raises(InvalidRequestError) as caught:
@@ -77,7 +77,7 @@ async def test_ids_that_are_none(value: Any, what: str, unused: ThredfiClient) -
 
 @pytest.mark.parametrize("customer_id", [CUSTOMER, UUID(CUSTOMER), "AAAAAAAA-1111-4111-8111-111111111111"])
 async def test_ids(customer_id: str | UUID) -> None:
-    """A UUID or its text, in any case; it is sent in lower case, and the answer's may be in either."""
+    """A UUID or its text in any case is accepted, sent in lower case, and compared with the answer in any case."""
 
     def payload(request: Request) -> dict[str, Any]:
         return bodies.customer(str(bodies.customer_id_in(request.path)).upper())
@@ -93,7 +93,7 @@ async def test_ids(customer_id: str | UUID) -> None:
 
 
 def wrong(**fields: Any) -> dict[str, Any]:
-    """A body with these fields wrong."""
+    """Return a body with these fields invalid."""
     return body(**fields)
 
 
@@ -116,12 +116,12 @@ def wrong(**fields: Any) -> dict[str, Any]:
     ],
 )
 async def test_fields_that_are_wrong(fields: dict[str, Any], problem: str, unused: ThredfiClient) -> None:
-    """One clear sentence that names the field and not its value."""
+    """One clear message names the field and not its value."""
     assert await problems_of(unused.customers.archive(BUSINESS, CUSTOMER, wrong(**fields))) == (problem,)
 
 
 async def test_a_missing_name_and_a_missing_field(unused: ThredfiClient) -> None:
-    """One of the two names must be given, and every other field."""
+    """One of the two names is required, and every other field."""
     fields = body()
     for name in ("individual_name", "company_name", "notes"):
         del fields[name]
@@ -132,7 +132,7 @@ async def test_a_missing_name_and_a_missing_field(unused: ThredfiClient) -> None
 
 
 async def test_all_wrong_fields_at_once(unused: ThredfiClient) -> None:
-    """Nobody has to mend them one by one."""
+    """All invalid fields are reported at once, so that they can be fixed together."""
     fields = dict.fromkeys(body(), "")
     found = await problems_of(unused.customers.archive(BUSINESS, CUSTOMER, fields))
     assert {problem.partition(":")[0] for problem in found} == fields.keys() - {"metadata"}
@@ -140,13 +140,13 @@ async def test_all_wrong_fields_at_once(unused: ThredfiClient) -> None:
 
 @pytest.mark.parametrize("value", [5, "text", [body()], b"{}", object()])
 async def test_bodies_that_are_none(value: Any, unused: ThredfiClient) -> None:
-    """Neither a request nor a mapping."""
+    """A body must be a request or a mapping."""
     (problem,) = await problems_of(unused.customers.archive(BUSINESS, CUSTOMER, value))
     assert problem.startswith("customer: must be a CustomerRequest or a mapping, not ")
 
 
 async def test_a_customer_in_the_place_of_a_body(unused: ThredfiClient) -> None:
-    """It is refused like anything else that is no body."""
+    """A `Customer` is refused as a body."""
     customer: Any = Customer(id=UUID(CUSTOMER), status="ACTIVE", is_active=True, is_archived=False)
     (problem,) = await problems_of(unused.customers.archive(BUSINESS, CUSTOMER, customer))
     assert problem.startswith("customer: must be a CustomerRequest or a mapping, not Customer")
@@ -166,7 +166,7 @@ BAD_VALUES = [
 
 @pytest.mark.parametrize(("value", "problem"), BAD_VALUES)
 async def test_header_values_that_cannot_be_sent(value: Any, problem: str, unused: ThredfiClient) -> None:
-    """Keys and headers alike, in every call."""
+    """Keys and headers are checked alike, in every call."""
     archive = unused.customers.archive(BUSINESS, CUSTOMER, body(), idempotency_key=value, headers={"X-Own": value})
     assert await problems_of(archive) == (f"idempotency_key: {problem}", f"headers[X-Own]: {problem}")
     get = unused.customers.get(BUSINESS, CUSTOMER, headers={"X-Own": value})
@@ -180,13 +180,13 @@ async def test_header_values_that_cannot_be_sent(value: Any, problem: str, unuse
     ["Authorization", "content-type", "Content-Length", "HOST", "Idempotency-Key", "Accept-Encoding", "Connection"],
 )
 async def test_headers_that_are_ours(name: str, unused: ThredfiClient) -> None:
-    """They cannot be given, in any case of letters."""
+    """Headers that the client sets are refused, in any case."""
     call = unused.customers.archive(BUSINESS, CUSTOMER, body(), headers={name: "x"})
     assert await problems_of(call) == (f"headers[{name}]: is set by the client itself",)
 
 
 async def test_all_wrong_arguments_at_once(unused: ThredfiClient) -> None:
-    """Ids, body, key and headers are looked at together."""
+    """Ids, body, key and headers are checked together."""
     bad: Any = 5
     call = unused.customers.archive("x", "y", bad, idempotency_key="", headers={"X": "", "Host": "z", "b d": "1"})
     found = await problems_of(call)
@@ -220,14 +220,14 @@ async def test_all_wrong_arguments_at_once(unused: ThredfiClient) -> None:
     ],
 )
 async def test_filters_that_cannot_be(arguments: dict[str, Any], found: tuple[str, ...], unused: ThredfiClient) -> None:
-    """They are refused when the list is asked for, not when it is iterated."""
+    """Invalid filters are refused by `list`, not during the iteration."""
     with pytest.raises(InvalidRequestError) as caught:
         unused.customers.list(BUSINESS, **arguments)
     assert tuple(problem.partition(":")[0] for problem in caught.value.problems) == found
 
 
 async def test_headers_are_taken_as_they_were_checked() -> None:
-    """A mapping that changes while its call waits changes nothing that is sent."""
+    """A mapping that changes while its call waits does not change what is sent."""
     async with FaultServer([Healthy()]) as server, client_of(server.url, max_connections=1) as client:
         assert client._limiter.acquire_nowait()
         headers = {"X-Own": "1"}
@@ -241,7 +241,7 @@ async def test_headers_are_taken_as_they_were_checked() -> None:
 
 
 async def test_a_body_that_cannot_be_encoded(unused: ThredfiClient) -> None:
-    """A number that Python cannot write, deep in the metadata."""
+    """A number that Python cannot write, deep in the metadata, is refused."""
     request = CustomerRequest(**body(metadata=10**5000))
     (problem,) = await problems_of(unused.customers.archive(BUSINESS, CUSTOMER, request))
     assert problem.startswith("transaction_tags, metadata: hold a number")
@@ -251,7 +251,7 @@ async def test_a_body_that_cannot_be_encoded(unused: ThredfiClient) -> None:
 
 
 def page(*ids: str, following: str | None = None) -> Answer:
-    """One page; items have no documents."""
+    """Return one page; its items have no documents."""
     items = [bodies.customer(each) for each in ids]
     for item in items:
         del item["documents"]
@@ -259,7 +259,7 @@ def page(*ids: str, following: str | None = None) -> Answer:
 
 
 async def ids(customers: AsyncIterator[Customer]) -> list[str]:
-    """The ids in order."""
+    """Return the ids in order."""
     return [str(customer.id) async for customer in customers]
 
 
@@ -296,7 +296,7 @@ async def test_pages(relative: str) -> None:
     ],
 )
 async def test_filters(arguments: dict[str, Any], query: Mapping[str, str]) -> None:
-    """They are sent as the contract names them, encoded."""
+    """Filters are sent under the contract's names, encoded."""
     async with FaultServer([page()]) as server, client_of(server.url) as client:
         assert await ids(client.customers.list(BUSINESS, **arguments)) == []
         path, _, sent = server.requests[0].target.partition("?")
@@ -329,7 +329,7 @@ async def test_filters(arguments: dict[str, Any], query: Mapping[str, str]) -> N
     ],
 )
 async def test_links_to_strangers(link: str) -> None:
-    """The token is not sent there: the list ends with an error, after the customers that it had."""
+    """The token is not sent to another origin: the list ends with an error, after the customers before it."""
 
     def first(request: Request) -> bytes:
         port = str(request.header("Host")).partition(":")[2]
@@ -355,14 +355,14 @@ async def test_links_to_strangers(link: str) -> None:
     ],
 )
 def test_one_origin_in_two_spellings(here: str, link: str) -> None:
-    """A default port may be named or not."""
+    """A default port may be given or omitted."""
     assert _next_link(link, here) is not None
     assert _next_link(None, here) is None
 
 
 @pytest.mark.parametrize("circle", [["?page=1"], ["?page=2", "?page=1"], ["?page=2", "?page=3", "?page=4", "?page=2"]])
 async def test_links_in_a_circle(circle: list[str]) -> None:
-    """They are noticed before long."""
+    """Circular links are detected soon."""
     script = [page(CUSTOMER, following="?page=1"), *[page(CUSTOMER, following=link) for link in circle * 10]]
     async with FaultServer(script) as server, client_of(server.url) as client:
         listing = client.customers.list(BUSINESS)
@@ -372,14 +372,14 @@ async def test_links_in_a_circle(circle: list[str]) -> None:
 
 
 async def test_many_pages() -> None:
-    """A long list is no circle."""
+    """A long list is not taken for a circle."""
     script = [page(CUSTOMER, following=f"?page={number}") for number in range(99)]
     async with FaultServer([*script, page(CUSTOMER)]) as server, client_of(server.url) as client:
         assert len(await ids(client.customers.list(BUSINESS))) == 100
 
 
 async def test_a_page_that_fails() -> None:
-    """Customers that came before it were given; the error is an ordinary one, and each page is a call of its own."""
+    """Customers before a failed page are returned; the error is an ordinary one, and each page is a call of its own."""
     hook = Recorder()
     script = [page(CUSTOMER, following="?page=2"), faults.problem(403)]
     async with FaultServer(script) as server, client_of(server.url, hooks=[hook]) as client:
@@ -397,14 +397,14 @@ async def test_a_page_that_fails() -> None:
     [faults.html(), faults.literal(), faults.good().cut("body"), Answer.json(200, {"next": None, "results": [{}]})],
 )
 async def test_a_page_that_is_none(answer: Answer) -> None:
-    """Rubbish in the place of a page is said to be that."""
+    """An invalid page is reported as such."""
     async with FaultServer([answer], repeat_last=True) as server, client_of(server.url) as client:
         with pytest.raises(ThredfiError):
             await ids(client.customers.list(BUSINESS, retry=ONCE))
 
 
 async def test_a_list_that_is_left() -> None:
-    """No page is fetched that nobody wants, and no slot is held between pages."""
+    """If the caller stops early, no more pages are fetched, and no slot is held between pages."""
     async with FaultServer([page(CUSTOMER, OTHER, following="?page=2")]) as server, client_of(server.url) as client:
         listing: Any = client.customers.list(BUSINESS)
         await anext(listing)
@@ -417,7 +417,7 @@ async def test_a_list_that_is_left() -> None:
 
 
 async def test_a_base_url_with_a_path() -> None:
-    """It is kept, in requests and in relative links."""
+    """The path is kept, in requests and in relative links."""
     routes: Any = {POST: [Healthy()], GET: [Healthy()], ("GET", "/customers/"): [page(following="?page=2"), page()]}
     async with FaultServer(routes=routes) as server, client_of(f"{server.url}/gateway/") as client:
         await client.customers.get(BUSINESS, CUSTOMER)
@@ -433,7 +433,7 @@ async def test_a_base_url_with_a_path() -> None:
 
 
 async def test_get() -> None:
-    """The customer with its documents, or why not."""
+    """`get` returns the customer with its documents, or raises."""
     async with FaultServer([faults.good(), faults.problem(503)]) as server, client_of(server.url) as client:
         customer = await client.customers.get(BUSINESS, CUSTOMER)
         assert len(customer.documents) == 1

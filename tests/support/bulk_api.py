@@ -1,4 +1,4 @@
-"""A client's stand-in for tests of bulk runs: no wire, and every answer as the test wants it."""
+"""A stand-in for the client in tests of bulk runs: no network, and every answer as the test defines it."""
 
 import asyncio
 from collections import Counter
@@ -27,17 +27,17 @@ BUSINESS = UUID("33333333-3333-4333-8333-333333333333")
 
 
 def item(number: int, business: int = 0) -> ArchiveItem:
-    """The item with this number."""
+    """Return the item with this number."""
     return ArchiveItem(UUID(int=BUSINESS.int + business), UUID(int=number + (4 << 76) + (8 << 60)))
 
 
 def items(count: int) -> list[ArchiveItem]:
-    """So many items."""
+    """Return so many items."""
     return [item(number) for number in range(count)]
 
 
 def refusal(status: int, code: str = "", **parts: Any) -> ThredfiError:
-    """What the API says no with."""
+    """Return a refusal of the API."""
     body = b'{"error": "no", "error_code": "%s"}' % code.encode() if code else b""
     error = api_error(Response(status, {}, body))
     for name, part in parts.items():
@@ -48,14 +48,14 @@ def refusal(status: int, code: str = "", **parts: Any) -> ThredfiError:
 
 
 def lost() -> ThredfiError:
-    """An answer that never came."""
+    """Return the error of a lost answer."""
     error = ConnectionLostError("the connection was lost")
     error.effect, error.attempts = Effect.UNKNOWN, 1
     return error
 
 
 def down() -> ThredfiError:
-    """A server that is not there."""
+    """Return the error of an unreachable server."""
     error = ConnectError("refused")
     error.attempts = 1
     return error
@@ -70,7 +70,7 @@ class Api:
     """Archives customers as `answer` decides.
 
     Args:
-        answer: Is given the customer's number of calls so far and its id; returns an error to raise, or None.
+        answer: Takes the customer's number of calls so far and its id; returns an error to raise, or None.
         asked: The same for `get`.
     """
 
@@ -96,7 +96,7 @@ class Api:
     async def archive(
         self, business_id: UUID, customer_id: UUID, customer: object, *, settle: bool, idempotency_key: str | None
     ) -> RawResponse[Customer]:
-        """Archive, as the API would."""
+        """Archive a customer, like the API."""
         number = self.calls[customer_id]
         self.calls[customer_id] += 1
         self.order.append((business_id, customer_id))
@@ -124,7 +124,7 @@ class Api:
         )
 
     async def get(self, business_id: UUID, customer_id: UUID) -> Customer:
-        """Look, as the API would."""
+        """Return a customer, like the API."""
         number = self.questions[customer_id]
         self.questions[customer_id] += 1
         await asyncio.sleep(0)
@@ -140,21 +140,21 @@ def _customer(customer_id: UUID, *, archived: bool) -> Customer:
 
 
 async def all_of(run: ArchiveRun) -> list[ArchiveResult]:
-    """Every result, in the input's order."""
+    """Return every result, in the input's order."""
     return sorted([result async for result in run], key=lambda result: result.index)
 
 
 async def until_it_stops(run: ArchiveRun, kind: type[E]) -> tuple[list[ArchiveResult], E]:
-    """The results until a run stops, and why it does."""
+    """Return the results until a run stops, and the reason."""
     results: list[ArchiveResult] = []
     try:
         async for result in run:
-            results.append(result)  # noqa: PERF401 - those before the error are wanted
+            results.append(result)  # noqa: PERF401 - the results before the error are needed
     except kind as error:
         return results, error
     raise AssertionError("the run did not stop")
 
 
 def states(results: Iterable[ArchiveResult]) -> Sequence[str]:
-    """What became of each."""
+    """Return the state of each result."""
     return [result.state.value for result in results]

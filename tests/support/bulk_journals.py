@@ -1,4 +1,4 @@
-"""Journals of runs that never ran, for what reads them."""
+"""Handmade journals of runs, for tests of code that reads them."""
 
 import sqlite3
 from collections.abc import Iterable, Mapping
@@ -23,7 +23,7 @@ Row = tuple[str, str | None]
 
 
 def customer(position: int) -> UUID:
-    """The customer of the item at a position."""
+    """Return the customer of the item at a position."""
     return uuid5(NAMESPACE, f"customer {position}")
 
 
@@ -61,7 +61,7 @@ def write_journal(
 
 
 def sample(second: float, done: int, **values: float | None) -> dict[str, float | None]:
-    """The gauges at a second of the run."""
+    """Return the gauges at a second of the run."""
     return {
         "at": BEGUN + second,
         "done": done,

@@ -1,10 +1,10 @@
-"""A clock that nobody waits for."""
+"""A clock whose sleeps end at once."""
 
 import asyncio
 
 
 class FakeClock:
-    """A clock whose sleeps are over at once, and remembered."""
+    """A clock whose sleeps end at once and are recorded."""
 
     def __init__(self) -> None:
         self.now = 1000.0

@@ -1,4 +1,4 @@
-"""What the standard library has on newer Pythons, and a backport on older ones."""
+"""Names from newer standard libraries, or their backports on older Pythons."""
 
 import sys
 

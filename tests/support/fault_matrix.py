@@ -1,7 +1,7 @@
-"""The fault matrix: what goes wrong, where and how often, and how one archive call ends by it.
+"""The fault matrix: what fails, where and how often, and how one archive call ends.
 
-Data only. `test_fault_matrix.py` runs every row over real sockets; `nox -s fault_matrix_page` writes the page in `docs/`
-that shows the same table.
+Data only. `test_fault_matrix.py` runs every row over real sockets; `nox -s fault_matrix_page` writes the same table
+to the page in `docs/`.
 """
 
 from dataclasses import dataclass, field
@@ -20,12 +20,13 @@ _KIB: Final = 1024
 
 
 def often(times: int | None) -> str:
+    """Return in words how often a fault happens."""
     return "for ever" if times is None else {1: "once", 2: "twice"}.get(times, f"{times} times")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """What the call and its client bring of their own; the rest are the client's defaults, without jitter."""
+    """The settings of the call and its client; the rest are the client's defaults, without jitter."""
 
     body: bool = True
     settle: bool = True
@@ -47,13 +48,13 @@ class Ends:
 
     Args:
         how: `archived`, or the error with its status or phase.
-        effect: Its effect; an archived call's is UNKNOWN when a GET had to show it, NOT_APPLIED when it was so before.
+        effect: Its effect; an archived call's is UNKNOWN if a GET had to show it, NOT_APPLIED if it was so before.
         attempts: Requests that the call counted.
         received: Requests whose headers the server read, in order; `POST*4` is four of them.
-        applied: How often the server did archive.
+        applied: How often the server archived.
         connections: Connections that the server accepted.
         says: Words of the error, or of a note on it.
-        waited: Seconds that the call slept between attempts, by a clock that nobody waits for.
+        waited: Seconds that the call slept between attempts, by a clock that skips sleeps.
     """
 
     how: str
@@ -73,16 +74,16 @@ class Row:
     Args:
         name: The fault, in words.
         at: How far the request or its answer had come.
-        times: How often it happens, before all is well; EVER for always.
+        times: How often it happens before the server works; EVER for always.
         fault: What the server does; None when the fault is in `reach`, `tls`, `before` or `rival`.
-        ends: What is expected.
-        hits: What the fault befalls.
-        then: What the server does after it, in the place of being well.
-        post: How the archive POST is answered when something else is hit.
-        get: How a GET of the customer is answered when something else is hit.
-        token: How a token is given when something else is hit.
-        call: What the call brings of its own.
-        reach: How the client comes to the server, or does not.
+        ends: The expected end.
+        hits: What the fault affects.
+        then: What the server does after it, instead of working.
+        post: The answer to the archive POST if the fault affects something else.
+        get: The answer to a GET of the customer if the fault affects something else.
+        token: The answer to a token request if the fault affects something else.
+        call: The call's own settings.
+        reach: How the client reaches the server, or fails to.
         tls: The server's certificate, if it speaks TLS.
         before: What happens to an earlier, good call on the same connection.
         archived: Whether the customer was archived before the call.
@@ -109,7 +110,7 @@ class Row:
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """The fault as often as it happens, and what comes then; the last for ever."""
+        """The fault as often as it happens, and the steps after it; the last one repeats for ever."""
         if self.fault is None:
             return (Healthy(),)
         return (self.fault,) if self.times is None else (*(self.fault,) * self.times, *self.then)
@@ -119,22 +120,22 @@ class Row:
 
 
 def _archived(attempts: int, received: str, applied: int = 1, connections: int = 1, *, waited: float = 0.0) -> Ends:
-    """The server's own answer to a POST says so."""
+    """Archived, as the server's own answer to a POST says."""
     return Ends("archived", "APPLIED", attempts, received, applied, connections, waited=waited)
 
 
 def _found(attempts: int, received: str, applied: int = 1, connections: int = 1, *, waited: float = 0.0) -> Ends:
-    """A GET shows it, after an attempt that may have done it."""
+    """Archived, as a GET shows after an attempt that may have done it."""
     return Ends("archived", "UNKNOWN", attempts, received, applied, connections, waited=waited)
 
 
 def _lost(says: str, received: str = "POST*4 GET", applied: int = 0, connections: int = 5, attempts: int = 5) -> Ends:
-    """No answer could be had, and a GET shows no change."""
+    """No answer came, and a GET shows no change."""
     return Ends("ConnectionLostError", "UNKNOWN", attempts, received, applied, connections, says)
 
 
 def _unread(says: str, received: str = "POST GET", applied: int = 0, connections: int = 1) -> Ends:
-    """The POST's answer is no proof, and a GET shows no change."""
+    """The POST's answer proves nothing, and a GET shows no change."""
     return Ends("ResponseDecodeError", "UNKNOWN", 2, received, applied, connections, says)
 
 
@@ -144,7 +145,7 @@ def _unreached(says: str, attempts: int = 4, connections: int = 0, how: str = "C
 
 
 def _refused(how: str, says: str = "", received: str = "POST", attempts: int = 1, *, waited: float = 0.0) -> Ends:
-    """The server said no."""
+    """The server refused the request."""
     return Ends(how, "NOT_APPLIED", attempts, received, 0, says=says, waited=waited)
 
 
@@ -153,7 +154,7 @@ def _with(payload: Any, status: int = 200) -> Answer:
 
 
 def _without(*names: str, **overrides: Any) -> Answer:
-    """The customer asked for, archived, with fields left out or overridden."""
+    """Return the requested customer, archived, with fields left out or overridden."""
 
     def fields_of(request: Request) -> dict[str, Any]:
         return {name: value for name, value in {**bodies.archived(request), **overrides}.items() if name not in names}
@@ -162,7 +163,7 @@ def _without(*names: str, **overrides: Any) -> Answer:
 
 
 def _active(request: Request) -> dict[str, Any]:
-    """The customer asked for, still active, without texts that a body must have."""
+    """Return the requested customer, still active, without texts that a body must have."""
     return {**bodies.active(request), "email": None, "notes": ""}
 
 
@@ -192,7 +193,7 @@ _FROM: Final = "Wed, 01 Jan 2025 00:00:00 GMT"
 _UNTIL: Final = "Wed, 01 Jan 2025 00:00:03 GMT"
 _ELSEWHERE: Final = "https://elsewhere.example/archive/"
 
-# One row in a line or a few, to be read like the table that it is.
+# Few lines for each row, so that it reads like a table.
 # fmt: off
 CONNECTING: Final = (
     Row("refused", "connect", EVER, None, _unreached("ClientConnectorError"), reach="refused"),
@@ -248,11 +249,13 @@ CONNECTING: Final = (
     ),
     Row(
         "proxy wants credentials (407)", "connect", EVER, faults.proxy_refusal(),
-        Ends("ConnectError", "NOT_APPLIED", 1, "CONNECT", 0, 0, "the proxy answered 407"), hits="CONNECT", reach="CONNECT",
+        Ends("ConnectError", "NOT_APPLIED", 1, "CONNECT", 0, 0, "the proxy answered 407"),
+        hits="CONNECT", reach="CONNECT",
     ),
     Row(
         "proxy cannot reach the API (502)", "connect", EVER, faults.html(502).closing(),
-        Ends("ConnectError", "NOT_APPLIED", 4, "CONNECT*4", 0, 0, "the proxy answered 502"), hits="CONNECT", reach="CONNECT",
+        Ends("ConnectError", "NOT_APPLIED", 4, "CONNECT*4", 0, 0, "the proxy answered 502"),
+        hits="CONNECT", reach="CONNECT",
     ),
     Row(
         "proxy cannot reach the API (502)", "connect", 1, faults.html(502).closing(), _archived(2, "CONNECT*2 POST"),
@@ -306,7 +309,7 @@ SENDING: Final = (
     ),
     Row(
         "FIN at the first bytes, of the question too", "headers", EVER, Cut("bytes", "fin"),
-        _lost("asking what came of it failed with ConnectionLostError", "", 0, 6), hits="connection",
+        _lost("checking the outcome failed with ConnectionLostError", "", 0, 6), hits="connection",
     ),
     Row("RST after the headers", "headers", EVER, Cut("headers", "rst"), _lost("Connection reset")),
     Row("RST after the headers", "headers", 3, Cut("headers", "rst"), _archived(4, "POST*4", 1, 4)),
@@ -333,7 +336,7 @@ SENDING: Final = (
     Row("silence after the request", "headers", 1, _HANG, _archived(2, "POST*2", 1, 2), call=_IMPATIENT),
     Row(
         "silence after the request", "headers", EVER, _HANG,
-        Ends("RequestTimeoutError read", "UNKNOWN", 3, "POST*2 GET", 0, 3, "silence for longer"),
+        Ends("RequestTimeoutError read", "UNKNOWN", 3, "POST*2 GET", 0, 3, "no data for longer"),
         call=Call(read=0.1, max_attempts=2),
     ),
     Row(
@@ -363,13 +366,13 @@ SENDING: Final = (
 )
 
 ANSWER_HEADERS: Final = (
-    Row("no HTTP", "headers", EVER, faults.garbage_status_line(), _lost("no HTTP")),
+    Row("no HTTP", "headers", EVER, faults.garbage_status_line(), _lost("not HTTP")),
     Row("no HTTP", "headers", 1, faults.garbage_status_line(), _archived(2, "POST*2", 1, 2)),
     Row(
         "no HTTP after it was applied", "headers", EVER, faults.garbage_status_line().applied(),
         _found(5, "POST*4 GET", 4, 5),
     ),
-    Row("HTTP/2 frames", "headers", EVER, Answer.raw(bytes.fromhex("00000604") + bytes(11)), _lost("no HTTP")),
+    Row("HTTP/2 frames", "headers", EVER, Answer.raw(bytes.fromhex("00000604") + bytes(11)), _lost("not HTTP")),
     Row("cut in the status line", "headers", EVER, _GOOD.cut("status"), _lost("ServerDisconnected")),
     Row("cut in the headers by FIN", "headers", EVER, _GOOD.cut("headers"), _lost("ServerDisconnected")),
     Row(
@@ -380,10 +383,10 @@ ANSWER_HEADERS: Final = (
         "silence in the headers", "headers", 1, _GOOD.cut("headers", "hang"), _archived(2, "POST*2", 1, 2),
         call=_IMPATIENT,
     ),
-    Row("two lengths", "headers", EVER, faults.two_lengths(), _lost("no HTTP")),
-    Row("a header of a MiB", "headers", EVER, faults.huge_header(), _lost("no HTTP")),
-    Row("1,000 headers", "headers", EVER, faults.many_headers(1000), _lost("no HTTP")),
-    Row("headers without end", "headers", EVER, faults.endless_headers(), _lost("no HTTP")),
+    Row("two lengths", "headers", EVER, faults.two_lengths(), _lost("not HTTP")),
+    Row("a header of a MiB", "headers", EVER, faults.huge_header(), _lost("not HTTP")),
+    Row("1,000 headers", "headers", EVER, faults.many_headers(1000), _lost("not HTTP")),
+    Row("headers without end", "headers", EVER, faults.endless_headers(), _lost("not HTTP")),
     Row("headers without end", "headers", 1, faults.endless_headers(), _archived(2, "POST*2", 1, 2)),
     Row(
         "100 and 103 before the answer", "headers", EVER, faults.informational(before=_GOOD.applied()),
@@ -402,7 +405,7 @@ ANSWER_HEADERS: Final = (
         "204 after it was applied", "headers", EVER, Answer.content(204, framing="none").applied(),
         _found(2, "POST GET"),
     ),
-    Row("204 with a body", "headers", EVER, faults.no_content_with_body(), _lost("no HTTP")),
+    Row("204 with a body", "headers", EVER, faults.no_content_with_body(), _lost("not HTTP")),
     *(
         Row(
             f"{status} to another host", "headers", EVER, faults.redirect(status, _ELSEWHERE),
@@ -452,8 +455,8 @@ STATUSES: Final = (
     Row("405 with nothing", "headers", EVER, Answer.content(405), _refused("APIError 405")),
     Row("409", "headers", EVER, _refusal(409, "conflict"), _refused("ConflictError 409", _UNCHANGED, "POST GET", 2)),
     Row(
-        "409, archived before", "headers", EVER, _refusal(409, "conflict"), Ends("archived", "NOT_APPLIED", 2, "POST GET", 0),
-        get=(_GOOD,), archived=True,
+        "409, archived before", "headers", EVER, _refusal(409, "conflict"),
+        Ends("archived", "NOT_APPLIED", 2, "POST GET", 0), get=(_GOOD,), archived=True,
     ),
     Row("409, not settled", "headers", EVER, _refusal(409, "conflict"), _refused("ConflictError 409"), call=_UNSETTLED),
     Row(
@@ -518,11 +521,11 @@ STATUSES: Final = (
     ),
     Row(
         "503 for a day, without a deadline", "headers", EVER, _refusal(503, Retry_After="86400"),
-        Ends("ServerError 503", "UNKNOWN", 1, "POST", 0, 1, "not asked what came of it"), call=Call(deadline=None),
+        Ends("ServerError 503", "UNKNOWN", 1, "POST", 0, 1, "the outcome was not checked"), call=Call(deadline=None),
     ),
     Row(
         "503 for longer than the deadline", "headers", EVER, _refusal(503, Retry_After="50"),
-        Ends("ServerError 503", "UNKNOWN", 1, "POST", 0, 1, "not asked what came of it"), call=Call(deadline=40.0),
+        Ends("ServerError 503", "UNKNOWN", 1, "POST", 0, 1, "the outcome was not checked"), call=Call(deadline=40.0),
     ),
     Row(
         "504 with a page", "headers", EVER, faults.html(504),
@@ -547,7 +550,7 @@ ANSWER_BODY: Final = (
     Row("cut by RST", "body", EVER, _GOOD.cut("body", "rst"), _lost("ClientPayloadError")),
     Row(
         "silence in it", "body", EVER, _GOOD.cut("body", "hang"),
-        Ends("RequestTimeoutError read", "UNKNOWN", 3, "POST*2 GET", 0, 3, "silence"),
+        Ends("RequestTimeoutError read", "UNKNOWN", 3, "POST*2 GET", 0, 3, "no data"),
         call=Call(read=0.1, max_attempts=2),
     ),
     Row(
@@ -592,16 +595,16 @@ ANSWER_BODY: Final = (
     Row("empty", "body", EVER, faults.literal(b""), _unread("empty or null")),
     Row("empty, applied", "body", EVER, faults.literal(b"").applied(), _found(2, "POST GET")),
     Row("null", "body", EVER, faults.literal(), _unread("empty or null")),
-    Row("a list", "body", EVER, faults.literal(b"[]"), _unread("not about the customer")),
+    Row("a list", "body", EVER, faults.literal(b"[]"), _unread("not about the requested")),
     Row("half a customer", "body", EVER, faults.literal(b'{"id": "1'), _unread("not JSON")),
     Row("a page", "body", EVER, _PAGE, _unread("not JSON")),
     Row(
         "a page, not settled", "body", EVER, _PAGE.applied(),
         Ends("ResponseDecodeError", "UNKNOWN", 1, "POST", 1, says="not JSON"), call=_UNSETTLED,
     ),
-    Row("another customer", "body", EVER, _ANOTHER, _unread("not about the customer")),
+    Row("another customer", "body", EVER, _ANOTHER, _unread("not about the requested")),
     Row("another customer, applied", "body", EVER, _ANOTHER.applied(), _found(2, "POST GET")),
-    Row("no id", "body", EVER, _without("id"), _unread("not about the customer")),
+    Row("no id", "body", EVER, _without("id"), _unread("not about the requested")),
     Row("still active", "body", EVER, _ACTIVE, _unread("does not say that the customer is archived")),
     Row("still active, yet applied", "body", EVER, _ACTIVE.applied(), _found(2, "POST GET")),
     Row(
@@ -658,7 +661,7 @@ ANSWER_BODY: Final = (
         for encoding in ("br", "zstd")
         for row in (
             Row(
-                f"{encoding}, which nobody asked for", "body", EVER, faults.encoded(encoding).applied(),
+                f"{encoding}, not requested", "body", EVER, faults.encoded(encoding).applied(),
                 _found(2, "POST GET"),
             ),
             Row(f"{encoding} cut short", "body", EVER, faults.truncated(encoding, 3), _unread("not JSON")),
@@ -723,7 +726,7 @@ SETTLING: Final = (
     ),
     Row(
         "applied and lost, then 429 for too long", "headers", 1, _APPLIED_RST,
-        Ends("RateLimitedError 429", "UNKNOWN", 2, "POST*2", 1, 2, "not asked what came of it"),
+        Ends("RateLimitedError 429", "UNKNOWN", 2, "POST*2", 1, 2, "the outcome was not checked"),
         then=(_refusal(429, Retry_After="300"),),
     ),
     Row(
@@ -806,7 +809,7 @@ FINDING_THE_BODY: Final = (
     ),
     Row("a page", "body", EVER, _PAGE, _refused("ResponseDecodeError", "not JSON", "GET"), hits="GET", call=_BODYLESS),
     Row(
-        "silence", "headers", EVER, _HANG, Ends("RequestTimeoutError read", "NOT_APPLIED", 2, "GET*2", 0, 2, "silence"),
+        "silence", "headers", EVER, _HANG, Ends("RequestTimeoutError read", "NOT_APPLIED", 2, "GET*2", 0, 2, "no data"),
         hits="GET", call=Call(body=False, read=0.1, max_attempts=2),
     ),
     Row(
@@ -876,11 +879,12 @@ TOKENS: Final = (
     ),
     Row("lost", "headers", 1, _RST, _archived(1, "token*2 POST", 1, 2), hits="token", call=_RENEWED),
     Row(
-        "lost", "headers", EVER, _RST, Ends("ConnectionLostError", "NOT_APPLIED", 0, "token*4", 0, 4, "lost"), hits="token",
-        call=_RENEWED,
+        "lost", "headers", EVER, _RST, Ends("ConnectionLostError", "NOT_APPLIED", 0, "token*4", 0, 4, "lost"),
+        hits="token", call=_RENEWED,
     ),
     Row(
-        "silence", "headers", EVER, _HANG, Ends("RequestTimeoutError read", "NOT_APPLIED", 0, "token*2", 0, 2, "silence"),
+        "silence", "headers", EVER, _HANG,
+        Ends("RequestTimeoutError read", "NOT_APPLIED", 0, "token*2", 0, 2, "no data"),
         hits="token", call=Call(credentials=True, read=0.1, max_attempts=2),
     ),
     Row(
@@ -947,8 +951,8 @@ LIMITS: Final = (
         _refused("RateLimitedError 429", "budget is empty", "POST*2", 2), call=Call(budget=9),
     ),
     Row(
-        "an empty budget, and nothing can be asked", "body", EVER, _PAGE.applied(),
-        Ends("ResponseDecodeError", "UNKNOWN", 1, "POST", 1, 1, "not asked what came of it: the retry budget is empty"),
+        "an empty budget, too low for settling", "body", EVER, _PAGE.applied(),
+        Ends("ResponseDecodeError", "UNKNOWN", 1, "POST", 1, 1, "not checked: the retry budget is empty"),
         call=Call(budget=13),
     ),
     Row("the caller's own key", "headers", 2, _APPLIED_RST, _archived(3, "POST*3", 3, 3), call=Call(key="my-key")),
@@ -962,7 +966,7 @@ MATRIX: Final[dict[str, tuple[Row, ...]]] = {
     "The answer's headers": ANSWER_HEADERS,
     "Statuses": STATUSES,
     "The answer's body": ANSWER_BODY,
-    "Answers that nobody asked for": STRAYS,
+    "Unrequested answers": STRAYS,
     "Settling": SETTLING,
     "Finding the body (an archive without one)": FINDING_THE_BODY,
     "The token endpoint": TOKENS,

@@ -1,4 +1,4 @@
-"""What tests of whole calls share: ids, a client, a hook that remembers, calls that are stuck wherever one can be."""
+"""Helpers for tests of whole calls: ids, a client, a recording hook, and calls stuck in every possible state."""
 
 import asyncio
 import contextlib
@@ -31,7 +31,7 @@ POST = ("POST", "/archive/")
 GET = ("GET", f"/{CUSTOMER}/")
 TOKEN = ("POST", bodies.TOKEN_PATH)
 PATIENCE = Timeouts(connect=5.0, read=5.0, deadline=20.0)
-"""Not meant to be reached, even on a busy machine."""
+"""Never reached, even on a busy machine."""
 ONCE = RetryPolicy(max_attempts=1)
 STEADY = RetryPolicy(jitter=lambda: 1.0)
 
@@ -39,12 +39,12 @@ T = TypeVar("T")
 
 
 def body(**overrides: Any) -> dict[str, Any]:
-    """The 20 fields of an archive body."""
+    """Return the 20 fields of an archive body."""
     return bodies.customer_request(**overrides)
 
 
 def client_of(url: str, **settings: Any) -> ThredfiClient:
-    """A client with a static token and no chance in its waits, unless the settings say otherwise."""
+    """Return a client with a static token and no jitter, unless the settings say otherwise."""
     if not {"credentials", "token_provider"} & settings.keys():
         settings.setdefault("token", "secret-token")
     usual: dict[str, Any] = {"base_url": url, "timeouts": PATIENCE, "retry": STEADY}
@@ -74,13 +74,13 @@ class Recorder:
 
     @property
     def ended(self) -> CallEnded:
-        """The end of the one call that there was."""
+        """Return the end of the only call."""
         (end,) = self.ends
         return end
 
 
 async def failure(call: Awaitable[object], kind: type[T]) -> T:
-    """The error that a call ends in, which must be of exactly this class."""
+    """Return the error that a call ends in, which must be of exactly this class."""
     try:
         value = await call
     except ThredfiError as error:
@@ -91,27 +91,27 @@ async def failure(call: Awaitable[object], kind: type[T]) -> T:
 
 
 def notes(error: BaseException) -> str:
-    """All notes on an error."""
+    """Return all notes on an error."""
     return "\n".join(getattr(error, "__notes__", ()))
 
 
 async def until(condition: Callable[[], bool], *, within: float = 2.0) -> None:
-    """Let the loop run until this holds."""
+    """Let the loop run until the condition holds."""
     async with asyncio.timeout(within):
-        while not condition():  # noqa: ASYNC110 - nobody tells when a client's own state has changed
+        while not condition():  # noqa: ASYNC110 - a client does not signal changes of its state
             await asyncio.sleep(0.001)
 
 
 @contextlib.asynccontextmanager
 async def leaving_nothing() -> AsyncGenerator[None]:
-    """Hold that no task is left which was not there before."""
+    """Check that no new task is left."""
     before = asyncio.all_tasks()
     yield
     assert asyncio.all_tasks() <= before
 
 
 def ring(client: ThredfiClient) -> None:
-    """Let the deadline of the one call that is under way pass now."""
+    """Let the deadline of the only call in flight expire now."""
     (call,) = client._lifecycle._running
     assert isinstance(call, Call)
     assert call._scope is not None
@@ -119,19 +119,19 @@ def ring(client: ThredfiClient) -> None:
 
 
 def slots_in_use(client: ThredfiClient) -> int:
-    """Turns that are given out."""
+    """Return how many turns are taken."""
     return client._limiter.in_use
 
 
 def connections_in_use(client: ThredfiClient) -> int:
-    """Connections that are lent to requests, idle ones apart."""
+    """Return how many connections are used by requests, without idle ones."""
     session = client._transport._session
     connector = None if session is None else session.connector
     return 0 if connector is None else len(connector._acquired)
 
 
 class SlowClock:
-    """A clock that stands still, and whose sleeps last until somebody says so."""
+    """A clock that stands still, and whose sleeps last until the test ends them."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -148,7 +148,7 @@ class SlowClock:
 
 @dataclass
 class Stuck:
-    """A call that has come so far and no further."""
+    """A call that has reached a certain state and stays there."""
 
     client: ThredfiClient
     call: asyncio.Task[Customer]
@@ -187,12 +187,12 @@ STUCK = [
     ("settling a 409", Effect.NOT_APPLIED, 2),
     ("waiting to settle", Effect.UNKNOWN, 1),
 ]
-"""Everywhere that a call can be found waiting, with its effect and its attempts by then."""
+"""All states in which a call can wait, with its effect and its attempts by then."""
 
 
 @contextlib.asynccontextmanager
 async def stuck(state: str, *more: Step) -> AsyncGenerator[Stuck]:
-    """Bring a call there; the server has more answers than that call will get to hear of."""
+    """Bring a call into a state; the server has more answers than the call will receive."""
     hook, clock = Recorder(), SlowClock()
     settings: dict[str, Any] = {"hooks": [hook], "max_connections": 1, "clock": clock, "timeouts": Timeouts()}
     fetches = 0

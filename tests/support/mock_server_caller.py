@@ -1,4 +1,4 @@
-"""A plain aiohttp client for the mock server's tests, which share nothing with the library under test."""
+"""A plain aiohttp client for the mock server's tests, independent of the library under test."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -25,7 +25,7 @@ class Answer:
 
 @attrs.frozen
 class Caller:
-    """Requests to one mock server, with its static token unless a header says otherwise."""
+    """Sends requests to one mock server, with its static token unless a header says otherwise."""
 
     server: MockServer
     http: aiohttp.ClientSession
@@ -38,7 +38,7 @@ class Caller:
 
     async def archive(self, customer: SeededCustomer, body: Any = None, **headers: str) -> Answer:
         raw = body if isinstance(body, bytes) else orjson.dumps(customer.body if body is None else body)
-        data = BytesIO(raw) if len(raw) > 1 << 20 else raw  # aiohttp warns of large bodies in bytes
+        data = BytesIO(raw) if len(raw) > 1 << 20 else raw  # aiohttp warns about large bodies in bytes
         named = {"Content-Type": "application/json"}
         named |= {name.replace("_", "-"): value for name, value in headers.items()}
         return await self.send("POST", path_of(customer) + "archive/", data=data, headers=named)
@@ -58,12 +58,12 @@ class Caller:
 
 
 def path_of(customer: SeededCustomer) -> str:
-    """The path of a customer."""
+    """Return the path of a customer."""
     return f"/v1/platform/businesses/{customer.business_id}/customers/{customer.customer_id}/"
 
 
 @asynccontextmanager
 async def calling(server: MockServer) -> AsyncGenerator[Caller]:
-    """Start a server and give a caller to it."""
+    """Start a server and yield a caller for it."""
     async with server, aiohttp.ClientSession() as http:
         yield Caller(server, http)

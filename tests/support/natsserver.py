@@ -1,4 +1,4 @@
-"""A real `nats-server` with JetStream, on a free port and with a store of its own, to be stopped and killed at will."""
+"""A real `nats-server` with JetStream, on a free port and with its own store, that tests can stop and kill."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ MISSING = "nats-server is not installed: `apt-get install nats-server`, or a rel
 
 
 def required() -> str:
-    """The program; on CI its absence is a failure, elsewhere a skip that says so."""
+    """Return the program; if it is missing, fail on CI, and skip with the reason elsewhere."""
     program = shutil.which("nats-server")
     if program is None:
         if os.environ.get("CI") == "true":
@@ -29,7 +29,7 @@ class NatsServer:
 
     Args:
         store: A directory for the store and the log.
-        arguments: Further arguments, such as `--user`.
+        arguments: Extra arguments, such as `--user`.
     """
 
     def __init__(self, store: Path, *arguments: str) -> None:
@@ -43,11 +43,11 @@ class NatsServer:
 
     @property
     def url(self) -> str:
-        """Where clients connect."""
+        """The address for clients."""
         return f"nats://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Start it, and wait until it talks."""
+        """Start it, and wait until it responds."""
         command = [self._program, "-js", "-a", "127.0.0.1", "-p", str(self.port), "-sd", str(self._store / "store")]
         with (self._store / "log").open("ab") as log:
             self._process = subprocess.Popen([*command, *self._arguments], stdout=log, stderr=log)
@@ -58,11 +58,11 @@ class NatsServer:
             time.sleep(0.005)
 
     def stop(self) -> None:
-        """Let it shut down."""
+        """Shut it down."""
         self._end("terminate")
 
     def kill(self) -> None:
-        """End it as a power cut would, save that the operating system keeps what was written."""
+        """Kill it as a power cut would, except that the operating system keeps what was written."""
         self._end("kill")
 
     def restart(self) -> None:

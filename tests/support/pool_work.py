@@ -1,4 +1,4 @@
-"""What `test_process_pool.py` has done in another process, which imports it by this plain name."""
+"""Functions that `test_process_pool.py` runs in another process, which imports them by this plain name."""
 
 import asyncio
 from typing import Any
@@ -7,17 +7,17 @@ from thredfi_async import RetryPolicy, ThredfiClient, ThredfiError
 
 
 def given_back(error: ThredfiError) -> ThredfiError:
-    """In the other process: return what came."""
+    """In the other process: return the argument."""
     return error
 
 
 def raised(error: ThredfiError) -> None:
-    """In the other process: raise what came."""
+    """In the other process: raise the argument."""
     raise error
 
 
 def archived(url: str, token: str, business: str, customer: str, body: dict[str, Any]) -> None:
-    """In the other process: one call, and whatever it raises."""
+    """In the other process: make one call, and let its error propagate."""
 
     async def call() -> None:
         retry = RetryPolicy(max_attempts=2, no_wait=True)

@@ -1,4 +1,4 @@
-"""Files of customers for the tests of readers."""
+"""Customer files for tests of the readers."""
 
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ def written(folder: Path, name: str, data: bytes) -> Path:
 
 
 def full_row(**changes: Any) -> dict[str, Any]:
-    """All columns with good values, as JSON has them."""
+    """Return all columns with valid values, as JSON has them."""
     return {
         "business_id": BUSINESS,
         "customer_id": CUSTOMER,
@@ -62,13 +62,13 @@ def full_row(**changes: Any) -> dict[str, Any]:
 
 
 def read(path: Path, **options: Any) -> tuple[list[ArchiveItem], list[InvalidLine]]:
-    """Read a file whole."""
+    """Read a complete file."""
     bad: list[InvalidLine] = []
     return list(open_source(path, on_invalid_line=bad.append, **options)), bad
 
 
 def body_of(item: ArchiveItem) -> CustomerRequest:
-    """Give an item's body, which is there."""
+    """Return an item's body, which must exist."""
     assert isinstance(item.customer, CustomerRequest)
     return item.customer
 

@@ -1,4 +1,4 @@
-"""What the worker's long runs share: an API and workers in processes of their own, a queue, and what came of it."""
+"""Shared parts of the worker's long runs: an API and workers in their own processes, a queue, and the results."""
 
 import asyncio
 import contextlib
@@ -29,14 +29,14 @@ _JUST_READING = ConsumerConfig(ack_policy=AckPolicy.NONE)
 
 @dataclass
 class Report:
-    """What the API knows.
+    """The API's records.
 
     Args:
         archived: For each customer, whether it is archived.
         applied: How many requests took effect, for customers with more than one.
         asked: How many archive requests came, for customers with more than one.
-        keys: For these, how many distinct keys and bodies they had.
-        statuses: How many requests were answered with which status.
+        keys: How many distinct keys and bodies these customers had.
+        statuses: The number of answers by status.
     """
 
     archived: bytes
@@ -47,7 +47,7 @@ class Report:
 
 
 def serve(pipe: Connection, customers: int, settings: Mapping[str, Any]) -> None:
-    """Run the mock server in this process, and do what the other one says."""
+    """Run the mock server in this process, and follow the other one's orders."""
     asyncio.run(_serve(pipe, customers, settings))
 
 
@@ -88,11 +88,11 @@ class Api:
     customers: Sequence[SeededCustomer]
 
     def tell(self, order: str) -> None:
-        """Give an order that has no answer."""
+        """Give an order without waiting for an answer."""
         self.pipe.send(order)
 
     async def ask(self, question: str) -> Any:
-        """Ask, and wait for the answer."""
+        """Give an order, and wait for the answer."""
         self.pipe.send(question)
         return await asyncio.to_thread(self.pipe.recv)
 
@@ -115,7 +115,7 @@ def api(customers: int, *, faults: Faults | None = None, **settings: Any) -> Gen
 
 @dataclass
 class Workers:
-    """Worker processes, of the command that users run."""
+    """Worker processes, running the command that users run."""
 
     api: Api
     nats: NatsServer
@@ -126,7 +126,7 @@ class Workers:
     starts: int = 0
 
     def start(self, index: int | None = None) -> None:
-        """Start one, in the place of one that was killed if an index says so."""
+        """Start one, replacing the killed one at an index if given."""
         self.starts += 1
         command = [sys.executable, "-m", "thredfi_async", "worker", "--json", "--nats", self.nats.url]
         environment = os.environ | {"THREDFI_TOKEN": self.api.token, "THREDFI_BASE_URL": self.api.url}
@@ -140,26 +140,26 @@ class Workers:
             self._processes[index] = process
 
     def kill(self, index: int) -> None:
-        """Kill one where it stands."""
+        """Kill one."""
         process, self._processes[index] = self._processes[index], None
         if process is not None:
             process.kill()
             process.wait(10)
 
     def stop(self) -> list[int]:
-        """Let all end, and return their exit codes."""
+        """Stop all, and return their exit codes."""
         running = [process for process in self._processes if process is not None]
         for process in running:
             process.terminate()
         return [process.wait(60) for process in running]
 
     def close(self) -> None:
-        """Leave none behind."""
+        """Kill all that are left."""
         for index in range(len(self._processes)):
             self.kill(index)
 
     async def figures(self, index: int) -> dict[str, float]:
-        """Ask one for its metrics."""
+        """Return the metrics of one."""
         url = f"http://127.0.0.1:{self.ports[index]}/metrics"
 
         def read() -> str:
@@ -172,7 +172,7 @@ class Workers:
 
 @dataclass
 class Scene:
-    """All that a long run plays with."""
+    """Everything that a long run uses."""
 
     api: Api
     nats: NatsServer
@@ -181,12 +181,12 @@ class Scene:
 
 @contextlib.contextmanager
 def scene(customers: int, *arguments: str, **settings: Any) -> Generator[Scene]:
-    """Set the scene: an API, a broker, and no workers yet.
+    """Set up an API, a broker, and no workers yet.
 
     Args:
-        customers: The API's.
-        *arguments: The workers'.
-        **settings: The API's.
+        customers: Number of the API's customers.
+        *arguments: Arguments of the workers.
+        **settings: Settings of the API.
     """
     with contextlib.ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -199,7 +199,7 @@ def scene(customers: int, *arguments: str, **settings: Any) -> Generator[Scene]:
 
 @contextlib.asynccontextmanager
 async def queue(nats: NatsServer) -> AsyncGenerator[Broker]:
-    """Connect to a broker, with streams and consumer made."""
+    """Connect to a broker, with streams and consumer created."""
     async with connected(NatsSettings(url=nats.url), name="watch") as broker:
         await ensure_streams(broker, TOPOLOGY)
         await ensure_consumer(broker, TOPOLOGY)
@@ -220,13 +220,13 @@ async def publish(broker: Broker, commands: Iterable[tuple[str, bytes]]) -> None
 
 
 def commands_for(customers: Iterable[SeededCustomer]) -> Iterator[tuple[str, bytes]]:
-    """A message for each customer."""
+    """Return a message for each customer."""
     for number, customer in enumerate(customers):
         yield str(number), ArchiveCommand(customer.business_id, customer.customer_id).to_json()
 
 
 async def read_all(broker: Broker, stream: str, subject: str) -> list[bytes]:
-    """Read every message of a stream, without taking any away."""
+    """Read every message of a stream, without removing any."""
     count = (await broker.jetstream.stream_info(stream)).state.messages
     if not count:
         return []
@@ -239,7 +239,7 @@ async def read_all(broker: Broker, stream: str, subject: str) -> list[bytes]:
 
 
 async def outcomes(broker: Broker) -> list[OutcomeEvent]:
-    """Every outcome event."""
+    """Return every outcome event."""
     return [
         OutcomeEvent.from_json(payload)
         for payload in await read_all(broker, TOPOLOGY.outcomes_stream, TOPOLOGY.outcomes_subjects)
@@ -247,14 +247,14 @@ async def outcomes(broker: Broker) -> list[OutcomeEvent]:
 
 
 async def dead_letters(broker: Broker) -> list[DeadLetter]:
-    """Every dead letter."""
+    """Return every dead letter."""
     return [
         DeadLetter.from_json(payload) for payload in await read_all(broker, TOPOLOGY.dead_stream, TOPOLOGY.dead_subject)
     ]
 
 
 async def left(broker: Broker) -> int:
-    """Commands that were not acknowledged; -1 while the broker cannot say.
+    """Return the number of commands that were not acknowledged; -1 while the broker cannot tell.
 
     By the consumer's count: after a kill, nats-server 2.9 may keep messages in the stream that were acknowledged.
     """

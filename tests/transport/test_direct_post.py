@@ -1,4 +1,4 @@
-"""A POST without aiohttp's session: the same request, the same answers, and out of the way where it does not fit."""
+"""A POST without aiohttp's session: the same request, the same answers, and no interference with other requests."""
 
 import asyncio
 from typing import Any
@@ -16,13 +16,13 @@ from thredfi_async._transport.direct_post import LONGEST, DirectPost
 
 
 def request_of(**changed: Any) -> Request[None]:
-    """A request that this way takes, changed."""
+    """Return a request that can be sent directly, with changes."""
     usual: dict[str, Any] = {"method": "POST", "url": "https://api.example/a/", "body": b""}
     return Request(judge=lambda _: Verdict(), **usual | changed)
 
 
 async def test_the_session_would_send_the_same() -> None:
-    """With a session of the caller's own, aiohttp writes the request: but for the case of names, no byte differs."""
+    """With a session of the caller's own, aiohttp writes the same bytes, except for the case of header names."""
     options: dict[str, Any] = {"idempotency_key": "key-1", "headers": {"user-agent": "mine/1", "X-Trace": "abc"}}
     async with FaultServer([Healthy(), Healthy()]) as server, aiohttp.ClientSession() as session:
         for ways in ({}, {"session": session}):
@@ -36,13 +36,13 @@ async def test_the_session_would_send_the_same() -> None:
 
 
 async def test_answers_that_only_announce() -> None:
-    """100 and 103 are passed over."""
+    """Informational answers (100 and 103) are skipped."""
     async with FaultServer([faults.informational(100, 103, 102)]) as server, client_of(server.url) as client:
         assert (await client.customers.archive(BUSINESS, CUSTOMER, body())).is_archived
 
 
 async def test_a_body_that_is_long() -> None:
-    """What the other side may be slow to take goes by the session, which waits for that."""
+    """A body that the server may be slow to read goes through the session, which waits."""
     long = body(notes="x" * LONGEST)
     async with FaultServer([Healthy()]) as server, client_of(server.url) as client:
         assert (await client.customers.archive(BUSINESS, CUSTOMER, long)).is_archived
@@ -54,18 +54,18 @@ async def test_a_body_that_is_long() -> None:
     [({}, True), ({"body": b"x" * (LONGEST + 1)}, False), ({"body": None}, False), ({"method": "GET"}, False)],
 )
 def test_what_goes_this_way(changed: dict[str, Any], takes: bool) -> None:
-    """A POST with a body that can be written at once."""
+    """A POST with a body that can be written at once is sent directly."""
     assert DirectPost(mock.Mock(), mock.Mock(), {}).can_send(request_of(**changed)) is takes
 
 
 def test_a_session_that_is_stood_in_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a test library has taken the session's place, every request goes there."""
+    """If a test library has replaced the session's method, every request goes through it."""
     monkeypatch.setattr(aiohttp.ClientSession, "_request", mock.AsyncMock())
     assert not DirectPost(mock.Mock(), mock.Mock(), {}).can_send(request_of())
 
 
 async def test_an_aiohttp_that_nobody_has_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its session takes all requests, as it promises to."""
+    """With an unchecked version of aiohttp, its session sends all requests."""
     monkeypatch.setattr("thredfi_async._transport.direct_post.KNOWN", False)
     monkeypatch.setattr(DirectPost, "post", mock.AsyncMock(side_effect=AssertionError))
     async with FaultServer([Healthy()]) as server, client_of(server.url) as client:
@@ -73,7 +73,7 @@ async def test_an_aiohttp_that_nobody_has_looked_at(monkeypatch: pytest.MonkeyPa
 
 
 async def test_the_session_follows_no_redirect_either() -> None:
-    """A GET goes by the session, which would, if it were left to itself."""
+    """A GET goes through the session, which follows no redirect either."""
     async with FaultServer([faults.redirect(302, "/elsewhere/"), Healthy()]) as server, client_of(server.url) as client:
         error = await failure(client.customers.get(BUSINESS, CUSTOMER), APIError)
         assert (error.status, len(server.requests)) == (302, 1)
@@ -81,7 +81,7 @@ async def test_the_session_follows_no_redirect_either() -> None:
 
 @pytest.mark.parametrize("end", ["\r\n", "\n", "\r"])
 async def test_no_header_ends_a_line(end: str) -> None:
-    """Whatever let it come this far, one request does not become two."""
+    """A line break in a header never turns one request into two."""
     async with FaultServer([]) as server, client_of(server.url, retry=ONCE) as client:
         with mock.patch("thredfi_async.resources._requests.headers_problems", return_value=[]):
             call = client.customers.archive(BUSINESS, CUSTOMER, body(), headers={"X-Trace": f"a{end}X-Other: b"})
@@ -90,7 +90,7 @@ async def test_no_header_ends_a_line(end: str) -> None:
 
 
 async def test_a_connection_may_idle_for_longer_than_an_answer() -> None:
-    """Silence counts only while an answer is awaited."""
+    """Silence counts only while waiting for an answer."""
     async with FaultServer([Healthy(), Healthy()]) as server:
         async with client_of(server.url, timeouts=Timeouts(read=0.05)) as client:
             for _ in range(2):
@@ -100,7 +100,7 @@ async def test_a_connection_may_idle_for_longer_than_an_answer() -> None:
 
 
 async def test_a_connection_that_is_gone_before_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is lent may have been lost in the same moment; nobody can tell whether something was written."""
+    """A pooled connection may be lost in the same moment; whether anything was written is unknown."""
     lent = mock.Mock(protocol=None)
     monkeypatch.setattr(Connector, "connect", mock.AsyncMock(return_value=lent))
     async with FaultServer([]) as server, client_of(server.url, retry=ONCE) as client:

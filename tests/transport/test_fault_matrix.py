@@ -1,4 +1,4 @@
-"""Every row of the fault matrix, over real sockets: the call ends as the table says, and what it says is true."""
+"""Every row of the fault matrix, over real sockets: the call ends as the table says, and its effect is true."""
 
 import asyncio
 import contextlib
@@ -45,10 +45,10 @@ ROWS = {f"{section}: {row}": row for section, rows in MATRIX.items() for row in 
 
 
 class Clock:
-    """The machine's clock, but what is slept is skipped.
+    """The system's clock, but it skips sleeps.
 
-    For a call with a short deadline it stands still: alarms are the event loop's and ring all the same, but a slow
-    machine takes nothing from what is kept for settling.
+    For a call with a short deadline it stands still: deadlines still expire, by the event loop's clock, but a slow
+    machine does not use up the time that is reserved for settling.
     """
 
     def __init__(self, call: Call) -> None:
@@ -77,7 +77,7 @@ class Recorder:
 
 
 class Resolver(AbstractResolver):
-    """A name server that fails so often, with an error or in silence, and then knows that all names are here."""
+    """A name server that fails so many times, with an error or in silence, and then resolves all names to loopback."""
 
     def __init__(self, row: Row) -> None:
         self.failures = math.inf if row.times is None else row.times
@@ -101,11 +101,11 @@ class Resolver(AbstractResolver):
         return [here]
 
     async def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing."""
 
 
 class Tunnel:
-    """A proxy that is well: it connects to where it is asked to, and hands bytes to and fro."""
+    """A working proxy: it connects to the requested address, and passes bytes both ways."""
 
     at: Point = "request"
 
@@ -146,7 +146,7 @@ class World:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncGenerator[ThredfiClient]:
-        """The servers are there, and a client that comes to them as the row says."""
+        """Run the servers, and a client that reaches them as the row says."""
         async with contextlib.AsyncExitStack() as servers:
             await servers.enter_async_context(self.server)
             if self.row.reach.endswith("CONNECT"):
@@ -162,7 +162,7 @@ class World:
                 self._disperse()
 
     def install(self) -> None:
-        """Do from now on what the row says."""
+        """Do what the row says from now on."""
         row = self.row
         self._set(
             self.server,
@@ -178,7 +178,7 @@ class World:
         self._set(self.proxy, tuple(Tunnel() if isinstance(step, Healthy) else step for step in steps), {})
 
     def heal(self) -> None:
-        """All is well from now on."""
+        """Work normally from now on."""
         self._set(self.server, (Healthy(),), {})
         self._set(self.proxy, (Tunnel(),), {})
         if self.server._tls is not None:
@@ -188,17 +188,17 @@ class World:
         self._listen()
         if self.row.reach == "refused CONNECT":
             self.proxy.listen()
-        self.clock.waited += 1000  # past any cooldown
+        self.clock.waited += 1000  # after any cooldown
 
     @property
     def received(self) -> list[Request]:
-        """What came for this row's customer, or for a token, or to the proxy; in order."""
+        """Return what was received for this row's customer, for a token, or by the proxy; in order."""
         requests = sorted([*self.proxy.requests, *self.server.requests], key=lambda request: request.arrived)
         return [request for request in requests if bodies.customer_id_in(request.path) in {None, CUSTOMER}]
 
     @property
     def tasks(self) -> "set[asyncio.Task[Any]]":
-        """The tasks that are not the servers' own."""
+        """Return the tasks that are not the servers' own."""
         own = self.server._tasks | self.proxy._tasks
         return {task for task in asyncio.all_tasks() if task not in own and task.get_name() != "tunnel"}
 
@@ -235,7 +235,7 @@ class World:
         server._routes = {key: Script(steps, repeat_last=True) for key, steps in routes.items()}
 
     def _crowd(self) -> None:
-        """As `ports.unanswered`, but on a port that can be made well: Linux drops what finds no room."""
+        """Like `ports.unanswered`, but on a port that can start working: Linux drops SYNs when the queue is full."""
         self.server._socket.listen(0)
         for _ in range(3):
             filler = socket.socket()
@@ -261,7 +261,7 @@ class World:
 
 
 async def observe(world: World, client: ThredfiClient) -> tuple[Ends, ThredfiError | None]:
-    """Make the row's call, and say how it ended."""
+    """Make the row's call, and return how it ended."""
     row = world.row
     if row.before is not None:
         await _before(world, client)
@@ -306,7 +306,7 @@ async def _before(world: World, client: ThredfiClient) -> None:
     world._set(world.server, (world.row.before,), {})
     await client.customers.archive(BUSINESS, OTHER, BODY)
     await world.server.until(lambda: world.server.played == 1)
-    await asyncio.sleep(0.01)  # for the client to notice what came of its connection
+    await asyncio.sleep(0.01)  # time for the client to notice the state of its connection
     world.recorder.ended.clear()
 
 
@@ -319,14 +319,14 @@ def _how(error: ThredfiError) -> str:
 
 
 def spelled_out(received: str) -> str:
-    """`POST*2 GET` is `POST POST GET`."""
+    """Expand `POST*2 GET` to `POST POST GET`."""
     pairs = (part.partition("*") for part in received.split())
     return " ".join(" ".join([name] * int(count or 1)) for name, _, count in pairs)
 
 
 @pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
 async def test_row(row: Row, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The call ends as the row says, that is true, nothing is left behind, and the client can be used again."""
+    """The call ends as the row says, its effect is true, nothing is left behind, and the client still works."""
     world = World(row, monkeypatch)
     before = asyncio.all_tasks()
     async with world.running() as client:
@@ -347,7 +347,7 @@ async def test_row(row: Row, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def assert_true(row: Row, seen: Ends) -> None:
-    """Hold the statement against what the server did."""
+    """Check the call's effect against what the server did."""
     if seen.how == "archived":
         assert seen.applied or row.archived
     if seen.effect == "NOT_APPLIED":
@@ -357,7 +357,7 @@ def assert_true(row: Row, seen: Ends) -> None:
 
 
 def assert_same_request(world: World, error: ThredfiError | None) -> None:
-    """Every attempt carries the same key and the same bytes."""
+    """Check that every attempt carries the same key and the same bytes."""
     posts = [request for request in world.received if bodies.is_archive(request)]
     keys = {request.header("Idempotency-Key") for request in posts}
     assert len(keys) <= 1
@@ -372,7 +372,7 @@ SAMPLE = Request("POST", f"/v1/platform/businesses/{BUSINESS}/customers/{CUSTOME
 
 
 def played(step: Step) -> object:
-    """What a server does by this step, to be compared."""
+    """Return what a server does in this step, for comparison."""
     match step:
         case Answer():
             sent = hashlib.sha256(step._what_is_sent(step.render(SAMPLE))).hexdigest()
@@ -384,14 +384,14 @@ def played(step: Step) -> object:
 
 
 def path(row: Row) -> object:
-    """The server's path through a row: how it was reached, and what it did about each kind of request."""
+    """Return the server's steps in a row: how it was reached, and how it handled each kind of request."""
     before = None if row.before is None else played(row.before)
     answers = tuple(tuple(played(step) for step in steps) for steps in (row.steps, row.post, row.get, row.token))
     return (row.reach, row.tls, before, row.hits, answers, row.rival)
 
 
 def test_every_row_differs() -> None:
-    """No row is another's double, in how the call ends or in what the server does on the way."""
+    """No row duplicates another, in how the call ends or in what the server does."""
     names: dict[object, list[str]] = {}
     for name, row in ROWS.items():
         names.setdefault((row.ends, path(row)), []).append(name)
@@ -405,5 +405,5 @@ def test_enough_rows_differ_by_what_can_be_seen_alone() -> None:
 
 
 def test_page_shows_the_table() -> None:
-    """The page in the documentation is what the table makes of itself."""
+    """The page in the documentation is generated from the table."""
     assert PAGE.read_text("utf-8") == markdown(), "run: nox -s fault_matrix_page"

@@ -1,4 +1,4 @@
-"""Each fault is what it says: seen with plain streams, and a few with a bare aiohttp session."""
+"""Each fault does what it says: checked with plain streams, and a few with a bare aiohttp session."""
 
 import asyncio
 import contextlib
@@ -45,7 +45,7 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 @contextlib.asynccontextmanager
 async def connected(server: FaultServer) -> AsyncGenerator[Streams]:
-    """Plain streams to the server."""
+    """Open plain streams to the server."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     try:
         yield reader, writer
@@ -56,7 +56,7 @@ async def connected(server: FaultServer) -> AsyncGenerator[Streams]:
 
 
 async def exchange(step: Step, request: bytes = REQUEST) -> bytes:
-    """All that comes back for one request; the client's own FIN ends connections that are kept open."""
+    """Return all that is received for one request; the client's own FIN ends connections that are kept open."""
     async with FaultServer([step]) as server, connected(server) as (reader, writer):
         writer.write(request)
         writer.write_eof()
@@ -64,7 +64,7 @@ async def exchange(step: Step, request: bytes = REQUEST) -> bytes:
 
 
 async def body_of(step: Step) -> bytes:
-    """The body as sent, of an answer that says its length."""
+    """Return the body as sent, of an answer that gives its length."""
     head, _, body = (await exchange(step)).partition(b"\r\n\r\n")
     assert f"Content-Length: {len(body)}".encode() in head
     return body
@@ -72,7 +72,7 @@ async def body_of(step: Step) -> bytes:
 
 @pytest.fixture
 async def session() -> AsyncGenerator[aiohttp.ClientSession]:
-    """A session with nothing changed."""
+    """Open an aiohttp session with default settings."""
     async with aiohttp.ClientSession() as made:
         yield made
 
@@ -98,7 +98,7 @@ async def test_fin_is_an_end(at: Point) -> None:
 
 @pytest.mark.parametrize("at", POINTS)
 async def test_half_close_still_takes_bytes(at: Point) -> None:
-    """After the FIN of a half-close the server still takes what the client sends, until that closes too."""
+    """After the FIN of a half-close the server still reads what the client sends, until the client closes too."""
     async with FaultServer([Cut(at, "half-close")]) as server:
         async with connected(server) as (reader, writer):
             writer.write(REQUEST)
@@ -112,7 +112,7 @@ async def test_half_close_still_takes_bytes(at: Point) -> None:
 
 @pytest.mark.parametrize("at", POINTS)
 async def test_hang_never_answers(at: Point) -> None:
-    """A hanging server takes the request and says nothing."""
+    """A hanging server reads the request and sends nothing."""
     async with FaultServer([Cut(at, "hang")]) as server, connected(server) as (reader, writer):
         writer.write(REQUEST)
         with pytest.raises(TimeoutError):
@@ -123,7 +123,7 @@ async def test_hang_never_answers(at: Point) -> None:
 
 @pytest.mark.parametrize(("at", "seen"), [("accept", []), ("bytes", []), ("headers", [b""]), ("request", [BODY])])
 async def test_a_cut_has_read_only_so_far(at: Point, seen: list[bytes]) -> None:
-    """What the server knows of a request is what it had read when it cut."""
+    """The server knows of a request only what it had read before it cut."""
     async with FaultServer([Cut(at, "fin")]) as server, connected(server) as (reader, writer):
         writer.write(REQUEST)
         await reader.read()
@@ -131,7 +131,7 @@ async def test_a_cut_has_read_only_so_far(at: Point, seen: list[bytes]) -> None:
 
 
 async def test_reset_after_applying_is_counted() -> None:
-    """A request can be applied and its answer lost all the same."""
+    """A request can be applied although its answer is lost."""
     async with (
         FaultServer([Cut("request", "rst", applied=True)]) as server,
         connected(server) as (reader, writer),
@@ -154,7 +154,7 @@ async def test_idle_connection_reset_as_a_request_arrives() -> None:
 
 
 def test_only_a_whole_request_can_be_applied() -> None:
-    """A script that applies what was not read is refused."""
+    """A script that applies an unread request is refused."""
     with pytest.raises(ValueError, match="applied"):
         Cut("headers", applied=True)
 
@@ -175,7 +175,7 @@ async def test_answers_are_cut(at: AnswerPoint, end: bytes) -> None:
 
 
 async def test_what_came_before_a_reset_can_be_read() -> None:
-    """Bytes sent before an RST arrive, and the reset after them."""
+    """Bytes sent before an RST arrive, and then the reset."""
     step = faults.good().cut("body", "rst", keep=5)
     async with FaultServer([step]) as server, connected(server) as (reader, writer):
         writer.write(REQUEST)
@@ -204,21 +204,21 @@ async def test_what_came_before_a_reset_can_be_read() -> None:
     ],
 )
 async def test_what_answers_begin_with(step: Step, expected: bytes) -> None:
-    """Malformed and unusual answers begin as they should not."""
+    """Malformed and unusual answers begin with the expected bytes."""
     answer = await exchange(step)
     assert answer.startswith(expected)
     assert len(answer) > len(expected)
 
 
 async def test_lengths_lie() -> None:
-    """Two lengths differ, and one length is beyond the body."""
+    """Two lengths differ, and one length exceeds the body."""
     assert (await exchange(faults.two_lengths())).count(b"Content-Length") == 2
     head, _, body = (await exchange(faults.length_beyond_body(7))).partition(b"\r\n\r\n")
     assert f"Content-Length: {len(body) + 7}".encode() in head
 
 
 async def test_chunks_are_missing() -> None:
-    """A chunked body lacks a piece of a chunk, or only its end."""
+    """A chunked body lacks part of a chunk, or only its end."""
     whole = await exchange(Answer.json(200, bodies.archived, framing="chunked"))
     assert whole.endswith(b"}\r\n0\r\n\r\n")
     assert (await exchange(faults.chunks_cut_short(whole_body=True))) + b"0\r\n\r\n" == whole
@@ -239,7 +239,7 @@ async def test_chunks_are_missing() -> None:
     ],
 )
 async def test_bad_content(step: Step, expected: bytes) -> None:
-    """Bodies that are nearly JSON arrive to the byte, rightly framed."""
+    """Bodies that are nearly JSON arrive exactly, with correct framing."""
     assert expected in await body_of(step)
 
 
@@ -252,7 +252,7 @@ async def test_empty_body_and_headers_by_the_thousand() -> None:
 
 @pytest.mark.parametrize("step", [faults.endless_body(), faults.endless_headers()])
 async def test_endless_until_the_client_has_had_enough(step: Endless) -> None:
-    """What has no end goes on for as long as it is read, and ends with the connection."""
+    """An endless answer continues for as long as it is read, and ends with the connection."""
     async with FaultServer([step]) as server:
         async with connected(server) as (reader, writer):
             writer.write(REQUEST)
@@ -261,7 +261,7 @@ async def test_endless_until_the_client_has_had_enough(step: Endless) -> None:
 
 
 async def test_dripped_bytes_come_one_by_one() -> None:
-    """A dripped answer arrives whole, in many pieces."""
+    """A dripped answer arrives completely, in many pieces."""
     step = Answer.content(200, b"drop").drip(pause=0.0005)
     async with FaultServer([step]) as server, connected(server) as (reader, writer):
         writer.write(REQUEST)
@@ -272,7 +272,7 @@ async def test_dripped_bytes_come_one_by_one() -> None:
 
 
 async def test_held_answer_waits_for_the_test() -> None:
-    """An answer with a gate leaves when the gate opens, and not before."""
+    """An answer with a gate is sent when the gate opens, and not before."""
     gate = asyncio.Event()
     async with (
         FaultServer([faults.good().held(gate).applied()]) as server,
@@ -286,7 +286,7 @@ async def test_held_answer_waits_for_the_test() -> None:
 
 
 async def test_function_as_a_step() -> None:
-    """A function of the request gives raw bytes."""
+    """A step can be a function that takes the request and returns raw bytes."""
 
     def echo(request: Request) -> bytes:
         return request.path.encode()
@@ -301,7 +301,7 @@ async def test_function_as_a_step() -> None:
 
 @pytest.mark.parametrize("size", [0, 1, 65_536, 65_537, 300_000])
 def test_encodings_are_read_by_real_decoders(size: int) -> None:
-    """The stored blocks written by hand are what real decoders expect."""
+    """Real decoders read the handwritten stored blocks."""
     body = (b"0123456789" * 30_000)[:size]
     assert gzip.decompress(encode("gzip", body)) == body
     assert brotli.decompress(encode("br", body)) == body
@@ -309,7 +309,7 @@ def test_encodings_are_read_by_real_decoders(size: int) -> None:
 
 
 def test_bombs_are_small_and_become_large() -> None:
-    """A bomb is well-formed, and hundreds to a hundred thousand times smaller than what is in it."""
+    """A bomb is well-formed, and hundreds to a hundred thousand times smaller than its content."""
     spaces = b" " * (16 * MIB)
     assert gzip.decompress(bomb("gzip", 16)) == spaces
     assert brotli.decompress(bomb("br", 16)) == spaces
@@ -321,7 +321,7 @@ def test_bombs_are_small_and_become_large() -> None:
 
 @pytest.mark.parametrize("encoding", ["gzip", "br", "zstd"])
 async def test_aiohttp_decodes_them(session: aiohttp.ClientSession, encoding: Encoding) -> None:
-    """A client decodes an encoded body, a bomb into megabytes, and accepts a truncated one as empty."""
+    """A client decodes an encoded body, expands a bomb into megabytes, and accepts a truncated one as empty."""
     script: list[Step] = [
         faults.encoded(encoding),
         faults.decompression_bomb(encoding, 4),
@@ -337,7 +337,7 @@ async def test_aiohttp_decodes_them(session: aiohttp.ClientSession, encoding: En
 
 
 async def test_gzip_without_its_checksum_is_accepted(session: aiohttp.ClientSession) -> None:
-    """A gzip body less its trailer decodes whole, and aiohttp does not miss it."""
+    """A gzip body without its trailer is decoded completely, and aiohttp does not report the missing checksum."""
     async with (
         FaultServer([faults.truncated("gzip", -8)]) as server,
         session.post(server.url + PATH) as response,
@@ -345,11 +345,11 @@ async def test_gzip_without_its_checksum_is_accepted(session: aiohttp.ClientSess
         assert (await response.json())["id"] == CUSTOMER
 
 
-# What aiohttp makes of it
+# aiohttp's behaviour
 
 
 async def test_stray_answer_is_handed_to_the_next_request(session: aiohttp.ClientSession) -> None:
-    """An answer that nobody asked for is taken for the next request's (aio-libs/aiohttp#13656)."""
+    """A stray answer is given to the next request (aio-libs/aiohttp#13656)."""
     async with FaultServer([faults.stray(OTHER), Healthy()]) as server:
         async with session.post(server.url + PATH) as response:
             assert (await response.json())["id"] == CUSTOMER
@@ -360,7 +360,7 @@ async def test_stray_answer_is_handed_to_the_next_request(session: aiohttp.Clien
 
 @pytest.mark.parametrize("step", [faults.garbage_status_line(), faults.two_lengths(), faults.bad_chunk_size()])
 async def test_malformed_answers_are_errors(session: aiohttp.ClientSession, step: Step) -> None:
-    """A client that parses HTTP does not take these for answers."""
+    """A client that parses HTTP refuses these answers."""
     async with FaultServer([step]) as server:
         with pytest.raises(aiohttp.ClientError):
             async with session.post(server.url + PATH) as response:
@@ -368,7 +368,7 @@ async def test_malformed_answers_are_errors(session: aiohttp.ClientSession, step
 
 
 async def test_redirect_to_another_origin(session: aiohttp.ClientSession) -> None:
-    """A 307 makes a trusting client post again, elsewhere."""
+    """A client that follows a 307 posts again, to another origin."""
     async with (
         FaultServer([Healthy()]) as there,
         FaultServer([faults.redirect(307, there.url + PATH)]) as here,
@@ -414,7 +414,7 @@ async def test_tls_with_a_good_certificate(session: aiohttp.ClientSession) -> No
     ],
 )
 async def test_bad_certificates(session: aiohttp.ClientSession, certificate: Certificate, reason: str) -> None:
-    """Each bad certificate is refused for the reason that it is made for, and no request is sent."""
+    """Each bad certificate is refused for its own reason, and no request is sent."""
     async with FaultServer([Healthy()], tls=certificate) as server:
         with pytest.raises(aiohttp.ClientConnectorCertificateError, match=reason):
             await session.get(server.url + GET_PATH, ssl=client_context())
@@ -430,7 +430,7 @@ async def test_plain_text_on_a_tls_port(session: aiohttp.ClientSession) -> None:
 
 
 async def test_refused_until_it_listens() -> None:
-    """A port that is bound refuses connections, a server's own until it listens."""
+    """A bound port refuses connections; a server's own does so until it listens."""
     with ports.refused() as url, pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
     async with FaultServer([Healthy()], listening=False) as server:
@@ -443,7 +443,7 @@ async def test_refused_until_it_listens() -> None:
 
 
 async def test_connecting_hangs_where_the_backlog_is_full() -> None:
-    """A full queue_depth leaves a SYN unanswered."""
+    """A full backlog leaves a SYN unanswered."""
     with ports.unanswered() as url, pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
             await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
@@ -453,7 +453,7 @@ async def test_connecting_hangs_where_the_backlog_is_full() -> None:
 
 
 async def test_healthy_server_remembers(session: aiohttp.ClientSession) -> None:
-    """The healthy step archives, shows it afterwards, and hands out tokens."""
+    """The healthy step archives, shows the customer as archived afterwards, and issues tokens."""
     async with FaultServer([Healthy()], repeat_last=True) as server:
         seen: list[object] = []
         for method, path in (("GET", GET_PATH), ("POST", PATH), ("GET", GET_PATH)):
@@ -483,13 +483,13 @@ async def test_routes_have_scripts_of_their_own(session: aiohttp.ClientSession) 
 
 
 def test_an_early_step_has_no_route() -> None:
-    """A step that is played before there is a request cannot be routed by it."""
+    """A step that is played before there is a request cannot have a route."""
     with pytest.raises(ValueError, match="route"):
         FaultServer(routes={("GET", "/"): [Cut("accept")]})
 
 
 async def test_a_request_too_many_fails_the_test() -> None:
-    """A request that the script does not foresee is named when the server is left."""
+    """A request beyond the script is reported when the server is left."""
 
     async def overrun() -> None:
         async with FaultServer() as server, connected(server) as (reader, writer):
@@ -501,7 +501,7 @@ async def test_a_request_too_many_fails_the_test() -> None:
 
 
 async def test_a_mistake_in_a_step_is_added_to_the_tests_own_error() -> None:
-    """What went wrong inside a step is raised, or stands as a note on what the test itself raises."""
+    """An error inside a step is raised, or added as a note to the test's own error."""
 
     def mistaken(request: Request) -> bytes:
         raise LookupError(request.method)

@@ -1,4 +1,4 @@
-"""What crosses the wire, and what aiohttp's exceptions come to mean: nothing of them is left in ours."""
+"""What is sent over the wire, and how aiohttp's exceptions are translated: our errors keep nothing of them."""
 
 import asyncio
 import gzip
@@ -63,13 +63,13 @@ SECRET_URL = URL("https://user:secret-password@secret-host.example/secret-path")
 
 
 def archiving(client: ThredfiClient, **options: Any) -> Any:
-    """One attempt to archive, and no question afterwards."""
+    """Make one attempt to archive, without settling."""
     settings: dict[str, Any] = {"settle": False, "retry": ONCE, **options}
     return client.customers.archive(BUSINESS, CUSTOMER, body(), **settings)
 
 
 async def ending(url: str, kind: type[ThredfiError], **settings: Any) -> Any:
-    """What one attempt against this server ends in."""
+    """Return the error of one attempt against this server."""
     async with client_of(url, **settings) as client:
         return await failure(archiving(client), kind)
 
@@ -78,7 +78,7 @@ async def ending(url: str, kind: type[ThredfiError], **settings: Any) -> Any:
 
 
 def public_exceptions() -> Mapping[str, type[Exception]]:
-    """Every exception that aiohttp's client exports."""
+    """Return every exception that aiohttp's client exports."""
     names = {*aiohttp.__all__, *aiohttp.client.__all__, *aiohttp.client_exceptions.__all__}
     found: dict[str, type[Exception]] = {}
     for name in names:
@@ -88,7 +88,7 @@ def public_exceptions() -> Mapping[str, type[Exception]]:
     return found
 
 
-# By name: what it means after sending, before sending, and whether trying again may help then.
+# By name: its meaning after sending, its meaning before sending, and whether a retry may then help.
 LOST, CONNECT, TIMEOUT = ConnectionLostError, ConnectError, RequestTimeoutError
 MEANINGS: Mapping[str, tuple[type[TransportError], type[TransportError], bool]] = {
     "ClientConnectionError": (LOST, CONNECT, True),
@@ -128,7 +128,7 @@ MEANINGS: Mapping[str, tuple[type[TransportError], type[TransportError], bool]] 
 
 
 def instance(kind: type[Exception]) -> Exception:  # noqa: PLR0911 - one for each kind of constructor
-    """One of these, full of secrets."""
+    """Return an instance of this exception, full of secrets."""
     headers = CIMultiDictProxy(CIMultiDict({"Authorization": "Bearer secret-token"}))
     info = aiohttp.RequestInfo(SECRET_URL, "POST", headers, SECRET_URL)
     key = ConnectionKey("secret-host.example", 443, True, True, SECRET_URL, None, None)
@@ -152,14 +152,14 @@ def instance(kind: type[Exception]) -> Exception:  # noqa: PLR0911 - one for eac
 
 
 def test_the_expectations_cover_every_exception() -> None:
-    """An exception that a new aiohttp exports has to be thought about."""
+    """A new exception of aiohttp must be added to the expectations."""
     assert public_exceptions().keys() <= MEANINGS.keys()
 
 
 @pytest.mark.parametrize("sent", [True, False, None])
 @pytest.mark.parametrize("name", sorted(public_exceptions()))
 def test_every_exception_is_translated(name: str, sent: bool | None) -> None:
-    """What was sent is lost or timed out, what was not could not connect, and no word of aiohttp's is kept."""
+    """Sent requests are lost or timed out, unsent ones could not connect, and no text of aiohttp's is kept."""
     error = instance(public_exceptions()[name])
     after, before, transient = MEANINGS[name]
     ours = translate(error, sent=sent)
@@ -179,7 +179,7 @@ def test_every_exception_is_translated(name: str, sent: bool | None) -> None:
 
 
 def test_the_table_names_the_class() -> None:
-    """Whoever reads the sentence learns what kind of thing went wrong; the system's own words may stay."""
+    """The message names the exception's class, and may include the system's own text."""
     names = [name for name in public_exceptions() if MEANINGS[name][0] is LOST]
     for name in names:
         assert name in str(translate(instance(public_exceptions()[name]), sent=True))
@@ -190,7 +190,7 @@ def test_the_table_names_the_class() -> None:
 
 
 def test_the_table_reaches_what_is_not_aiohttps() -> None:
-    """A resolver's UnicodeError or a trace hook's RuntimeError ends in a statement as well."""
+    """A resolver's UnicodeError or a trace hook's RuntimeError is translated as well."""
     assert EXCEPTIONS[-1][0] is Exception
     for error in (UnicodeError("secret"), RuntimeError("secret"), ValueError("secret")):
         lost, unsent = translate(error, sent=True), translate(error, sent=False)
@@ -201,7 +201,7 @@ def test_the_table_reaches_what_is_not_aiohttps() -> None:
 
 @pytest.mark.parametrize(("status", "transient"), [(407, False), (403, False), (502, True), (503, True)])
 def test_a_proxy_that_is_unwell_may_recover(status: int, transient: bool) -> None:
-    """A proxy's refusal stays one, and its failure may pass."""
+    """A proxy's refusal is permanent, and its failure is transient."""
     error = aiohttp.ClientHttpProxyError(instance(aiohttp.ClientHttpProxyError).request_info, (), status=status)  # type: ignore[attr-defined]
     ours = translate(error, sent=False)
     assert type(ours) is ConnectError
@@ -210,7 +210,7 @@ def test_a_proxy_that_is_unwell_may_recover(status: int, transient: bool) -> Non
 
 
 def reachable(error: BaseException) -> Iterator[object]:
-    """All that hangs on an error: what it was raised from and during, its arguments and attributes."""
+    """Return all that is reachable from an error: causes, contexts, arguments and attributes."""
     todo: list[object] = [error]
     seen: set[int] = set()
     while todo:
@@ -243,7 +243,7 @@ def reachable(error: BaseException) -> Iterator[object]:
     ],
 )
 async def test_nothing_of_aiohttp_is_left(step: Step, kind: type[TransportError]) -> None:
-    """After sending, whatever is no answer is a lost one: UNKNOWN, and nothing of aiohttp hangs on the error."""
+    """After sending, an invalid answer is a lost one: UNKNOWN, and the error references nothing of aiohttp's."""
     async with FaultServer([step]) as server:
         error = await ending(server.url, kind)
     assert error.effect is Effect.UNKNOWN
@@ -265,14 +265,14 @@ async def test_nothing_of_aiohttp_is_left(step: Step, kind: type[TransportError]
 @pytest.mark.parametrize("at", ["bytes", "headers", "request"])
 @pytest.mark.parametrize("how", ["rst", "fin"])
 async def test_what_was_sent_may_have_been_applied(at: Any, how: Any) -> None:
-    """However little of the request the server has read, it may have been all."""
+    """However little of the request the server has read, it may have received all of it."""
     async with FaultServer([Cut(at, how)]) as server:
         error = await ending(server.url, ConnectionLostError)
     assert error.effect is Effect.UNKNOWN
 
 
 async def test_a_body_that_only_half_left() -> None:
-    """A body too large for the sockets' buffers is under way when the server resets."""
+    """A body too large for the sockets' buffers is being sent when the server resets."""
     async with FaultServer([Cut("headers", "rst")]) as server, client_of(server.url) as client:
         large = body(notes="x" * 20_000_000)
         call = client.customers.archive(BUSINESS, CUSTOMER, large, settle=False, retry=ONCE)
@@ -281,7 +281,7 @@ async def test_a_body_that_only_half_left() -> None:
 
 
 async def test_a_connection_that_went_away_while_idle() -> None:
-    """A keep-alive connection that the server resets at the next POST counts as sent."""
+    """A POST counts as sent if the server resets an idle keep-alive connection at its arrival."""
     script: list[Step] = [Healthy(), Cut("bytes", "rst")]
     async with FaultServer(script) as server, client_of(server.url) as client:
         await archiving(client)
@@ -291,7 +291,7 @@ async def test_a_connection_that_went_away_while_idle() -> None:
 
 
 async def test_refused() -> None:
-    """Nobody listens: nothing was sent, and another try may find somebody."""
+    """Without a listener nothing was sent, and a retry may find one."""
     with ports.refused() as url:
         error = await ending(url, ConnectError)
     assert (error.effect, error.transient, error.attempts) == (Effect.NOT_APPLIED, True, 1)
@@ -299,7 +299,7 @@ async def test_refused() -> None:
 
 
 async def test_connecting_hangs() -> None:
-    """`Timeouts.connect` bounds it; nothing was sent."""
+    """`Timeouts.connect` bounds connecting; nothing was sent."""
     with ports.unanswered() as url:
         error = await ending(url, RequestTimeoutError, timeouts=Timeouts(connect=0.05))
     assert (error.phase, error.effect, error.transient) == ("connect", Effect.NOT_APPLIED, True)
@@ -307,14 +307,14 @@ async def test_connecting_hangs() -> None:
 
 
 async def test_tls_hangs() -> None:
-    """A handshake that never comes is bounded as connecting is."""
+    """`Timeouts.connect` also bounds the TLS handshake."""
     async with FaultServer([Cut("accept", "hang")]) as server:
         error = await ending(server.https_url, RequestTimeoutError, timeouts=Timeouts(connect=0.05))
     assert (error.phase, error.effect) == ("connect", Effect.NOT_APPLIED)
 
 
 async def test_a_host_that_nobody_knows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A name that cannot be resolved: nothing was sent."""
+    """If a name cannot be resolved, nothing was sent."""
 
     async def resolve(*_: Any, **__: Any) -> Any:
         raise OSError(-2, "Name or service not known")
@@ -326,7 +326,7 @@ async def test_a_host_that_nobody_knows(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 async def test_a_resolver_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`Timeouts.connect` bounds the look-up of the host as well."""
+    """`Timeouts.connect` also bounds the look-up of the host."""
 
     async def resolve(*_: Any, **__: Any) -> Any:
         await asyncio.Event().wait()
@@ -337,7 +337,7 @@ async def test_a_resolver_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_resolver_that_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error that is neither aiohttp's nor the system's ends in a statement too, and is not tried again."""
+    """A foreign error of the resolver is translated too, and not retried."""
 
     async def resolve(*_: Any, **__: Any) -> Any:
         raise UnicodeError("label too long")
@@ -349,7 +349,7 @@ async def test_a_resolver_that_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("certificate", ["expired", "not-yet-valid", "wrong-host", "self-signed", "unknown-authority"])
 async def test_certificates_that_cannot_be_trusted(certificate: Certificate) -> None:
-    """A bad certificate stays bad: one handshake, nothing sent, not tried again."""
+    """With a bad certificate there is one handshake, nothing is sent, and nothing is retried."""
     async with FaultServer([Healthy()], tls=certificate) as server:
         settings = {"ssl": certificates.client_context(), "retry": RetryPolicy()}
         async with client_of(server.url, **settings) as client:
@@ -370,14 +370,14 @@ async def test_a_certificate_that_can_be_trusted() -> None:
 
 
 async def test_plain_text_where_tls_should_be() -> None:
-    """A server that speaks no TLS gets nothing."""
+    """Nothing is sent to a server without TLS."""
     async with FaultServer([faults.plain_text_on_tls_port()]) as server:
         error = await ending(server.https_url, ConnectError)
     assert error.effect is Effect.NOT_APPLIED
 
 
 async def test_a_fingerprint_that_does_not_match() -> None:
-    """A pinned certificate that is another is not tried again."""
+    """A mismatch with a pinned certificate is not retried."""
     async with FaultServer([Healthy()], tls="good") as server:
         error = await ending(server.url, ConnectError, ssl=aiohttp.Fingerprint(b"x" * 32))
     assert (error.effect, error.transient) == (Effect.NOT_APPLIED, False)
@@ -396,7 +396,7 @@ async def test_silence(step: Step) -> None:
 
 
 async def test_a_slow_answer_is_no_silence() -> None:
-    """Bytes that keep coming keep the call alive, however long the whole takes."""
+    """Data that keeps coming keeps the call alive, however long the whole answer takes."""
     async with (
         FaultServer([faults.good().drip(150, 0.03)]) as server,
         client_of(server.url, timeouts=Timeouts(read=0.2)) as client,
@@ -405,7 +405,7 @@ async def test_a_slow_answer_is_no_silence() -> None:
 
 
 async def test_a_calls_own_timeouts() -> None:
-    """A call's bounds take the place of the client's."""
+    """A call's bounds replace the client's."""
     async with (
         FaultServer([Cut("request", "hang")]) as server,
         client_of(server.url, timeouts=Timeouts()) as client,
@@ -418,7 +418,7 @@ async def test_a_calls_own_timeouts() -> None:
 
 
 async def send(options: TransportOptions, url: str) -> Response:
-    """One bare GET."""
+    """Send one bare GET."""
 
     class Progress:
         sent = False
@@ -432,7 +432,7 @@ async def send(options: TransportOptions, url: str) -> Response:
 
 
 def bounded(size: int) -> TransportOptions:
-    """Options with this bound on bodies."""
+    """Return options with this bound on bodies."""
     return TransportOptions(timeouts=PATIENCE, max_connections=2, max_body_bytes=size)
 
 
@@ -440,7 +440,7 @@ def bounded(size: int) -> TransportOptions:
 @pytest.mark.parametrize(("length", "whole"), [(99, True), (100, True), (101, False), (50_000, False)])
 @pytest.mark.parametrize("coding", [None, "gzip", "x-gzip", "GZip"])
 async def test_the_bound_of_a_body(status: int, length: int, whole: bool, coding: str | None) -> None:
-    """To the byte, after decompression, for successes and errors alike."""
+    """The bound is exact, after decompression, for successes and errors alike."""
     plain = b"x" * length
     packed = gzip.compress(plain) if coding else plain
     answer = Answer.content(status, packed, {"Content-Encoding": coding} if coding else {})
@@ -453,7 +453,7 @@ async def test_the_bound_of_a_body(status: int, length: int, whole: bool, coding
 
 
 async def test_the_bound_before_decompression() -> None:
-    """What is too long while still packed is not even unpacked."""
+    """A body that exceeds the bound while compressed is not decompressed."""
     async with FaultServer(
         [Answer.content(200, gzip.compress(os.urandom(500)), {"Content-Encoding": "gzip"})]
     ) as server:
@@ -463,7 +463,7 @@ async def test_the_bound_before_decompression() -> None:
 
 
 async def test_a_body_too_long_is_no_proof() -> None:
-    """An archived customer of whom the end was not read may be anything: UNKNOWN, not sent again."""
+    """An archived customer whose end was not read proves nothing: UNKNOWN, not sent again."""
     async with FaultServer([faults.good()]) as server:
         error = await ending(server.url, ResponseDecodeError, max_body_bytes=100)
         assert len(server.requests) == 1
@@ -474,7 +474,7 @@ async def test_a_body_too_long_is_no_proof() -> None:
 @pytest.mark.parametrize("status", [200, 503])
 @pytest.mark.parametrize("auto", [True, False], ids=["session-decompresses", "we-decompress"])
 async def test_bombs(status: int, auto: bool) -> None:
-    """A body that would unpack to 64 MiB is bounded before it does."""
+    """A body that would decompress to 64 MiB is stopped at the bound."""
     bomb = faults.decompression_bomb("gzip", 64, status=status)
     async with FaultServer([bomb]) as server, aiohttp.ClientSession(auto_decompress=auto) as session:
         tracemalloc.start()
@@ -490,7 +490,7 @@ async def test_bombs(status: int, auto: bool) -> None:
 
 @pytest.mark.parametrize("kind", ["endless body", "endless headers"])
 async def test_answers_without_end(kind: str) -> None:
-    """What never ends is left off, and the connection with it."""
+    """An endless answer is abandoned, and its connection closed."""
     step = faults.endless_body() if kind == "endless body" else faults.endless_headers()
     expected = ResponseDecodeError if kind == "endless body" else ConnectionLostError
     async with FaultServer([step]) as server:
@@ -501,7 +501,7 @@ async def test_answers_without_end(kind: str) -> None:
 
 @pytest.mark.parametrize("session_decompresses", [True, False])
 async def test_gzip_is_asked_for_and_read(session_decompresses: bool) -> None:
-    """Gzip, and nothing else, is asked for; whoever unpacks it, the customer is there."""
+    """Only gzip is requested, and the customer is read whether aiohttp or the client decompresses it."""
     async with FaultServer([faults.encoded("gzip")]) as server:
         async with (
             aiohttp.ClientSession(auto_decompress=session_decompresses) as session,
@@ -513,7 +513,7 @@ async def test_gzip_is_asked_for_and_read(session_decompresses: bool) -> None:
 
 @pytest.mark.parametrize("keep", [0, 8, 100, -8, -1])
 async def test_gzip_cut_short(keep: int) -> None:
-    """A gzip body that lacks its end, even its checksum alone, proves nothing."""
+    """A gzip body without its end, even only its checksum, proves nothing."""
     async with FaultServer([faults.truncated("gzip", keep)]) as server:
         error = await ending(server.url, ResponseDecodeError)
     assert error.effect is Effect.UNKNOWN
@@ -521,7 +521,7 @@ async def test_gzip_cut_short(keep: int) -> None:
 
 
 async def test_gzip_that_is_none() -> None:
-    """Plain JSON that says it is gzip proves nothing."""
+    """Plain JSON that is labelled as gzip proves nothing."""
     async with FaultServer([faults.mislabelled_encoding("gzip")]) as server:
         error = await ending(server.url, ResponseDecodeError)
     assert error.effect is Effect.UNKNOWN
@@ -529,7 +529,7 @@ async def test_gzip_that_is_none() -> None:
 
 
 async def test_gzip_that_is_none_in_a_session_that_decompresses() -> None:
-    """There aiohttp finds it, and the answer counts as lost."""
+    """A session that decompresses finds the error, and the answer counts as lost."""
     async with FaultServer([faults.mislabelled_encoding("gzip")]) as server, aiohttp.ClientSession() as session:
         error = await ending(server.url, ConnectionLostError, session=session)
     assert error.effect is Effect.UNKNOWN
@@ -537,7 +537,7 @@ async def test_gzip_that_is_none_in_a_session_that_decompresses() -> None:
 
 @pytest.mark.parametrize("encoding", ["br", "zstd"])
 async def test_encodings_that_nobody_asked_for(encoding: Any) -> None:
-    """Brotli and zstd stay as they came, bombs too, and are no JSON."""
+    """Brotli and zstd bodies, including bombs, are not decompressed, and are not JSON."""
     for step in (faults.encoded(encoding), faults.decompression_bomb(encoding, 64)):
         async with FaultServer([step]) as server:
             error = await ending(server.url, ResponseDecodeError)
@@ -555,7 +555,7 @@ async def test_encodings_that_nobody_asked_for(encoding: Any) -> None:
     ],
 )
 async def test_the_connection_outlives_an_error(answer: Answer, kind: type[APIError]) -> None:
-    """An error's body is read, so that its connection serves the next call."""
+    """An error's body is read completely, so that its connection serves the next call."""
     async with FaultServer([answer, Healthy()]) as server, client_of(server.url) as client:
         await failure(archiving(client), kind)
         await archiving(client)
@@ -563,7 +563,7 @@ async def test_the_connection_outlives_an_error(answer: Answer, kind: type[APIEr
 
 
 async def test_an_error_body_too_long_costs_the_connection() -> None:
-    """What is past the bound is not waited for: the connection is closed, and the client goes on with another."""
+    """Beyond the bound nothing is read: the connection is closed, and the client uses another."""
     async with (
         FaultServer([Answer.content(500, b"x" * 10_000_000), Healthy()]) as server,
         client_of(server.url, max_body_bytes=5000) as client,
@@ -574,11 +574,11 @@ async def test_an_error_body_too_long_costs_the_connection() -> None:
         assert server.connections == 2
 
 
-# What is no answer to this request
+# Stray answers
 
 
 async def test_a_stray_answer_on_an_idle_connection() -> None:
-    """An answer that came before anything was asked is not taken for the next one's, not even a 404."""
+    """An answer that came before the request, even a 404, is not taken for the request's own."""
     stray = Stray(faults.good(), faults.problem(404))
     async with FaultServer([stray, Healthy()]) as server, client_of(server.url, retry=ONCE) as client:
         await archiving(client)
@@ -591,7 +591,7 @@ async def test_a_stray_answer_on_an_idle_connection() -> None:
 
 
 async def test_a_stray_answer_does_not_stop_a_call() -> None:
-    """With tries left, the call goes on over another connection."""
+    """If attempts are left, the call continues over another connection."""
     stray = Stray(faults.good(), faults.problem(404))
     async with (
         FaultServer([stray, Healthy()]) as server,
@@ -609,7 +609,7 @@ async def test_a_stray_answer_does_not_stop_a_call() -> None:
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("place", ["another origin", "the same origin"])
 async def test_redirects_are_not_followed(status: int, place: str) -> None:
-    """The stranger hears nothing at all, the POST becomes no GET, and the error names the host."""
+    """Nothing is sent to the other host, the POST does not become a GET, and the error names the host."""
     async with FaultServer() as stranger:
         location = f"{stranger.url}/elsewhere/" if place == "another origin" else "/elsewhere/"
         async with FaultServer([faults.redirect(status, location)]) as server:
@@ -625,13 +625,13 @@ async def test_redirects_are_not_followed(status: int, place: str) -> None:
 
 @pytest.fixture
 async def session() -> AsyncGenerator[aiohttp.ClientSession]:
-    """The caller's own."""
+    """Yield a session of the caller's own."""
     async with aiohttp.ClientSession() as made:
         yield made
 
 
 async def test_an_own_session_is_never_closed(session: aiohttp.ClientSession) -> None:
-    """It is its owner's to close, and serves several clients."""
+    """Only its owner closes the session, and it serves several clients."""
     async with FaultServer([Healthy(), Healthy()]) as server:
         for _ in range(2):
             async with client_of(server.url, session=session) as client:
@@ -641,7 +641,7 @@ async def test_an_own_session_is_never_closed(session: aiohttp.ClientSession) ->
 
 
 async def test_an_own_session_that_is_closed() -> None:
-    """Nothing is sent, and the sentence says what is wrong."""
+    """Nothing is sent, and the message says what is wrong."""
     session = aiohttp.ClientSession()
     await session.close()
     error = await ending("http://127.0.0.1:9", ClientStateError, session=session, retry=RetryPolicy())
@@ -651,7 +651,7 @@ async def test_an_own_session_that_is_closed() -> None:
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 async def test_an_own_session_with_auth() -> None:
-    """Its credentials would collide with ours, so that it is refused at once."""
+    """The session's credentials would collide with ours, so it is refused at once."""
     async with aiohttp.ClientSession(auth=aiohttp.BasicAuth("user", "secret-password")) as session:
         with pytest.raises(ConfigurationError, match="session must not have auth of its own") as caught:
             client_of("http://127.0.0.1:9", session=session)
@@ -660,7 +660,7 @@ async def test_an_own_session_with_auth() -> None:
 
 @pytest.mark.parametrize("setting", [True, "callable"])
 async def test_an_own_session_that_raises_for_status(setting: object) -> None:
-    """An error answer stays one of the API's, body and all."""
+    """An error answer is still an API error, with its body."""
 
     async def refuse(response: aiohttp.ClientResponse) -> None:
         raise RuntimeError(str(response.status))
@@ -672,7 +672,7 @@ async def test_an_own_session_that_raises_for_status(setting: object) -> None:
 
 
 async def test_an_own_session_with_headers_and_cookies(session: aiohttp.ClientSession) -> None:
-    """Our Authorization wins over a session's."""
+    """Our Authorization overrides the session's."""
     session.headers["Authorization"] = "Bearer another"
     async with FaultServer([Healthy()]) as server, client_of(server.url, session=session) as client:
         await archiving(client)
@@ -681,7 +681,7 @@ async def test_an_own_session_with_headers_and_cookies(session: aiohttp.ClientSe
 
 
 async def test_an_own_session_with_few_connections() -> None:
-    """Calls that wait in its pool spend no `connect` timeout: it is for connecting alone."""
+    """Waiting in the session's pool does not spend the `connect` timeout, which covers connecting only."""
     timeouts = Timeouts(connect=0.5)
     connector = aiohttp.TCPConnector(limit=1)
     slow = faults.good().slow(0.2)
@@ -695,7 +695,7 @@ async def test_an_own_session_with_few_connections() -> None:
 
 
 async def test_an_own_session_that_is_closed_meanwhile() -> None:
-    """Whoever had sent may have been heard, whoever waits in its pool was not; nobody ends in a cancellation."""
+    """Sent requests are UNKNOWN, requests that wait in the pool were not sent, and none ends in a cancellation."""
     hang = Cut("request", "hang", applied=True)
     async with (
         FaultServer([hang]) as server,
@@ -712,7 +712,7 @@ async def test_an_own_session_that_is_closed_meanwhile() -> None:
 
 
 async def test_an_own_session_whose_waiters_are_cancelled() -> None:
-    """A cancellation that somebody asked for stays one, also while the session closes."""
+    """A caller's cancellation stays one, also while the session closes."""
     hang = Cut("request", "hang", applied=True)
     async with (
         FaultServer([hang]) as server,
@@ -734,14 +734,14 @@ async def _coroutine(call: Any) -> Any:
 
 
 async def test_an_own_session_that_cannot_connect(session: aiohttp.ClientSession) -> None:
-    """`Timeouts.connect` bounds connecting there too."""
+    """`Timeouts.connect` bounds connecting in the caller's session too."""
     with ports.unanswered() as url:
         error = await ending(url, RequestTimeoutError, session=session, timeouts=Timeouts(connect=0.05, deadline=2.0))
     assert (error.phase, error.effect) == ("connect", Effect.NOT_APPLIED)
 
 
 async def test_an_own_session_whose_middleware_tries_again() -> None:
-    """What was sent once may have been applied, whatever the second try ended in."""
+    """A request that was sent once may have been applied, however its second attempt ended."""
 
     async def again(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
         try:
@@ -759,7 +759,7 @@ async def test_an_own_session_whose_middleware_tries_again() -> None:
 
 @pytest.mark.parametrize("when", ["on_request_start", "on_request_end"])
 async def test_an_own_session_whose_trace_breaks(when: str) -> None:
-    """Whatever a session's hooks raise, the caller hears whether the request had left."""
+    """Whatever a session's hooks raise, the error tells whether the request had left."""
 
     async def breaks(*_: object) -> None:
         raise RuntimeError("secret")
@@ -785,7 +785,7 @@ async def test_a_proxy_gets_the_absolute_url() -> None:
 
 
 async def test_a_proxy_that_refuses_a_plain_request() -> None:
-    """Its 407 is an answer as any other, and nothing was applied."""
+    """A proxy's 407 to a plain request is an ordinary answer, and nothing was applied."""
     async with FaultServer([faults.proxy_refusal()]) as proxy:
         error = await ending("http://127.0.0.1:9", APIError, proxy=proxy.url)
     assert (error.status, error.effect) == (407, Effect.NOT_APPLIED)
@@ -805,7 +805,7 @@ async def test_a_proxy_that_refuses_to_connect() -> None:
 
 
 async def test_a_proxy_that_is_away() -> None:
-    """Nothing was sent, and another try may find it."""
+    """If the proxy is not there, nothing was sent, and a retry may succeed."""
     with ports.refused() as url:
         error = await ending("http://127.0.0.1:9", ConnectError, proxy=url)
     assert (error.effect, error.transient) == (Effect.NOT_APPLIED, True)
@@ -818,7 +818,7 @@ async def test_a_proxy_that_is_away() -> None:
 async def test_a_proxy_from_the_environment(
     trust_env: bool, no_proxy: str, through: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is used when the client shall trust the environment, and NO_PROXY does not name the host."""
+    """The proxy is used if the client trusts the environment, and NO_PROXY does not name the host."""
     async with FaultServer([Healthy()]) as proxy, FaultServer([Healthy()]) as server:
         monkeypatch.setenv("http_proxy", proxy.url.removeprefix("http://"))
         monkeypatch.setenv("no_proxy", no_proxy)
@@ -829,7 +829,7 @@ async def test_a_proxy_from_the_environment(
 
 
 async def test_netrc_is_never_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """An entry for the host would collide with the token."""
+    """A netrc entry for the host would collide with the token."""
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login user password secret-password\n")
     monkeypatch.setenv("NETRC", str(netrc))
@@ -838,11 +838,11 @@ async def test_netrc_is_never_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         assert server.requests[0].header("Authorization") == "Bearer secret-token"
 
 
-# The session of our own
+# The client's own session
 
 
 async def test_one_session_and_no_cookies() -> None:
-    """Connections are reused, and a cookie that a server sets is not sent back."""
+    """Connections are reused, and a server's cookies are not sent back."""
     baking = Answer.json(200, bodies.archived, {"Set-Cookie": "session=1; Path=/"})
     async with FaultServer([baking, baking]) as server, client_of(server.url) as client:
         await archiving(client)
@@ -852,7 +852,7 @@ async def test_one_session_and_no_cookies() -> None:
 
 
 async def test_what_is_sent() -> None:
-    """The documented headers, each once, and the body with its length."""
+    """The request has the documented headers, each once, and the body with its length."""
     async with FaultServer([Healthy()]) as server, client_of(server.url) as client:
         await archiving(client, idempotency_key="key-1", headers={"X-Trace": "abc"})
         (request,) = server.requests
@@ -873,19 +873,19 @@ async def test_what_is_sent() -> None:
 
 
 async def test_an_idle_transport_closes() -> None:
-    """A transport that never sent anything has nothing to close."""
+    """A transport that never sent anything can be closed."""
     async with leaving_nothing():
         await AiohttpTransport(bounded(1)).aclose()
 
 
 def test_secrets_are_not_in_the_options() -> None:
-    """A proxy's URL may hold a password."""
+    """The repr does not show the proxy's URL, which may contain a password."""
     options = TransportOptions(timeouts=PATIENCE, max_connections=1, max_body_bytes=1, proxy="http://u:secret@host")
     assert "secret" not in repr(options)
 
 
 def test_a_body_can_be_read_again() -> None:
-    """Aiohttp may ask a body for its text, as for a signature."""
+    """A body can be decoded, which aiohttp may do, as for a signature."""
     made = _Body(b"caf\xc3\xa9", mock.Mock())
     assert made.decode() == "café"
     assert made.size == 5

@@ -1,4 +1,4 @@
-"""The connection, the streams and the consumer: made where they are missing, refused where they cannot serve."""
+"""The connection, the streams and the consumer: created where they are missing, refused where they are unsuitable."""
 
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from thredfi_async.worker.streams import ensure_consumer, ensure_streams
 
 
 async def test_they_are_made_once(nats_server: NatsServer) -> None:
-    """Streams and consumer are made, and are good for every further worker."""
+    """Streams and consumer are created, and every other worker accepts them."""
     async with queue(nats_server) as broker:
         await ensure_streams(broker, TOPOLOGY)
         assert await ensure_consumer(broker, TOPOLOGY) == 30.0
@@ -38,7 +38,7 @@ async def test_stored_once(nats_server: NatsServer) -> None:
 
 
 async def test_a_stream_of_ones_own(nats_server: NatsServer) -> None:
-    """A stream with wildcards and without a work queue's retention serves as well."""
+    """A stream with wildcards and without a work queue's retention is accepted too."""
     async with connected(NatsSettings(url=nats_server.url)) as broker:
         await broker.jetstream.add_stream(JetStreamConfig(name="THREDFI", subjects=["thredfi.archive", "other.>"]))
         await broker.jetstream.add_stream(JetStreamConfig(name="THREDFI_DEAD", subjects=["thredfi.*.dead"]))
@@ -49,21 +49,21 @@ async def test_a_stream_of_ones_own(nats_server: NatsServer) -> None:
 @pytest.mark.parametrize(
     ("config", "problem"),
     [
-        ({"subjects": ["other.>"]}, "does not take the subject thredfi.archive"),
-        ({"subjects": ["thredfi.archive.>"]}, "does not take the subject thredfi.archive"),
-        ({"subjects": ["thredfi"]}, "does not take the subject thredfi.archive"),
+        ({"subjects": ["other.>"]}, "does not accept the subject thredfi.archive"),
+        ({"subjects": ["thredfi.archive.>"]}, "does not accept the subject thredfi.archive"),
+        ({"subjects": ["thredfi"]}, "does not accept the subject thredfi.archive"),
         ({"no_ack": True}, "does not acknowledge what it stores (no_ack)"),
-        ({"retention": "interest"}, "keeps messages only while somebody is interested (retention interest)"),
+        ({"retention": "interest"}, "keeps messages only while a consumer is interested (retention interest)"),
     ],
 )
 async def test_a_stream_that_cannot_serve(nats_server: NatsServer, config: dict[str, Any], problem: str) -> None:
-    """It is refused with the reason, and what to do."""
+    """An unsuitable stream is refused with the reason, and what to do."""
     async with connected(NatsSettings(url=nats_server.url)) as broker:
         wrong: dict[str, Any] = {"name": "THREDFI", "subjects": ["thredfi.*"]} | config
         await broker.jetstream.add_stream(JetStreamConfig(**wrong))
         with pytest.raises(ConfigurationError) as caught:
             await ensure_streams(broker, TOPOLOGY)
-    assert str(caught.value) == f"the stream THREDFI is there already, and {problem}: mend it, or name another"
+    assert str(caught.value) == f"the stream THREDFI already exists, and {problem}: fix it, or name another"
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ async def test_a_stream_that_cannot_serve(nats_server: NatsServer, config: dict[
     ],
 )
 async def test_a_consumer_that_cannot_serve(nats_server: NatsServer, config: dict[str, Any], problem: str) -> None:
-    """It is refused with the reason: past a delivery limit, JetStream would strand messages."""
+    """An unsuitable consumer is refused with the reason: past a delivery limit, JetStream would strand messages."""
     async with connected(NatsSettings(url=nats_server.url)) as broker:
         await broker.jetstream.add_stream(JetStreamConfig(name="THREDFI", subjects=["thredfi.archive"]))
         wrong: dict[str, Any] = {"durable_name": TOPOLOGY.consumer, "ack_policy": "explicit"} | config
@@ -86,21 +86,21 @@ async def test_a_consumer_that_cannot_serve(nats_server: NatsServer, config: dic
 
 
 async def test_another_stream_has_the_subject(nats_server: NatsServer) -> None:
-    """The broker's own reason comes along."""
+    """The error contains the broker's own reason."""
     async with queue(nats_server) as broker:
         with pytest.raises(BrokerError, match="NATS refuses the stream OTHER: subjects overlap"):
             await ensure_streams(broker, StreamConfig(stream="OTHER"))
 
 
 async def test_no_stream_for_a_consumer(nats_server: NatsServer) -> None:
-    """A consumer cannot be made where its stream is not."""
+    """A consumer cannot be created without its stream."""
     async with connected(NatsSettings(url=nats_server.url)) as broker:
         with pytest.raises(BrokerError, match="refuses the consumer thredfi-worker on the stream THREDFI: stream not"):
             await ensure_consumer(broker, TOPOLOGY)
 
 
 async def test_nobody_there() -> None:
-    """A broker that cannot be reached is named with the reason, and nothing is left running."""
+    """A broker that cannot be reached is an error with the reason, and nothing is left running."""
     async with leaving_nothing():
         with ports.refused() as url, pytest.raises(BrokerError) as caught:
             async with connected(NatsSettings(url=url.replace("http", "nats")), within=0.2):
@@ -110,7 +110,7 @@ async def test_nobody_there() -> None:
 
 
 async def test_a_broker_that_wants_to_know_who(tmp_path: Path) -> None:
-    """Refused credentials are called that; the right ones are taken."""
+    """Refused credentials are reported as such; the right ones are accepted."""
     with NatsServer(tmp_path, "--user", "jane", "--pass", "s3cret") as server:
         with pytest.raises(BrokerError, match="Authorization Violation"):
             async with connected(NatsSettings(url=server.url, user="jane", password="wrong")):
@@ -120,21 +120,21 @@ async def test_a_broker_that_wants_to_know_who(tmp_path: Path) -> None:
 
 
 async def test_a_credentials_file_that_is_not_there(tmp_path: Path) -> None:
-    """The file is named."""
+    """The error names the file."""
     with pytest.raises(ConfigurationError, match=r"cannot read .*x\.creds: No such file"):
         async with connected(NatsSettings(credentials_file=tmp_path / "x.creds")):
             pytest.fail("it cannot be")
 
 
 async def test_too_large(nats_server: NatsServer) -> None:
-    """What the broker does not take is no reason to try for ever."""
+    """A message that the broker does not accept is not retried for ever."""
     async with queue(nats_server) as broker:
-        with pytest.raises(BrokerError, match="bytes are more than the broker takes in one message"):
+        with pytest.raises(BrokerError, match="bytes are more than the broker accepts in one message"):
             await broker.store(TOPOLOGY.dead_subject, b"x" * 2**21, message_id="1", stream=TOPOLOGY.dead_stream)
 
 
 async def test_storing_goes_on_until_it_is_stored(nats_server: NatsServer, clock: FakeClock) -> None:
-    """While no stream takes a message, it is tried again, after waits that grow."""
+    """While no stream accepts a message, it is retried after growing waits."""
     async with connected(NatsSettings(url=nats_server.url), clock=clock) as broker:
         sleep, tries = clock.sleep, 0
 

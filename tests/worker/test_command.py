@@ -1,4 +1,4 @@
-"""The payload of a message: strict, versioned, and with nothing of it in an error."""
+"""The payload of a message: strict, versioned, and never quoted in an error."""
 
 import json
 from typing import Any
@@ -45,7 +45,7 @@ json_values = st.recursive(
 def test_round_trip(
     business: UUID, customer: UUID, metadata: Any, name: str | None, key: str | None, *, bodied: bool
 ) -> None:
-    """Whatever a command says, its payload says, digit by digit, with fields left out on purpose too."""
+    """A payload keeps all of its command, digit by digit, and fields that are left out on purpose."""
     request = CustomerRequest.from_mapping(body(metadata=metadata, notes=UNSET if name is None else name))
     command = ArchiveCommand(business, customer, request if bodied else None, idempotency_key=key)
     assert ArchiveCommand.from_json(command.to_json()) == command
@@ -55,7 +55,7 @@ def test_round_trip(
     st.binary(max_size=60) | st.text(max_size=60).map(str.encode) | json_values.map(lambda v: json.dumps(v).encode())
 )
 def test_anything_else_is_refused_in_words(data: bytes) -> None:
-    """Bytes that are no command give an error that has a path, and no other exception."""
+    """Bytes that are no command raise an error with a path, and no other exception."""
     assert all(": " in problem or problem.startswith("a field") for problem in problems(data))
 
 
@@ -87,12 +87,12 @@ def test_ids_as_text() -> None:
     ],
 )
 def test_one_problem(fields: dict[str, Any], problem: str) -> None:
-    """Each thing that is wrong has its sentence, and its value is in none."""
+    """Each problem has its sentence, which does not quote the value."""
     assert problems(payload(**fields)) == [problem]
 
 
 def test_all_problems_at_once() -> None:
-    """Whoever mends a payload need not come back for the next problem."""
+    """One error reports all problems of a payload."""
     data = json.dumps({"customer_id": "x", "customer": {"email": "x"}, "partial": True, "to": 1}).encode()
     assert [problem.partition(":")[0] for problem in problems(data)] == [
         "to",
@@ -108,17 +108,17 @@ def test_all_problems_at_once() -> None:
     [b"", b"\xff", b"[", b"\xef\xbb\xbf{}", b'{"version": NaN}', b"[" * 100_000, b'{"a": ' + b"9" * 5000 + b"}"],
 )
 def test_not_json(data: bytes) -> None:
-    """What is no JSON in UTF-8 is called that, whatever Python's decoder would have raised."""
+    """A payload that is not JSON in UTF-8 is reported as such, whatever Python's decoder raises."""
     assert problems(data) == ["$: the payload is not JSON in UTF-8"]
 
 
 def test_no_object() -> None:
-    """A payload is an object."""
+    """A payload must be an object."""
     assert problems(b"[]") == ["$: the payload must be a JSON object"]
 
 
 def test_partial() -> None:
-    """Fields that are missing are named, with the way to leave them out on purpose; and that way works."""
+    """Missing fields are named, with the way to leave them out on purpose, which works."""
     fields = body()
     del fields["notes"]
     (problem,) = problems(payload(customer=fields))
@@ -136,7 +136,7 @@ def test_large_integers() -> None:
 
 
 def test_nothing_shows_a_customer() -> None:
-    """Neither `repr` nor an error shows what the body says."""
+    """Neither `repr` nor an error shows the body."""
     secret = "jane.roe@example.com"
     command = ArchiveCommand(BUSINESS, CUSTOMER, body(email=secret))
     assert secret not in repr(command)
@@ -144,7 +144,7 @@ def test_nothing_shows_a_customer() -> None:
 
 
 def test_wrong_from_python() -> None:
-    """The class itself refuses what is wrong, with every problem."""
+    """The class itself reports every problem."""
     with pytest.raises(InvalidRequestError) as caught:
         ArchiveCommand("x", 5, "body", idempotency_key="")  # type: ignore[arg-type] # wrong on purpose
     assert [problem.partition(":")[0] for problem in caught.value.problems] == [
@@ -156,7 +156,7 @@ def test_wrong_from_python() -> None:
 
 
 class TestKey:
-    """The idempotency key: the same for the same message for ever."""
+    """The idempotency key: always the same for the same message."""
 
     def test_own(self) -> None:
         """A command's own key wins."""
@@ -170,20 +170,20 @@ class TestKey:
         assert command.key("THREDFI/1") != command.key("THREDFI/2")
 
     def test_without_a_message(self) -> None:
-        """Ids and body make the key: the same request has the same, a mended body has another."""
+        """The key derives from ids and body: the same request has the same key, a fixed body has another."""
         keys = [
             ArchiveCommand(BUSINESS, CUSTOMER).key(),
             ArchiveCommand(BUSINESS, OTHER).key(),
             ArchiveCommand(BUSINESS, CUSTOMER, body()).key(),
-            ArchiveCommand(BUSINESS, CUSTOMER, body(notes="mended")).key(),
+            ArchiveCommand(BUSINESS, CUSTOMER, body(notes="fixed")).key(),
         ]
         assert len(set(keys)) == 4
         assert keys[2] == ArchiveCommand(BUSINESS, CUSTOMER, body()).key()
 
     def test_stays(self) -> None:
-        """It is the same in every release: a message may be delivered again after an update."""
+        """The key is the same in every release: a message may be delivered again after an update."""
         assert ArchiveCommand(BUSINESS, CUSTOMER).key("THREDFI/1") == "a68ff0f7-0c1b-5a15-8655-b2ff2872662b"
 
     def test_is_no_random(self) -> None:
-        """Two customers never share one."""
+        """Two customers never share a key."""
         assert ArchiveCommand(uuid4(), uuid4()).key("m") != ArchiveCommand(uuid4(), uuid4()).key("m")

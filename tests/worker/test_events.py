@@ -1,4 +1,4 @@
-"""Outcome events and dead letters: what they say, that it survives the wire, and what they do not hold."""
+"""Outcome events and dead letters: their fields, their encoding, and what they do not hold."""
 
 import datetime as dt
 import json
@@ -38,7 +38,7 @@ def event(**fields: Any) -> OutcomeEvent:
 def test_an_outcome_survives_the_wire(
     state: ItemState, code: str | None, effect: Effect | None, numbers: tuple[int, int, int], at: dt.datetime
 ) -> None:
-    """What is read is what was written."""
+    """Decoding returns what was encoded."""
     attempts, deliveries, elapsed = numbers
     written = event(
         state=state, code=code, effect=effect, attempts=attempts, deliveries=deliveries, elapsed_ms=elapsed, at=at
@@ -68,25 +68,25 @@ def test_the_payload_of_an_outcome() -> None:
 
 
 def test_fields_to_come_are_ignored() -> None:
-    """A reader goes on when a later release says more."""
+    """A reader ignores fields that a later release adds."""
     assert OutcomeEvent.from_json(event().to_json()[:-1] + b',"more":[1]}') == event()
 
 
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"state": "gone"}, "state: is not what an outcome has there"),
-        ({"customer_id": "Jane"}, "customer_id: is not what an outcome has there"),
-        ({"attempts": -1}, "attempts: is not what an outcome has there"),
-        ({"attempts": True}, "attempts: is not what an outcome has there"),
-        ({"at": 5}, "at: is not what an outcome has there"),
-        ({"code": 5}, "code: is not what an outcome has there"),
-        ({"effect": "MAYBE"}, "effect: is not what an outcome has there"),
+        ({"state": "gone"}, "state: is not valid in an outcome"),
+        ({"customer_id": "Jane"}, "customer_id: is not valid in an outcome"),
+        ({"attempts": -1}, "attempts: is not valid in an outcome"),
+        ({"attempts": True}, "attempts: is not valid in an outcome"),
+        ({"at": 5}, "at: is not valid in an outcome"),
+        ({"code": 5}, "code: is not valid in an outcome"),
+        ({"effect": "MAYBE"}, "effect: is not valid in an outcome"),
         ({"version": 2}, "version: must be 1"),
     ],
 )
 def test_a_wrong_outcome(change: dict[str, Any], problem: str) -> None:
-    """Each wrong field is named, and not quoted."""
+    """Each invalid field is named, and not quoted."""
     with pytest.raises(InvalidRequestError) as caught:
         OutcomeEvent.from_json(json.dumps(json.loads(event().to_json()) | change).encode())
     assert caught.value.problems == (problem,)
@@ -94,14 +94,14 @@ def test_a_wrong_outcome(change: dict[str, Any], problem: str) -> None:
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"\xff", b"[" * 100_000])
 def test_no_event_at_all(data: bytes) -> None:
-    """What is no JSON object is neither an outcome nor a dead letter."""
+    """A payload that is no JSON object is neither an outcome nor a dead letter."""
     for kind in (OutcomeEvent, DeadLetter):
         with pytest.raises(InvalidRequestError, match=r"^\$: the payload must be a JSON object$"):
             kind.from_json(data)
 
 
 def test_a_missing_field() -> None:
-    """What an outcome cannot be without is named."""
+    """Missing required fields of an outcome are named."""
     with pytest.raises(InvalidRequestError) as caught:
         OutcomeEvent.from_json(b'{"version": 1}')
     assert caught.value.problems == tuple(
@@ -118,7 +118,7 @@ def test_a_dead_letter_survives_the_wire(original: bytes, effect: Effect) -> Non
 
 @pytest.mark.parametrize("reason", ["why", "why " * 100_000])
 def test_a_dead_letter_that_is_too_large(reason: str) -> None:
-    """It is cut to what the broker takes, and says so; the beginning of the original is kept."""
+    """A large letter is cut to the broker's limit, and says so; the beginning of the original is kept."""
     written = DeadLetter(reason=reason, code="malformed", original=b"x" * 900_000, subject="s", at=AT)
     payload = written.to_json(at_most=1_000_000)
     assert len(payload) < 1_000_000
@@ -130,12 +130,12 @@ def test_a_dead_letter_that_is_too_large(reason: str) -> None:
 
 @pytest.mark.parametrize("change", [{"original": "é"}, {"effect": "?"}, {"at": "?"}])
 def test_a_wrong_dead_letter(change: dict[str, Any]) -> None:
-    """What is no dead letter is refused."""
+    """A payload that is no dead letter is refused."""
     letter = DeadLetter(reason="why", code="x", original=b"", subject="s")
     with pytest.raises(InvalidRequestError, match="is not a dead letter"):
         DeadLetter.from_json(json.dumps(json.loads(letter.to_json()) | change).encode())
 
 
 def test_nothing_shows_the_original() -> None:
-    """`repr`, and so a log, does not show what the message said."""
+    """`repr`, and so a log, does not show the message."""
     assert "jane" not in repr(DeadLetter(reason="why", code="x", original=b"jane", subject="s"))

@@ -45,39 +45,39 @@ def item(number: int, **fields: Any) -> ArchiveItem:
 
 @pytest.fixture
 def nats_server(tmp_path: Path) -> Generator[NatsServer]:
-    """A NATS server with a store of its own."""
+    """A NATS server with its own store."""
     with NatsServer(tmp_path) as server:
         yield server
 
 
 def settings(server: NatsServer) -> NatsSettings:
-    """How to reach it."""
+    """The settings to reach it."""
     return NatsSettings(url=server.url)
 
 
 @asynccontextmanager
 async def the_broker(server: NatsServer) -> AsyncGenerator[Broker]:
-    """A connection, with all streams there."""
+    """A connection, with all streams created."""
     async with connected(settings(server)) as broker:
         await ensure_streams(broker, TOPOLOGY)
         yield broker
 
 
 async def commands(broker: Broker) -> list[ArchiveCommand]:
-    """What is in the queue."""
+    """The commands in the queue."""
     last = (await broker.jetstream.stream_info(TOPOLOGY.stream)).state.last_seq
     messages = [await broker.jetstream.get_msg(TOPOLOGY.stream, number) for number in range(1, last + 1)]
     return [ArchiveCommand.from_json(message.data) for message in messages]
 
 
 async def happen(broker: Broker, number: int, state: ItemState | str, **fields: Any) -> None:
-    """Store the event that an item has ended."""
+    """Store the outcome event of an item."""
     event = OutcomeEvent(business_id=BUSINESS, customer_id=UUID(int=number), state=state, **fields)
     await broker.jetstream.publish(TOPOLOGY.outcomes_subject(state), event.to_json())
 
 
 class Taken:
-    """What a collector has handed over, and how far it is to go on."""
+    """The outcomes that a collector recorded, and the next position."""
 
     def __init__(self) -> None:
         self.outcomes: list[Outcome] = []
@@ -96,11 +96,11 @@ class Taken:
 
 
 async def test_every_item_is_published_once(nats_server: NatsServer) -> None:
-    """Each item becomes a command, a second time stores nothing new, and under other ids all are stored again."""
+    """Each item becomes a command; publishing again stores nothing new, and with other message ids stores all again."""
     items = [item(number) for number in range(1, 201)]
     async with the_broker(nats_server) as broker:
         first, again = (Publisher(broker, TOPOLOGY, window=16) for _ in range(2))
-        other = Publisher(broker, TOPOLOGY, message_id=lambda item: f"mended/{message_id_of(item)}")
+        other = Publisher(broker, TOPOLOGY, message_id=lambda item: f"fixed/{message_id_of(item)}")
         assert await first.publish(items)
         assert await again.publish([*items, item(5000)])
         assert (first.stored, first.repeats, again.stored, again.repeats) == (200, 0, 1, 200)
@@ -111,7 +111,7 @@ async def test_every_item_is_published_once(nats_server: NatsServer) -> None:
 
 
 async def test_bodies_and_keys_come_along(nats_server: NatsServer) -> None:
-    """A command has the item's body and the key that it was given."""
+    """A command has the item's body and the given key."""
     async with the_broker(nats_server) as broker:
         publisher = Publisher(broker, TOPOLOGY, key=lambda item: f"key-{item.customer_id.int}")
         await publisher.publish([item(1, customer=body(email="ann@example.com"))])
@@ -122,7 +122,7 @@ async def test_bodies_and_keys_come_along(nats_server: NatsServer) -> None:
 
 
 async def test_what_cannot_be_a_message_is_refused(nats_server: NatsServer) -> None:
-    """A body that is larger than the queue takes, or breaks the contract, is told by ids, and the others go on."""
+    """A body that is too large for the queue or breaks the contract is reported by ids, and the others go on."""
     refused: list[Refused] = []
     large = body(notes="Ann" * 200_000)
     async with the_broker(nats_server) as broker:
@@ -137,7 +137,7 @@ async def test_what_cannot_be_a_message_is_refused(nats_server: NatsServer) -> N
 
 
 async def test_a_broker_that_restarts_loses_nothing(nats_server: NatsServer) -> None:
-    """While the broker is gone publishing waits, and goes on when it is back."""
+    """Publishing waits while the broker is gone, and continues when it is back."""
     async with the_broker(nats_server) as broker:
         broker.jetstream._timeout = 0.3  # seconds in which the broker must answer
         publisher = Publisher(broker, TOPOLOGY, window=16)
@@ -167,7 +167,7 @@ async def test_draining_ends_what_is_under_way(nats_server: NatsServer) -> None:
 
 
 async def test_a_source_that_breaks_is_told_after_what_is_under_way(nats_server: NatsServer) -> None:
-    """What the iterator raises comes out as it is, and all before it is stored."""
+    """An error of the iterator is raised unchanged, and all items before it are stored."""
 
     def items() -> Generator[ArchiveItem]:
         yield from map(item, range(1, 601))
@@ -182,16 +182,16 @@ async def test_a_source_that_breaks_is_told_after_what_is_under_way(nats_server:
 
 
 async def test_a_queue_that_is_missing_is_named(nats_server: NatsServer) -> None:
-    """Without the streams there is one sentence, for publishing and for collecting."""
+    """Publishing and collecting report missing streams in one sentence."""
     async with connected(settings(nats_server)) as broker:
-        with pytest.raises(BrokerError, match="what the stream THREDFI takes: stream not found"):
+        with pytest.raises(BrokerError, match="limits of the stream THREDFI from NATS: stream not found"):
             await Publisher(broker, TOPOLOGY).publish([item(1)])
         with pytest.raises(BrokerError, match="no streams THREDFI, THREDFI_OUTCOMES and THREDFI_DEAD"):
             await Collector(broker, TOPOLOGY, Taken()).collect()
 
 
 async def test_events_become_outcomes_in_their_order(nats_server: NatsServer) -> None:
-    """All that an event says is handed over, in the order in which it came about, and other messages are left out."""
+    """Events are recorded completely and in order, and other messages are skipped."""
     at = dt.datetime(2026, 1, 2, tzinfo=dt.UTC)
     async with the_broker(nats_server) as broker:
         for number in range(1, 221):
@@ -215,7 +215,7 @@ async def test_events_become_outcomes_in_their_order(nats_server: NatsServer) ->
 
 
 async def test_collecting_goes_on_where_it_was(nats_server: NatsServer) -> None:
-    """A collector that starts where another ended reads nothing twice; deleted events are passed over."""
+    """A collector that starts where another ended reads nothing twice; deleted events are skipped."""
     async with the_broker(nats_server) as broker:
         for number in range(1, 6):
             await happen(broker, number, "archived")
@@ -230,7 +230,7 @@ async def test_collecting_goes_on_where_it_was(nats_server: NatsServer) -> None:
 
 
 async def test_until_done_waits_for_an_empty_queue(nats_server: NatsServer) -> None:
-    """Collecting until done ends when the queue is empty, with every outcome; the queue_depth says how far it is."""
+    """Collecting until done ends when the queue is empty, with every outcome; the queue depth shows the progress."""
     async with the_broker(nats_server) as broker:
         await Publisher(broker, TOPOLOGY).publish([item(1), item(2)])
         subscription = await broker.jetstream.pull_subscribe(
@@ -251,7 +251,7 @@ async def test_until_done_waits_for_an_empty_queue(nats_server: NatsServer) -> N
 
 
 async def test_following_survives_a_restart_and_ends_when_told(nats_server: NatsServer) -> None:
-    """Following goes on over a restart of the broker, and `drain` ends it."""
+    """Following continues over a restart of the broker, and `drain` ends it."""
     taken = Taken()
     async with the_broker(nats_server) as broker:
         collector = Collector(broker, TOPOLOGY, taken, pause=0.01)
@@ -287,7 +287,7 @@ async def test_a_feed_hands_out_what_was_prepared() -> None:
 
 
 async def test_a_feed_that_is_stopped_waits_for_no_source() -> None:
-    """A source that is silent, as stdin may be, keeps nobody waiting after `stop`."""
+    """After `stop` no one waits for a silent source, such as stdin."""
     silent = threading.Event()
 
     def items() -> Generator[ArchiveItem]:
@@ -307,7 +307,7 @@ async def test_a_feed_that_is_stopped_waits_for_no_source() -> None:
 
 @contextmanager
 def the_run(journal: Path) -> Generator[DistributedRun]:
-    """A run over the queue, its journal open."""
+    """A run over the queue, with its journal open."""
     with Journal.open(journal) as opened:
         yield DistributedRun(opened, TOPOLOGY)
 
@@ -351,7 +351,7 @@ async def test_a_journal_knows_who_is_pending(nats_server: NatsServer, tmp_path:
 
 
 async def test_publishing_again_takes_up_what_is_open(nats_server: NatsServer, tmp_path: Path) -> None:
-    """A second session publishes what has no final outcome; what a worker gave up is not taken for a repeat."""
+    """A second session publishes items without a final outcome; items that a worker gave up do not count as repeats."""
     journal = tmp_path / "run.db"
     items = [item(number) for number in range(1, 6)]
     async with the_broker(nats_server) as broker:
@@ -374,7 +374,7 @@ async def test_publishing_again_takes_up_what_is_open(nats_server: NatsServer, t
 
 
 async def test_what_was_not_published_is_not_pending(nats_server: NatsServer, tmp_path: Path) -> None:
-    """After `drain`, a journal holds what was published and nothing else; what was refused is rejected."""
+    """After `drain`, a journal holds only the published items; refused ones are rejected."""
     journal = tmp_path / "run.db"
     with the_run(journal) as run:
         async with the_broker(nats_server) as broker:
@@ -394,7 +394,7 @@ async def test_what_was_not_published_is_not_pending(nats_server: NatsServer, tm
 
 
 async def test_without_a_list_all_outcomes_belong_to_the_run(nats_server: NatsServer, tmp_path: Path) -> None:
-    """A journal that nobody published with takes whoever the events name, and begins anew in a stream made anew."""
+    """A journal without published items takes all customers in the events, and restarts with a recreated stream."""
     journal = tmp_path / "run.db"
     async with the_broker(nats_server) as broker:
         await happen(broker, 1, "archived")
@@ -410,7 +410,7 @@ async def test_without_a_list_all_outcomes_belong_to_the_run(nats_server: NatsSe
 
 
 async def test_the_course_of_a_run_is_told_by_its_outcomes(nats_server: NatsServer, tmp_path: Path) -> None:
-    """Samples say when outcomes came about and how long they took, for the report's charts."""
+    """Samples record when outcomes ended and how long they took, for the report's charts."""
     begun = dt.datetime(2026, 1, 2, tzinfo=dt.UTC)
     async with the_broker(nats_server) as broker:
         for number in range(1, 251):
@@ -425,7 +425,7 @@ async def test_the_course_of_a_run_is_told_by_its_outcomes(nats_server: NatsServ
 
 
 def test_a_journal_of_something_else_is_refused(tmp_path: Path) -> None:
-    """A run without a queue, or over another one, keeps its journal to itself."""
+    """The journal of a run without a queue, or over another one, is refused."""
     with Journal.open(tmp_path / "bulk.db") as journal:
         journal.begin()
         with pytest.raises(JournalError, match=r"bulk\.db is the journal of a run without a queue: name another one"):

@@ -1,4 +1,4 @@
-"""The gate: open while the API is well, and one real message at a time while it is not."""
+"""The gate: open while the API is available, and one real message at a time while it is not."""
 
 import asyncio
 import contextlib
@@ -24,7 +24,7 @@ def failure(cause: Any = "api", retry_after: float | None = None) -> RetryLater:
 
 
 class StepClock(FakeClock):
-    """A clock whose sleeps last until the test says so."""
+    """A clock whose sleeps last until the test ends them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class StepClock(FakeClock):
         await self._wake.wait()
 
     async def over(self) -> None:
-        """Let the sleep that is under way end."""
+        """End the current sleep."""
         count = len(self.sleeps)
         self._wake.set()
         for _ in range(20):
@@ -46,7 +46,7 @@ class StepClock(FakeClock):
 
 
 class Calls:
-    """Calls through a gate that end when the test says so."""
+    """Calls through a gate that last until the test ends them."""
 
     def __init__(self, gate: Gate) -> None:
         self.gate = gate
@@ -55,7 +55,7 @@ class Calls:
         self.tickets: dict[int, Ticket] = {}
 
     def begin(self, number: int) -> None:
-        """Begin a call."""
+        """Start a call."""
 
         async def call(probe: bool) -> Decision:
             future: asyncio.Future[Decision] = asyncio.get_running_loop().create_future()
@@ -66,7 +66,7 @@ class Calls:
         self.tasks.append(asyncio.create_task(self.gate.through(ticket, call)))
 
     async def end(self, decision: Decision) -> int:
-        """End the call that has run longest, and return its number."""
+        """End the oldest call, and return its number."""
         await until(lambda: bool(self.running))
         number, _, future = self.running.pop(0)
         future.set_result(decision)
@@ -75,14 +75,14 @@ class Calls:
 
 
 async def settle() -> None:
-    """Let every task go as far as it can."""
+    """Let every task run as far as it can."""
     for _ in range(10):
         await asyncio.sleep(0)
 
 
 @contextlib.asynccontextmanager
 async def gate_of(**settings: Any) -> AsyncGenerator[tuple[Gate, Calls, StepClock]]:
-    """A gate without chance, with its tender running."""
+    """A gate without jitter, with `tend` running."""
     clock = StepClock()
     gate = Gate(jitter=lambda: 1.0, clock=clock, **settings)
     calls = Calls(gate)
@@ -96,14 +96,14 @@ async def gate_of(**settings: Any) -> AsyncGenerator[tuple[Gate, Calls, StepCloc
 
 
 async def fail(calls: Calls, times: int, decision: RetryLater | None = None) -> None:
-    """Let so many calls fail, one after the other."""
+    """Let this many calls fail, one after the other."""
     for number in range(times):
         calls.begin(number)
         await calls.end(decision or failure())
 
 
 async def test_open() -> None:
-    """While the API is well, calls go through at once, and together."""
+    """While the API is available, calls go through at once, and in parallel."""
     async with gate_of() as (gate, calls, _):
         for number in range(3):
             calls.begin(number)
@@ -113,7 +113,7 @@ async def test_open() -> None:
 
 
 async def test_it_closes_after_failures_in_a_row() -> None:
-    """Five failures without a success in between close it; a success in between starts the count anew."""
+    """Five failures without a success in between close it; a success in between resets the count."""
     async with gate_of() as (gate, calls, _):
         await fail(calls, 4)
         calls.begin(9)
@@ -126,7 +126,7 @@ async def test_it_closes_after_failures_in_a_row() -> None:
 
 
 async def test_refused_credentials_close_it_at_once() -> None:
-    """One 401 is enough: it is about every message."""
+    """One 401 is enough: it affects every message."""
     async with gate_of() as (gate, calls, _):
         await fail(calls, 1, failure("settings"))
         assert gate.cause == "settings"
@@ -140,7 +140,7 @@ async def test_a_closed_client_says_nothing_about_the_api() -> None:
 
 
 async def test_a_rejection_without_a_request_says_nothing_either() -> None:
-    """What was refused before it was sent is no sign that the API is well."""
+    """A command refused before sending does not show that the API is available."""
     async with gate_of() as (gate, calls, clock):
         await fail(calls, 5)
         calls.begin(10)
@@ -151,7 +151,7 @@ async def test_a_rejection_without_a_request_says_nothing_either() -> None:
 
 
 async def test_one_probe_at_a_time_at_growing_waits() -> None:
-    """While it is closed, one message after another is tried, each after a longer wait, up to a bound."""
+    """While it is closed, one message after another is tried, each after a longer wait, up to a limit."""
     async with gate_of(wait_initial=0.5, wait_max=3.0) as (gate, calls, clock):
         await fail(calls, 5)
         for number in (10, 11, 12):
@@ -169,7 +169,7 @@ async def test_one_probe_at_a_time_at_growing_waits() -> None:
 
 
 async def test_a_probe_that_succeeds_opens_it_for_all() -> None:
-    """When one message has been served, all that waited go on, and none of them as a probe."""
+    """When one message succeeds, all waiting messages go on, and none of them as a probe."""
     async with gate_of() as (gate, calls, clock):
         await fail(calls, 5)
         for number in (10, 11, 12):
@@ -183,7 +183,7 @@ async def test_a_probe_that_succeeds_opens_it_for_all() -> None:
 
 
 async def test_a_late_success_opens_it_too() -> None:
-    """A call that began before it closed and ends well shows that the API is well."""
+    """A call that started before it closed and succeeds shows that the API is available."""
     async with gate_of() as (gate, calls, clock):
         calls.begin(1)
         await settle()
@@ -195,13 +195,13 @@ async def test_a_late_success_opens_it_too() -> None:
         await settle()
         assert gate.is_open
         assert [number for number, _, _ in calls.running] == [10]
-        await clock.over()  # the tender finds nothing to do
+        await clock.over()  # `tend` finds nothing to do
         await fail(calls, 5)
         assert not gate.is_open
 
 
 async def test_the_api_may_ask_for_more() -> None:
-    """A Retry-After that is longer than the wait is kept."""
+    """A Retry-After that is longer than the wait is respected."""
     async with gate_of() as (_, calls, clock):
         await fail(calls, 5, failure(retry_after=30.0))
         await settle()
@@ -209,7 +209,7 @@ async def test_the_api_may_ask_for_more() -> None:
 
 
 async def test_refused_credentials_are_tried_less_often() -> None:
-    """Whoever knocks with refused credentials knocks more slowly."""
+    """Refused credentials are probed more slowly."""
     async with gate_of(wait_initial=16.0, wait_max=5.0) as (_, calls, clock):
         await fail(calls, 1, failure("settings"))
         calls.begin(1)
@@ -220,7 +220,7 @@ async def test_refused_credentials_are_tried_less_often() -> None:
 
 
 async def test_a_probe_that_is_cancelled() -> None:
-    """A probe whose message is given back does not keep the next one from being tried."""
+    """When a probe's message is returned, the next one is still tried."""
     async with gate_of() as (_, calls, clock):
         await fail(calls, 5)
         calls.begin(10)
@@ -239,7 +239,7 @@ async def test_a_probe_that_is_cancelled() -> None:
 
 
 async def test_a_waiting_message_that_is_cancelled() -> None:
-    """A message that is given back while it waits is not tried."""
+    """A message that is returned while it waits is not tried."""
     async with gate_of() as (gate, calls, clock):
         await fail(calls, 5)
         calls.begin(10)
@@ -257,7 +257,7 @@ async def test_a_waiting_message_that_is_cancelled() -> None:
 
 
 async def test_it_takes_more_once_all_were_tried() -> None:
-    """A few customers that the API cannot serve do not hold up all others: further messages are tried, up to eight."""
+    """A few customers that the API cannot serve do not block the others: up to eight more messages are tried."""
     changes: list[int] = []
     async with gate_of() as (gate, calls, clock):
         gate.on_change = lambda: changes.append(gate.extra)
@@ -280,7 +280,7 @@ async def test_it_takes_more_once_all_were_tried() -> None:
 
 @pytest.mark.parametrize("decision", [DONE, Rejected(code="x", reason="x", attempts=1, error=ThredfiError("x"))])
 async def test_a_proper_no_is_a_sign_of_life(decision: Decision) -> None:
-    """An API that refuses a customer properly is well."""
+    """An API that properly rejects a customer is available."""
     async with gate_of() as (gate, calls, clock):
         await fail(calls, 5)
         calls.begin(10)

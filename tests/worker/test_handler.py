@@ -1,4 +1,4 @@
-"""The handler: one command to one decision, whatever the API does, and never an exception."""
+"""The handler: one decision for each command, whatever the API does, and never an exception."""
 
 import asyncio
 
@@ -15,7 +15,7 @@ LOST = Cut("request", "rst")
 
 
 async def decided(*steps: Step) -> Decision:
-    """The decision about a command with a body, when its requests meet with this; asked, the server shows it active."""
+    """The decision about a command with a body, with these answers; a GET shows the customer as active."""
     routes: dict[tuple[str, str], list[Step]] = {POST: list(steps), GET: [Answer.json(200, bodies.active)]}
     async with FaultServer(routes=routes) as server, client_of(server.url, retry=ONCE) as client:
         handler = ArchiveHandler(client, jitter=lambda: 1.0)
@@ -34,7 +34,7 @@ async def test_done() -> None:
 
 
 async def test_done_already() -> None:
-    """A customer that was archived before is done too, and called that."""
+    """A customer that was archived before is done too, and reported as such."""
     async with MockServer(2) as server, client_of(server.url, token=server.token) as client:
         command = ArchiveCommand(server.customers[0].business_id, server.customers[0].customer_id)
         handler = ArchiveHandler(client)
@@ -45,7 +45,7 @@ async def test_done_already() -> None:
 
 
 async def test_done_though_it_cannot_be_read() -> None:
-    """An answer that proves it is enough, even if a field of it cannot be read."""
+    """An answer that proves the archiving is enough, even if one of its fields cannot be read."""
     decision = await decided(Answer.json(200, bodies.customer(CUSTOMER, is_active="no")).applied())
     assert isinstance(decision, Done)
     assert decision.state is ItemState.ARCHIVED
@@ -56,7 +56,7 @@ async def test_done_though_it_cannot_be_read() -> None:
     [(400, "validation_error"), (403, "permission_denied"), (404, "not_found"), (422, "invalid"), (413, "too_large")],
 )
 async def test_rejected(status: int, code: str) -> None:
-    """The API's own no, in its own envelope, is final, with its code and without its words."""
+    """A refusal in the API's own envelope is final, with its code and without its text."""
     decision = await decided(faults.problem(status, code))
     assert isinstance(decision, Rejected)
     assert (decision.code, decision.effect, decision.attempts) == (code, Effect.NOT_APPLIED, 1)
@@ -93,14 +93,14 @@ async def test_a_page_of_somebody_else_rejects_nobody(status: int) -> None:
     ],
 )
 async def test_later(step: Step, code: str, effect: Effect) -> None:
-    """What may pass is tried again later, with what the requests may have done."""
+    """A transient failure is retried later, with the possible effect of its requests."""
     decision = await decided(step)
     assert isinstance(decision, RetryLater)
     assert (decision.cause, decision.code, decision.effect) == ("api", code, effect)
 
 
 async def test_a_no_after_a_lost_answer_is_asked_again() -> None:
-    """A 404 that follows a request of unknown end rejects nobody yet: that request may have been applied."""
+    """A 404 after a request with unknown effect does not reject the customer: that request may have been applied."""
     routes: dict[tuple[str, str], list[Step]] = {POST: [LOST, faults.problem(404)], GET: [faults.problem(404)]}
     async with FaultServer(routes=routes) as server:
         retry = RetryPolicy(max_attempts=2, no_wait=True)
@@ -111,21 +111,21 @@ async def test_a_no_after_a_lost_answer_is_asked_again() -> None:
 
 
 async def test_refused_credentials_are_the_operators() -> None:
-    """A 401 is no fault of the message."""
+    """A 401 is not the message's fault."""
     decision = await decided(faults.problem(401))
     assert isinstance(decision, RetryLater)
     assert decision.cause == "settings"
 
 
 async def test_a_redirect_is_the_operators() -> None:
-    """An address that redirects is not the API's."""
+    """A redirect means that the address is not the API's."""
     decision = await decided(faults.redirect(308, "http://elsewhere.example.com/"))
     assert isinstance(decision, RetryLater)
     assert (decision.cause, decision.code) == ("settings", "http_308")
 
 
 async def test_a_closed_client() -> None:
-    """A client that was closed is nobody's fault: the message is for another worker."""
+    """A closed client is no failure of message or API: the message is for another worker."""
     client = client_of("http://127.0.0.1:9")
     await client.aclose()
     decision = await ArchiveHandler(client)(ArchiveCommand(BUSINESS, CUSTOMER))
@@ -134,7 +134,7 @@ async def test_a_closed_client() -> None:
 
 
 async def test_a_deadline() -> None:
-    """A call that runs out of time is tried again later."""
+    """A call that times out is retried later."""
     hang: list[Step] = [Cut("request", "hang")]
     async with FaultServer(routes={POST: hang, GET: hang}) as server, client_of(server.url) as client:
         handler = ArchiveHandler(client, timeouts=Timeouts(deadline=0.1))
@@ -145,7 +145,7 @@ async def test_a_deadline() -> None:
 
 @pytest.mark.parametrize(("delivery", "delay"), [(1, 1.0), (2, 2.0), (5, 16.0), (20, 60.0), (10_000, 60.0)])
 async def test_delays_grow(delivery: int, delay: float) -> None:
-    """Each delivery waits longer, up to a bound."""
+    """Each delivery waits longer, up to a limit."""
     client = client_of("http://127.0.0.1:9", retry=ONCE)
     async with client:
         handler = ArchiveHandler(client, jitter=lambda: 1.0)
@@ -155,14 +155,14 @@ async def test_delays_grow(delivery: int, delay: float) -> None:
 
 
 async def test_retry_after() -> None:
-    """The API's own wish for a longer wait is kept, beyond the handler's bound too."""
+    """A longer wait that the API asks for is respected, even beyond the handler's limit."""
     decision = await decided(faults.problem(429, headers={"Retry-After": "300"}))
     assert isinstance(decision, RetryLater)
     assert decision.delay == 300
 
 
 async def test_cancelled() -> None:
-    """A handler that is cancelled decides nothing."""
+    """A cancelled handler returns no decision."""
     async with FaultServer(routes={POST: [Cut("request", "hang")]}) as server, client_of(server.url) as client:
         task = asyncio.create_task(ArchiveHandler(client)(ArchiveCommand(BUSINESS, CUSTOMER, body())))
         await until(lambda: len(server.requests) == 1)
@@ -185,7 +185,7 @@ async def test_redelivered_it_has_the_same_key_and_bytes() -> None:
 
 
 async def test_the_reason_quotes_nobody() -> None:
-    """Neither `repr` nor the reason of a decision shows what the API or the message said."""
+    """Neither `repr` nor the reason of a decision quotes the API or the message."""
     decision = await decided(Answer.json(400, bodies.problem("validation_error", "jane.roe@example.com is bad")))
     assert isinstance(decision, Rejected)
     assert "jane" not in repr(decision) + decision.reason

@@ -15,13 +15,13 @@ from thredfi_async.worker.health import serving_health
 
 
 async def get(port: int, path: str) -> tuple[int, str]:
-    """An answer's status and text."""
+    """Return an answer's status and text."""
     async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}{path}") as answer:
         return answer.status, await answer.text()
 
 
 async def test_before_it_is_connected() -> None:
-    """A worker that is not connected lives, and is not ready."""
+    """A worker without a connection is alive, and not ready."""
     async with leaving_nothing(), client_of("http://127.0.0.1:9") as client:
         worker = Worker(client)
         async with serving_health(worker, port=0) as port:
@@ -31,7 +31,7 @@ async def test_before_it_is_connected() -> None:
 
 
 async def test_metrics() -> None:
-    """Counters are there from the start, with the limiter's window, and no label is an id."""
+    """Counters exist from the start, with the limiter's window, and no label is an id."""
     async with client_of("http://127.0.0.1:9", max_connections=7) as client:
         worker = Worker(client)
         worker.metrics.ended(ItemState.ARCHIVED, 0.2)
@@ -57,7 +57,7 @@ async def test_metrics() -> None:
 
 
 async def test_refused_credentials_are_told() -> None:
-    """Whoever looks why a worker is not ready is told that it is the credentials."""
+    """`/readyz` reports refused credentials."""
     async with client_of("http://127.0.0.1:9") as client:
         worker = Worker(client, gate=Gate())
         error = AuthenticationError("401", status=401)
@@ -73,7 +73,7 @@ async def test_refused_credentials_are_told() -> None:
 
 
 async def test_a_worker_that_hangs(clock: FakeClock) -> None:
-    """One that has not moved for a minute should be restarted, and says so."""
+    """A worker without progress for a minute reports that it should be restarted."""
     async with client_of("http://127.0.0.1:9") as client:
         worker = Worker(client, clock=clock)
         clock.now += 61
@@ -82,7 +82,7 @@ async def test_a_worker_that_hangs(clock: FakeClock) -> None:
 
 
 async def test_a_port_that_is_taken() -> None:
-    """It is refused with what to do."""
+    """A port in use is an error that says what to do."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         async with client_of("http://127.0.0.1:9") as client:

@@ -1,4 +1,4 @@
-"""Where the broker is, what streams are called, how a worker works: what is wrong is said before anything connects."""
+"""NATS settings, stream names and worker options: mistakes are reported before anything connects."""
 
 from pathlib import Path
 from typing import Any
@@ -10,13 +10,13 @@ from thredfi_async.worker import NatsSettings, StreamConfig, WorkerOptions
 
 
 def test_defaults() -> None:
-    """Without any setting it is the broker on this machine, and nobody in particular asks."""
+    """The default is the broker on this machine, without credentials."""
     settings = NatsSettings.from_env({})
     assert (settings.servers, settings.credentials_file, settings.token) == (["nats://127.0.0.1:4222"], None, None)
 
 
 def test_from_the_environment() -> None:
-    """Variables say where and who; an empty one counts as unset, and an argument wins."""
+    """Variables set address and credentials; an empty one counts as unset, and an argument wins."""
     environment = {
         "THREDFI_NATS_URL": "tls://a:1, tls://b:2",
         "THREDFI_NATS_CREDS": "x.creds",
@@ -31,7 +31,7 @@ def test_from_the_environment() -> None:
     "url", ["", "localhost:4222", "http://a", "nats://", "nats://a:99999", "nats://a:0", "nats://a,,"]
 )
 def test_a_wrong_url(url: str) -> None:
-    """It is refused without being quoted: there may be a password in it."""
+    """An invalid URL is refused without quoting it: it may hold a password."""
     with pytest.raises(ConfigurationError, match=r"^the URL of NATS must be like nats://host:4222"):
         NatsSettings(url=url)
 
@@ -45,7 +45,7 @@ def test_a_wrong_url(url: str) -> None:
     ],
 )
 def test_contradictions(settings: dict[str, Any], words: str) -> None:
-    """There is one way to say who asks."""
+    """Only one kind of credentials is allowed."""
     with pytest.raises(ConfigurationError) as caught:
         NatsSettings(**settings)
     assert words in str(caught.value)
@@ -59,7 +59,7 @@ def test_secrets_are_not_shown() -> None:
 
 
 def test_names_follow_from_two() -> None:
-    """The streams and subjects of outcomes and dead letters come from those of the queue."""
+    """The streams and subjects of outcomes and dead letters derive from those of the queue."""
     stream_config = StreamConfig(stream="BILLING", subject="billing.archive")
     assert (stream_config.outcomes_stream, stream_config.dead_stream) == ("BILLING_OUTCOMES", "BILLING_DEAD")
     assert stream_config.outcomes_subject("rejected") == "billing.archive.outcomes.rejected"
@@ -81,14 +81,18 @@ def test_names_follow_from_two() -> None:
     ],
 )
 def test_names_that_no_broker_takes(names: dict[str, Any], setting: str) -> None:
-    """Such a name is refused with its setting, before anything is made under half of it."""
+    """An invalid name is refused with its setting, before anything is created."""
     with pytest.raises(ConfigurationError, match=rf"^StreamConfig\.{setting} must be"):
         StreamConfig(**names)
 
 
 @pytest.mark.parametrize(
     ("options", "setting"),
-    [({"concurrency": 0}, "concurrency"), ({"max_deliveries": 1.5}, "max_deliveries"), ({"grace_period": -1}, "grace_period")],
+    [
+        ({"concurrency": 0}, "concurrency"),
+        ({"max_deliveries": 1.5}, "max_deliveries"),
+        ({"grace_period": -1}, "grace_period"),
+    ],
 )
 def test_wrong_options(options: dict[str, Any], setting: str) -> None:
     """A number that is out of range is named."""

@@ -1,4 +1,4 @@
-"""The worker on a real broker: every message ends written down, whatever dies or stops in between."""
+"""The worker on a real broker: every message gets a stored outcome, whatever dies or stops in between."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,7 @@ from thredfi_async.worker.gate import Gate
 
 
 def payloads(customers: Sequence[SeededCustomer]) -> list[tuple[str, bytes]]:
-    """A message for each customer, with its body, and so one request each."""
+    """Publish a message for each customer, with its body, so that each takes one request."""
     return [
         (str(customer.customer_id), ArchiveCommand(customer.business_id, customer.customer_id, customer.body).to_json())
         for customer in customers
@@ -28,7 +28,7 @@ def payloads(customers: Sequence[SeededCustomer]) -> list[tuple[str, bytes]]:
 
 
 def worker_of(nats: NatsServer, client: ThredfiClient, **options: Any) -> Worker:
-    """A worker that waits hardly at all."""
+    """A worker with very short waits."""
     return Worker(
         client,
         nats=NatsSettings(url=nats.url),
@@ -52,21 +52,21 @@ async def running(worker: Worker) -> AsyncGenerator[asyncio.Task[None]]:
 
 
 async def ended(broker: Broker, count: int = 0) -> None:
-    """Wait until so many commands are left."""
+    """Wait until this many commands are left."""
     async with asyncio.timeout(10):
-        while await left(broker) != count:  # noqa: ASYNC110 - another process tells
+        while await left(broker) != count:  # noqa: ASYNC110 - another process changes it
             await asyncio.sleep(0.01)
 
 
 async def impatient(broker: Broker, seconds: float) -> None:
-    """Make a consumer that delivers again this soon."""
+    """Create a consumer with this `ack_wait`."""
     await broker.jetstream.delete_consumer(TOPOLOGY.stream, TOPOLOGY.consumer)
     config = ConsumerConfig(durable_name=TOPOLOGY.consumer, ack_wait=seconds, max_ack_pending=-1)
     await broker.jetstream.add_consumer(TOPOLOGY.stream, config)
 
 
 async def test_every_message_ends(nats_server: NatsServer) -> None:
-    """Done, rejected and malformed: each has its outcome or its dead letter, and the queue is empty."""
+    """Done, rejected and malformed messages get an outcome or a dead letter, and the queue is empty."""
     async with leaving_nothing(), MockServer(12) as server, queue(nats_server) as broker:
         served = server.customers[:10]
         stranger = ArchiveCommand(server.business_ids[0], "11111111-1111-4111-8111-111111111111")
@@ -93,7 +93,7 @@ async def test_every_message_ends(nats_server: NatsServer) -> None:
 
 
 async def test_it_takes_no_more_than_it_can_hold(nats_server: NatsServer) -> None:
-    """Other workers get what this one has no slot for."""
+    """Other workers get the messages that this one has no room for."""
     async with MockServer(5, faults=Faults(rates={FaultKind.HANG: 1.0})) as server, queue(nats_server) as broker:
         await publish(broker, payloads(server.customers))
         async with client_of(server.url, token=server.token) as client:
@@ -116,7 +116,7 @@ async def test_a_long_call_is_not_delivered_again(nats_server: NatsServer) -> No
 
 
 async def test_delivered_too_often(nats_server: NatsServer) -> None:
-    """A message that nobody brought to an end is a dead letter, and is not tried once more."""
+    """A message that no worker completed becomes a dead letter without another call."""
     async with MockServer(1) as server, queue(nats_server) as broker:
         await publish(broker, payloads(server.customers))
         subscription = await broker.jetstream.pull_subscribe_bind(TOPOLOGY.consumer, TOPOLOGY.stream)
@@ -129,13 +129,13 @@ async def test_delivered_too_often(nats_server: NatsServer) -> None:
                 await ended(broker)
         (letter,), (event,) = await dead_letters(broker), await outcomes(broker)
         assert (letter.code, letter.deliveries, letter.effect) == ("too_many_deliveries", 4, Effect.UNKNOWN)
-        assert letter.reason == "it was delivered 4 times, 3 are allowed, and none came to an end"
+        assert letter.reason == "it was delivered 4 times, 3 are allowed, and none was completed"
         assert (event.state, event.code) == (ItemState.UNKNOWN, "too_many_deliveries")
         assert server.requests.totals["archive"] == 0
 
 
 async def test_one_customer_that_the_api_cannot_serve(nats_server: NatsServer) -> None:
-    """It is delivered as often as is allowed, while all others are served, and is a dead letter then."""
+    """A failing message is delivered as often as allowed, while others are served, and then becomes a dead letter."""
     async with MockServer(60) as server, queue(nats_server) as broker:
         cursed = server.customers[0]
         server.queue_faults(cursed.customer_id, *[Fault(FaultKind.THROTTLE, retry_after=0.01, form="ms")] * 50)
@@ -146,14 +146,14 @@ async def test_one_customer_that_the_api_cannot_serve(nats_server: NatsServer) -
                 await ended(broker)
         (letter,) = await dead_letters(broker)
         assert (letter.code, letter.deliveries) == ("throttled", 2)
-        assert letter.reason.startswith("delivered 2 times, and failed at last with: 429, throttled")
+        assert letter.reason.startswith("it was delivered 2 times, and failed last with: 429, throttled")
         states = {event.customer_id: event.state for event in await outcomes(broker)}
         assert states.pop(cursed.customer_id) in {ItemState.FAILED, ItemState.UNKNOWN}
         assert set(states.values()) == {ItemState.ARCHIVED}
 
 
 async def test_an_outage_spends_no_delivery(nats_server: NatsServer) -> None:
-    """While the API is down, messages are held and none is a dead letter; afterwards work goes on."""
+    """While the API is down, messages are held and none becomes a dead letter; afterwards work goes on."""
     async with MockServer(30) as server, queue(nats_server) as broker:
         server.set_down(True, status=503)
         await publish(broker, payloads(server.customers))
@@ -161,7 +161,7 @@ async def test_an_outage_spends_no_delivery(nats_server: NatsServer) -> None:
             worker = worker_of(nats_server, client, concurrency=10, max_deliveries=1)
             async with running(worker):
                 await until(lambda: worker.gate.waiting == 10)
-                assert worker.troubles_of_work() == ["the API is unwell: http_503"]
+                assert worker.troubles_of_work() == ["the API is unavailable: http_503"]
                 assert worker.metrics.value("api_unavailable") == 1
                 await asyncio.sleep(0.2)
                 assert worker.in_flight <= 18
@@ -174,7 +174,7 @@ async def test_an_outage_spends_no_delivery(nats_server: NatsServer) -> None:
 
 
 async def test_refused_credentials_spend_no_delivery(nats_server: NatsServer) -> None:
-    """A token that is refused is the operator's to mend; until then every message is kept."""
+    """While a token is refused, every message is kept until the operator fixes it."""
     token = "refused"
     async with MockServer(3) as server, queue(nats_server) as broker:
 
@@ -194,7 +194,7 @@ async def test_refused_credentials_spend_no_delivery(nats_server: NatsServer) ->
 
 
 async def test_stopping_lets_calls_end(nats_server: NatsServer) -> None:
-    """What is under way comes to its end; what waits for the API goes back at once."""
+    """Calls in flight finish; messages that wait for the API are returned at once."""
     async with MockServer(4, latency=0.2) as server, queue(nats_server) as broker:
         await publish(broker, payloads(server.customers))
         async with client_of(server.url, token=server.token) as client:
@@ -207,7 +207,7 @@ async def test_stopping_lets_calls_end(nats_server: NatsServer) -> None:
 
 
 async def test_stopping_during_an_outage(nats_server: NatsServer) -> None:
-    """A worker that holds messages because the API is down ends at once all the same, and gives them back."""
+    """A worker that holds messages because the API is down still ends at once, and returns them."""
     async with MockServer(4) as server, queue(nats_server) as broker:
         server.set_down(True)
         await publish(broker, payloads(server.customers))
@@ -223,7 +223,7 @@ async def test_stopping_during_an_outage(nats_server: NatsServer) -> None:
 
 @pytest.mark.parametrize("how", ["a second signal", "the bound", "cancellation"])
 async def test_stopping_at_once(nats_server: NatsServer, how: str) -> None:
-    """Calls that do not end are cut off; their messages go back, and another worker brings them to their end."""
+    """Calls that do not end are cancelled; their messages are returned, and another worker completes them."""
     async with leaving_nothing(), MockServer(2) as server, queue(nats_server) as broker:
         for customer in server.customers:
             server.queue_faults(customer.customer_id, Fault(FaultKind.HANG))
@@ -251,7 +251,7 @@ async def test_stopping_at_once(nats_server: NatsServer, how: str) -> None:
 async def test_the_broker_goes_and_comes_back(nats_server: NatsServer, how: str) -> None:
     """Outcomes wait until the broker can store them; nothing is lost, and nothing is archived twice."""
     async with leaving_nothing(), MockServer(40, latency=0.1) as server, queue(nats_server) as broker:
-        await impatient(broker, 1.0)  # for what was on its way when it went
+        await impatient(broker, 1.0)  # for messages in flight when it went down
         await publish(broker, payloads(server.customers))
         async with client_of(server.url, token=server.token) as client:
             worker = worker_of(nats_server, client, concurrency=8)
@@ -268,7 +268,7 @@ async def test_the_broker_goes_and_comes_back(nats_server: NatsServer, how: str)
 
 
 async def test_a_message_that_is_delivered_again_while_it_is_held(nats_server: NatsServer) -> None:
-    """A worker that the broker has not heard of for too long gets its own message again, and works on it once."""
+    """A worker whose acknowledgement is overdue gets its own message again, and processes it once."""
     async with MockServer(1) as server, queue(nats_server) as broker:
         await impatient(broker, 0.2)
         server.queue_faults(server.customers[0].customer_id, Fault(FaultKind.LATENCY, seconds=2.5))
@@ -289,7 +289,7 @@ async def test_a_message_that_is_delivered_again_while_it_is_held(nats_server: N
 
 
 async def test_what_is_gone_is_made_anew(nats_server: NatsServer) -> None:
-    """A consumer, or a stream of outcomes, that somebody deletes is made again, and work goes on."""
+    """A deleted consumer or stream of outcomes is recreated, and work goes on."""
     async with MockServer(2) as server, queue(nats_server) as broker:
         async with client_of(server.url, token=server.token) as client:
             worker = worker_of(nats_server, client)
@@ -298,14 +298,14 @@ async def test_what_is_gone_is_made_anew(nats_server: NatsServer) -> None:
                 await ended(broker)
                 await broker.jetstream.delete_stream(TOPOLOGY.outcomes_stream)
                 await broker.jetstream.delete_consumer(TOPOLOGY.stream, TOPOLOGY.consumer)
-                await ended(broker)  # which says that there is a consumer again
+                await ended(broker)  # which shows that there is a consumer again
                 await publish(broker, payloads(server.customers[1:]))
                 await until(lambda: worker.metrics.value("outcomes_total", state="archived") == 2, within=10)
         assert len(await outcomes(broker)) == 1
 
 
 async def delivered_before(broker: Broker) -> None:
-    """Let somebody else take the only message, and fall silent."""
+    """Let another consumer take the only message, and fall silent."""
     subscription = await broker.jetstream.pull_subscribe_bind(TOPOLOGY.consumer, TOPOLOGY.stream)
     (message,) = await subscription.fetch(1)
     await message.nak()
@@ -313,7 +313,7 @@ async def delivered_before(broker: Broker) -> None:
 
 
 async def test_what_an_earlier_delivery_may_have_done(nats_server: NatsServer) -> None:
-    """A customer found archived after a redelivery is archived, not archived already: this message may have done it."""
+    """A customer found archived after a redelivery counts as archived: this message may have archived it."""
     async with MockServer(1) as server, queue(nats_server) as broker:
         customer = server.customers[0]
         async with client_of(server.url, token=server.token) as client:
@@ -328,7 +328,7 @@ async def test_what_an_earlier_delivery_may_have_done(nats_server: NatsServer) -
 
 
 async def test_a_no_after_an_earlier_delivery(nats_server: NatsServer) -> None:
-    """A rejection after a redelivery leaves open what the earlier one did, and says so."""
+    """A rejection after a redelivery is `unknown`: the earlier delivery may have been applied."""
     async with MockServer(1) as server, queue(nats_server) as broker:
         stranger = ArchiveCommand(server.business_ids[0], "11111111-1111-4111-8111-111111111111")
         await publish(broker, [("1", stranger.to_json())])
@@ -341,14 +341,14 @@ async def test_a_no_after_an_earlier_delivery(nats_server: NatsServer) -> None:
 
 
 class Buggy(ArchiveHandler):
-    """A handler with a mistake in it."""
+    """A handler with a bug."""
 
     async def __call__(self, *args: Any, **settings: Any) -> Decision:
         raise ValueError("jane.roe@example.com")
 
 
 async def test_a_bug_is_not_the_end(nats_server: NatsServer, caplog: pytest.LogCaptureFixture) -> None:
-    """An exception that nobody thought of costs its message a delivery, and nobody's data is logged."""
+    """An unexpected exception uses up a delivery of its message, and no personal data is logged."""
     async with MockServer(1) as server, queue(nats_server) as broker:
         await publish(broker, payloads(server.customers))
         async with client_of(server.url, token=server.token) as client:
@@ -362,5 +362,5 @@ async def test_a_bug_is_not_the_end(nats_server: NatsServer, caplog: pytest.LogC
             async with running(worker):
                 await ended(broker)
         (letter,) = await dead_letters(broker)
-        assert (letter.code, letter.reason) == ("internal_error", "the worker met with ValueError")
+        assert (letter.code, letter.reason) == ("internal_error", "a bug raised ValueError")
         assert "jane" not in caplog.text

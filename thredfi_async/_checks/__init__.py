@@ -1,1 +1,1 @@
-"""What is refused before anything is sent; one module for each kind of value."""
+"""Checks of input before anything is sent; one module for each kind of value."""

@@ -1,4 +1,4 @@
-"""The contract's rules for the fields of a body: each says what is wrong with a value, or None."""
+"""The contract's rules for the fields of a body: each returns what is wrong with a value, or None."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -11,14 +11,14 @@ _COUNTRY: Final = re.compile(r"[A-Z]{2}", re.ASCII)
 
 
 def text(value: object) -> str | None:
-    """Text of at least one character, in UTF-8."""
+    """Check for text of at least one character, in UTF-8."""
     if not isinstance(value, str):
         return f"must be a string, not {type(value).__name__}"
     return text_problem(value) if value else "must not be empty"
 
 
 def are_plain_texts(values: tuple[object, ...]) -> bool:
-    """Say whether `text` finds nothing wrong with any of these: looked at together, at a fifth of what it costs."""
+    """Return whether `text` would accept all of these; checking them together costs a fifth."""
     try:
         joined = "".join(cast("tuple[str, ...]", values))
     except TypeError:
@@ -27,35 +27,35 @@ def are_plain_texts(values: tuple[object, ...]) -> bool:
 
 
 def email(value: object) -> str | None:
-    """The email format, no stricter than the mailbox of RFC 5321."""
+    """Check the email format, no more strictly than the mailbox of RFC 5321."""
     wrong_form = isinstance(value, str) and value and not _EMAIL.fullmatch(value)
     return "must be an email address, such as name@example.com" if wrong_form else text(value)
 
 
 def country(value: object) -> str | None:
-    """ISO 3166-1 alpha-2 by its form; we keep no list of countries."""
+    """Check the form of ISO 3166-1 alpha-2, without a list of countries."""
     wrong_form = isinstance(value, str) and value and not _COUNTRY.fullmatch(value)
     return "must be two capital letters (ISO 3166-1 alpha-2), such as GB" if wrong_form else text(value)
 
 
 def integer(value: object) -> str | None:
-    """A whole number; true and false are none."""
+    """Check for a whole number; booleans are refused."""
     whole = isinstance(value, int) and not isinstance(value, bool)
     return None if whole else f"must be an integer, not {type(value).__name__}"
 
 
 def boolean(value: object) -> str | None:
-    """True or false."""
+    """Check for true or false."""
     return None if isinstance(value, bool) else f"must be true or false, not {type(value).__name__}"
 
 
 def array(value: object) -> str | None:
-    """A list; `snapshot` looks at the parts."""
+    """Check for a list; `snapshot` checks its items."""
     return None if isinstance(value, list | tuple) else f"must be a list, not {type(value).__name__}"
 
 
 def anything(_: object) -> None:
-    """Any JSON; `snapshot` looks at the parts."""
+    """Accept any JSON; `snapshot` checks its parts."""
 
 
 BY_FIELD: Final[Mapping[str, Callable[[object], str | None]]] = {
@@ -67,4 +67,4 @@ BY_FIELD: Final[Mapping[str, Callable[[object], str | None]]] = {
     "payment_terms_days": integer,
     "credit_limit_cents": integer,
 }
-"""Rules of single fields; every other field is `text`."""
+"""The rules of single fields; every other field is `text`."""

@@ -1,11 +1,11 @@
-"""What a header may be, so that bad ones fail before anything is sent."""
+"""The rules for headers, so that invalid ones fail before anything is sent."""
 
 import re
 from collections.abc import Mapping
 from typing import Final, cast
 
 LONGEST: Final = 8190
-"""Characters in a header's value at most: common servers refuse longer ones."""
+"""Maximum number of characters in a header's value: common servers refuse longer ones."""
 
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
 _VALUE: Final = re.compile(r"[!-~](?:[ \t!-~]*[!-~])?", re.ASCII)
@@ -27,7 +27,7 @@ _OURS: Final = frozenset(
 
 
 def value_problem(value: object) -> str | None:
-    """Say what keeps this from being a header's value, without quoting it."""
+    """Return why this cannot be a header's value, without quoting it, or None."""
     if not isinstance(value, str):
         return f"must be a string, not {type(value).__name__}"
     if len(value) > LONGEST:
@@ -36,12 +36,12 @@ def value_problem(value: object) -> str | None:
 
 
 def is_token(value: object) -> bool:
-    """Say whether this can be a bearer token or a key: visible ASCII without spaces, and not empty."""
+    """Return whether this can be a bearer token or a key: visible ASCII without spaces, and not empty."""
     return isinstance(value, str) and _TOKEN.fullmatch(value) is not None
 
 
 def headers_problems(headers: object) -> list[str]:
-    """Say what is wrong with a call's own headers, each as `headers[NAME]: what`."""
+    """Return what is wrong with a call's own headers, each as `headers[NAME]: what`."""
     if not isinstance(headers, Mapping):
         return [f"headers: must be a mapping, not {type(headers).__name__}"]
     problems: list[str] = []

@@ -11,19 +11,19 @@ _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASC
 
 
 def is_uuid_text(text: str) -> bool:
-    """Say whether text is a UUID in its canonical form."""
+    """Return whether the text is a UUID in its canonical form."""
     return _UUID.fullmatch(text) is not None
 
 
 def as_uuid(value: object) -> UUID | None:
-    """Read an id; None for anything else than a UUID or its canonical text."""
+    """Return the id as a UUID, or None if it is neither a UUID nor the canonical text of one."""
     if isinstance(value, str):
         return UUID(value) if is_uuid_text(value) else None
     return value if isinstance(value, UUID) else None
 
 
 def identifier_problem(value: object) -> str | None:
-    """Say what keeps this from being an id, without quoting it: what is given by mistake may be anybody's name."""
+    """Return why this is not an id, or None; the value is not quoted, since it may be personal data."""
     if isinstance(value, UUID) or (isinstance(value, str) and _UUID.fullmatch(value)):
         return None
     what = f"text of {len(value)} characters" if isinstance(value, str) else type(value).__name__

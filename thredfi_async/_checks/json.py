@@ -1,16 +1,16 @@
-"""JSON values: what may be one, addressed by path."""
+"""Checks of JSON values, with problems reported by path."""
 
 import math
 from typing import Any, TypeGuard, cast
 
 
 def snapshot(value: object, path: str, problems: list[str]) -> object:
-    """Copy a JSON value, so that what was checked is what will be sent.
+    """Copy a JSON value, so that the value that was checked is the one that is sent.
 
     Args:
         value: Null, a boolean, a number, text, or lists and string-keyed dicts of these.
-        path: Where the value stands, such as `metadata`.
-        problems: Takes a sentence for each part that JSON cannot say, without the part's value.
+        path: The path of the value, such as `metadata`.
+        problems: Receives a message for each part that is not JSON, without the part's value.
 
     Returns:
         The copy; lists and tuples become lists.
@@ -23,7 +23,7 @@ def snapshot(value: object, path: str, problems: list[str]) -> object:
 
 
 def as_object(value: object) -> dict[str, Any] | None:
-    """Return parsed JSON if it is an object, whose keys are strings then, and None otherwise."""
+    """Return parsed JSON if it is an object (its keys are strings), and None otherwise."""
     return cast("dict[str, Any]", value) if isinstance(value, dict) else None
 
 
@@ -37,7 +37,7 @@ def _is_array(value: object) -> TypeGuard[list[Any]]:
 
 
 def text_problem(value: str) -> str | None:
-    """Say what keeps text from being sent: UTF-8 has no lone surrogates."""
+    """Return why the text cannot be sent, or None: UTF-8 has no lone surrogates."""
     if not value.isascii():
         try:
             value.encode()
@@ -47,9 +47,9 @@ def text_problem(value: str) -> str | None:
 
 
 _Path = str | tuple["_Path", str | int, int]
-"""Where a value stands: a name, or a path, the key or index that leads on from it, and the place among its like.
+"""The path of a value: a name, or a parent path, the key or index in it, and the position among its siblings.
 
-Written out only for a problem: nearly every value has none.
+It becomes text only if there is a problem, which is rare.
 """
 
 
@@ -79,7 +79,7 @@ def _copied_object(value: dict[object, object], path: _Path, problems: list[str]
 
 
 def _is_plain(value: object) -> bool:
-    """Say at once of what nearly every value is that nothing is wrong with it, and nothing to copy."""
+    """Return quickly whether a value, as nearly all are, needs neither a check nor a copy."""
     return (type(value) is str and value.isascii()) or type(value) is int
 
 
@@ -99,12 +99,12 @@ def _written(path: _Path) -> str:
     before, step, position = path
     if isinstance(step, int):
         return f"{_written(before)}[{step}]"
-    # A key may be a person's name as well as a value may: only what looks like a field's name is shown.
+    # A key may be personal data, such as a name: only a key that looks like a field's name is shown.
     return f"{_written(before)}.{step}" if is_plain_name(step) else f"{_written(before)}[key {position}]"
 
 
 def is_plain_name(key: object) -> bool:
-    """Say whether a key can be shown in an error: short, in the manner of a field's name."""
+    """Return whether a key can be shown in an error: short, and like a field's name."""
     return isinstance(key, str) and len(key) <= _LONGEST_NAME and key.isascii() and key.isidentifier()
 
 

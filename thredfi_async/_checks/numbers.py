@@ -1,18 +1,19 @@
-"""Numbers in settings: each check says what is wrong with a value, or None."""
+"""Checks of numbers in settings: each returns what is wrong with a value, or None."""
 
 import sys
 from collections.abc import Callable
-from typing import Any, TypeAlias, TypeGuard
-
-import attrs
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 from thredfi_async.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import attrs
 
 Check: TypeAlias = Callable[[Any], str | None]
 
 
 def whole_number(value: object) -> str | None:
-    """A whole number of at least 1; true is none."""
+    """Check for a whole number of at least 1; true is refused."""
     return None if type(value) is int and value >= 1 else f"must be a whole number of at least 1, not {value!r}"
 
 
@@ -31,12 +32,12 @@ def positive(what: str) -> Check:
 
 
 def seconds_or_zero(value: object) -> str | None:
-    """A finite number of seconds, or 0."""
+    """Check for a finite number of seconds, or 0."""
     return None if _is_number(value) and value >= 0 else f"must be a number of seconds, not {value!r}"
 
 
 def part_of_one(value: object) -> str | None:
-    """A part of a whole: above 0, and at most 1."""
+    """Check for a fraction: above 0, and at most 1."""
     return None if _is_number(value) and 0 < value <= 1 else f"must be above 0 and at most 1, or None, not {value!r}"
 
 
@@ -46,7 +47,7 @@ def seconds_between(least: float, most: float, words: str) -> Check:
     Args:
         least: The lower bound.
         most: The upper bound.
-        words: Both, as the end of a sentence.
+        words: Both bounds, as the end of a sentence.
 
     Returns:
         The check.
@@ -58,7 +59,7 @@ positive_seconds = positive("seconds")
 
 
 def must_be(check: Check, *, optional: bool = False) -> Callable[[object, "attrs.Attribute[Any]", Any], None]:
-    """Make an attrs validator of a check.
+    """Make an attrs validator from a check.
 
     Args:
         check: The check.
@@ -78,5 +79,5 @@ def must_be(check: Check, *, optional: bool = False) -> Callable[[object, "attrs
 
 
 def _is_number(value: object) -> TypeGuard[float]:
-    # Not math.isfinite: it cannot take an integer that is too large for a float.
+    # Not math.isfinite: it fails on an integer that is too large for a float.
     return isinstance(value, int | float) and type(value) is not bool and abs(value) <= sys.float_info.max

@@ -1,4 +1,4 @@
-"""Where requests may go."""
+"""Checks of the URLs that requests may go to."""
 
 import ipaddress
 import re
@@ -12,16 +12,16 @@ _NAME: Final = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?", re.ASCI
 
 
 def checked_base_url(base_url: object) -> str:
-    """Check a base URL and bring it into its usual form.
+    """Check a base URL and normalize it.
 
     Args:
-        base_url: An absolute URL; a path in it is kept.
+        base_url: An absolute URL; its path is kept.
 
     Returns:
-        The URL, without a slash at the end.
+        The URL, without a trailing slash.
 
     Raises:
-        ConfigurationError: No scheme or host, parts that do not belong there, or plain http to another machine.
+        ConfigurationError: No scheme or host, parts that are not allowed, or plain http to another machine.
     """
     if not isinstance(base_url, str):
         raise ConfigurationError(f"base_url must be an Environment or a string, not {type(base_url).__name__}")
@@ -37,13 +37,13 @@ def checked_base_url(base_url: object) -> str:
 
 
 def environment_proxy(base_url: str) -> str | None:
-    """Look up the proxy that the environment names for this host.
+    """Return the proxy that the environment names for this host.
 
     Args:
-        base_url: Where the API is.
+        base_url: The base URL of the API.
 
     Returns:
-        The proxy's URL, or None. aiohttp's own `trust_env` would read netrc too, whose entry collides with the
+        The proxy's URL, or None. aiohttp's own `trust_env` would also read netrc, whose entry collides with the
         Authorization header.
     """
     from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 - slow to import, and seldom needed
@@ -51,7 +51,7 @@ def environment_proxy(base_url: str) -> str | None:
     url = urlsplit(base_url)
     proxies = {} if proxy_bypass(url.hostname or "") else getproxies()
     proxy = proxies.get(url.scheme) or proxies.get("all")
-    # By custom a proxy in the environment may do without its scheme.
+    # By convention, a proxy in the environment may lack its scheme.
     return f"http://{proxy}" if proxy and "://" not in proxy else proxy
 
 
@@ -62,10 +62,10 @@ def checked_proxy(proxy: str | None) -> str | None:
         proxy: The URL, or None.
 
     Returns:
-        The same.
+        The same URL.
 
     Raises:
-        ConfigurationError: It is no http or https URL; the sentence does not show it, since it may hold a password.
+        ConfigurationError: It is not an http or https URL; the message does not show it: it may contain a password.
     """
     if proxy is not None:
         url = _split(str(proxy))
@@ -75,7 +75,7 @@ def checked_proxy(proxy: str | None) -> str | None:
 
 
 def is_loopback(host: str) -> bool:
-    """Say whether a host is this machine, as far as its name or address alone can tell."""
+    """Return whether a host is this machine, judged by its name or address alone."""
     if host == "localhost":
         return True
     try:
@@ -89,12 +89,12 @@ def _split(text: str) -> SplitResult | None:
         return None
     try:
         url = urlsplit(text)
-        port = url.port  # one that is no number shows only when it is asked for
+        port = url.port  # raises if it is not a number
     except ValueError:
         return None
     return None if port == 0 else url
 
 
 def _is_host(host: str | None) -> bool:
-    # What the resolver cannot even encode would fail with an error of its own, call by call.
+    # A name that the resolver cannot encode would fail in every call, with the resolver's own error.
     return host is not None and (_NAME.fullmatch(host) is not None or ":" in host)

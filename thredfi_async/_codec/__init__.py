@@ -1,1 +1,1 @@
-"""JSON bytes to models and back, and errors from refusing answers."""
+"""JSON bytes to models and back, and errors from refused requests."""

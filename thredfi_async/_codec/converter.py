@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 @attrs.frozen(kw_only=True)
 class Page:
-    """One page of a list: what of it matters for going on."""
+    """One page of a list: its customers and the link to the next page."""
 
     next: str | None = attrs.field(repr=False)
     results: tuple[Customer, ...]
@@ -41,13 +41,13 @@ def encode(request: CustomerRequest) -> bytes:
     """Encode an archive body, leaving out what is `UNSET`.
 
     Args:
-        request: The body; validated already.
+        request: The body, already validated.
 
     Returns:
         JSON in UTF-8.
 
     Raises:
-        InvalidRequestError: A number or a nesting that Python's encoders cannot write.
+        InvalidRequestError: It contains a number or a nesting that Python's encoders cannot write.
     """
     values = _field_values(request)
     body = dict(zip(CustomerRequest.FIELD_NAMES, values, strict=True))
@@ -56,7 +56,7 @@ def encode(request: CustomerRequest) -> bytes:
     try:
         return orjson.dumps(body)
     except TypeError:
-        # orjson stops at 64-bit integers and 254 levels; JSON, and so the contract, does not.
+        # orjson is limited to 64-bit integers and 254 levels; JSON, and so the contract, is not.
         pass
     try:
         return json.dumps(body, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
@@ -72,10 +72,10 @@ def parse(body: bytes) -> Any:  # noqa: ANN401 - JSON is anything
         body: The bytes of an answer.
 
     Returns:
-        What they say; never None.
+        The value; never None.
 
     Raises:
-        ResponseDecodeError: They say nothing.
+        ResponseDecodeError: The body is not JSON, or is empty or null.
     """
     try:
         value = orjson.loads(body)
@@ -88,7 +88,7 @@ def parse(body: bytes) -> Any:  # noqa: ANN401 - JSON is anything
 
 
 def structure(value: object, model: type[T]) -> T:
-    """Make a model of parsed JSON.
+    """Make a model from parsed JSON.
 
     Args:
         value: Parsed JSON.
@@ -98,14 +98,14 @@ def structure(value: object, model: type[T]) -> T:
         The model.
 
     Raises:
-        ResponseDecodeError: A field cannot be what the model says; `.problems` names every one by its path.
+        ResponseDecodeError: A field does not fit the model; `.problems` names every one by its path.
     """
     try:
         return cast("T", _QUICK[model](value, model))
     except ValueError:
         pass
     try:
-        # The quick way stops at the first problem without saying where; cattrs collects them all.
+        # The fast hooks stop at the first problem without its path; cattrs collects all problems.
         return _thorough().structure(value, model)
     except (cattrs.BaseValidationError, ValueError) as error:
         problems = _problems(error)
@@ -114,11 +114,11 @@ def structure(value: object, model: type[T]) -> T:
 
 
 def with_exact_numbers(customer: Customer, body: bytes) -> Customer:
-    """Read a record's JSON fields once more: orjson makes floats of integers beyond 64 bits, and they will be sent.
+    """Read a record's JSON fields again, since orjson turns integers beyond 64 bits into floats and they will be sent.
 
     Args:
         customer: The record.
-        body: The answer that it was made of.
+        body: The answer that the record was read from.
 
     Returns:
         The record with every digit of the numbers in its metadata and tags.
@@ -141,13 +141,13 @@ def _sentence(error: BaseException, _: object) -> str:
 
 
 def _wrong(expected: str, value: object) -> ValueError:
-    """Name the type alone: a value may be personal data."""
+    """Return an error that names only the type: the value may be personal data."""
     return ValueError(f"must be {expected}, not {'null' if value is None else type(value).__name__}")
 
 
 def _exactly(*kinds: type, expected: str) -> Callable[[object, object], Any]:
     def hook(value: object, _: object) -> Any:  # noqa: ANN401 - one of the kinds
-        # By identity of the type: True is an int to isinstance, and JSON knows the difference.
+        # By the exact type: isinstance takes True for an int, and JSON does not.
         if type(value) in kinds:
             return value
         raise _wrong(expected, value)
@@ -234,7 +234,7 @@ def _documents_hook(listed: Callable[[list[Any], Any], list[Document]]) -> Hook:
 def _results_hook(listed: Callable[[list[Any], Any], list[Customer]]) -> Hook:
     def hook(value: object, _: object) -> tuple[Customer, ...]:
         results = as_array(value)
-        # cattrs' own takes whatever can be iterated over: an empty object would be an empty page.
+        # cattrs' own hook takes any iterable: an empty object would become an empty page.
         if results is None:
             raise _wrong("a list", value)
         return tuple(listed(results, list[Customer]))
@@ -244,7 +244,7 @@ def _results_hook(listed: Callable[[list[Any], Any], list[Customer]]) -> Hook:
 
 @cache
 def _thorough() -> cattrs.Converter:
-    # Compiled when an answer is wrong for the first time: it takes as long as importing all the rest of the package.
+    # Compiled only for the first invalid answer: it takes as long as importing the rest of the package.
     converter = cattrs.Converter()
     for kind, expected in _PLAIN.items():
         converter.register_structure_hook(kind, _exactly(kind, expected=expected))

@@ -1,4 +1,4 @@
-"""A refusing answer becomes the error that says so."""
+"""Turns a refused response into its error."""
 
 import json
 import re
@@ -27,14 +27,14 @@ _HOST: Final = re.compile(r"[a-z0-9.:_-]{1,253}", re.ASCII)
 
 
 def api_error(response: Response, *, fields: Collection[str] = ()) -> APIError:
-    """Turn an answer that is no success into its error.
+    """Return the error for a refused response.
 
     Args:
-        response: The answer.
-        fields: Names of fields that were sent; of the envelope's `details`, only these names are shown.
+        response: The response.
+        fields: Names of the fields that were sent; of the envelope's `details`, only these names are shown.
 
     Returns:
-        The error. Its sentence holds the status, the code, names of wrong fields, and the request id; the server's
+        The error. Its message has the status, the code, the names of wrong fields, and the request id. The server's
         own words, which may quote data, are in attributes only.
     """
     envelope = _envelope(response.body)
@@ -65,7 +65,7 @@ def api_error(response: Response, *, fields: Collection[str] = ()) -> APIError:
 
 def _envelope(body: bytes) -> dict[str, Any]:
     try:
-        # bytes that are no UTF-8, deep nesting and numbers of 5,000 digits all fail here, each in its own way.
+        # Bytes that are not UTF-8, deep nesting and numbers of 5,000 digits all fail here, with different errors.
         return as_object(json.loads(body)) or {}
     except (ValueError, RecursionError):
         return {}
@@ -76,7 +76,7 @@ def _redirect(response: Response) -> str:
         host = urlsplit(response.headers.get("Location", "")).hostname
     except ValueError:
         host = ""
-    place = "the same host" if host is None else host if _HOST.fullmatch(host) else "a host that is none"
+    place = "the same host" if host is None else host if _HOST.fullmatch(host) else "an invalid host"
     return f"a redirect to {place}, which is not followed: check base_url"
 
 
@@ -101,5 +101,5 @@ _BY_STATUS: Final[Mapping[int, type[APIError]]] = {
 
 
 def error_class(status: int) -> type[APIError]:
-    """Say which error an answer with this status is."""
+    """Return the error class for this status."""
     return _BY_STATUS.get(status, ServerError if status >= SERVER_FAULT else APIError)

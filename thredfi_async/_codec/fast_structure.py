@@ -1,4 +1,4 @@
-"""Parsed JSON to models, the quick way: for objects in which nothing is wrong, which nearly every one is."""
+"""Fast conversion of parsed JSON to models, for objects without problems."""
 
 from collections.abc import Callable, Mapping
 from operator import contains
@@ -11,19 +11,19 @@ from thredfi_async._checks.json import as_object
 
 T = TypeVar("T")
 Hook = Callable[[object, Any], Any]
-"""What cattrs calls a structure hook: makes what the second argument says of the first, or raises a ValueError."""
+"""A structure hook of cattrs: converts the first argument to the type in the second, or raises a ValueError."""
 
 
 def fast_hook(model: type[T], hooks: Mapping[Any, Hook]) -> Callable[[object, object], T]:
-    """Compile a hook that makes a model of an object, or raises a ValueError without saying where the problem is.
+    """Compile a hook that makes a model from an object, or raises a ValueError that does not locate the problem.
 
-    It goes by the model's annotations, as cattrs does, and converts with the same hooks. But fields of JSON's own
-    types, which are most of a customer, are looked at all together, where cattrs calls a hook for each: that is worth
-    a twentieth of a call. A field that is not there counts as null, which comes to the same for every optional one.
+    It follows the model's annotations, as cattrs does, and converts with the same hooks. But it checks all fields of
+    JSON's own types together, where cattrs calls a hook for each: that saves a twentieth of a call. A missing field
+    counts as null, which is equivalent for every optional field.
 
     Args:
-        model: An attrs class. Unknown fields go to its field `extra`, if it has one, or nowhere.
-        hooks: For every type in the model that JSON does not have itself.
+        model: An attrs class. Unknown fields go to its field `extra` if it has one, and are dropped otherwise.
+        hooks: A hook for every type in the model that is not a JSON type.
 
     Returns:
         The hook.
@@ -39,7 +39,7 @@ def fast_hook(model: type[T], hooks: Mapping[Any, Hook]) -> Callable[[object, ob
         given = as_object(value)
         if given is None:
             raise ValueError
-        # The keys are those of `blank` now, which Python finds the model's parameters by at once.
+        # The keys are now the objects in `blank`, which Python matches to the model's parameters fastest.
         values = blank | given
         if not all(map(contains, types, map(type, map(values.__getitem__, names)))):
             raise ValueError
@@ -54,7 +54,7 @@ def fast_hook(model: type[T], hooks: Mapping[Any, Hook]) -> Callable[[object, ob
     return hook
 
 
-# By identity of the type: True is an int to isinstance, and JSON knows the difference.
+# By the exact type: isinstance takes True for an int, and JSON does not.
 _OF_JSON: Final[Mapping[Any, frozenset[type]]] = {
     **{kind: frozenset({kind}) for kind in (str, int, bool)},
     **{kind | None: frozenset({kind, NoneType}) for kind in (str, int, bool)},

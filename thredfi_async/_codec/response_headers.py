@@ -1,4 +1,4 @@
-"""What an answer's headers say: its request id, and how long the server asks to wait (Retry-After)."""
+"""Reads response headers: the request id, and how long the server asks to wait (Retry-After)."""
 
 import datetime as dt
 import email.utils
@@ -9,25 +9,25 @@ from typing import Final
 from thredfi_async._interfaces import Response
 
 _VISIBLE: Final = re.compile(r"[!-~]{1,128}", re.ASCII)
-# float() and int() would take "nan", "inf", "1_000" and other scripts' digits.
+# float() and int() would accept "nan", "inf", "1_000" and digits of other scripts.
 _NUMBER: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?", re.ASCII)
 
 
 def request_id(response: Response) -> str | None:
-    """Return the answer's `X-Request-Id`, if it is one that can be shown."""
+    """Return the answer's `X-Request-Id` if it can be shown, and None otherwise."""
     value = response.headers.get("X-Request-Id")
     return value if value is not None and _VISIBLE.fullmatch(value) else None
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Read how long the server asks to wait.
+    """Return how long the server asks to wait.
 
     Args:
         headers: The answer's headers: `retry-after-ms`, or `Retry-After` in seconds or as an HTTP-date.
 
     Returns:
-        Seconds, never negative, or None where there is nothing to go by. A date counts from the answer's own `Date`,
-        so that a wrong clock on either side does no harm.
+        Seconds, never negative, or None without a valid header. A date counts from the answer's own `Date`, so that
+        a wrong clock on either side does no harm.
     """
     milliseconds = headers.get("retry-after-ms", "").strip()
     if _NUMBER.fullmatch(milliseconds):

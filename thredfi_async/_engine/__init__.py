@@ -1,1 +1,1 @@
-"""The course of one call: its order, its time, its turns."""
+"""Runs one call: its steps, its deadline, its turns."""

@@ -1,4 +1,4 @@
-"""What one call has come to: its clock, its attempts, its effect. No other call ever sees it."""
+"""The state of one call: its clock, its attempts, its effect. Calls share none of it."""
 
 import asyncio
 import logging
@@ -24,15 +24,14 @@ class Call:
     Args:
         operation: The call's name, for events.
         timeouts: Its bounds.
-        settle: Whether an outcome that is not known may be asked for.
-        budget: What its retries are paid from; None for nothing to pay.
-        clock: Tells the time.
-        hooks: Are told what happens.
-        asked: When it was called, in monotonic seconds, if it has waited for its first turn since; now by default.
+        settle: Whether to check an unknown outcome with one more request.
+        budget: The budget that pays for its retries; None if retries are free.
+        clock: The source of time.
+        hooks: Receive its events.
+        asked: When it was called, in monotonic seconds, if it has already waited for its first turn; now by default.
     """
 
     __slots__ = (
-        "_scope",
         "_asked",
         "_budget",
         "_clock",
@@ -40,6 +39,7 @@ class Call:
         "_hooks",
         "_request",
         "_response",
+        "_scope",
         "_settle",
         "_spent",
         "_started",
@@ -54,7 +54,7 @@ class Call:
         "timeouts",
     )
 
-    def __init__(  # noqa: PLR0913 - what the call goes by, by name
+    def __init__(  # noqa: PLR0913 - the call's settings, by name
         self,
         operation: str,
         *,
@@ -90,7 +90,7 @@ class Call:
 
     @property
     def idempotency_key(self) -> str | None:
-        """The key of the request that the call is about, once that is known."""
+        """The idempotency key of the current request, once there is one."""
         return self._request.idempotency_key if self._request is not None else None
 
     # -- turns and time
@@ -101,14 +101,14 @@ class Call:
         return self._started is not None
 
     def has_waited(self, since: float) -> None:
-        """Count a wait for a turn, whether it came or not; no deadline counts it."""
+        """Count a wait for a turn, whether the turn came or not; the deadline does not count it."""
         waited = self._clock.monotonic() - since
         self.queued += waited
         if self._deadline is not None:
             self._deadline += waited
 
     def has_turn(self, generation: int) -> None:
-        """Take note of a turn, and of the limiter's generation; the first one starts the clock."""
+        """Record a turn and the limiter's generation; the first turn starts the clock."""
         self.generation = generation
         self.holds_slot = True
         if self._started is None:
@@ -123,20 +123,20 @@ class Call:
         return None if bound is None else max(0.0, bound - self.queued)
 
     def remaining(self) -> float:
-        """Seconds that attempts may still take; while a call can be settled, some are kept for that."""
+        """Return the seconds that attempts may still take; while a call can be settled, some are reserved for that."""
         if self._deadline is None or self.timeouts.deadline is None:
             return math.inf
         reserve = min(_SETTLING, self.timeouts.deadline / 4) if self._can_be_settled() else 0.0
         return self._deadline - reserve - self._clock.monotonic()
 
     def held_back(self, cooldown: float) -> ThredfiError:
-        """Say that the API wants peace for longer than the call may last."""
+        """Return the error for a cooldown that is longer than the call may last."""
         left = max(0.0, self.remaining())
-        summary = f"the API wants {cooldown:.3g} s of peace from every call, and the deadline ends in {left:.3g} s"
+        summary = f"the API asked every call to wait {cooldown:.3g} s, and the deadline ends in {left:.3g} s"
         return RequestTimeoutError(summary, phase="deadline")
 
     def pay(self, cost: int) -> bool:
-        """Pay for a retry or a question; say whether the budget allowed it."""
+        """Pay for a retry or for settling; return whether the budget allowed it."""
         if self._budget is None:
             return True
         allowed = self._budget.spend(cost)
@@ -146,43 +146,43 @@ class Call:
     # -- the deadline
 
     def watch(self, deadline: Deadline | None) -> None:
-        """Take the scope that cuts whatever the call awaits, and set it."""
+        """Take the scope that cuts off what the call awaits, and set its deadline."""
         self._scope = deadline
         if deadline is not None:
             self.set_deadline()
 
     def set_deadline(self, *, off: bool = False) -> None:
-        """Let the deadline expire when no time remains, or never; after an interruption it expires at once."""
+        """Let the deadline expire when no time remains, or never; after an interruption, let it expire at once."""
         if self._scope is None or self._scope.expired():
-            return  # it has rung: what it cancelled is on its way out
+            return  # it has expired, and the call is already ending
         remaining = 0.0 if self.interrupted else math.inf if off else self.remaining()
         now = asyncio.get_running_loop().time()
         self._scope.reschedule(None if remaining == math.inf else now + remaining)
 
     def interrupt(self) -> None:
-        """Let the deadline expire now: the client is closing."""
+        """Let the deadline expire now, since the client is closing."""
         self.interrupted = True
         self.set_deadline()
 
     def deadline_error(self) -> ThredfiError:
-        """Say why the deadline expired."""
+        """Return the error for an expired deadline."""
         if self.interrupted:
-            return ClientStateError("the client was closed while this call was under way")
+            return ClientStateError("the client was closed while this call was in flight")
         summary = f"the call did not end within {self.timeouts.deadline} s (Timeouts.deadline)"
         return RequestTimeoutError(summary, phase="deadline")
 
     # -- requests
 
     def turns_to(self, request: Request[Any]) -> None:
-        """Go on with this request."""
+        """Continue with this request."""
         self._request = request
         if self._scope is not None:
             self.set_deadline()
 
     def question(self, verdict: Verdict[Any]) -> "Request[Any] | None":
-        """Return what would settle the call, if that is open, and wanted, and there is a way to ask.
+        """Return the request that settles the call, if the outcome is open and settling is wanted and possible.
 
-        From here on, what was kept for settling can be spent.
+        From here on, the time that was reserved for settling can be spent.
         """
         is_open = self.effect is Effect.UNKNOWN or verdict.doubtful
         if not is_open or self.interrupted or not self._can_be_settled():
@@ -194,7 +194,7 @@ class Call:
         return self._settle and self._request is not None and self._request.settle is not None
 
     def attempted(self, request: Request[Any], verdict: Verdict[Any], response: Response | None, began: float) -> None:
-        """Count an attempt that came to a verdict; `sent` says whether the request may have left."""
+        """Count an attempt with a verdict; `sent` tells whether the request may have left."""
         effect = Effect.NOT_APPLIED
         if request.mutates and (self.sent or response is not None):
             effect = Effect.APPLIED if verdict.error is None else attempt_effect(verdict.error)
@@ -216,7 +216,7 @@ class Call:
             )
 
     def cut_off(self, request: Request[Any]) -> None:
-        """Count an attempt that came to no verdict."""
+        """Count an attempt without a verdict."""
         if request.mutates and self.sent:
             self.effect = max(self.effect, Effect.UNKNOWN)
 
@@ -235,7 +235,7 @@ class Call:
     # -- the end
 
     def outcome(self, value: T) -> Outcome[T]:
-        """Sum up a success, which brings back what its retries cost."""
+        """Return the outcome of a success, and put back what its retries cost."""
         if self._budget is not None:
             self._budget.earn(self._spent or 1)
         assert self._response is not None  # noqa: S101 - a value comes from an answer
@@ -249,22 +249,22 @@ class Call:
         )
 
     def stamp(self, error: ThredfiError) -> None:
-        """Write on the error what the whole call did."""
-        # Not the other way round: an error of the caller's own token provider may speak of another call.
+        """Set the effect, attempts and key of the whole call on the error."""
+        # The call's values win: an error of the caller's own token provider may carry those of another call.
         error.effect = self.effect
         error.attempts = self.attempts
         error.idempotency_key = self.idempotency_key
 
     def annotate(self, error: BaseException) -> None:
-        """Write the same on a cancellation, or on whatever else is not ours: it stays what it is."""
-        ending = "was cancelled" if isinstance(error, asyncio.CancelledError) else "broke off"
+        """Add the same as a note to a cancellation, or to any other exception that is not ours."""
+        ending = "was cancelled" if isinstance(error, asyncio.CancelledError) else "failed"
         error.add_note(
             f"thredfi-async: {self.operation} {ending} with effect {self.effect.name}, "
             f"attempts {self.attempts}, idempotency key {self.idempotency_key}"
         )
 
     def failed(self, error: BaseException) -> None:
-        """Write on what the call ends with how it stands, and tell the hooks."""
+        """Record the call's state on its exception, and tell the hooks."""
         match error:
             case ThredfiError():
                 self.stamp(error)
@@ -273,7 +273,7 @@ class Call:
                 self.annotate(error)
                 self.ended("cancelled")
             case _:
-                # Of a part that is not ours, such as the caller's own mapping: accounted for all the same.
+                # Raised by a part that is not ours, such as the caller's own mapping; the call's state is recorded too.
                 self.annotate(error)
                 self.ended("failed", error)
 
@@ -298,8 +298,8 @@ class Call:
         for hook in self._hooks:
             try:
                 hook.on_event(event)
-            except Exception as error:  # noqa: BLE001 - whatever a hook raises, the call's statement comes first
-                # Without its traceback, in which a hook's own variables would stand.
+            except Exception as error:  # noqa: BLE001 - a failing hook must not change the call's result
+                # Without its traceback, which would show the hook's variables.
                 _LOG.warning("the hook %s raised %s", type(hook).__name__, type(error).__name__)
 
 

@@ -1,4 +1,4 @@
-"""The deadlines of a client's calls, all on one timer: nearly every call ends long before its own."""
+"""The deadlines of a client's calls, all on one timer, since nearly every call ends long before its deadline."""
 
 import asyncio
 from types import TracebackType
@@ -8,8 +8,8 @@ from typing import Self
 class Deadlines:
     """Expires the deadlines of scopes, each as `asyncio.timeout_at` would.
 
-    `asyncio.timeout_at` sets and cancels a timer for each scope, and enters it with two coroutines: a tenth of all
-    that a call costs. Here a timer is set only for a deadline that comes before all others.
+    `asyncio.timeout_at` sets and cancels a timer for each scope, and enters it with two coroutines: a tenth of the
+    cost of a call. Here a timer is set only for the earliest deadline.
     """
 
     def __init__(self) -> None:
@@ -19,17 +19,17 @@ class Deadlines:
         self._due = 0.0
 
     def scope(self) -> "Deadline":
-        """Make a scope whose deadline is not set yet."""
+        """Return a scope whose deadline is not set yet."""
         return Deadline(self)
 
     def close(self) -> None:
-        """Stop the timer; no scope may be open still."""
+        """Stop the timer; no scope may still be open."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def schedule(self, deadline: "Deadline", when: float | None) -> None:
-        """Let a deadline expire at this time of the event loop's clock, or never; the last word counts."""
+        """Let a deadline expire at this time of the event loop's clock, or never; the last call wins."""
         if when is None:
             self._waiting.pop(deadline, None)
             return
@@ -47,15 +47,15 @@ class Deadlines:
         for deadline in [deadline for deadline, when in self._waiting.items() if when <= self._due]:
             del self._waiting[deadline]
             deadline.expire()
-        # The deadline that the timer was set for may have gone with its call long ago.
+        # The call that the timer was set for may have ended long ago.
         if self._waiting:
             self._set_timer(min(self._waiting.values()))
 
 
 class Deadline:
-    """A scope that is cut when its time has come; it ends in a `TimeoutError` then."""
+    """A scope that is cut off when its deadline expires; it then raises a `TimeoutError`."""
 
-    __slots__ = ("_deadlines", "_cancelling", "_expired", "_task")
+    __slots__ = ("_cancelling", "_deadlines", "_expired", "_task")
 
     def __init__(self, deadlines: Deadlines) -> None:
         self._deadlines = deadlines
@@ -66,16 +66,16 @@ class Deadline:
         self._deadlines.schedule(self, when)
 
     def expired(self) -> bool:
-        """Say whether it has expired."""
+        """Return whether it has expired."""
         return self._expired
 
     def expire(self) -> None:
-        """Cut whatever the scope awaits."""
+        """Cancel what the scope awaits."""
         self._expired = True
         self._task.cancel()
 
     def __enter__(self) -> Self:
-        """Take note of the task whose scope it is."""
+        """Record the current task."""
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a coroutine of ours runs in a task
         self._task = task
@@ -85,7 +85,7 @@ class Deadline:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Turn its own cancellation into a TimeoutError, and nobody else's."""
+        """Turn the scope's own cancellation into a TimeoutError, and no other."""
         self._deadlines.schedule(self, None)
         if self._expired and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
             raise TimeoutError from error

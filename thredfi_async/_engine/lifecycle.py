@@ -1,4 +1,4 @@
-"""Whose loop and process a client belongs to, and which of its calls are under way."""
+"""Tracks which event loop and process a client belongs to, and which of its calls are in flight."""
 
 import asyncio
 import os
@@ -11,16 +11,16 @@ class Interruptible(Protocol):
     """A call that can be ended from outside."""
 
     def interrupt(self) -> None:
-        """End it soon, with a ClientStateError for its caller."""
+        """End the call soon, with a ClientStateError for its caller."""
 
 
 class Lifecycle:
-    """Counts a client's calls in and out, and refuses the ones that cannot work."""
+    """Counts a client's calls in and out, and refuses calls that cannot work."""
 
     def __init__(self) -> None:
-        """Start unbound: the first call decides the event loop and the process."""
+        """Start unbound; the first call decides the event loop and the process."""
         self.is_closed = False
-        """Whether closing has come to its end."""
+        """Whether closing has finished."""
         self._running: set[Interruptible] = set()
         self._interrupted = False
         self._calls = 0
@@ -42,7 +42,7 @@ class Lifecycle:
         self._calls += 1
 
     def started(self, call: Interruptible) -> None:
-        """Take a call that has had its first turn; those that wait for it are the limiter's."""
+        """Register a call that has had its first turn; until then, the limiter ends it."""
         self._running.add(call)
         if self._interrupted:
             call.interrupt()
@@ -55,12 +55,12 @@ class Lifecycle:
             self._idle.set_result(None)
 
     def check_home(self) -> None:
-        """Refuse another process or event loop than the client's own.
+        """Refuse a process or event loop that is not the client's own.
 
         Raises:
-            ClientStateError: It is another.
+            ClientStateError: The process or event loop is another one.
         """
-        # The process first: in a child that was forked from a running loop, Python finds no loop at all.
+        # The process first: in a child forked from a running loop, Python finds no loop at all.
         if self._loop is not None and self._process != (process := os.getpid()):
             msg = f"this client belongs to process {self._process}; make one for process {process}, forked from it"
             raise ClientStateError(msg)
@@ -75,19 +75,19 @@ class Lifecycle:
         self._closing = True
 
     def interrupt(self) -> None:
-        """End every call that is under way."""
+        """End every call in flight."""
         self._interrupted = True
         for call in tuple(self._running):
             call.interrupt()
 
     async def drain(self, seconds: float | None) -> bool:
-        """Wait until no call is under way.
+        """Wait until no call is in flight.
 
         Args:
-            seconds: How long at most, or None for as long as it takes.
+            seconds: How long at most, or None for no bound.
 
         Returns:
-            Whether it came to that.
+            Whether all calls have ended.
         """
         if self._calls == 0:
             return True

@@ -1,4 +1,4 @@
-"""How many requests may be under way at once, who is next, and when nobody is."""
+"""Decides how many requests may be in flight at once, which call is next, and when all must wait."""
 
 import asyncio
 import math
@@ -16,14 +16,14 @@ _LONGEST_RAMP: Final = 1.0
 
 @attrs.frozen(kw_only=True)
 class Limits:
-    """One look at a client's limits.
+    """A snapshot of a client's limits.
 
     Args:
-        in_use: Requests that are in flight.
+        in_use: Requests in flight.
         waiting: Calls that wait for their turn; one that was cancelled counts until its turn would have come.
-        max_in_flight: Requests that may be in flight at once, as things are.
-        rate: Requests a second that the client allows itself, learned from throttling; None while it knows none.
-        cooldown: Seconds for which the API has asked every call to wait still; 0 if it has not.
+        max_in_flight: Requests that may be in flight at once, at present.
+        rate: Requests a second that the client allows itself, learned from throttling; None while there is none.
+        cooldown: Seconds that the API has asked every call to wait from now on; 0 if it has not.
     """
 
     in_use: int
@@ -34,22 +34,22 @@ class Limits:
 
 
 class Limiter:
-    """Slots for requests: as many as the API bears, first come, first served.
+    """Slots for requests: as many as the API can take, first come, first served.
 
-    Waiting for a slot happens here and not in the connection pool, where it would spend the request's timeouts.
-    A slot is a number, not an object: whoever acquired one releases one.
+    Calls wait for a slot here and not in the connection pool, where the wait would spend the request's timeouts.
+    A slot is a count, not an object: each caller that acquired one releases one.
 
-    - Its window grows by one for a window's worth of good answers, and is halved when the API throttles: once for all
-      requests that were under way together, since they all tell of the same moment.
-    - A cooldown holds back every slot. After it slots are given at a growing pace, one window's worth over as long as
-      the cooldown was, a second at most; the calls that it held back would otherwise arrive as one herd.
-    - An API that says again and again that requests are too many teaches a rate, by which slots are spaced out.
+    - The window grows by one for a window's worth of good answers, and is halved when the API throttles: once for all
+      requests that were in flight together, since they all report the same moment.
+    - A cooldown holds back every slot. After it, slots are given at a growing pace, one window's worth over the length
+      of the cooldown, a second at most; otherwise all the calls that it held back would arrive at once.
+    - An API that throttles repeatedly teaches a rate, and slots are spaced out by it.
 
-    State changes in synchronous functions only, and no task is behind it, only a timer while a cooldown has waiters.
+    State changes in synchronous functions only. There is no task, only a timer while a cooldown has waiters.
 
     Args:
-        limit: The window's upper bound, and its start.
-        now: Tells the time, in monotonic seconds.
+        limit: The window's upper bound and initial size.
+        now: Returns the time, in monotonic seconds.
     """
 
     def __init__(self, limit: int, now: Callable[[], float]) -> None:
@@ -59,13 +59,13 @@ class Limiter:
         self._window = float(limit)
         self._in_use = 0
         self._halvings = 0
-        # A call that comes back for another attempt came first, whenever it comes back.
+        # A call that returns for another attempt goes before new calls.
         self._returning: deque[asyncio.Future[None]] = deque()
         self._arriving: deque[asyncio.Future[None]] = deque()
         self._pace: _Pace | None = None
         self._rate: LearnedRate | None = None
         self._timer: asyncio.TimerHandle | None = None
-        # Asked for once: it is a tenth of what waiting costs.
+        # Looked up once: the look-up is a tenth of the cost of waiting.
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
@@ -80,20 +80,20 @@ class Limiter:
 
     @property
     def window(self) -> int:
-        """Slots that may be taken at once, as things are."""
+        """Slots that may be taken at once, at present."""
         return int(self._window)
 
     @property
     def generation(self) -> int:
-        """The number of halvings so far: a request remembers it, and gives it back with `throttled`."""
+        """The number of halvings so far: a request remembers it, and passes it to `throttled`."""
         return self._halvings
 
     def cooldown(self) -> float:
-        """Return the seconds for which every call is held back still; 0 without a cooldown."""
+        """Return the seconds for which every call is still held back; 0 without a cooldown."""
         return 0.0 if self._pace is None else max(0.0, self._pace.begins - self._now())
 
     def limits(self) -> Limits:
-        """Look at all of it."""
+        """Return a snapshot of all limits."""
         return Limits(
             in_use=self.in_use,
             waiting=self.waiting,
@@ -103,13 +103,13 @@ class Limiter:
         )
 
     def acquire_nowait(self) -> bool:
-        """Take a slot if one is to be had and nobody waits; say whether it was."""
+        """Take a slot if one is free and no call waits; return whether it did."""
         if self._returning or self._arriving or not self._has_slot():
             return False
         self._take()
         return True
 
-    async def acquire(self, timeout: float | None, *, returning: bool = False) -> None:  # noqa: ASYNC109 - a bare timer costs less than a scope
+    async def acquire(self, timeout: float | None, *, returning: bool = False) -> None:  # noqa: ASYNC109 - a bare timer is cheaper than a scope
         """Wait for a slot.
 
         Args:
@@ -117,7 +117,7 @@ class Limiter:
             returning: Whether the call has had a slot before; such calls go first.
 
         Raises:
-            RequestTimeoutError: The time was up; the phase is `queue`.
+            RequestTimeoutError: No slot came in time; the phase is `queue`.
             ClientStateError: The client was closed meanwhile.
         """
         turn = self.queue(timeout, returning=returning)
@@ -128,10 +128,10 @@ class Limiter:
             raise
 
     def queue(self, timeout: float | None, *, returning: bool = False) -> asyncio.Future[None]:
-        """Stand in the queue, as `acquire` does, without a coroutine for each who waits.
+        """Join the queue, as `acquire` does, without a coroutine for each waiter.
 
         Returns:
-            What to await: its result is a slot. Whoever gets an exception there has to `leave`.
+            A future to await: its result is a slot. A caller that gets an exception from it must call `leave`.
         """
         loop = self._loop = self._loop or asyncio.get_running_loop()
         turn: asyncio.Future[None] = loop.create_future()
@@ -144,18 +144,18 @@ class Limiter:
         return turn
 
     def leave(self, turn: asyncio.Future[None]) -> None:
-        """Stand in the queue no longer; a slot that came in the same moment is handed on."""
+        """Leave the queue; a slot that came in the same moment is passed on."""
         if not turn.cancel() and not turn.cancelled() and turn.exception() is None:
             self.release()
 
     def release(self) -> None:
-        """Give a slot back; whoever waits longest has it next."""
+        """Release a slot; the call that has waited longest gets it next."""
         self._in_use -= 1
         if self._returning or self._arriving:
             self._serve()
 
     def answered_well(self) -> None:
-        """Learn that the API bears what it gets."""
+        """Record a good answer: the API can take the present load."""
         if self._rate is not None and self._rate.answered_well(self._now()):
             self._rate = None
         if self._window < self._limit:
@@ -163,13 +163,13 @@ class Limiter:
             self._serve()
 
     def throttled(self, generation: int, hold: float, *, too_many: bool = True) -> None:
-        """Learn that the API gets too much.
+        """Record a refusal: the API is overloaded.
 
         Args:
-            generation: What `generation` was when the request took its slot.
-            hold: Seconds for which the API wants peace; 0 if it does not say.
-            too_many: Whether it says that the requests were too many, from which a rate is learned. An API that is
-                unavailable now and then may be so at any rate.
+            generation: The value of `generation` when the request took its slot.
+            hold: Seconds that the API asks to wait; 0 if it does not say.
+            too_many: Whether it refused because of too many requests, which teaches a rate. An API that is unavailable
+                now and then may be so at any rate.
         """
         now = self._now()
         if generation == self._halvings:
@@ -197,7 +197,7 @@ class Limiter:
         return self._pace is None and self._rate is None
 
     def _next(self) -> float:
-        """When the next slot may be given, if one is free."""
+        """Return when the next slot may be given, if one is free."""
         pace = -math.inf if self._pace is None else self._pace.next
         return pace if self._rate is None else max(pace, self._rate.next)
 
@@ -209,7 +209,7 @@ class Limiter:
             self._rate.take(self._now())
 
     def _serve(self) -> None:
-        """Give out what is to be had, and come back when the pace allows more."""
+        """Give out the available slots, and set the timer for when the pace allows more."""
         for turns in (self._returning, self._arriving):
             while turns and (turns[0].done() or self._has_slot()):
                 turn = turns.popleft()
@@ -217,8 +217,8 @@ class Limiter:
                     self._take()
                     turn.set_result(None)
         waiting = bool(self._returning or self._arriving)
-        # One timer, which may ring too early after the pace was moved: then it is set anew. Without a free slot,
-        # whoever gives one back comes here.
+        # One timer, which may expire too early after the pace was moved: then it is set again. Without a free slot,
+        # the next release calls this method.
         if waiting and not self._is_unpaced() and self._timer is None and self._in_use < self.window:
             self._timer = asyncio.get_running_loop().call_later(self._next() - self._now(), self._ring)
 
@@ -233,7 +233,7 @@ class Limiter:
 
 
 class _Pace:
-    """When the next slot may be given after a cooldown: `count` of them over `ramp` seconds, ever faster."""
+    """The pace of slots after a cooldown: `count` of them over `ramp` seconds, faster and faster."""
 
     __slots__ = ("_count", "_given", "_ramp", "begins", "next")
 
@@ -244,7 +244,7 @@ class _Pace:
         self._given = 0
 
     def step(self) -> bool:
-        """Count a slot; say whether the ramp is over."""
+        """Count a slot; return whether the ramp is over."""
         self._given += 1
         self.next = self.begins + self._ramp * math.sqrt(self._given / self._count)
         return self._given > self._count

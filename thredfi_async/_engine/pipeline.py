@@ -1,7 +1,7 @@
-"""The one place where order is decided.
+"""Runs each call through its steps, in the one order that is defined here.
 
-retry( limiter( auth( send → judge ) ) ), under a deadline that expires in time, or when the client closes; and
-once that has ended without certainty, one question to the server.
+retry( limiter( auth( send → judge ) ) ), under a deadline that also expires when the client closes; and if that
+ends with an unknown outcome, one request that asks the server for it.
 """
 
 from collections.abc import Callable, Coroutine
@@ -26,7 +26,7 @@ Ts = TypeVarTuple("Ts")
 
 
 def _check_kind(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
-    # Looked at before anything is sent: `retry=3` would come to light only after a first attempt that failed.
+    # Checked before anything is sent: otherwise `retry=3` would fail only after a first failed attempt.
     kind = {"timeouts": Timeouts, "retry": RetryPolicy}[attribute.name]
     if value is not None and not isinstance(value, kind):
         raise InvalidRequestError([f"{attribute.name}: must be a {kind.__name__}, not {type(value).__name__}"])
@@ -34,15 +34,15 @@ def _check_kind(_: object, attribute: "attrs.Attribute[Any]", value: object) -> 
 
 @attrs.frozen(kw_only=True)
 class CallOptions:
-    """What a call brings of its own, where it does not go by the client's.
+    """The settings of one call that override the client's.
 
     Args:
         timeouts: Its bounds.
-        retry: How it is tried again.
-        settle: Whether an outcome that is not known is asked for.
+        retry: How it is retried.
+        settle: Whether to check an unknown outcome with one more request.
 
     Raises:
-        InvalidRequestError: One of the first two is something else.
+        InvalidRequestError: `timeouts` or `retry` has the wrong type.
     """
 
     timeouts: Timeouts | None = attrs.field(default=None, validator=_check_kind)
@@ -51,24 +51,24 @@ class CallOptions:
 
 
 AS_THE_CLIENT: Final = CallOptions()
-"""For a call that brings nothing of its own, as most do."""
+"""For calls without settings of their own, as most are."""
 
 
 @attrs.frozen(kw_only=True, eq=False)
 class Pipeline:
-    """The parts that all calls of a client share, and the order in which a call passes through them.
+    """The parts that all calls of a client share, and the order of a call's steps.
 
     Args:
         send: Sends one request.
-        authenticator: Gives the Authorization header.
-        limiter: Gives turns.
-        lifecycle: Knows whether calls are allowed, and which are under way.
-        deadlines: Cuts calls at their deadlines.
-        timeouts: For calls that bring none.
-        retry: For calls that bring none.
-        budget: What retries are paid from, unless the policy has its own.
-        clock: Tells the time, and sleeps.
-        hooks: Are told what happens.
+        authenticator: Provides the Authorization header.
+        limiter: Gives out turns.
+        lifecycle: Knows whether calls are allowed, and which are in flight.
+        deadlines: Cuts calls off at their deadlines.
+        timeouts: For calls without their own.
+        retry: For calls without their own.
+        budget: Pays for retries, unless the policy has its own budget.
+        clock: The source of time and sleeps.
+        hooks: Receive events.
     """
 
     send: Send
@@ -85,24 +85,24 @@ class Pipeline:
     async def run(
         self, operation: str, prepare: Callable[[*Ts], Request[T]], options: CallOptions, *arguments: *Ts
     ) -> Outcome[T]:
-        """Carry one call to its end.
+        """Run one call to its end.
 
         Args:
             operation: The call's name, for events.
-            prepare: Builds the first request; called when the call has its turn, so that a waiting one is cheap.
-            options: What the call brings of its own.
-            *arguments: What `prepare` is called with.
+            prepare: Builds the first request; called when the call has its turn, so that a waiting call is cheap.
+            options: The call's own settings.
+            *arguments: Arguments for `prepare`.
 
         Returns:
             How it succeeded.
 
         Raises:
             ThredfiError: How it failed, with the effect of all its attempts.
-            asyncio.CancelledError: The caller was cancelled; a note on it tells effect and key.
+            asyncio.CancelledError: The caller was cancelled; a note on it has the effect and the key.
         """
         self.lifecycle.enter()
         asked = self.clock.monotonic()
-        # Out here, and before there is anything of the call but its arguments: very many may wait at once.
+        # Before the call has any state but its arguments, since very many calls may wait at once.
         if not self.limiter.acquire_nowait():
             turn = self.limiter.queue((options.timeouts or self.timeouts).queue)
             try:
@@ -151,7 +151,7 @@ class Pipeline:
                 call.watch(deadline)
                 return await work
         except RequestTimeoutError as error:
-            # A later turn never came: how the call stands is decided by whoever asked for this work.
+            # A later turn never came; the caller decides what that means for the call.
             return Verdict(error=error)
         except TimeoutError:
             return Verdict(error=call.deadline_error())
@@ -169,7 +169,7 @@ class Pipeline:
             call.turns_to(request)
 
     async def _try_again(self, call: Call, request: Request[T], first: Verdict[T], policy: RetryPolicy) -> Verdict[T]:
-        # tenacity's machinery is entered only now that it is needed, and is handed the first verdict.
+        # tenacity is used only now that it is needed, and gets the first verdict.
         at_hand = [first]
 
         async def attempt() -> Verdict[T]:
@@ -186,7 +186,7 @@ class Pipeline:
         return await again(attempt)
 
     async def _attempt(self, call: Call, request: Request[T], *, again: bool = False) -> Verdict[T]:
-        """Send the request, and once more if its token was refused and there is another."""
+        """Send the request, and once more if its token was refused and another can be fetched."""
         if not call.holds_slot:
             await self._take_turn(call)
         call.sent = False
@@ -209,12 +209,12 @@ class Pipeline:
             self._give_turn_back(call)
         is_refused = response is not None and response.status == UNAUTHORIZED
         if is_refused and not again and self.authenticator.refuse(header):
-            # In a turn of its own: in between, another call may have been told to leave the API in peace.
+            # In its own turn, since the API may have asked another call to back off in between.
             return await self._attempt(call, request, again=True)
         return verdict
 
     def _heed(self, call: Call, error: ThredfiError | None, response: Response | None) -> None:
-        """Let the limiter learn from an answer, whatever becomes of the call that got it."""
+        """Let the limiter learn from an answer, whatever the result of its call."""
         if isinstance(error, APIError) and error.status in THROTTLING:
             asked = retry_after_of(error)
             bearable = not self.retry.no_wait and asked <= self.retry.max_retry_after
@@ -229,11 +229,11 @@ class Pipeline:
         asked, left = retry_after_of(error), call.remaining()
         wait = max(asked, self.limiter.cooldown()) if not policy.no_wait else 0.0
         if asked > policy.max_retry_after or wait >= left:
-            peace = f"the server wants {max(asked, wait):g} s of peace, longer than may be waited"
-            error.add_note(f"not asked what came of it: {peace if asked or wait else 'no time is left'}")
+            peace = f"the server asked to wait {max(asked, wait):g} s, longer than the call may wait"
+            error.add_note(f"the outcome was not checked: {peace if asked or wait else 'no time is left'}")
             return verdict
         if not call.pay(RETRY_COST):
-            error.add_note("not asked what came of it: the retry budget is empty")
+            error.add_note("the outcome was not checked: the retry budget is empty")
             return verdict
         answer = await self._within_deadline(call, self._ask(call, question, wait))
         if answer.value is not None:
@@ -241,9 +241,9 @@ class Pipeline:
         if answer.error is not None and call.interrupted:
             return Verdict(error=answer.error)
         if answer.error is None:
-            error.add_note("asked what came of it, the server shows no change; a request may still be on its way")
+            error.add_note("the outcome was checked: the server shows no change; a request may still be in flight")
         else:
-            error.add_note(f"asking what came of it failed with {type(answer.error).__name__}")
+            error.add_note(f"checking the outcome failed with {type(answer.error).__name__}")
         return verdict
 
     async def _ask(self, call: Call, question: Request[T | None], wait: float) -> Verdict[T | None]:
@@ -252,7 +252,7 @@ class Pipeline:
         return await self._attempt(call, question)
 
     async def _take_turn(self, call: Call) -> None:
-        # A call that has started spends its own time on a cooldown; one that has not waits in the queue.
+        # A call that has started spends its deadline on a cooldown; one that has not waits in the queue.
         while call.has_started and (cooldown := self.limiter.cooldown()):
             if cooldown >= call.remaining():
                 raise call.held_back(cooldown)

@@ -1,4 +1,4 @@
-"""Whether and when a call is tried again: a policy's few numbers, compiled into tenacity's strategies."""
+"""Decides whether and when a call is retried: turns a policy into tenacity's strategies."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
@@ -10,21 +10,21 @@ from thredfi_async.errors import APIError, RateLimitedError, ThredfiError
 from thredfi_async.retry import RetryPolicy
 
 RETRY_COST: Final = 14
-"""Tokens of the budget that a retry costs, and the question that settles a call."""
+"""Budget tokens that a retry costs, and that the request that settles a call costs."""
 _THROTTLED_COST: Final = 5
 
 
 def cost_of(error: ThredfiError) -> int:
-    """Say what a retry after this error costs."""
+    """Return what a retry after this error costs."""
     return _THROTTLED_COST if isinstance(error, RateLimitedError) else RETRY_COST
 
 
 def retry_after_of(error: ThredfiError) -> float:
-    """Return how long the server asked to wait, in seconds; 0 where it did not ask."""
+    """Return how long the server asked to wait, in seconds; 0 if it did not ask."""
     return (error.retry_after or 0.0) if isinstance(error, APIError) else 0.0
 
 
-def retrying(  # noqa: PLR0913 - what a call knows of itself, by name
+def retrying(  # noqa: PLR0913 - the parts of one call, by name
     policy: RetryPolicy,
     *,
     remaining: Callable[[], float],
@@ -33,25 +33,25 @@ def retrying(  # noqa: PLR0913 - what a call knows of itself, by name
     sleep: Callable[[float], Awaitable[None]],
     before_sleep: Callable[[ThredfiError, float], None],
 ) -> tenacity.AsyncRetrying:
-    """Compile a policy for one call; tenacity keeps its state in the object, so that it cannot be shared.
+    """Compile a policy for one call; tenacity keeps state in the object, so that calls cannot share it.
 
     Args:
-        policy: The numbers.
-        remaining: Gives the seconds that are left before the deadline.
-        cooldown: Gives the seconds for which the API wants peace from every call.
-        pay: Takes what a retry costs from the budget; says whether it was there.
+        policy: The policy.
+        remaining: Returns the seconds left before the deadline.
+        cooldown: Returns the seconds that the API asks every call to wait.
+        pay: Takes the cost of a retry from the budget; returns whether it was there.
         sleep: Waits.
-        before_sleep: Is told of each wait: what for, and its seconds.
+        before_sleep: Is called before each wait with its cause and its seconds.
 
     Returns:
-        What calls a function that gives a `Verdict` until one is final, and returns that.
+        An object that calls a function until its `Verdict` is final, and returns that verdict.
     """
 
     def announce(state: tenacity.RetryCallState) -> None:
         before_sleep(_error(state), state.upcoming_sleep)
 
     return tenacity.AsyncRetrying(
-        # Only our own outcomes are looked at: a predicate on exceptions would come to retry a cancellation.
+        # Only verdicts are checked: a predicate on exceptions could retry a cancellation.
         retry=tenacity.retry_if_result(_is_transient),
         wait=tenacity.wait_none() if policy.no_wait else _FullJitter(policy, cooldown),
         stop=_GiveUp(policy, remaining, pay),
@@ -78,9 +78,9 @@ def _error(state: tenacity.RetryCallState) -> ThredfiError:
 
 
 class _FullJitter(tenacity.wait.wait_base):
-    """Full jitter under a doubling bound, and never less than what the server asked of this call or of another.
+    """Full jitter under a doubling bound, and never less than the server asked this or another call to wait.
 
-    tenacity's own `wait_random_exponential` draws from the module's generator, which no test can hold still.
+    tenacity's own `wait_random_exponential` uses the module's random generator, which tests cannot control.
     """
 
     def __init__(self, policy: RetryPolicy, cooldown: Callable[[], float]) -> None:
@@ -96,7 +96,7 @@ class _FullJitter(tenacity.wait.wait_base):
 
 
 class _GiveUp(tenacity.stop.stop_base):
-    """The end of trying; where it is not plain from the number of attempts, the error is told why."""
+    """Decides when to stop; adds the reason to the error unless it is the number of attempts."""
 
     def __init__(self, policy: RetryPolicy, remaining: Callable[[], float], pay: Callable[[int], bool]) -> None:
         self._policy = policy
@@ -117,5 +117,5 @@ class _GiveUp(tenacity.stop.stop_base):
             return f"the server asked to wait {asked:g} s, and max_retry_after is {longest:g} s"
         if wait >= left:
             return f"the next wait of {wait:.3g} s would pass the deadline, with {max(left, 0.0):.3g} s left"
-        # Asked last, since it pays.
+        # Last, since it spends tokens.
         return None if self._pay(cost_of(error)) else "the retry budget is empty"

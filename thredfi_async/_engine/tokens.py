@@ -1,4 +1,4 @@
-"""Where the Authorization header comes from: a static token, or one that is fetched when it is needed."""
+"""Sources of the Authorization header: a static token, or a token that is fetched when needed."""
 
 import asyncio
 import base64
@@ -26,43 +26,43 @@ _MARGIN: Final = 60.0
 
 
 class StaticToken:
-    """One token for as long as it works.
+    """One token that never changes.
 
     Args:
         token: The token.
 
     Raises:
-        ConfigurationError: It holds what no header can carry.
+        ConfigurationError: It cannot be sent in a header.
     """
 
     def __init__(self, token: str) -> None:
-        """Take the token."""
+        """Check and store the token."""
         if not is_token(token):
             raise ConfigurationError("token must be visible ASCII characters without spaces, and not empty")
         self.header: str | None = f"Bearer {token}"
 
     async def renew(self) -> str:
-        """Give the one that there is."""
+        """Return the only header."""
         return str(self.header)
 
     def refuse(self, header: str) -> bool:
-        """Say that there is no other."""
+        """Return False: there is no other token."""
         del header
         return False
 
     async def aclose(self) -> None:
-        """Do nothing: nothing is under way."""
+        """Do nothing: there is nothing to close."""
 
 
 class RenewedToken:
-    """A token that is fetched when it is needed, once for all who need it at the same time.
+    """A token that is fetched when needed, once for all concurrent callers.
 
-    It is renewed 60 s before it expires (half its life before, if that is shorter), by the monotonic clock; that a
-    server refuses it earlier is learned from the 401.
+    It is renewed 60 s before it expires (or half its lifetime before, if that is shorter), by the monotonic clock. If
+    the server refuses it earlier, the 401 triggers the renewal.
 
     Args:
         fetch: Fetches a new token.
-        clock: Tells the time.
+        clock: The source of time.
     """
 
     def __init__(self, fetch: TokenProvider, clock: Clock) -> None:
@@ -75,36 +75,36 @@ class RenewedToken:
 
     @property
     def header(self) -> str | None:
-        """The header's value while it is fresh."""
+        """The header's value, or None if it has expired."""
         if self._renew_at is not None and self._clock.monotonic() >= self._renew_at:
             return None
         return self._header
 
     async def renew(self) -> str:
-        """Fetch a token, or wait for the fetch that is under way.
+        """Fetch a token, or wait for the fetch in flight.
 
-        The fetch is a task of its own, and shielded: a caller that is cancelled leaves it to the others.
+        The fetch is a shielded task of its own: if a caller is cancelled, the others still get the token.
         """
         if self._renewal is None or self._renewal.done():
             self._renewal = asyncio.create_task(self._renew(), name="thredfi-async token")
-            # When every caller has left, nobody retrieves the exception; the next caller fetches anew.
+            # If all callers have left, no one retrieves the exception; the next caller fetches again.
             self._renewal.add_done_callback(lambda task: task.cancelled() or task.exception())
         try:
             return await asyncio.shield(self._renewal)
         except ThredfiError as error:
-            # The one failure reaches every caller, and each writes its own call's effect and attempts on it.
+            # Every caller gets the same failure, and sets its own call's effect and attempts on it.
             failure = copy(error)
-        # Raised out here, so that each has its own traceback and no other caller's.
+        # Raised outside the handler, so that each copy has only its own traceback.
         raise failure
 
     def refuse(self, header: str) -> bool:
-        """Drop the header, unless another has taken its place already."""
+        """Drop the header, unless another has already replaced it."""
         if header == self._header:
             self._header = None
         return True
 
     async def aclose(self) -> None:
-        """End a fetch that is under way."""
+        """Cancel a fetch in flight."""
         if self._renewal is not None and not self._renewal.done():
             self._renewal.cancel()
             await asyncio.wait([self._renewal])
@@ -119,10 +119,10 @@ class RenewedToken:
         except asyncio.CancelledError:
             if (task := asyncio.current_task()) is not None and task.cancelling():
                 raise
-            # The provider's own affair: callers whom nobody cancelled must not see a cancellation.
+            # The provider itself was cancelled: callers that were not must not see a cancellation.
             failure = ConnectError("no token: the token provider was cancelled")
-        except Exception as error:  # noqa: BLE001 - whatever it is, the caller has to hear what became of its call
-            # Its place and not its words, which may quote the credentials; and so it is not even the cause.
+        except Exception as error:  # noqa: BLE001 - any error must end in one of ours, with the call's effect
+            # Only where it was raised: its words may quote the credentials, so it is not even the cause.
             failure = ConnectError(f"no token: the token provider raised {type(error).__name__} ({_place(error)})")
         else:
             token = given if isinstance(given, AccessToken) else AccessToken(given)
@@ -135,16 +135,16 @@ class RenewedToken:
 
 
 def client_credentials(credentials: PartnerCredentials, base_url: str, send: Send, timeouts: Timeouts) -> TokenProvider:
-    """Make a provider that asks the API's own token endpoint (OAuth2 client credentials; the contract's "Tokens").
+    """Make a provider that uses the API's own token endpoint (OAuth2 client credentials; the contract's "Tokens").
 
     Args:
-        credentials: The partner's.
-        base_url: Where the API is.
+        credentials: The partner's credentials.
+        base_url: The base URL of the API.
         send: Sends a request.
-        timeouts: Bounds of the fetch; `deadline` bounds it as a whole.
+        timeouts: Bounds of the fetch; `deadline` bounds all of it.
 
     Returns:
-        The provider. It raises what the fetch ended in; none of it says anything about a customer.
+        The provider. It raises the error of the fetch, which is never about a customer.
     """
     pair = f"{credentials.partner_uuid}:{credentials.api_key}".encode()
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -172,7 +172,7 @@ def client_credentials(credentials: PartnerCredentials, base_url: str, send: Sen
 
 
 class _Unwatched:
-    """A token request has no effect that anybody would ask for."""
+    """The progress of a token request, which has no effect to track."""
 
     sent = False
 

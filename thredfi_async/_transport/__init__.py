@@ -1,1 +1,1 @@
-"""The only door to aiohttp's client."""
+"""The only package that uses aiohttp's client."""

@@ -1,4 +1,4 @@
-"""Which connections are lent to requests, and which are refused."""
+"""A connector that refuses connections with stray data."""
 
 import aiohttp
 from aiohttp.connector import Connection
@@ -6,9 +6,9 @@ from aiohttp.tracing import Trace
 
 
 class Connector(aiohttp.TCPConnector):
-    """Lends no connection on which something came that nobody asked for (aio-libs/aiohttp#13656).
+    """Refuses idle connections on which unrequested data has arrived (aio-libs/aiohttp#13656).
 
-    The next request would take it for its own answer, and a stray 404 would say of a customer that nothing was done.
+    The next request would take the data for its own answer, and a stray 404 would mean that nothing was done.
     """
 
     async def connect(
@@ -17,7 +17,7 @@ class Connector(aiohttp.TCPConnector):
         traces: list[Trace],
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's
     ) -> Connection:
-        """Lend a connection of the pool, or a new one."""
+        """Return a connection from the pool, or a new one."""
         connection = await super().connect(req, traces, timeout)
         if connection.protocol is None or connection.protocol.should_close:
             connection.close()

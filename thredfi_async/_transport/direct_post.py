@@ -1,8 +1,8 @@
-"""A POST over a connection of aiohttp's own pool, without what its session does for requests of every other kind.
+"""Sends a POST over a connection from aiohttp's own pool, without the general features of its session.
 
-`ClientSession.request` spends more than half of what a bare POST costs on what none of ours asks for: redirects,
-cookies, middleware, traces, a task that writes the body. Leaving that out is worth a quarter of a call. What is left
-is aiohttp's: the pool with its DNS and TLS, and the parser.
+`ClientSession.request` spends more than half of the cost of a bare POST on features that we do not use: redirects,
+cookies, middleware, traces, a task that writes the body. Skipping them saves a quarter of a call. The rest is
+aiohttp's: the pool with its DNS and TLS, and the parser.
 """
 
 import asyncio
@@ -23,31 +23,31 @@ T = TypeVar("T")
 Read = Callable[[int, Mapping[str, str], aiohttp.StreamReader], Awaitable[T]]
 
 LONGEST: Final = 65536
-"""Bytes that are written at once; a longer body would have to wait for the other side to take it."""
+"""Maximum bytes to write at once; a longer body would have to wait until the server reads it."""
 
 KNOWN: Final = aiohttp.__version__.startswith("3.14.")
-"""Whether this aiohttp is one whose inner parts were looked at; with another, every request goes by its session."""
+"""Whether this code was checked against this aiohttp's internals; otherwise every request uses the session."""
 
 _READ_AT_ONCE: Final = 65536
-"""Bytes that are read from a connection at once."""
+"""Bytes to read from a connection at once."""
 _CONTINUE: Final = range(100, 200)
 _SWITCHING_PROTOCOLS: Final = 101
 _SESSIONS_OWN: Final = vars(aiohttp.ClientSession).get("_request")
 
 
 class _Protocol(ResponseHandler, asyncio.BufferedProtocol):
-    """Reads into a buffer that is there already, and watches for silence with one timer that it lets run on.
+    """Reads into one existing buffer, and detects silence with one timer that keeps running.
 
-    asyncio gets 256 KiB from the system for whatever comes, and gives them back: a tenth of a call.
+    asyncio allocates and frees 256 KiB for each read: a tenth of a call.
 
-    aiohttp sets and cancels a timer for every request and for every piece of an answer: a twentieth of a call. Here
-    it is set anew only when it has rung too early. aiohttp promises none of these names; under others, its own timers
-    would be back.
+    aiohttp sets and cancels a timer for every request and for every piece of an answer: a twentieth of a call. Here it
+    is set again only if it expired too early. These names are internal to aiohttp; if they change, its own timers
+    are used again.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, buffer: memoryview) -> None:
         super().__init__(loop)
-        # All connections share it: whatever was read into it is copied before anything else is.
+        # All connections share it: the data is copied before the next read.
         self._room = buffer
         self._silent_until: float | None = None
         self._watch: asyncio.TimerHandle | None = None
@@ -91,7 +91,7 @@ class _Protocol(ResponseHandler, asyncio.BufferedProtocol):
 
 
 class DirectPost:
-    """Posts over the connections of one session.
+    """Sends POSTs over the connections of one session.
 
     Args:
         session: The session: one of our own, without a proxy.
@@ -100,7 +100,7 @@ class DirectPost:
     """
 
     def __init__(self, session: aiohttp.ClientSession, connector: Connector, headers: Mapping[str, str]) -> None:
-        """Start without knowing any server."""
+        """Start without any prepared server."""
         self._session = session
         self._connector = connector
         self._headers = headers
@@ -108,7 +108,7 @@ class DirectPost:
 
     @classmethod
     def over(cls, session: aiohttp.ClientSession, connector: Connector, headers: Mapping[str, str]) -> Self | None:
-        """Make one where that is possible.
+        """Create a `DirectPost` if this aiohttp allows it.
 
         Args:
             session: The session: one of our own, without a proxy.
@@ -116,19 +116,19 @@ class DirectPost:
             headers: The headers that every request has.
 
         Returns:
-            What posts; None with an aiohttp whose inner parts were not looked at.
+            The `DirectPost`; None if this code was not checked against this aiohttp's internals.
         """
         if not KNOWN:
             return None
         buffer = memoryview(bytearray(_READ_AT_ONCE))
-        connector._factory = partial(_Protocol, asyncio.get_running_loop(), buffer)  # type: ignore[assignment] # invariant
+        connector._factory = partial(_Protocol, asyncio.get_running_loop(), buffer)  # type: ignore[assignment] # noqa: SLF001 - no public way
         return cls(session, connector, headers)
 
     def can_send(self, request: Request[Any]) -> bool:
-        """Say whether a request can go this way; the others are the session's."""
+        """Return whether a request can be sent this way; the session sends the others."""
         if request.method != "POST" or request.body is None or len(request.body) > LONGEST:
             return False
-        # aioresponses and its like put themselves in this one's place: then requests have to come where they are.
+        # aioresponses and similar libraries replace this method: then requests must go through the session.
         return vars(aiohttp.ClientSession).get("_request") is _SESSIONS_OWN
 
     async def post(
@@ -142,17 +142,17 @@ class DirectPost:
         """Send a POST once.
 
         Args:
-            request: One that `can_send` says yes to.
-            headers: Headers besides the request's own, and those that all have.
+            request: A request that `can_send` accepts.
+            headers: Headers besides the request's own and the constant ones.
             timeout: `connect`, `sock_connect` and `sock_read` apply.
             progress: Its `sent` becomes true when the first byte is about to be written.
-            read: Makes something of the answer's status, headers and body.
+            read: Reads the answer from its status, headers and body.
 
         Returns:
             What `read` returned.
 
         Raises:
-            aiohttp.ClientError: There was no whole answer; other exceptions as from a session.
+            aiohttp.ClientError: No complete answer was received; other exceptions as from a session.
         """
         peer, message = self._written(request, headers)
         try:
@@ -160,11 +160,11 @@ class DirectPost:
         except TimeoutError as error:
             raise aiohttp.ConnectionTimeoutError from error
         try:
-            # What calls have to send in this turn of the event loop leaves together in the next: that wakes a server
-            # once where it was woken for each, and is a quarter of a call when there are many.
+            # All calls of this iteration of the event loop write together in the next: that wakes the server once, not
+            # once for each call, which saves a quarter of a call when there are many.
             await asyncio.sleep(0)
-            # From here on it counts as sent: whether a server closed before or while it was written to, not every
-            # event loop tells.
+            # From here on it counts as sent: not every event loop tells whether a server closed before or during the
+            # write.
             progress.sent = True
             protocol, transport = _open(connection)
             protocol.set_response_params(auto_decompress=False, read_until_eof=True, read_timeout=timeout.sock_read)
@@ -175,7 +175,7 @@ class DirectPost:
                 answer, content = await protocol.read()
         except HttpProcessingError:
             connection.close()
-            # The session's own words for it: what came is no HTTP.
+            # As the session reports it: the answer is not HTTP.
             raise aiohttp.ClientResponseError(peer.request_info, ()) from None
         except BaseException:
             connection.close()
@@ -183,11 +183,11 @@ class DirectPost:
         try:
             return await read(answer.code, answer.headers, content)
         finally:
-            # Unless the answer was read to its end, this closes the connection.
+            # This closes the connection unless the answer was read completely.
             connection.release()
 
     def _written(self, request: Request[Any], headers: Mapping[str, str]) -> tuple[aiohttp.ClientRequest, bytes]:
-        """Write a request out; return for whom it is, and its bytes."""
+        """Encode a request; return its server and its bytes."""
         place = request.url.index("/", request.url.index("://") + 3)
         origin, target = request.url[:place], request.url[place:]
         peer, constant = self._peers.get(origin) or self._prepare(origin)
@@ -195,12 +195,12 @@ class DirectPost:
         body = request.body or b""
         head = f"POST {target} HTTP/1.1\r\n{''.join(lines.values())}Content-Length: {len(body)}\r\n\r\n"
         if not head.count("\r") == head.count("\n") == len(lines) + 3:
-            # Whoever gave it to us should have looked; but this is how one request becomes two.
-            raise ValueError("the URL or a header holds the end of a line")
+            # The callers check this too, but a missed line break would turn one request into two.
+            raise ValueError("the URL or a header contains a line break")
         return peer, head.encode("ascii") + body
 
     def _prepare(self, origin: str) -> tuple[aiohttp.ClientRequest, dict[str, str]]:
-        """Make what leads to a server: a request that says to the pool where to, and the lines of every head."""
+        """Prepare a server: a request that gives the pool its address, and the constant header lines."""
         request = aiohttp.ClientRequest("POST", URL(origin), loop=asyncio.get_running_loop(), session=self._session)
         prepared = request, _lines({"Host": request.headers["Host"], **self._headers})
         self._peers[origin] = prepared
@@ -208,7 +208,7 @@ class DirectPost:
 
 
 def _lines(headers: Mapping[str, str]) -> dict[str, str]:
-    """Write headers out, under names by which a later one takes an earlier one's place."""
+    """Return header lines by lower-case name, so that later headers replace earlier ones."""
     return {name.lower(): f"{name}: {value}\r\n" for name, value in headers.items()}
 
 

@@ -1,4 +1,4 @@
-"""What aiohttp's exceptions mean: the only place that knows them, in one table."""
+"""Translates aiohttp's exceptions into ours, with one table."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -23,7 +23,7 @@ def _refused(error: BaseException) -> TransportError:
 
 
 def _untrusted(error: BaseException) -> TransportError:
-    return ConnectError(f"no connection that can be trusted: {_reason(error)}", transient=False)
+    return ConnectError(f"no trusted connection: {_reason(error)}", transient=False)
 
 
 def _by_proxy(error: BaseException) -> TransportError:
@@ -38,11 +38,11 @@ def _connect_timeout(error: BaseException) -> TransportError:
 
 def _read_timeout(error: BaseException) -> TransportError:
     del error
-    return RequestTimeoutError("silence for longer than Timeouts.read while the answer was awaited", phase="read")
+    return RequestTimeoutError("no data for longer than Timeouts.read while waiting for the answer", phase="read")
 
 
 def _lost(error: BaseException) -> TransportError:
-    return ConnectionLostError(f"the connection was lost, or its answer was cut short or no HTTP: {_reason(error)}")
+    return ConnectionLostError(f"the connection was lost, or the answer was cut short or not HTTP: {_reason(error)}")
 
 
 def _unexpected(error: BaseException) -> TransportError:
@@ -50,15 +50,15 @@ def _unexpected(error: BaseException) -> TransportError:
 
 
 def _reason(error: BaseException) -> str:
-    # Never str(error), nor a strerror of aiohttp's own making: some quote the URL or the answer, and a proxy's URL may
-    # hold a password.
+    # Never str(error), nor a strerror that aiohttp wrote: some quote the URL or the answer, and a proxy's URL may
+    # contain a password.
     reason = getattr(error, "os_error", None)
     number: int = getattr(error, "errno", None) or 0
     words = reason.strerror if isinstance(reason, OSError) else os.strerror(number) if number in _BROKEN else None
     return f"{type(error).__name__}, {words}" if words else type(error).__name__
 
 
-# Looked through from the top: several of these are subclasses of others further down, and some of OSError too.
+# Searched from the top: several of these are subclasses of others further down, and some of OSError too.
 EXCEPTIONS: Final[tuple[tuple[type[BaseException], Callable[[BaseException], TransportError]], ...]] = (
     (aiohttp.ClientConnectorCertificateError, _untrusted),
     (aiohttp.ServerFingerprintMismatch, _untrusted),
@@ -69,10 +69,10 @@ EXCEPTIONS: Final[tuple[tuple[type[BaseException], Callable[[BaseException], Tra
     (aiohttp.ConnectionTimeoutError, _connect_timeout),
     (aiohttp.ServerTimeoutError, _read_timeout),
     (TimeoutError, _read_timeout),
-    # aiohttp raises a ClientResponseError(status=400) of its own making for what is no HTTP: the status is no answer.
+    # aiohttp raises a ClientResponseError(status=400) for data that is not HTTP: the status is not the server's.
     (aiohttp.ClientError, _lost),
     (OSError, _lost),
-    # Not aiohttp's: of the resolver, or of what was built into a session that the client was given.
+    # Not aiohttp's: raised by the resolver, or by extensions of the caller's own session.
     (Exception, _unexpected),
 )
 _BEFORE_SENDING: Final[Mapping[Any, Callable[[BaseException], TransportError]]] = {
@@ -83,19 +83,19 @@ _AFTER_SENDING: Final = frozenset({_lost, _read_timeout})
 
 
 def translate(error: BaseException, *, sent: bool | None) -> TransportError:
-    """Say what an exception of aiohttp means: the only place that knows them.
+    """Return our error for an exception of aiohttp.
 
     Args:
         error: The exception.
-        sent: Whether the request, or a part of it, may have left; None where only the exception tells.
+        sent: Whether any of the request may have left; None if only the exception can tell.
 
     Returns:
-        The error to raise in its place, holding nothing of it but names.
+        The error to raise instead; it keeps only the names of the exception.
     """
     meaning = next(make for kind, make in EXCEPTIONS if isinstance(error, kind))
     if sent is False:
         meaning = _BEFORE_SENDING.get(meaning, meaning)
     elif sent and meaning not in _AFTER_SENDING:
-        # Sent, and a second try that a session's own middleware made found no connection.
+        # Sent, and then a retry by the session's own middleware found no connection.
         meaning = _lost
     return meaning(error)

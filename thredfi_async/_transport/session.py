@@ -1,4 +1,4 @@
-"""One session of aiohttp's client, its timeouts, and one request at a time."""
+"""Sends single requests over one session of aiohttp's client."""
 
 import asyncio
 import ssl
@@ -24,7 +24,7 @@ from thredfi_async.settings import Timeouts
 T = TypeVar("T")
 
 Ssl: TypeAlias = ssl.SSLContext | aiohttp.Fingerprint | bool
-"""What aiohttp takes as `ssl`: a context, a fingerprint, or False for no verification."""
+"""aiohttp's `ssl`: a context, a fingerprint, or False for no verification."""
 
 
 @attrs.frozen(kw_only=True)
@@ -32,12 +32,12 @@ class TransportOptions:
     """How to reach the server.
 
     Args:
-        timeouts: The bounds that hold unless a call brings its own.
-        max_connections: Connections at most.
-        max_body_bytes: Bytes of an answer's body at most, counted after decompression.
-        proxy: URL of an HTTP proxy; hidden in `repr`, since it may hold a password.
-        ssl: What aiohttp's connector takes as `ssl`.
-        session: A session of the caller's own; it is used as it is, and never closed.
+        timeouts: The bounds, unless a call has its own.
+        max_connections: Maximum number of connections.
+        max_body_bytes: Maximum size of an answer's body in bytes, after decompression.
+        proxy: URL of an HTTP proxy; hidden in `repr`, since it may contain a password.
+        ssl: The `ssl` of aiohttp's connector.
+        session: The caller's own session; it is used unchanged, and never closed.
     """
 
     timeouts: Timeouts
@@ -55,11 +55,11 @@ class AiohttpTransport:
         options: How to reach the server.
 
     Raises:
-        ConfigurationError: The session that was given would send credentials of its own.
+        ConfigurationError: The caller's session would send its own credentials, or is given together with `ssl`.
     """
 
     def __init__(self, options: TransportOptions) -> None:
-        """Keep the options; the session is made on first use, inside the event loop."""
+        """Store the options; the session is created on first use, inside the event loop."""
         self._options = options
         self._session = options.session
         self._direct_post: DirectPost | None = None
@@ -67,15 +67,15 @@ class AiohttpTransport:
             msg = "session must not have auth of its own: it would collide with the client's Authorization header"
             raise ConfigurationError(msg)
         if options.session is not None and options.ssl is not True:
-            raise ConfigurationError("ssl belongs to the connector of the session that is given, not to the client")
+            raise ConfigurationError("set ssl on the connector of the session that is given, not on the client")
         self._own_timeout = self._timeout(options.timeouts)
-        # A session of our own has them from the start, and merges them faster than we could.
+        # Our own session already has them, and merges them faster than we could.
         self._constant_headers: Mapping[str, str] = {} if options.session is None else _HEADERS
 
     async def send(
         self, request: Request[T], headers: Mapping[str, str], timeouts: Timeouts, progress: Progress
     ) -> Response:
-        """Send one request once and read its whole answer, up to the bound.
+        """Send one request once and read its complete answer, up to `max_body_bytes`.
 
         Args:
             request: What to send.
@@ -87,13 +87,13 @@ class AiohttpTransport:
             The answer, whatever its status.
 
         Raises:
-            TransportError: There was no whole answer.
+            TransportError: No complete answer was received.
             ClientStateError: The session that was given to the client is closed.
         """
         session = self._session or self._open()
         if session.closed:
             raise ClientStateError("the session that this client was given is closed")
-        # A body says itself when it starts to leave; without one, nobody can tell.
+        # A body reports when it starts to leave; without one, we cannot tell.
         progress.sent = request.body is None
         timeout = self._own_timeout if timeouts is self._options.timeouts else self._timeout(timeouts)
         try:
@@ -106,35 +106,35 @@ class AiohttpTransport:
                     headers={**self._constant_headers, **request.headers, **headers},
                     data=None if request.body is None else _Body(request.body, progress),
                     timeout=timeout,
-                    # A followed redirect would turn the POST into a GET, or take our headers to a stranger.
+                    # Following a redirect would turn the POST into a GET, or send our headers to another host.
                     allow_redirects=False,
                     raise_for_status=False,
                     proxy=self._options.proxy,
                 )
-                # What is not read to its end costs the connection, which leaving the context closes.
+                # Leaving the context closes the connection if the answer was not read completely.
                 async with await request_made as response:
                     answer = await self._read(response.status, response.headers, response.content)
         except asyncio.CancelledError:
             if not _was_closed_meanwhile(session):
                 raise
             failure = translate(aiohttp.ServerDisconnectedError(), sent=progress.sent)
-        except Exception as error:  # noqa: BLE001 - a resolver's UnicodeError, or whatever a session's own hooks raise
+        except Exception as error:  # noqa: BLE001 - a resolver's UnicodeError, or anything from a session's own hooks
             failure = translate(error, sent=None if request.body is None else progress.sent)
         else:
             if answer.status in SUCCESS:
                 return answer
             return attrs.evolve(answer, body=redacted(answer.body, headers.get("Authorization", "")))
-        # Raised out here, so that aiohttp's exception, which holds the request's headers, is not even its context.
+        # Raised outside the handler, so that aiohttp's exception, which has the request's headers, is not its context.
         raise failure
 
     async def aclose(self) -> None:
-        """Close the session, if it is the client's own."""
+        """Close the session if the client created it."""
         if self._session is not None and self._session is not self._options.session:
             await self._session.close()
 
     def _timeout(self, timeouts: Timeouts) -> aiohttp.ClientTimeout:
-        # `total` and `connect` run while a request waits for a pooled connection (aio-libs/aiohttp#10313). In a pool
-        # of our own none ever waits, and there `connect` is what bounds the look-up of the host's name.
+        # `total` and `connect` run while a request waits for a pooled connection (aio-libs/aiohttp#10313). In our own
+        # pool no request ever waits, and there `connect` bounds the look-up of the host's name.
         connect = timeouts.connect if self._options.session is None else None
         return aiohttp.ClientTimeout(
             total=None, connect=connect, sock_connect=timeouts.connect, sock_read=timeouts.read
@@ -142,7 +142,7 @@ class AiohttpTransport:
 
     def _open(self) -> aiohttp.ClientSession:
         options = self._options
-        # One connection more than calls can have: a token is fetched while they all wait for it.
+        # One connection more than calls can use, for fetching a token while they all wait for it.
         connector = Connector(limit=options.max_connections + 1, ssl=options.ssl)
         self._session = aiohttp.ClientSession(
             connector=connector,
@@ -156,7 +156,7 @@ class AiohttpTransport:
 
     async def _read(self, status: int, headers: Mapping[str, str], stream: aiohttp.StreamReader) -> Response:
         if status < SUCCESS.start:
-            # A 101 that nobody asked for is no answer to the request, and says nothing about it.
+            # An unrequested 101 is not an answer to the request, and tells nothing about it.
             raise aiohttp.ServerDisconnectedError
         bound = self._options.max_body_bytes
         content, flaw = await stream.readany(), None
@@ -171,14 +171,14 @@ class AiohttpTransport:
         is_decompressed = self._options.session is not None and self._options.session.auto_decompress
         if encoding in _GZIP and not is_decompressed and flaw is None:
             content, flaw = _gunzip(content, bound)
-        # An encoding that was not asked for stays as it came: whoever reads it will find that it is not JSON.
+        # A body in an encoding that was not requested stays as it is: parsing it will fail, since it is not JSON.
         return Response(status, headers, content, flaw)
 
 
 class _Body(aiohttp.Payload):
-    """A body that says when it is about to be written: until then, nothing of the request has left.
+    """A body that reports when it is about to be written: until then, nothing of the request has left.
 
-    aiohttp sends the head together with the body's first bytes, so that this is the first write of all.
+    aiohttp sends the head together with the body's first bytes, so this is the first write.
     """
 
     def __init__(self, body: bytes, progress: Progress) -> None:
@@ -187,7 +187,7 @@ class _Body(aiohttp.Payload):
         self._progress = progress
 
     def __deepcopy__(self, memo: object) -> Self:
-        # aioresponses copies what a request was made of: through the progress it would come to the event loop.
+        # aioresponses deep-copies a request's arguments: through `progress` it would reach the event loop.
         return self
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
@@ -203,13 +203,13 @@ class _Body(aiohttp.Payload):
 
 
 def _was_closed_meanwhile(session: aiohttp.ClientSession) -> bool:
-    """Say whether a cancellation is nobody's: a session that its owner closes cancels whoever waits in its pool."""
+    """Return whether the session's closing caused a cancellation: it cancels the requests that wait in its pool."""
     task = asyncio.current_task()
     return session.closed and (task is None or not task.cancelling())
 
 
 def _gunzip(body: bytes, bound: int) -> tuple[bytes, str | None]:
-    # aiohttp's own decompression knows no bound in time: a small body may become gigabytes in one step.
+    # aiohttp's own decompression is not bounded in time: a small body may become gigabytes in one step.
     stream = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
     try:
         plain = stream.decompress(body, bound + 1)

@@ -1,4 +1,4 @@
-"""Archive very many customers: bounded memory, one result for each, and a journal that survives a kill."""
+"""Archive many customers with bounded memory, one result each, and a journal that survives a kill."""
 
 from thredfi_async.bulk.calls import ArchiveClient
 from thredfi_async.bulk.errors import (

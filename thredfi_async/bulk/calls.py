@@ -1,4 +1,4 @@
-"""One call for one item: asked about first, if it may have been archived already by a request of ours."""
+"""Calls the API for one item; asks about it first if an earlier request may have archived it."""
 
 import time
 from typing import Any, Protocol
@@ -11,19 +11,19 @@ from thredfi_async.bulk.judgement import stops, success_of
 
 
 class ArchiveClient(Protocol):
-    """What a run needs of a client: its `customers` with `with_raw_response.archive` and `get`."""
+    """The part of a client that a run uses: `customers` with `with_raw_response.archive` and `get`."""
 
     @property
     def customers(self) -> Any:  # noqa: ANN401 - a stand-in for a test has two methods of it
-        """The customers."""
+        """The resource for customers."""
         ...
 
 
 class UnexpectedError(Exception):
-    """What came out of a call, and is none of this library's errors.
+    """An exception from a call that is not one of this library's errors.
 
     Args:
-        reason: What came out.
+        reason: The exception.
     """
 
     def __init__(self, reason: Exception) -> None:
@@ -49,14 +49,14 @@ class Calls:
         """Archive the item.
 
         Args:
-            job: The item; it is told what its call has sent, and whether that leaves a doubt.
+            job: The item; updated with what its call sent, and whether its outcome is in doubt.
 
         Returns:
             The result of a success.
 
         Raises:
-            ThredfiError: How the call failed.
-            UnexpectedError: Something else came out of it.
+            ThredfiError: The call failed.
+            UnexpectedError: The call raised anything else.
         """
         began = time.monotonic()
         try:
@@ -85,7 +85,7 @@ class Calls:
             job.elapsed += time.monotonic() - began
 
     async def _ask(self, job: Job) -> Customer | None:
-        """Ask for the record; return it if it shows the customer archived."""
+        """Get the record; return it if it shows the customer archived."""
         customer: Customer | None = None
         job.answered = False
         try:
@@ -93,7 +93,7 @@ class Calls:
         except ThredfiError as error:
             if error.transient or stops(error) is not None:
                 raise
-            # A refusal: whether the customer can be archived is for the archive call to find out.
+            # A refusal: the archive call will show whether the customer can be archived.
             job.attempts += error.attempts
         else:
             job.attempts += 1

@@ -1,4 +1,4 @@
-"""The workers of a run: who is sent next, and what becomes of it."""
+"""The worker pool of a run: picks the item to send next, and handles its outcome."""
 
 import asyncio
 import random
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from thredfi_async.bulk.errors import BulkStoppedError
 
 ROUNDS: Final = 5
-"""Calls that an item may fail in while the API serves others."""
+"""Failed calls after which an item is given up, counted only while the API serves others."""
 _LONGEST_BACKOFF: Final = 30.0
 
 
 class RateLimit(Protocol):
-    """Lets so many calls begin a second."""
+    """Limits how many calls begin per second."""
 
     def acquire(self) -> Awaitable[None]:
         """Wait for a turn."""
@@ -37,13 +37,13 @@ class RateLimit(Protocol):
 
 @attrs.frozen(kw_only=True, eq=False)
 class Plan:
-    """How a run goes about its items.
+    """The settings of a run.
 
     Args:
-        calls: Carries single items.
-        concurrency: Items under way at most.
+        calls: Calls the API for one item.
+        concurrency: Most items in flight.
         stop: When to stop before the end.
-        rate: Lets calls begin, or None for no limit.
+        rate: Limits the calls that begin, or None for no limit.
         clock: Tells the time and sleeps.
     """
 
@@ -55,25 +55,25 @@ class Plan:
 
 
 class Crew:
-    """Carries jobs, as many at a time as may be; each worker is one task for as long as the run lasts.
+    """Runs jobs in a pool of workers; each worker is one task that lasts as long as the run.
 
     Args:
-        plan: How.
-        ledger: Takes results, cut calls, and what was never sent.
+        plan: The run's settings.
+        ledger: Takes results, calls that were cut off, and jobs that were never sent.
         meter: Counts results.
-        fail: Is told why the run has to stop.
+        fail: Called with the reason why the run has to stop.
 
     Attributes:
-        lineup: Who waits.
-        patience: Says whether somebody may be sent.
-        in_flight: How many are under way.
-        changed: Is set when somebody's time to be sent may have changed.
-        fed: Whether nobody will be lined up any more.
-        draining: Whether nobody is sent any more.
+        lineup: The jobs that wait.
+        patience: Decides whether an item may be sent.
+        in_flight: How many items are in flight.
+        changed: Set when the time to send the next item may have changed.
+        fed: Whether no more jobs will come.
+        draining: Whether no more items are sent.
     """
 
     def __init__(self, plan: Plan, ledger: Ledger, meter: Meter, fail: Callable[[Exception], None]) -> None:
-        """Begin with nobody."""
+        """Begin without jobs."""
         self._plan = plan
         self._now = plan.clock.monotonic
         self._ledger = ledger
@@ -103,7 +103,7 @@ class Crew:
         self.wake(len(jobs))
 
     def drain(self) -> None:
-        """Send nobody any more; whoever waits for another try ends as the last one did."""
+        """Send no more items; those that wait for a retry end with their last error."""
         self.draining = True
         for job in self.lineup.clear():
             if job.error is not None:
@@ -113,14 +113,14 @@ class Crew:
         self.wake()
 
     def wake(self, count: int | None = None) -> None:
-        """Let so many idle workers look again; all by default."""
+        """Wake so many idle workers; all by default."""
         for _ in range(len(self._idlers) if count is None else min(count, len(self._idlers))):
             idler = self._idlers.popleft()
             if not idler.done():
                 idler.set_result(None)
 
     async def work(self) -> None:
-        """Carry one job after the other, until nothing is left to do."""
+        """Run one job after the other, until none is left."""
         while not self.is_done:
             job = self._next()
             if job is not None:
@@ -129,11 +129,11 @@ class Crew:
                 idler = asyncio.get_running_loop().create_future()
                 self._idlers.append(idler)
                 await idler
-        # Whoever resolved the last one without sending it woke nobody.
+        # The worker that resolved the last job without sending it did not wake the others.
         self.wake()
 
     def next_moment(self) -> float | None:
-        """Return the seconds until somebody may be sent who may not now; None if that is not a question of time."""
+        """Return the seconds until another item may be sent; None if that does not depend on time."""
         if self.patience.is_paused:
             return self.patience.wait()
         due = self.lineup.next_try
@@ -171,7 +171,7 @@ class Crew:
                 self._ledger.give_back(job)
             raise
         except UnexpectedError as error:
-            # Whatever it is, it is not ours: no statement can be made about the item.
+            # Not an error of this library: the item's outcome is unknown.
             self._ledger.cut(job)
             self._fail(error.reason)
         else:
@@ -212,10 +212,10 @@ class Crew:
     def _fails_for_now(self, job: Job, error: ThredfiError) -> None:
         patience = self.patience
         if job.answered:
-            # The API is there, and serves questions: it is this request that it cannot digest.
+            # The API answers questions: it only fails on this request.
             self._served(job)
         patience.failed(error, is_probe=job.is_probe)
-        # Its failure counts only if the API has served somebody meanwhile: an outage burns nobody.
+        # A failure counts only if the API has served others since: an outage uses up no item's rounds.
         if patience.served > job.served:
             job.rounds += 1
         job.served = patience.served
@@ -230,7 +230,7 @@ class Crew:
     def _resolve(self, job: Job, result: ArchiveResult) -> None:
         self._meter.count(result)
         self._ledger.settle(job, result)
-        # What was held back unsent says nothing of the API.
+        # An item that was not sent says nothing about the API.
         stopped: BulkStoppedError | None = self._watch.sees(result) if job.sent else None
         if stopped is not None and not self.draining:
             stopped.__cause__ = result.error

@@ -1,4 +1,4 @@
-"""The ledger in a journal: batched transactions on one thread; a result is published once it is committed."""
+"""Stores a run in a journal, in batched transactions on one thread; publishes a result once committed."""
 
 import asyncio
 import os
@@ -31,9 +31,9 @@ class JournalLedger:
 
     Args:
         journal: A path, opened and closed with the run, or a journal that its owner closes.
-        meter: Counts what comes again, or needs nothing any more.
+        meter: Counts items that are repeated or final already.
         publish: Takes results.
-        again: Which final states are taken up again all the same.
+        again: Final states whose items are sent again all the same.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class JournalLedger:
 
     @property
     def invalid_lines(self) -> int:
-        """Lines of the source that the journal was told are no items."""
+        """Invalid lines of the source that were reported to the journal."""
         return 0 if self._journal is None else self._journal.invalid_lines
 
     async def begin(self) -> None:
@@ -77,7 +77,7 @@ class JournalLedger:
             raise
 
     async def run(self) -> None:
-        """Write what there is to write, every so often, until cancelled.
+        """Write what is pending, at intervals, until cancelled.
 
         Raises:
             JournalError: It cannot be written.
@@ -86,7 +86,7 @@ class JournalLedger:
             await self._work.wait()
             self._work.clear()
             try:
-                # As a task of its own: what has been committed is accounted for, whoever cancels meanwhile.
+                # In a task of its own, so that a cancellation does not lose track of what was committed.
                 await uninterrupted(asyncio.ensure_future(self._flush()))
             except JournalError as error:
                 self._broken = error
@@ -133,7 +133,7 @@ class JournalLedger:
         """Write what is left, and close the journal.
 
         Raises:
-            JournalError: Something could not be written; it has the results.
+            JournalError: Something could not be written; the error has the results.
         """
         try:
             await self._flush(last=True, how=how)
@@ -148,7 +148,7 @@ class JournalLedger:
         self._work.set()
 
     async def _flush(self, *, last: bool = False, how: str | None = None) -> None:
-        """Write all that there is in one transaction; if that fails, it is still there to be written."""
+        """Write all that is pending in one transaction; if that fails, it stays pending."""
         admissions, self._admissions = self._admissions, []
         rows, results, sample = self._rows[:], self._results[:], self._sample
         wanted = [jobs for jobs, answer in admissions if not answer.done()]

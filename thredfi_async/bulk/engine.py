@@ -1,4 +1,4 @@
-"""The engine of a run: one task owns all others, workers live as long as it, and nothing is left when it ends."""
+"""The engine of a run: one task owns all others, and none is left when it ends."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
@@ -14,7 +14,7 @@ from thredfi_async.bulk.ledger import Ledger, uninterrupted
 from thredfi_async.bulk.outlet import Outlet
 
 BATCH: Final = 256
-"""Items that are taken in together."""
+"""Items that are read together."""
 _DRAINED: Final = "drained"
 _INTERRUPTED: Final = "interrupted"
 
@@ -22,15 +22,15 @@ MakeLedger = Callable[[Meter, Callable[[Sequence[ArchiveResult]], None]], Ledger
 
 
 class Engine:
-    """What a run is made of; `ArchiveRun` is what its user holds.
+    """Connects the parts of a run; `ArchiveRun` is its public interface.
 
-    Items come in through an intake, are taken in by the ledger, carried by the crew, written by the ledger again, and
-    wait in the outlet. All of these together hold no more than a window of them.
+    Items pass through the intake (input), the ledger (store), the crew (worker pool), the ledger again, and the outlet
+    (results queue). Together, these hold no more than a window of items.
 
     Args:
-        plan: How the items are gone about.
-        intake: Begins to read them.
-        ledger: Makes what remembers them.
+        plan: The run's settings.
+        intake: Starts to read the items.
+        ledger: Makes the store.
     """
 
     def __init__(self, plan: Plan, intake: Callable[[], Intake], ledger: MakeLedger) -> None:
@@ -47,7 +47,7 @@ class Engine:
         self._feeder: asyncio.Task[None] | None = None
         self._reading = False
 
-    # -- for whoever holds the run
+    # -- for `ArchiveRun`
 
     async def next_result(self) -> ArchiveResult | None:
         """Return the next result; None at the end.
@@ -68,7 +68,7 @@ class Engine:
                 self._feeder.cancel()
 
     def gauges(self) -> Gauges:
-        """Look at the run."""
+        """Return a snapshot of the run."""
         crew, meter = self._crew, self._meter
         p50, p90, p99 = meter.percentiles
         return Gauges(
@@ -92,7 +92,7 @@ class Engine:
     # -- the owner
 
     async def main(self) -> None:
-        """Run to the end. What goes wrong is kept for whoever asks for the next result."""
+        """Run to the end; keep an error until the next result is asked for, and raise it there."""
         try:
             await self._ledger.begin()
             try:
@@ -102,7 +102,7 @@ class Engine:
         except asyncio.CancelledError:
             raise
         except BaseException as error:  # noqa: BLE001 - it is raised where results are awaited
-            # The journal's last word counts results that are in no journal: nothing else that went wrong matters more.
+            # The journal's error holds results that could not be written, so it matters more than any other.
             if self._outlet.error is None or isinstance(error, JournalError):
                 self._outlet.error = error
         finally:
@@ -120,7 +120,7 @@ class Engine:
                 helper.cancel()
 
     async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
-        """Let what goes wrong in one task end the run in order, and not cut off the calls of all others."""
+        """Let an error in one task drain the run, and not cut off the calls of the others."""
         try:
             await work
         except Exception as error:  # noqa: BLE001 - it ends the run, and is raised there
@@ -136,7 +136,7 @@ class Engine:
             await self._ledger.end(how)
 
     def _how(self) -> str | None:
-        """Say why the run ends before its end; None if it does not."""
+        """Return why the run stops before its end; None if it does not."""
         match self._outlet.error:
             case None if self._crew.draining:
                 return _DRAINED
@@ -166,7 +166,7 @@ class Engine:
             self._crew.wake()
 
     async def _read(self, intake: Intake) -> Sequence[ArchiveItem]:
-        """Wait for room, and for items; what is waited for here may be cancelled."""
+        """Wait for room, and for items; a drain may cancel this wait."""
         self._reading = True
         try:
             while not self._has_room():
@@ -174,7 +174,7 @@ class Engine:
                 await self._room.wait()
             return await intake.take(BATCH)
         except Exception as error:  # noqa: BLE001 - whatever the iterable raises
-            # As at the input's end: what was read is brought to its end. Then the error is raised.
+            # As at the input's end: items that were read are finished. Then the error is raised.
             self._outlet.error = self._outlet.error or error
             return []
         finally:
@@ -187,7 +187,7 @@ class Engine:
     # -- time
 
     async def _keep_time(self) -> None:
-        """Wake workers when somebody's time has come, and see when patience is at its end."""
+        """Wake workers when an item may be sent, and stop the run after the outage timeout."""
         crew = self._crew
         while not crew.patience.is_exhausted:
             crew.changed.clear()
@@ -199,7 +199,7 @@ class Engine:
                     crew.wake()
                 await crew.changed.wait()
         outage_timeout, cause = self._plan.stop.outage_timeout, crew.patience.last
-        reason = f"the API has been unavailable for {outage_timeout:g} s ({cause}): resume when it is well again"
+        reason = f"the API has been unavailable for {outage_timeout:g} s ({cause}): resume when it is available again"
         stopped = BulkStoppedError(reason, cause="api_unavailable")
         stopped.__cause__ = cause
         self._fail(stopped)

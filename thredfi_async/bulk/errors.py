@@ -1,4 +1,4 @@
-"""What can go wrong with a whole bulk run; an item's own failure is a result, and no exception.
+"""Errors of a whole bulk run; a single item's failure is a result, not an exception.
 
 ```
 ThredfiError
@@ -27,7 +27,7 @@ StopCause = Literal[
 
 
 class BulkError(ThredfiError):
-    """The root of what can go wrong with a whole run."""
+    """The base class of errors of a whole run."""
 
 
 class BulkStoppedError(BulkError):
@@ -36,11 +36,11 @@ class BulkStoppedError(BulkError):
     Attributes:
         reason: Why, as a sentence.
         cause: Why, for programs.
-        resumable: Whether the same run may be taken up again once the reason is gone.
+        resumable: Whether the same run can be resumed once the reason is gone.
     """
 
     def __init__(self, reason: str, *, cause: StopCause, resumable: bool = True) -> None:
-        """Take the sentence, and what it says for programs."""
+        """Take the reason, as a sentence and for programs."""
         super().__init__(reason)
         self.reason: str = reason
         self.cause: StopCause = cause
@@ -51,8 +51,8 @@ class JournalError(BulkError):
     """The journal cannot be opened, read or written; the sentence names the file and says what to do.
 
     Attributes:
-        unrecorded: Results that could not be written, each true, none durable. A resumed run asks the API about their
-            customers before it sends anything.
+        unrecorded: Results that are true but could not be written. A resumed run asks the API about their customers
+            before it sends anything.
     """
 
     def __init__(self, summary: str, *, unrecorded: Sequence["ArchiveResult"] = ()) -> None:

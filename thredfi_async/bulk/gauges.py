@@ -1,4 +1,4 @@
-"""How far a run has come, and how it goes."""
+"""Progress and speed of a run."""
 
 import time
 from collections import Counter, deque
@@ -15,18 +15,18 @@ _KEPT: Final = 10_000
 
 @attrs.frozen(kw_only=True)
 class Gauges:
-    """One look at a run; counts are of this session.
+    """A snapshot of a run; counts are of this session.
 
     Args:
         done: Items with an outcome.
         by_state: The same by state.
         duplicates: Items that came again, and were sent once.
         skipped: Items that an earlier session had brought to a final state.
-        invalid_lines: Lines of the source that were no items, as far as the run was told of them.
-        in_flight: Items that are under way.
+        invalid_lines: Invalid lines of the source, as far as they were reported to the run.
+        in_flight: Items in flight.
         waiting: Items that were read and wait for their turn, or for another try.
-        concurrency: Items that may be under way at once.
-        cooldown: Seconds until the next probe, while the API is unwell.
+        concurrency: Items that may be in flight at once.
+        cooldown: Seconds until the next probe, while the API is unavailable.
         paused: Whether only probes are sent.
         retries: Requests that were sent beyond the first of each item.
         rate: Outcomes a second, over the last seconds.
@@ -52,7 +52,7 @@ class Gauges:
     p99_ms: int | None = None
 
     def sample(self) -> Sample:
-        """Write it as the journal keeps it."""
+        """Return it as the journal keeps it."""
         counts = {state.value: self.by_state.get(state, 0) for state in ItemState}
         return Sample(
             at=time.time(),
@@ -73,7 +73,7 @@ class Meter:
     """Counts results, and measures over the last second."""
 
     def __init__(self) -> None:
-        """Begin at nothing."""
+        """Begin at zero."""
         self.by_state: Counter[ItemState] = Counter()
         self.done: int = 0
         self.retries: int = 0

@@ -1,4 +1,4 @@
-"""Where items come from: any iterable, asynchronous or not, read ahead so that neither side waits for the other."""
+"""Reads items ahead from any iterable, asynchronous or not, so that neither side waits for the other."""
 
 import asyncio
 import contextlib
@@ -12,35 +12,35 @@ from thredfi_async.bulk.items import ArchiveItem
 
 _AHEAD: Final = 512
 _PARTING: Final = 1.0
-"""Seconds that a thread has to end; one that is stuck in a read of a pipe is left to itself."""
+"""Seconds that a thread has to end; one that hangs in a read of a pipe is abandoned."""
 
 Items = Iterable[ArchiveItem] | AsyncIterable[ArchiveItem]
 
 
 class Intake(Protocol):
-    """Gives items as they come."""
+    """Gives items as they arrive."""
 
     async def take(self, most: int) -> list[ArchiveItem]:
-        """Wait for one, and return what there is, so many at most; nothing at the end.
+        """Wait for an item, and return all that are there, so many at most; none at the end.
 
         Raises:
-            Exception: Whatever the iterable has raised, once all before it was taken.
+            Exception: The iterable's own error, once all items before it were taken.
         """
         ...
 
     async def aclose(self) -> None:
-        """Read no further."""
+        """Stop reading."""
         ...
 
 
 def intake_of(items: Items) -> Callable[[], Intake]:
-    """Look at an iterable.
+    """Choose how to read an iterable.
 
     Args:
         items: A synchronous one, which a thread reads, or an asynchronous one.
 
     Returns:
-        What begins to read it.
+        A function that starts to read it.
 
     Raises:
         InvalidRequestError: It is neither.
@@ -59,7 +59,7 @@ def _checked(item: object) -> ArchiveItem:
 
 
 class _ThreadIntake:
-    """Reads in a thread of its own: not one of a pool, which the interpreter would wait for at its end."""
+    """Reads in its own thread, not in a pool's: the interpreter would wait for that at exit."""
 
     def __init__(self, items: Iterable[Any]) -> None:
         self._items = items
@@ -76,7 +76,7 @@ class _ThreadIntake:
         while not self._buffer and not self._ended:
             self._news.clear()
             self._hungry = True
-            # Looked at again after the flag was set: whoever appends looks at the flag afterwards.
+            # Check again after setting the flag: the thread appends first, and reads the flag afterwards.
             if not self._buffer and not self._ended:
                 await self._news.wait()
         taken = [self._buffer.popleft() for _ in range(min(most, len(self._buffer)))]
@@ -107,7 +107,7 @@ class _ThreadIntake:
                     if self._stopped:
                         break
             finally:
-                # What was made for this pass is closed with it, and whatever it holds open.
+                # Close a generator that was made for this pass, and with it any file that it holds open.
                 if isinstance(iterator, Generator) and iterator is not self._items:
                     iterator.close()
         except Exception as error:  # noqa: BLE001 - it is raised where the items are taken
@@ -133,7 +133,7 @@ class _ThreadIntake:
 
 
 class _TaskIntake:
-    """Reads in a task of its own, so that a slow iterable holds nobody up."""
+    """Reads in its own task, so that a slow iterable blocks nothing else."""
 
     def __init__(self, items: AsyncIterable[Any]) -> None:
         self._items = items

@@ -1,4 +1,4 @@
-"""What goes into a bulk run, and what comes out of it."""
+"""Items and results of a bulk run."""
 
 import enum
 import re
@@ -23,14 +23,14 @@ _CODE: Final = re.compile(r"[a-z][a-z0-9_.-]{0,63}", re.ASCII)
 
 
 class ItemState(enum.StrEnum):
-    """What became of one item; the first three are final, the others are taken up again by a resumed run."""
+    """The outcome of one item; the first three are final, a resumed run sends the others again."""
 
     ARCHIVED = "archived"
     """The server shows the customer archived, and a request of ours can have done it."""
     ALREADY_ARCHIVED = "already_archived"
     """The customer was archived before anything of ours can have done it."""
     REJECTED = "rejected"
-    """The API, or the check before sending, said no to this very item, and will again."""
+    """The API, or the check before sending, refused this item, and would again."""
     FAILED = "failed"
     """Certainly not applied, for a reason that may pass."""
     UNKNOWN = "unknown"
@@ -59,12 +59,12 @@ def _identifier(name: str, value: object) -> UUID:
 
 
 def business_id_of(value: UUID | str) -> UUID:
-    """Read a business's id, or say that it is none."""
+    """Return a business's id, or raise if it is not a UUID."""
     return _identifier("business_id", value)
 
 
 def customer_id_of(value: UUID | str) -> UUID:
-    """Read a customer's id, or say that it is none."""
+    """Return a customer's id, or raise if it is not a UUID."""
     return _identifier("customer_id", value)
 
 
@@ -79,7 +79,7 @@ class ArchiveItem:
             record. It is checked when the item has its turn. Hidden in `repr`.
 
     Raises:
-        InvalidRequestError: An id is none; the error names which.
+        InvalidRequestError: An id is not a UUID; the error names which.
     """
 
     business_id: UUID = attrs.field(converter=business_id_of)
@@ -89,16 +89,16 @@ class ArchiveItem:
 
 @attrs.frozen
 class ArchiveResult:
-    """What became of one item.
+    """The result of one item.
 
     Args:
         item: The item.
         index: Its place in the input, counted from 0.
-        state: What became of it.
+        state: Its outcome.
         customer: The archived customer, where the server gave it whole.
-        error: Why it is not archived; or why the answer that says so could not be read whole.
+        error: Why it is not archived; or why the answer that shows it archived could not be read whole.
         attempts: Requests that were sent for it in this run.
-        elapsed: Seconds that its calls took in this run, waits between them apart.
+        elapsed: Seconds that its calls took in this run, without the waits between them.
     """
 
     item: ArchiveItem
@@ -116,7 +116,7 @@ class ArchiveResult:
 
 
 def code_of(error: ThredfiError) -> str:
-    """Give an error's machine-readable reason: the API's own code where it has one, and nobody's data ever.
+    """Return an error's machine-readable reason: the API's own code if it has one, never customer data.
 
     Args:
         error: How a call ended.
@@ -135,7 +135,7 @@ def code_of(error: ThredfiError) -> str:
 
 
 def is_refusal(error: ThredfiError) -> bool:
-    """Say whether the API, or the contract, has said no to this very customer, and will again.
+    """Return whether the API, or the contract, refused this very customer, and would again.
 
     A refusal counts if it comes in the API's own envelope and is about the request (401, 408 and 429 are not, and no
     failure to get a token is). A proxy's page, or another server under a wrong address, cannot reject a customer.
@@ -144,7 +144,7 @@ def is_refusal(error: ThredfiError) -> bool:
         error: How a call ended.
 
     Returns:
-        Whether to ask again is of no use.
+        Whether sending it again is of no use.
     """
     if isinstance(error, InvalidRequestError):
         return True

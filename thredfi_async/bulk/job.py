@@ -16,7 +16,7 @@ class Job:
         index: Its place in the input.
 
     Attributes:
-        row: Its place in the journal, the same but for an input that has changed.
+        row: Its place in the journal; the same as in the input, unless that has changed.
         key: The idempotency key of all its requests, or None for a new one with each call.
         unsure: Whether an earlier request may have been applied, or may still be on its way.
         inherited: Whether that request was an earlier session's, and its answer would have come by now.
@@ -26,8 +26,8 @@ class Job:
         rounds: Calls that failed while the API served others.
         served: How many calls the API had served when its last call failed.
         sent: Whether a call of it has begun.
-        answered: Whether the API has answered a question about it, in the call that is under way.
-        is_probe: Whether it is sent to find out how the API is.
+        answered: Whether the API has answered a question about it during the current call.
+        is_probe: Whether it is sent to find out whether the API is available.
     """
 
     __slots__ = (

@@ -1,4 +1,4 @@
-"""What a call's end means for its item, and for the run: each is decided here, once."""
+"""Decides what the end of a call means for its item and for the run."""
 
 from thredfi_async import (
     AuthenticationError,
@@ -16,15 +16,15 @@ from thredfi_async.bulk.job import Job
 
 
 def success_of(job: Job, response: RawResponse[Customer]) -> ArchiveResult:
-    """Make the result of a call that succeeded."""
-    # Found archived is not archived already, if an earlier call of ours can have done it.
+    """Return the result of a call that succeeded."""
+    # Not `already_archived` if an earlier call of ours can have archived it.
     found = response.already_archived and not job.unsure
     state = ItemState.ALREADY_ARCHIVED if found else ItemState.ARCHIVED
     return ArchiveResult(job.item, job.index, state, response.parsed, None, job.attempts, job.elapsed)
 
 
 def failure_of(job: Job, error: ThredfiError) -> ArchiveResult:
-    """Make the result of an item that is given up, or whose call cannot be repeated."""
+    """Return the result of an item that is given up, or whose call cannot be repeated."""
     return ArchiveResult(job.item, job.index, _state(job, error), None, error, job.attempts, job.elapsed)
 
 
@@ -37,13 +37,13 @@ def _state(job: Job, error: ThredfiError) -> ItemState:
 
 
 def stops(error: ThredfiError) -> BulkStoppedError | None:
-    """Say why a run cannot go on after this error, which would meet every other item too; None if it can."""
+    """Return why a run cannot go on after this error, since other items would meet it too; None if it can."""
     if error.is_token_error and not error.transient:
-        reason = f"no token can be had ({error}): mend the credentials, and resume"
+        reason = f"no token could be fetched ({error}): fix the credentials, and resume"
         return BulkStoppedError(reason, cause="credentials_refused")
     match error:
         case AuthenticationError():
-            reason = f"the API refuses the credentials ({error}): mend them, and resume"
+            reason = f"the API refuses the credentials ({error}): fix them, and resume"
             return BulkStoppedError(reason, cause="credentials_refused")
         case ConnectError(transient=False):
             return BulkStoppedError(f"no connection can be trusted ({error})", cause="certificate_refused")

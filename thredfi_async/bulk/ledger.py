@@ -1,4 +1,4 @@
-"""Where a run keeps what it has seen: which items were taken already, and what became of them."""
+"""Stores what a run has seen: which items were taken, and their outcomes."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ Publish = Callable[[Sequence[ArchiveResult]], None]
 
 
 class Ledger(Protocol):
-    """What the engine asks of it. A result is published when it is as durable as it will be."""
+    """The interface of a store. It publishes a result once that is as durable as it will be."""
 
     @property
     def held(self) -> int:
@@ -26,7 +26,7 @@ class Ledger(Protocol):
 
     @property
     def invalid_lines(self) -> int:
-        """Lines of the source that it was told are no items."""
+        """Invalid lines of the source that were reported to it."""
         ...
 
     async def begin(self) -> None:
@@ -34,34 +34,34 @@ class Ledger(Protocol):
         ...
 
     async def run(self) -> None:
-        """Do what is to be done beside the calls, until cancelled."""
+        """Do the background work, until cancelled."""
         ...
 
     async def admit(self, jobs: Sequence[Job]) -> Sequence[Job]:
-        """Take jobs in, whose places in the input follow each other; return those that are to be sent."""
+        """Add jobs that follow each other in the input; return those to send."""
         ...
 
     def settle(self, job: Job, result: ArchiveResult) -> None:
-        """Take a job's result."""
+        """Store a job's result."""
         ...
 
     def cut(self, job: Job) -> None:
-        """Take a job whose call was cut off: what became of it is not known."""
+        """Note that a job's call was cut off, so that its outcome is unknown."""
         ...
 
     def give_back(self, job: Job) -> None:
-        """Take a job back that was never sent."""
+        """Take back a job that was never sent."""
         ...
 
     def sample(self, gauges: Gauges) -> None:
-        """Take a look at the run."""
+        """Take a snapshot of the run."""
         ...
 
     async def end(self, how: str | None) -> None:
         """Publish what is left, and close it.
 
         Args:
-            how: Why the run stops before its end; None for its end.
+            how: Why the run stops before its end; None at its end.
         """
         ...
 
@@ -70,7 +70,7 @@ class MemoryLedger:
     """Remembers ids for as long as the run lasts, at about 100 bytes each, and nothing afterwards.
 
     Args:
-        meter: Counts what comes again.
+        meter: Counts repeated items.
         publish: Takes results.
     """
 
@@ -81,7 +81,7 @@ class MemoryLedger:
         """Begin with nothing seen."""
         self._meter = meter
         self._publish = publish
-        # A UUID's own number, which a set holds for less than the UUID or its bytes.
+        # As numbers, which take less memory in a set than UUIDs or their bytes.
         self._seen: dict[UUID, set[int]] = {}
 
     async def begin(self) -> None:
@@ -92,7 +92,7 @@ class MemoryLedger:
         await asyncio.get_running_loop().create_future()
 
     async def admit(self, jobs: Sequence[Job]) -> Sequence[Job]:
-        """Leave out what came before."""
+        """Leave out items that came before."""
         fresh: list[Job] = []
         for job in jobs:
             seen = self._seen.setdefault(job.item.business_id, set())
@@ -109,7 +109,7 @@ class MemoryLedger:
         self._publish([result])
 
     def cut(self, job: Job) -> None:
-        """Do nothing: nobody is left to be told."""
+        """Do nothing: no one is left to take the result."""
 
     def give_back(self, job: Job) -> None:
         """Do nothing."""
@@ -122,7 +122,7 @@ class MemoryLedger:
 
 
 async def uninterrupted(work: "asyncio.Future[T]") -> T:
-    """Wait for something to its end, whoever cancels meanwhile; the cancellation is raised afterwards.
+    """Wait until something has ended, even if cancelled; raise the cancellation afterwards.
 
     Args:
         work: A task or future.
@@ -141,6 +141,6 @@ async def uninterrupted(work: "asyncio.Future[T]") -> T:
             cancelled = error
     if cancelled is not None:
         if not work.cancelled():
-            work.exception()  # looked at, so that asyncio does not complain that nobody did
+            work.exception()  # retrieved, so that asyncio does not log that it never was
         raise cancelled
     return work.result()

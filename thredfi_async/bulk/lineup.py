@@ -1,4 +1,4 @@
-"""Who is sent next."""
+"""The ready queue: which item is sent next."""
 
 import heapq
 from collections import deque
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 
 class Lineup:
-    """Jobs that are ready, businesses taking turns; and jobs that wait for another try.
+    """Queues jobs that are ready, with businesses taking turns, and jobs that wait for a retry.
 
-    Turns are taken among what was read ahead: of a file that is sorted by business, that may be one alone.
+    Only items that were read ahead take turns: in a file that is sorted by business, that may be a single business.
     """
 
     def __init__(self) -> None:
-        """Begin with nobody."""
+        """Begin empty."""
         self._ready: dict[UUID, deque[Job]] = {}
         self._turns: deque[UUID] = deque()
         self._count = 0
@@ -26,11 +26,11 @@ class Lineup:
         self._order = 0
 
     def __len__(self) -> int:
-        """Count all of them."""
+        """Count all jobs."""
         return self._count + len(self._later)
 
     def add(self, job: Job) -> None:
-        """Line up."""
+        """Add a job that is ready."""
         business = job.item.business_id
         queue = self._ready.get(business)
         if queue is None:
@@ -40,17 +40,17 @@ class Lineup:
         self._count += 1
 
     def postpone(self, job: Job, until: float) -> None:
-        """Line up for another try, at this time or later."""
+        """Add a job that waits for a retry, at this time or later."""
         self._order += 1
         heapq.heappush(self._later, (until, self._order, job))
 
     @property
     def next_try(self) -> float | None:
-        """When the first of those that wait may be tried again; None if none waits."""
+        """When the first retry is due; None if no job waits for one."""
         return self._later[0][0] if self._later else None
 
     def take(self, now: float) -> Job | None:
-        """Take whoever is next: one whose time has come, or else one that is ready."""
+        """Take the next job: a retry that is due, or else one that is ready."""
         if self._later and self._later[0][0] <= now:
             return heapq.heappop(self._later)[2]
         if not self._count:
@@ -67,10 +67,10 @@ class Lineup:
         return job
 
     def take_any(self, now: float) -> Job | None:
-        """Take one to probe with: one that waits, whenever its time is, or else one that is ready."""
+        """Take a job to probe with: a retry, due or not, or else one that is ready."""
         return heapq.heappop(self._later)[2] if self._later else self.take(now)
 
     def clear(self) -> Iterator[Job]:
-        """Take all."""
+        """Take all jobs."""
         while (job := self.take_any(0.0)) is not None:
             yield job

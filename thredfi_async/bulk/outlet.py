@@ -1,4 +1,4 @@
-"""Where results wait for whoever takes them."""
+"""The results queue."""
 
 import asyncio
 from collections import deque
@@ -8,26 +8,26 @@ from thredfi_async.bulk.items import ArchiveResult
 
 
 class Outlet:
-    """Results, in the order in which they came about; bounded by what the engine lets in."""
+    """Queues results in the order in which they arrive; the engine bounds how many."""
 
     def __init__(self) -> None:
-        """Begin with nothing."""
+        """Begin empty."""
         self._results: deque[ArchiveResult] = deque()
         self._consumer: asyncio.Future[None] | None = None
         self._ended = False
         self.error: BaseException | None = None
 
     def __len__(self) -> int:
-        """Count what waits."""
+        """Count the results that wait."""
         return len(self._results)
 
     def publish(self, results: Sequence[ArchiveResult]) -> None:
-        """Take results."""
+        """Add results."""
         self._results.extend(results)
         self._tell()
 
     def end(self) -> None:
-        """Say that none will come any more."""
+        """Note that no more results will come."""
         self._ended = True
         self._tell()
 

@@ -1,4 +1,4 @@
-"""When a run holds its items back from an API that is down or drowning, and how it finds out that it is well again."""
+"""A circuit breaker: holds items back while the API is down or overloaded, and probes until it is back."""
 
 import random
 from collections.abc import Callable
@@ -7,30 +7,30 @@ from typing import Final
 from thredfi_async import APIError, ThredfiError
 
 IN_A_ROW: Final = 10
-"""So many failures without a success between them mean that the API is unwell."""
+"""Failures without a success between them after which the API counts as unavailable."""
 _BUDGET_EMPTY: Final = 3
-"""A failure counts for so many, if the client's retry budget was too empty to try again."""
+"""A failure counts for so many if the client's retry budget was too low to try again."""
 _FIRST_WAIT: Final = 1.0
 _LONGEST_WAIT: Final = 30.0
 
 
 class Patience:
-    """Says whether an item may be sent now.
+    """Decides whether an item may be sent now.
 
-    While the API is well, always. After failures in a row, nothing is sent but probes: real items, one at a time, after
-    waits that grow. When one succeeds, items are sent again, one more for each success, so that an API that has just
-    come up is not met by a herd.
+    While the API is available, always. After failures in a row, only probes are sent: real items, one at a time, after
+    growing waits. When one succeeds, items are sent again, one more at a time for each success, so that an API that
+    has just recovered is not overloaded.
 
     State changes in synchronous functions only.
 
     Args:
-        patience: Seconds after which it is exhausted.
+        patience: Seconds of outage after which it is exhausted.
         now: Tells the time, in monotonic seconds.
         jitter: Draws a number from 0 to 1.
     """
 
     def __init__(self, patience: float, now: Callable[[], float], jitter: Callable[[], float] = random.random) -> None:
-        """Begin with an API that is well."""
+        """Begin with an available API."""
         self._patience = patience
         self._now = now
         self._jitter = jitter
@@ -50,39 +50,39 @@ class Patience:
 
     @property
     def is_exhausted(self) -> bool:
-        """Whether the API has been unwell for as long as it was to be waited for."""
+        """Whether the API has been unavailable for as long as the run waits."""
         is_over = self._paused_at is not None and self._now() - self._paused_at >= self._patience
         return is_over and not self._probing
 
     def may_start(self, in_flight: int) -> bool:
-        """Say whether an item may be sent, when so many are under way."""
+        """Return whether an item may be sent when so many are in flight."""
         if self._paused_at is not None:
             return not self._probing and self._now() >= self._probe_at
         return self._room is None or in_flight < self._room
 
     def starts(self) -> bool:
-        """Take note that an item is sent; say whether it is a probe."""
+        """Note that an item is sent; return whether it is a probe."""
         if self._paused_at is None:
             return False
         self._probing = True
         return True
 
     def room(self, full: int) -> int:
-        """Return how many items may be under way, of so many when the API is well."""
+        """Return how many items may be in flight; `full` while the API is available."""
         return 1 if self._paused_at is not None else full if self._room is None else self._room
 
     def wait(self) -> float | None:
-        """Return the seconds until the next probe, or the end of patience; None while a probe is out, and without."""
+        """Return the seconds until the next probe or the timeout; None without a pause or during a probe."""
         if self._paused_at is None or self._probing:
             return None
         return max(0.0, min(self._paused_at + self._patience, self._probe_at) - self._now())
 
     def succeeded(self, *, is_probe: bool, full: int) -> bool:
-        """Take note that the API has served a call, be it with a refusal.
+        """Note that the API has served a call, even with a refusal.
 
         Args:
             is_probe: Whether it was a probe.
-            full: How many items may be under way when the API is well.
+            full: How many items may be in flight while the API is available.
 
         Returns:
             Whether more may be sent now than before.
@@ -103,10 +103,10 @@ class Patience:
         return True
 
     def failed(self, error: ThredfiError, *, is_probe: bool) -> None:
-        """Take note that a call failed in a way that may pass.
+        """Note that a call failed in a way that may pass.
 
         Args:
-            error: How.
+            error: The call's error.
             is_probe: Whether it was a probe.
         """
         self.last = error
@@ -124,10 +124,10 @@ class Patience:
         self._wait = min(_LONGEST_WAIT, self._wait * 2.0)
 
     def left(self) -> None:
-        """Take note that a probe came to no end."""
+        """Note that a probe is no longer in flight."""
         self._probing = False
 
 
 def is_unpaid(error: ThredfiError) -> bool:
-    """Say whether a call ended because the client's retry budget was empty; its error carries a note then."""
+    """Return whether a call ended because the client's retry budget was empty; its error has a note then."""
     return any("the retry budget is empty" in note for note in getattr(error, "__notes__", ()))

@@ -35,14 +35,14 @@ class StopPolicy:
 
 
 class Watch:
-    """Holds a run's results against a policy.
+    """Checks a run's results against a policy.
 
     Args:
         policy: The policy.
     """
 
     def __init__(self, policy: StopPolicy) -> None:
-        """Begin with nothing seen."""
+        """Begin without results."""
         self._policy = policy
         self._window: deque[bool] = deque(maxlen=policy.min_items)
         self._failed_of_late = 0
@@ -51,13 +51,13 @@ class Watch:
         self._skipped: dict[UUID, str] = {}
 
     def skipped(self, business_id: UUID) -> BusinessSkippedError | None:
-        """Say whether a business is held back, as the error of an item that is not sent."""
+        """Return the error for an item of a business that is held back; None if it is not."""
         if not self._skipped or business_id not in self._skipped:
             return None
         return BusinessSkippedError(self._skipped[business_id], business_id=business_id)
 
     def sees(self, result: ArchiveResult) -> BulkStoppedError | None:
-        """Take note of the result of an item that was sent; say why the run has to stop, if it has to."""
+        """Note the result of an item that was sent; return why the run has to stop, if it has to."""
         failed = not result.state.is_success
         self._count_refusals(result)
         if len(self._window) == self._window.maxlen:

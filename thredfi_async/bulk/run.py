@@ -24,13 +24,13 @@ _CONCURRENCY = 100
 
 
 class ArchiveRun(AsyncIterator[ArchiveResult]):
-    """A run: iterate over it for the results, in the order in which they come about.
+    """A run: iterate over it for the results, in the order in which they arrive.
 
-    It begins with the first result that is asked for, and one task owns all that it does. When nobody takes results,
-    it stops by itself once its window is full. It is over, with nothing left running, after the last result, after
-    `aclose`, at the end of `async with`, and when the iteration is cancelled: what was under way is cut off then, which
-    a journal remembers as unknown. A loop that is left with `break` ends the run as soon as nobody refers to it any
-    more; in `async with`, or with `contextlib.aclosing`, it has ended when the block is left.
+    It begins when the first result is asked for, and one task owns all its work. While no results are taken, it pauses
+    once its window is full. It is over, with nothing left running, after the last result, after `aclose`, at the end of
+    `async with`, and when the iteration is cancelled; calls in flight are then cut off, and unknown in a journal. After
+    a `break`, the run ends once nothing refers to it any more; in `async with`, or with `contextlib.aclosing`, it has
+    ended when the block is left.
     """
 
     def __init__(self, engine: Callable[[], Engine]) -> None:
@@ -46,7 +46,7 @@ class ArchiveRun(AsyncIterator[ArchiveResult]):
         Raises:
             BulkStoppedError: The run stops before its end; all results were given.
             JournalError: The journal cannot be opened or written.
-            SourceError: The source cannot be read on; all results of what was read were given.
+            SourceError: The source cannot be read further; all results of what was read were given.
             ThredfiError: A setting is wrong.
         """
         if self._closed:
@@ -69,15 +69,15 @@ class ArchiveRun(AsyncIterator[ArchiveResult]):
             self._engine.drain()
 
     def gauges(self) -> Gauges:
-        """Look at the run, at any time; a look changes nothing.
+        """Return a snapshot of the run, at any time.
 
         Returns:
-            How far it has come, and how it goes; zeros before it begins.
+            Its progress and speed; zeros before it begins.
         """
         return Gauges() if self._engine is None else self._engine.gauges()
 
     async def aclose(self) -> None:
-        """End the run now: what is under way is cut off; a second time does nothing."""
+        """End the run now, and cut off calls in flight; a second call does nothing."""
         self._closed = True
         await self._end()
 
@@ -93,7 +93,7 @@ class ArchiveRun(AsyncIterator[ArchiveResult]):
         await self.aclose()
 
     def __del__(self) -> None:
-        """End a run that nobody refers to any more, as after a `break`."""
+        """End a run that nothing refers to any more, as after a `break`."""
         owner = getattr(self, "_owner", None)
         if owner is not None and not owner.done() and not owner.get_loop().is_closed():
             owner.get_loop().call_soon_threadsafe(owner.cancel)
@@ -103,7 +103,7 @@ class ArchiveRun(AsyncIterator[ArchiveResult]):
             self._engine = self._make()
             if self._drained:
                 self._engine.drain()
-            # The task knows the engine, and not this object: so this one goes when its user lets go of it.
+            # The task refers to the engine, not to this object, which is so freed when the caller drops it.
             self._owner = asyncio.create_task(self._engine.main(), name="thredfi-bulk")
         return self._engine
 
@@ -125,7 +125,7 @@ def archive_many(  # noqa: PLR0913 - one client, its items, and the settings of 
     again: Sequence[ItemState] = (),
     clock: Clock | None = None,
 ) -> ArchiveRun:
-    """Archive very many customers, and give the result of each as it comes about.
+    """Archive many customers, and give each result as it arrives.
 
     Memory holds a window of the items and no more. One item's failure never ends the run. An item that comes again is
     sent once. While the API is down the run waits, and probes it.
@@ -133,13 +133,13 @@ def archive_many(  # noqa: PLR0913 - one client, its items, and the settings of 
     Args:
         client: The client; its settings bound each call.
         items: What to archive: an asynchronous iterable, or a synchronous one, which a thread reads.
-        concurrency: Items under way at most; 100 by default. The client's own limit holds too.
+        concurrency: Most items in flight; 100 by default. The client's own limit holds too.
         journal: Where the run is kept, so that it can be resumed: a path, or an open `Journal`. One that exists is
             resumed: what it knows to be final is neither sent nor given again. None, the default, keeps nothing.
         settle: Whether a call whose outcome is not known asks once for the record; true by default.
         stop: When the run stops before its end.
-        rate: Calls at most that begin in a second; None, the default, for no limit. It needs the extra `bulk`.
-        again: Final states that a resumed run takes up again all the same, such as `ItemState.REJECTED`.
+        rate: Most calls that begin in a second; None, the default, for no limit. It needs the extra `bulk`.
+        again: Final states whose items a resumed run sends again, such as `ItemState.REJECTED`.
         clock: Tells the time and sleeps; for tests.
 
     Returns:
@@ -167,7 +167,7 @@ def archive_many(  # noqa: PLR0913 - one client, its items, and the settings of 
 
 
 def rate_limit(rate: float | None) -> RateLimit | None:
-    """Make a limit of so many calls a second.
+    """Return a limit of so many calls a second.
 
     Args:
         rate: Calls a second, or None for no limit.
@@ -186,6 +186,6 @@ def rate_limit(rate: float | None) -> RateLimit | None:
         from aiolimiter import AsyncLimiter  # noqa: PLC0415 - of the extra `bulk`
     except ImportError:
         raise ConfigurationError('rate needs aiolimiter: pip install "thredfi-async[bulk]"') from None
-    # A burst of a tenth of a second's worth: a whole second's would arrive at once.
+    # Bursts of a tenth of a second's calls: a whole second's would arrive at once.
     burst = max(1.0, rate / 10)
     return AsyncLimiter(burst, burst / rate)

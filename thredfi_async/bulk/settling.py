@@ -48,13 +48,13 @@ async def settle(
     concurrency: int = 20,
     on_progress: Callable[[Settlement], None] | None = None,
 ) -> Settlement:
-    """Ask for the record of every item whose outcome is not known, and write what it says. Nothing is changed there.
+    """Get the record of every item whose outcome is not known, and write what it shows; change nothing at the API.
 
     Args:
         client: The client.
         journal: The journal, open for writing.
-        concurrency: Questions under way at most; 20 by default.
-        on_progress: Is told now and then how far it has come.
+        concurrency: Most questions in flight; 20 by default.
+        on_progress: Called now and then with how far it has come.
 
     Returns:
         What was found.
@@ -122,7 +122,7 @@ class _Settling:
         if stopped is None and error.transient:
             self._failed_in_a_row += 1
             if self._failed_in_a_row >= _IN_A_ROW:
-                reason = f"the API failed {_IN_A_ROW} times in a row ({error}): settle again when it is well"
+                reason = f"the API failed {_IN_A_ROW} times in a row ({error}): settle again when it is available"
                 stopped = BulkStoppedError(reason, cause="api_unavailable")
         elif stopped is None:
             self._failed_in_a_row = 0

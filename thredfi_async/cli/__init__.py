@@ -10,7 +10,7 @@ from typing import Final
 _USAGE: Final = 2
 _INTERRUPTED: Final = 130
 _YOUNG: Final = 10_000
-"""Objects that come to be before the collector looks at them; Python's own 700 are fewer than a bulk run holds."""
+"""New objects before the garbage collector runs; Python's own 700 are fewer than a bulk run holds."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,21 +24,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = sys.argv[1:] if argv is None else list(argv)
     try:
-        # Imported here, so that what goes wrong with it, a missing extra above all, is told in a sentence.
+        # Imported here, so that an error in it, such as a missing extra, becomes one sentence.
         from thredfi_async.cli.run import run  # noqa: PLC0415
     except KeyboardInterrupt:
         return _INTERRUPTED
     except Exception as error:  # noqa: BLE001 - whatever it is, a user gets a sentence
         return _cannot_start(error, debug="--debug" in arguments)
     if argv is None:
-        # The process is ours, and its garbage hardly ever a circle: to look for those less often is a tenth of a run.
+        # The process is ours, and cycles are rare: looking for them less often saves a tenth of a run.
         gc.set_threshold(_YOUNG)
     try:
         code = run(arguments)
-    except KeyboardInterrupt:  # a second one, while the first was being told
+    except KeyboardInterrupt:  # a second one, while the first was being reported
         code = _INTERRUPTED
     if code == _INTERRUPTED and argv is None:
-        # Nothing is left to say: Python would still wait for the look-up of a name that hangs in a thread.
+        # All is reported. Python would still wait for a name look-up that hangs in a thread.
         os._exit(code)
     return code
 

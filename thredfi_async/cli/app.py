@@ -42,15 +42,15 @@ def thredfi(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    """Archive Thredfi customers; every call ends in a statement about the server."""
+    """Archive Thredfi customers, and know after every call whether each was archived, was not, or may have been."""
     del version
 
 
 app.add_typer(bulk, name="bulk")
 
 
-# --json and --debug are parsed here for --help's sake: `run` looks at them itself, since they matter before and
-# after typer has done its part.
+# --json and --debug are parsed here only for --help: `run` reads them itself, since it needs them before and after
+# typer runs.
 
 
 @app.command()
@@ -175,7 +175,7 @@ def demo(
     json: opt.Json = False,
     debug: opt.Debug = False,
 ) -> Job:
-    """Archive 500 customers at once while a mock server misbehaves, and check every word against its record."""
+    """Archive 500 customers at once on a mock server with faults, and check every claim against its record."""
     del json, debug
     from thredfi_async.cli.demo import Demo  # noqa: PLC0415 - as for the mock server
 
@@ -203,10 +203,10 @@ def worker(  # noqa: PLR0913 - a parameter for each option
     json: opt.Json = False,
     debug: opt.Debug = False,
 ) -> Job:
-    """Archive what messages on NATS JetStream ask for, until SIGTERM or Ctrl-C.
+    """Archive the customers that messages on NATS JetStream name, until SIGTERM or Ctrl-C.
 
     Any number of workers share one queue. Streams and consumer are made where they are missing. Every message ends in
-    an outcome or as a dead letter before it is acknowledged. The first signal lets calls under way end, the second
+    an outcome or as a dead letter before it is acknowledged. The first signal lets calls in flight end, the second
     does not wait for them.
     """
     del json, debug

@@ -20,7 +20,7 @@ def read_body(source: str, *, allow_missing_fields: bool = False) -> Mapping[str
         allow_missing_fields: Whether documented fields that it lacks are left out of the request on purpose.
 
     Returns:
-        The object; whether its fields are right is the client's to say.
+        The object; the client checks its fields.
 
     Raises:
         ConfigurationError: It cannot be read, or is no JSON object; the sentence quotes nothing of it.

@@ -21,12 +21,12 @@ class Archive:
     """The job of `thredfi archive`.
 
     Args:
-        connection: Where to.
+        connection: How to reach the API.
         business_id: The business.
         customer_id: The customer.
         body: A file, or `-`, or None for the server's own record.
         allow_missing_fields: Whether fields that the body lacks are left out on purpose.
-        settle: Whether an outcome that is not known is asked for.
+        settle: Whether to ask for an outcome that is not known.
         idempotency_key: The caller's own key.
     """
 
@@ -40,7 +40,7 @@ class Archive:
 
     def __call__(self, session: Session) -> int:
         """Archive the customer and show it."""
-        # Before the event loop runs: while it does, Ctrl-C would not interrupt the reading of stdin.
+        # Before the event loop runs: while it does, Ctrl-C does not interrupt a read of stdin.
         body = None if self.body is None else read_body(self.body, allow_missing_fields=self.allow_missing_fields)
         session.look = self.connection.repeated("get", self.business_id, self.customer_id)
         try:
@@ -67,7 +67,7 @@ class Archive:
             )
 
     def _archived_but_unread(self, session: Session, error: ResponseDecodeError) -> int:
-        """Say what the answer proves, though it cannot be read whole: done is done."""
+        """Report that the answer proves the customer archived, though it cannot be read whole."""
         report(error_report(error, session), json=session.out.json)
         if session.out.json:
             session.out.data({"id": self.customer_id.lower(), "is_archived": True})
@@ -79,7 +79,7 @@ class Get:
     """The job of `thredfi get`.
 
     Args:
-        connection: Where to.
+        connection: How to reach the API.
         business_id: The business.
         customer_id: The customer.
     """
@@ -107,7 +107,7 @@ class List:
     """The job of `thredfi list`.
 
     Args:
-        connection: Where to.
+        connection: How to reach the API.
         business_id: The business.
         include_archived: Whether archived customers are listed too.
         external_id: Only the customer with this external id.

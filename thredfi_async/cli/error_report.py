@@ -1,4 +1,4 @@
-"""A failure in words: what happened, what is known of the effect, and what to do next. None of them is a customer's."""
+"""Describes a failure: what happened, what is known of the effect, and what to do next; no customer data."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -40,13 +40,13 @@ _HAPPENED: Final[tuple[tuple[type[ThredfiError], str], ...]] = (
     (ThredfiError, "The call failed"),
 )
 _ADVICE: Final[tuple[tuple[type[ThredfiError], str], ...]] = (
-    (InvalidRequestError, "mend what is named here and run it again"),
-    (ConfigurationError, "mend the setting that is named here; thredfi --help lists the variables"),
+    (InvalidRequestError, "fix what is named here and run it again"),
+    (ConfigurationError, "fix the setting that is named here; thredfi --help lists the variables"),
     (AuthenticationError, "check the credentials, and that they belong to this environment"),
     (PermissionDeniedError, "check the business id: the partner must own the business"),
     (NotFoundError, "check both ids and the environment"),
-    (BadRequestError, "mend the body and send it again"),
-    (UnprocessableEntityError, "mend the body and send it again"),
+    (BadRequestError, "fix the body and send it again"),
+    (UnprocessableEntityError, "fix the body and send it again"),
     (ConflictError, "look at the record before anything else"),
     (RateLimitedError, "run the same again later"),
     (ConnectError, "check the address and the network, then run the same again"),
@@ -63,7 +63,7 @@ _EFFECTS: Final = {
 
 @dataclass(frozen=True, kw_only=True)
 class ErrorReport:
-    """All there is to say.
+    """The description of a failure.
 
     Args:
         kind: The error's class name, for machines.
@@ -71,7 +71,7 @@ class ErrorReport:
         exit_code: How the command ends.
         effect: What the call did.
         advice: What to do next.
-        problems: What is wrong, one by one, where it is more than a sentence.
+        problems: What is wrong, one by one, if it is more than a sentence.
         notes: What else the client did about it.
         facts: Request id, idempotency key and the like; None is left out.
     """
@@ -114,27 +114,27 @@ class ErrorReport:
 
 
 class ReportedError(Exception):
-    """What went wrong, in words already.
+    """An error that is already described.
 
     Args:
-        failure: The words.
+        failure: The description.
     """
 
     def __init__(self, failure: ErrorReport) -> None:
-        """Take the words."""
+        """Take the description."""
         super().__init__(failure.sentence)
         self.failure = failure
 
 
 def error_report(error: ThredfiError, session: Session) -> ErrorReport:
-    """Put an error of the client in words.
+    """Describe an error of the client.
 
     Args:
         error: The error.
         session: What the command was about.
 
     Returns:
-        The words; nothing that the server or the caller wrote is among them.
+        The description; it quotes nothing that the server or the caller wrote.
     """
     problems = error.problems if isinstance(error, InvalidRequestError) else ()
     happened = _first(_HAPPENED, error)
@@ -158,7 +158,7 @@ def error_report(error: ThredfiError, session: Session) -> ErrorReport:
 
 
 def interruption(session: Session) -> ErrorReport:
-    """Say what is known after Ctrl-C."""
+    """Return what is known after Ctrl-C."""
     known = session.known
     return ErrorReport(
         kind="Interrupted",
@@ -171,17 +171,17 @@ def interruption(session: Session) -> ErrorReport:
 
 
 def internal_error(sentence: str, session: Session, *, kind: str, code: ExitCode, advice: str) -> ErrorReport:
-    """Put in words what is no error of the client: a stdout that fails, a bug.
+    """Describe an error that is not the client's: a stdout that fails, a bug.
 
     Args:
         sentence: What happened.
         session: What the command was about.
         kind: The name for machines.
-        code: How the command ends, unless it is open whether the customer is archived.
-        advice: What to do next, likewise.
+        code: The exit code, unless it is unknown whether the customer is archived.
+        advice: What to do next, after a look at the record if that may have changed.
 
     Returns:
-        The words.
+        The description.
     """
     known = session.known
     return ErrorReport(

@@ -1,4 +1,4 @@
-"""The exit codes, and which one an error ends in."""
+"""The exit codes, and which one an error leads to."""
 
 import enum
 from typing import Final
@@ -14,10 +14,10 @@ class ExitCode(enum.IntEnum):
     REFUSED = 1
     """The API said no or could not be reached, and nothing was changed; or a check of the demo failed.
 
-    For `bulk`: some lines were rejected, failed or are bad; the others are archived.
+    For `bulk`: some lines were rejected, failed or are invalid; the others are archived.
     """
     USAGE = 2
-    """The arguments, the settings, the body or the output are of no use."""
+    """The arguments, the settings, the body or the output cannot be used."""
     UNKNOWN = 3
     """The customer, or some of a bulk run's, may be archived or not."""
     STOPPED = 4
@@ -38,7 +38,7 @@ EXIT_CODES: Final = {
 
 
 def exit_code(error: ThredfiError) -> ExitCode:
-    """Say how a command ends whose call ended in an error.
+    """Return the exit code of a command whose call ended in an error.
 
     Args:
         error: The error.

@@ -37,7 +37,7 @@ class ServeMock:
         latency: Seconds that each request takes.
         error_rate: The share of requests that get a 503.
         rate_limit: Requests a second before there is a 429.
-        seed: Of customers and chances.
+        seed: The seed of customers and chances.
         strict: Whether bodies must have every field.
     """
 
@@ -52,7 +52,7 @@ class ServeMock:
     strict: bool
 
     def __call__(self, session: Session) -> int:
-        """Serve until Ctrl-C or SIGTERM, which is how it is meant to end."""
+        """Serve until Ctrl-C or SIGTERM, the regular end."""
         try:
             server = MockServer(
                 self.customers,
@@ -67,7 +67,7 @@ class ServeMock:
             )
         except ValueError as error:
             raise ConfigurationError(str(error)) from None
-        # On Windows the loop knows no signal handlers, and Ctrl-C comes out as this.
+        # On Windows the loop has no signal handlers, and Ctrl-C raises this.
         with contextlib.suppress(KeyboardInterrupt):
             asyncio.run(self._serve(server, session.out))
         if not session.out.json:
@@ -98,11 +98,11 @@ class ServeMock:
 
 
 def introduce(server: MockServer, out: Output) -> None:
-    """Write how to use a mock server: all of it is made up, its secrets too.
+    """Show how to use a mock server; all its data is invented, its secrets too.
 
     Args:
         server: The mock server, listening.
-        out: Where to.
+        out: Stdout.
     """
     url = _reachable(server.url)
     environment = {
@@ -137,7 +137,7 @@ def introduce(server: MockServer, out: Output) -> None:
 
 
 def _reachable(url: str) -> str:
-    """Name loopback where the mock server listens on every address: clients refuse plain http to any other host."""
+    """Return a loopback URL if the server listens on every address: clients refuse plain http elsewhere."""
     parts = urlsplit(url)
     with contextlib.suppress(ValueError):
         address = ipaddress.ip_address(parts.hostname or "")
@@ -147,7 +147,7 @@ def _reachable(url: str) -> str:
 
 
 def _words(error: OSError) -> str:
-    # asyncio puts a sentence with the address where the system's own words should be.
+    # asyncio replaces the system's own message with a sentence about the address.
     if error.errno == errno.EADDRINUSE:
         return "the port is in use"
     return os.strerror(error.errno) if error.errno else type(error).__name__

@@ -16,7 +16,7 @@ class Group(TyperGroup):
     """A group of commands; without a command it shows its help."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - typer's or click's, by the version
-        """Ask for help where nothing was asked for."""
+        """Show the help if there are no arguments."""
         return super().parse_args(ctx, args or ["--help"])
 
 
@@ -24,7 +24,7 @@ BusinessId = Annotated[str, typer.Argument(metavar="BUSINESS_ID", help="The busi
 CustomerId = Annotated[str, typer.Argument(metavar="CUSTOMER_ID", help="The customer's UUID.", show_default=False)]
 
 # Every command.
-Json = Annotated[bool, typer.Option("--json", help="Write JSON, to stdout and of errors to stderr.")]
+Json = Annotated[bool, typer.Option("--json", help="Write JSON: output to stdout, errors to stderr.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show logs and, if something breaks, stack traces.")]
 
 # Commands that call the API.
@@ -42,7 +42,7 @@ EnvFile = Annotated[
 ]
 Timeout = Annotated[
     float | None,
-    typer.Option("--timeout", metavar="DURATION", parser=seconds, help="Bound of a call, retries and all; 120s."),
+    typer.Option("--timeout", metavar="DURATION", parser=seconds, help="Time limit of a call with its retries; 120s."),
 ]
 
 # archive
@@ -90,10 +90,10 @@ MaxDeliveries = Annotated[
     typer.Option(min=1, help="Deliveries of a message before it is a dead letter; an outage of the API spends none."),
 ]
 GracePeriod = Annotated[
-    float, typer.Option(metavar="DURATION", parser=seconds, help="How long calls under way may take when it stops.")
+    float, typer.Option(metavar="DURATION", parser=seconds, help="How long calls in flight may take when it stops.")
 ]
 HealthHost = Annotated[
-    str, typer.Option(help="The address for /livez, /readyz and /metrics; nobody is asked who they are.")
+    str, typer.Option(help="The address for /livez, /readyz and /metrics; they need no credentials.")
 ]
 HealthPort = Annotated[int, typer.Option(min=0, max=65535, help="The port for these; 0 for a free one.")]
 NoHealth = Annotated[bool, typer.Option("--no-health", help="Serve none of these.")]

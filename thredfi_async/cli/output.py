@@ -1,4 +1,4 @@
-"""What is written to stdout and stderr, and what becomes of it if that cannot be written."""
+"""Writes to stdout and stderr, and handles errors in doing so."""
 
 import contextlib
 import io
@@ -18,7 +18,7 @@ class OutputError(Exception):
 
 
 class ReaderGoneError(Exception):
-    """Whoever read stdout has seen enough, as `head` has."""
+    """The reader of stdout has closed it, as `head` does."""
 
 
 class Output:
@@ -33,7 +33,7 @@ class Output:
         self.json = json
 
     def check(self) -> None:
-        """Refuse to begin when nothing could be shown.
+        """Refuse to begin without a stdout.
 
         Raises:
             OutputError: There is no stdout.
@@ -43,7 +43,7 @@ class Output:
 
     @property
     def is_terminal(self) -> bool:
-        """Whether a person looks at it as it comes."""
+        """Whether a person reads it on a terminal."""
         return not self.json and sys.stdout is not None and sys.stdout.isatty()
 
     def show(self, *renderables: RenderableType, wrap: bool = True) -> None:
@@ -64,7 +64,7 @@ class Output:
         """Write text as it is.
 
         Raises:
-            ReaderGoneError: Nobody reads it any more.
+            ReaderGoneError: The reader has closed it.
             OutputError: It cannot be written.
         """
         self.check()
@@ -77,7 +77,7 @@ class Output:
 
 
 class Words(Protocol):
-    """What can be said to people and to machines."""
+    """A message for people and for machines."""
 
     def as_json(self) -> dict[str, Any]:
         """Return it for machines."""
@@ -99,7 +99,7 @@ def report(words: Words, *, json: bool) -> None:
 
 
 def reason(error: Exception) -> str:
-    """Say in few words why a stream cannot be written."""
+    """Return in few words why a stream cannot be written."""
     return getattr(error, "strerror", None) or type(error).__name__
 
 
@@ -111,7 +111,7 @@ def write_text(stream: TextIO, text: str) -> None:
 
 
 def abandon_stdout() -> None:
-    """Let what is still buffered for stdout go nowhere: flushing it at exit would fail, with a message."""
+    """Discard what is still buffered for stdout: flushing it at exit would fail, with a message."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
@@ -119,12 +119,12 @@ def abandon_stdout() -> None:
 
 
 def terminal_width() -> int:
-    """Return the cells of the terminal that stdout is."""
+    """Return the width of the terminal on stdout, in cells."""
     return Console(file=sys.stdout).width
 
 
 def tell(*renderables: RenderableType) -> None:
-    """Write to stderr, as well as that goes: when it does not, there is nobody left to tell."""
+    """Write to stderr; ignore errors, since they could not be shown."""
     if sys.stderr is not None:
         with contextlib.suppress(OSError, ValueError):
             write_text(sys.stderr, _drawn(sys.stderr, renderables, wrap=False))
@@ -138,7 +138,7 @@ def trace(error: Exception) -> None:
 
 
 class _Page(io.StringIO):
-    """What rich draws on in the place of a stream: writing to that is ours to do, and its failures ours to tell."""
+    """A buffer that rich draws on, so that this module writes to the stream and handles its errors."""
 
     def __init__(self, encoding: str) -> None:
         super().__init__()

@@ -20,7 +20,7 @@ def seconds(text: str) -> float:
         Seconds.
 
     Raises:
-        typer.BadParameter: It is none.
+        typer.BadParameter: It is no duration.
     """
     match = _DURATION.fullmatch(str(text).strip())
     if match is None:
@@ -38,7 +38,7 @@ def per_second(text: str) -> float:
         How many a second.
 
     Raises:
-        typer.BadParameter: It is none.
+        typer.BadParameter: It is no rate.
     """
     match = _RATE.fullmatch(str(text).strip())
     if match is None or float(match[1]) == 0:

@@ -1,4 +1,4 @@
-"""A customer for people and for machines; presigned URLs are for neither."""
+"""Shows a customer to people and machines, without presigned URLs."""
 
 import datetime as dt
 import inspect
@@ -36,7 +36,7 @@ def as_object(customer: Customer) -> dict[str, Any]:
 
 
 def as_table(customer: Customer) -> Table:
-    """Draw a customer, a field a line, without the empty ones."""
+    """Return a table of a customer, a field a line, without empty fields."""
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
@@ -54,16 +54,16 @@ def as_table(customer: Customer) -> Table:
 
 
 def header() -> Text:
-    """The head of a list of customers."""
+    """Return the head of a list of customers."""
     return Text("  ".join([*(name.ljust(width) for name, width in _COLUMNS), "NAME"]), style="bold")
 
 
 def as_line(customer: Customer, *, width: int | None) -> Text:
-    """Draw a customer as one line of a list.
+    """Return a customer as one line of a list.
 
     Args:
         customer: The customer.
-        width: Cells that there are; None for as many as it takes.
+        width: Most cells; None for as many as it takes.
 
     Returns:
         The line.
@@ -98,7 +98,7 @@ def _shown(name: str, value: object) -> str:
 
 
 def _printable(text: str) -> str:
-    """Escape what could move the cursor or turn the writing around: the text is not ours."""
+    """Escape what could move the cursor or change the writing direction: the text is not ours."""
     return "".join(_characters(text))
 
 

@@ -1,4 +1,4 @@
-"""From the arguments to the exit code: the one place where whatever goes wrong becomes a sentence."""
+"""From the arguments to the exit code: the one place that turns errors into sentences."""
 
 import contextlib
 import logging
@@ -16,7 +16,7 @@ from thredfi_async.cli.exit_codes import ExitCode
 from thredfi_async.cli.output import Output, OutputError, ReaderGoneError, abandon_stdout, reason, report, trace
 from thredfi_async.cli.session import Job, Session
 
-# Its own name for it is typer's or click's secret, depending on the version.
+# The class is private to typer or click, depending on the version.
 _UsageError: Final = cast("type[Exception]", typer.BadParameter.__base__)
 _QUOTED_ARGUMENTS: Final = re.compile(r"(unexpected extra argument\S*) \(.*\)", re.DOTALL)
 
@@ -73,10 +73,10 @@ def _in_words(error: Exception, session: Session) -> ErrorReport:
         abandon_stdout()
         sentence = f"The output cannot be written: {error}."
         return internal_error(
-            sentence, session, kind="OutputError", code=ExitCode.USAGE, advice="mend what stdout goes to"
+            sentence, session, kind="OutputError", code=ExitCode.USAGE, advice="fix what stdout goes to"
         )
     # Its text may quote anything.
-    sentence = f"thredfi met with an error that it does not know: {type(error).__name__}."
+    sentence = f"thredfi met an unexpected error: {type(error).__name__}."
     advice = "run with --debug to see where, and report it"
     return internal_error(sentence, session, kind=type(error).__name__, code=ExitCode.REFUSED, advice=advice)
 

@@ -1,4 +1,4 @@
-"""What one run of the command is about, and what is known of it should it end before its time."""
+"""The state of one run of the command, and what is known if it ends early."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 def run_now(work: Coroutine[Any, Any, T]) -> T:
-    """Do as `asyncio.run`, save that Ctrl-C does not wait for threads.
+    """Run like `asyncio.run`, but do not let Ctrl-C wait for threads.
 
     Args:
         work: What to run.
@@ -22,7 +22,7 @@ def run_now(work: Coroutine[Any, Any, T]) -> T:
         Its result.
 
     Raises:
-        KeyboardInterrupt: It was interrupted, and has come to its end.
+        KeyboardInterrupt: It was interrupted, and has ended.
     """
     with asyncio.Runner() as runner:
         try:
@@ -49,12 +49,12 @@ class Known:
         self.began: bool = False
 
     def begins(self, idempotency_key: str | None) -> None:
-        """Know nothing from now on, until the call has ended."""
+        """Treat the effect as unknown from now on, until the call has ended."""
         self.began = True
         self.effect, self.idempotency_key = Effect.UNKNOWN, idempotency_key
 
     def on_event(self, event: Event, /) -> None:
-        """Take the call's own statement, which it makes when it is cancelled too."""
+        """Take the effect from the call's last event, which it sends when cancelled, too."""
         if isinstance(event, CallEnded) and event.operation == "customers.archive":
             self.effect, self.idempotency_key = event.effect, event.idempotency_key
 
@@ -77,4 +77,4 @@ class Session:
 
 
 Job = Callable[[Session], int]
-"""What a command comes to once its arguments are parsed: it runs outside of typer, which would swallow Ctrl-C."""
+"""A command with its arguments parsed; it runs outside of typer, which would swallow Ctrl-C."""

@@ -1,4 +1,4 @@
-"""Where the API is and who asks: options for the first, the environment or a file for the second, never argv."""
+"""The API's address, from options too, and the credentials, from the environment or a file, never argv."""
 
 import enum
 import io
@@ -23,7 +23,7 @@ class EnvironmentName(enum.StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Connection:
-    """What the options say of how to reach the API.
+    """The options for reaching the API.
 
     Args:
         base_url: `--base-url`.
@@ -41,7 +41,7 @@ class Connection:
         """Make the client.
 
         Args:
-            *hooks: Are told what happens.
+            *hooks: Called with events.
             **more: Further settings of the client.
 
         Returns:
@@ -65,7 +65,7 @@ class Connection:
         return ThredfiClient.from_env(variables, **settings)
 
     def repeated(self, *command: str) -> str:
-        """Write another command that reaches the same API.
+        """Return another command that reaches the same API.
 
         Args:
             *command: Its name and arguments.

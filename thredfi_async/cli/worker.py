@@ -1,4 +1,4 @@
-"""`worker`: takes commands off NATS JetStream and archives, until it is told to stop."""
+"""`worker`: takes commands from NATS JetStream and archives, until it is stopped."""
 
 import asyncio
 import contextlib
@@ -36,7 +36,7 @@ class Work:
         nats: Where the queue is.
         concurrency: Messages held at once.
         max_deliveries: How often a message is delivered before it is a dead letter.
-        grace_period: Seconds that calls under way have when it stops.
+        grace_period: Seconds that calls in flight have when it stops.
         health_host: The address for health and metrics.
         health_port: The port; None for none.
     """
@@ -50,16 +50,16 @@ class Work:
     health_port: int | None
 
     def __call__(self, session: Session) -> int:
-        """Work until SIGTERM or Ctrl-C, which is how it is meant to end."""
-        # On Windows the loop knows no signal handlers, and Ctrl-C comes out as this.
+        """Work until SIGTERM or Ctrl-C, the regular end."""
+        # On Windows the loop has no signal handlers, and Ctrl-C raises this.
         with broker_preflight_errors(), _log_lines(session), contextlib.suppress(KeyboardInterrupt):
             asyncio.run(self._run(session))
         return ExitCode.DONE
 
     async def _run(self, session: Session) -> None:
         # Imported here: other commands do without nats-py and the web server.
-        from thredfi_async.worker import Worker, WorkerOptions  # noqa: PLC0415 - dear, and not for every command
-        from thredfi_async.worker.health import serving_health  # noqa: PLC0415 - dear, and not for every command
+        from thredfi_async.worker import Worker, WorkerOptions  # noqa: PLC0415 - slow, and not for every command
+        from thredfi_async.worker.health import serving_health  # noqa: PLC0415 - slow, and not for every command
 
         nats, stream_config = self._settings(), self.nats.stream_config()
         options = WorkerOptions(

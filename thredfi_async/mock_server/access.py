@@ -1,4 +1,4 @@
-"""Who may ask, and how often: tokens, partner credentials, the rate limit."""
+"""Access control: tokens, partner credentials and the rate limit."""
 
 import binascii
 import time
@@ -14,11 +14,11 @@ _MAX_TOKENS = 10_000
 
 
 class Tokens:
-    """The tokens that are valid, each until its time.
+    """The valid tokens, each until it expires.
 
     Args:
-        static: A token that is valid from the start and has no lifetime.
-        lifetime: Of an issued token, in seconds.
+        static: A token that is valid from the start and never expires.
+        lifetime: The lifetime of issued tokens, in seconds.
         clock: Monotonic seconds.
     """
 
@@ -29,7 +29,7 @@ class Tokens:
 
     def issue(self) -> str:
         """Return a fresh token."""
-        if len(self._expiry) >= _MAX_TOKENS:  # a client that fetches in a loop shall not eat the memory
+        if len(self._expiry) >= _MAX_TOKENS:  # a client that fetches in a loop must not fill the memory
             now = self._clock()
             self._expiry = {token: expiry for token, expiry in self._expiry.items() if expiry > now}
         token = f"mock.{token_urlsafe(24)}"
@@ -41,7 +41,7 @@ class Tokens:
         self._expiry.pop(token, None)
 
     def kill_all(self) -> None:
-        """Refuse every token there is from now on."""
+        """Refuse every existing token from now on."""
         self._expiry.clear()
 
     def check(self, header: str | None) -> str:
@@ -90,7 +90,7 @@ def check_partner(header: str | None, partner_uuid: str, api_key: str) -> None:
 
 
 class TokenBucket:
-    """A rate limit that lets through a burst of one second's worth.
+    """A rate limit that allows a burst of one second's worth.
 
     Args:
         rate: Requests per second; None for no limit.
@@ -109,7 +109,7 @@ class TokenBucket:
         self._then = clock()
 
     def take(self) -> None:
-        """Let one request through.
+        """Take one request from the limit.
 
         Raises:
             RefusedError: 429, with a `Retry-After` in whole seconds.

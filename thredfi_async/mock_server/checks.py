@@ -1,4 +1,4 @@
-"""What the contract asks of a request, held against it as strictly as it is written."""
+"""Checks a request as strictly as the contract is written."""
 
 import json
 import re
@@ -35,14 +35,14 @@ _COUNTRY = re.compile(r"[A-Z]{2}")
 
 
 class RefusedError(Exception):
-    """A request that is answered with an error of the API, in the contract's envelope.
+    """A refused request, answered with an error in the contract's envelope.
 
     Args:
         status: The HTTP status.
         code: The envelope's `error_code`.
         message: The envelope's `error`, for humans.
         details: The problems of each wrong field.
-        headers: Headers that go with the answer.
+        headers: Extra headers of the answer.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class RefusedError(Exception):
         self.headers: dict[str, str] = headers or {}
 
     def envelope(self) -> bytes:
-        """Return the body that says so."""
+        """Return the answer's body."""
         return orjson.dumps({"error": str(self), "error_code": self.code, "details": self.details})
 
 
@@ -83,7 +83,7 @@ def require_media_type(header: str | None, wanted: str) -> None:
 
 
 def encode(value: object) -> bytes:
-    """Return a value as JSON; integers may be of any size.
+    """Encode a value as JSON; integers may have any size.
 
     Raises:
         ValueError: It nests too deeply for a JSON encoder.
@@ -98,18 +98,18 @@ def encode(value: object) -> bytes:
 
 
 def decode_object(raw: bytes) -> dict[str, Any]:
-    """Return what the text of a JSON object says.
+    """Decode a JSON object.
 
     Raises:
         ValueError: It is not JSON, or nests too deeply.
-        TypeError: It is another value than an object.
+        TypeError: It is not an object.
     """
     try:
         body: object = orjson.loads(raw)
         if isinstance(body, dict):
             fields = cast("dict[str, Any]", body)
             if float in map(type, fields.values()):
-                # orjson reads an integer over 64 bits as a float; the contract sets integers no bound.
+                # orjson reads an integer over 64 bits as a float; the contract sets no limit.
                 return cast("dict[str, Any]", json.loads(raw))
             return fields
     except RecursionError:
@@ -177,10 +177,10 @@ def customer_request(raw: bytes, *, strict: bool) -> dict[str, Any]:
 
     Args:
         raw: The body as received.
-        strict: Whether every field must be there, save one of the two names.
+        strict: Whether every field is required, except one of the two names.
 
     Returns:
-        The documented fields that it gives; others are dropped.
+        The documented fields of the body; others are dropped.
 
     Raises:
         RefusedError: 400, naming every wrong field at once.

@@ -1,4 +1,4 @@
-"""The four endpoints: who may call them, and what they do."""
+"""The four endpoints: their access checks and what they do."""
 
 import re
 from typing import Any
@@ -21,13 +21,13 @@ _HOST = re.compile(r"([A-Za-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?", re.ASCII)
 
 @attrs.frozen(eq=False)
 class Endpoints:
-    """What all endpoints share.
+    """The state that all endpoints share.
 
     Args:
         store: The customers.
-        tokens: Which tokens are valid.
+        tokens: The valid tokens.
         bucket: The rate limit.
-        requests: What is received and applied.
+        requests: The record of received and applied requests.
         partner: The partner's UUID and API key.
         strict: Whether a body must have every field.
     """
@@ -40,7 +40,7 @@ class Endpoints:
     strict: bool
 
     def admit(self, call: Call, route: Route) -> None:
-        """Let a request through that its headers and path give no reason to refuse.
+        """Check a request's method, credentials, rate, business and customer.
 
         Raises:
             RefusedError: 405, 401, 429, 403 or 404, in this order.
@@ -61,8 +61,8 @@ class Endpoints:
             raise RefusedError(404, "not_found", "No such customer.")
 
     def received(self, call: Call, route: Route, raw: bytes | None) -> None:
-        """Record a request for a customer, whatever comes of it; the body is None if it was not read."""
-        # Only customers that exist have a record: whoever invents ids shall not fill the memory.
+        """Record a request for a customer, whatever its result; the body is None if it was not read."""
+        # Only existing customers have a record: made-up ids must not fill the memory.
         if call.number is None:
             return
         if route.kind == "get":
@@ -71,16 +71,16 @@ class Endpoints:
             self.requests.posted(route.customer_id, call.headers.get("Idempotency-Key"), raw)
 
     def find(self, route: Route) -> int | None:
-        """Return the number of a path's customer, or None if it names none, or none of its business."""
+        """Return the number of the path's customer; None if there is none, or it belongs to another business."""
         seed = self.store.seed
         number = seed.customer(route.customer_id) if route.customer_id else None
         return number if number is not None and seed.business_id(number) == route.business_id else None
 
     def work(self, call: Call, route: Route, raw: bytes) -> bytes:
-        """Do what an admitted request asks for.
+        """Carry out an admitted request.
 
         Returns:
-            The body of its success.
+            The body of the success response.
 
         Raises:
             RefusedError: Its body or query is wrong, or the customer's state forbids it.

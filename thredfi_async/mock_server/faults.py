@@ -1,4 +1,4 @@
-"""Faults on demand: which there are, and which request gets one."""
+"""Faults on demand: their kinds, and which request gets one."""
 
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,30 +14,30 @@ import attrs
 
 
 class FaultKind(StrEnum):
-    """What can go wrong with one request; "applied" means that an archive request has taken effect."""
+    """The kinds of faults; "applied" means that an archive request has taken effect."""
 
     LATENCY = "latency"
-    """Served properly after `seconds`; applied at their end, whether or not the client has waited."""
+    """Served properly after `seconds`, and applied then, even if the client has left."""
     THROTTLE = "throttle"
-    """429, not applied; `retry_after` and `form` say what header comes with it."""
+    """429, not applied; `retry_after` and `form` set the header."""
     SERVER_ERROR = "server_error"
-    """A 5xx (503, or `status`) in the API's envelope, or as a proxy's page with `html`; not applied."""
+    """A 5xx (503, or `status`) in the API's envelope, or as a proxy's HTML page with `html`; not applied."""
     RESET_BEFORE = "reset_before"
     """The connection is reset before the body is read; not applied."""
     RESET_AFTER = "reset_after"
     """Applied, and the connection is reset without an answer."""
     HANG = "hang"
-    """Never answered, until the client leaves; applied unless `applied` is False."""
+    """Not answered until the client leaves; applied unless `applied` is False."""
     TRUNCATED = "truncated"
-    """Applied; the answer announces its whole length and the connection closes half way."""
+    """Applied; the answer announces its full length, but the connection closes half way."""
     NOT_JSON = "not_json"
     """Applied; a 200 with a proxy's HTML page."""
     NULL_FIELDS = "null_fields"
-    """Applied; every documented text of the answer but `external_id` is null."""
+    """Applied; every documented text field of the answer but `external_id` is null."""
     EXPIRED_TOKEN = "expired_token"  # noqa: S105 - the name of a fault
-    """401 `invalid_token`, not applied; the token that was used stays refused from then on."""
+    """401 `invalid_token`, not applied; the token stays refused from then on."""
     WRONG_ID = "wrong_id"
-    """Applied; a well-formed answer that is about another customer."""
+    """Applied; a well-formed answer about another customer."""
 
 
 _DEFAULT_STATUS = {FaultKind.THROTTLE: 429, FaultKind.SERVER_ERROR: 503}
@@ -45,19 +45,19 @@ _DEFAULT_STATUS = {FaultKind.THROTTLE: 429, FaultKind.SERVER_ERROR: 503}
 
 @attrs.frozen
 class Fault:
-    """One fault and its parameters; those that its kind has no use for are ignored.
+    """One fault and its parameters; those that its kind does not use are ignored.
 
     Args:
         kind: What goes wrong.
         seconds: How long `LATENCY` takes, in seconds; 0.1 by default.
         status: The status of `SERVER_ERROR`, 503 by default, or of `THROTTLE`, 429 by default.
-        retry_after: Seconds for the header of `THROTTLE` and `SERVER_ERROR`, or a string to send as it is;
+        retry_after: Seconds for the header of `THROTTLE` and `SERVER_ERROR`, or a string to send unchanged;
             None, the default, sends no header.
-        form: How `retry_after` is written: whole `seconds`, an `http-date`, or `ms`, which sends a
+        form: The format of `retry_after`: whole `seconds`, an `http-date`, or `ms`, which sends a
             `Retry-After-Ms` header.
-        html: Whether `THROTTLE` and `SERVER_ERROR` come as a proxy's HTML page instead of the API's envelope.
-        applied: Whether a `HANG` applies the request before it falls silent; True by default.
-        on: Which requests of a planned customer it waits for: `archive`, the default, or `get`.
+        html: Whether `THROTTLE` and `SERVER_ERROR` send a proxy's HTML page instead of the API's envelope.
+        applied: Whether a `HANG` applies the request first; True by default.
+        on: The requests of a planned customer that get it: `archive`, the default, or `get`.
     """
 
     kind: FaultKind = attrs.field(converter=FaultKind)
@@ -71,11 +71,11 @@ class Fault:
 
     @property
     def http_status(self) -> int:
-        """The status that it is answered with, where it is answered by one of its own."""
+        """The status of the answer, for kinds that set one; else 200."""
         return self.status if self.status is not None else _DEFAULT_STATUS.get(self.kind, 200)
 
     def retry_headers(self) -> dict[str, str]:
-        """Return the headers that tell the client when to come again."""
+        """Return the headers that tell the client when to retry."""
         if self.retry_after is None:
             return {}
         if isinstance(self.retry_after, str):
@@ -90,22 +90,22 @@ class Fault:
 
 @attrs.frozen(kw_only=True)
 class Faults:
-    """Which requests go wrong, by plan or by chance.
+    """Which requests fail, by plan or at random.
 
-    A planned customer's entries are used up in order by requests that carry a valid token, archive requests
-    and GETs each by their own (`Fault.on`); None serves one archive request properly. Chance is for requests
-    that no entry is left for.
+    Requests with a valid token use up a planned customer's entries in order, archive requests and GETs each
+    their own (`Fault.on`); None serves one archive request properly. Requests without an entry left may get a
+    random fault.
 
     Args:
         plan: By customer id, the faults of its requests in order.
         token: The same for the token endpoint, in the order of its requests.
         pages: The same for the list endpoint.
-        rates: By kind, or by fault where its parameters matter, how likely it is, from 0 to 1 and 1 in all.
-        include_gets: Whether the rates are for GETs and lists too, and not for archive requests alone.
-        seed: Of the chances; with the same one, the same requests in order meet the same faults.
+        rates: Probability of each kind, or of each fault where parameters matter, from 0 to 1, and 1 at most in all.
+        include_gets: Whether the rates apply to GETs and lists too, not only to archive requests.
+        seed: The random seed; with the same one, the same requests in order get the same faults.
 
     Raises:
-        ValueError: The rates are no probabilities.
+        ValueError: The rates are not probabilities.
     """
 
     plan: Mapping[UUID | str, Sequence[Fault | None]] = attrs.field(factory=dict[UUID | str, Sequence[Fault | None]])
@@ -121,10 +121,10 @@ class Faults:
 
 
 class FaultDeck:
-    """One server's faults: what is left of the plan, the dice, and what was thrown.
+    """One server's faults: the rest of the plan, the random generator, and what was thrown.
 
     Args:
-        faults: The settings, which it leaves as they are.
+        faults: The settings; they are not changed.
     """
 
     def __init__(self, faults: Faults) -> None:
@@ -143,14 +143,14 @@ class FaultDeck:
         self._queues["list", ""] = deque(faults.pages)
 
     def add(self, customer_id: UUID | str, entries: Iterable[Fault | None]) -> None:
-        """Plan further faults for a customer, after those that it still has."""
+        """Add faults to a customer's plan, after those that are left."""
         key = str(UUID(str(customer_id)))
         for entry in entries:
             kind = "archive" if entry is None else entry.on
             self._queues.setdefault((kind, key), deque()).append(entry)
 
     def draw(self, kind: str, customer_id: str = "") -> Fault | None:
-        """Return what shall go wrong with the request that has just come, or None."""
+        """Return the fault for a new request, or None."""
         queue = self._queues.get((kind, customer_id))
         if queue:
             return queue.popleft()

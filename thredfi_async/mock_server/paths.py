@@ -1,4 +1,4 @@
-"""Where a path leads."""
+"""Matches paths to endpoints."""
 
 import re
 from urllib.parse import unquote
@@ -11,12 +11,12 @@ _PATH = re.compile(
 )
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 METHODS = {"archive": "POST", "get": "GET", "list": "GET", "token": "POST"}
-"""The one method that each endpoint takes."""
+"""The one method that each endpoint accepts."""
 
 
 @attrs.frozen
 class Route:
-    """An endpoint by its kind, and the ids of the path in canonical form."""
+    """The kind of an endpoint, and the ids of the path in canonical form."""
 
     kind: str
     business_id: str = ""
@@ -24,7 +24,7 @@ class Route:
 
 
 def match_path(path: str) -> Route | None:
-    """Return where a path leads, or None if it leads nowhere; the slash at the end is part of it."""
+    """Return the route of a path, or None if there is none; the slash at the end is required."""
     found = _PATH.fullmatch(unquote(path) if "%" in path else path)
     if found is None:
         return None

@@ -1,4 +1,4 @@
-"""What the contract asks of a query and of a form."""
+"""Checks queries and forms against the contract."""
 
 import re
 from urllib.parse import parse_qsl
@@ -11,7 +11,7 @@ _POSITIVE = re.compile(r"0*[1-9][0-9]*", re.ASCII)
 _MAX_DIGITS = 18
 DEFAULT_PAGE_SIZE = 50
 MAX_PAGE_SIZE = 1000
-"""A larger page is cut to this, as Django REST framework does, rather than refused."""
+"""A larger page is cut to this, not refused, as in Django REST framework."""
 _PARAMETERS = {
     "external_id": (re.compile(r".*", re.DOTALL), ""),
     "include_archived": (re.compile(r"true|false", re.IGNORECASE), "Must be a valid boolean."),
@@ -21,7 +21,7 @@ _PARAMETERS = {
 
 
 def token_request(raw: bytes) -> None:
-    """Check the form that asks for a token.
+    """Check the form of a token request.
 
     Raises:
         RefusedError: 400.
@@ -39,7 +39,7 @@ def token_request(raw: bytes) -> None:
 
 @attrs.frozen
 class PageRequest:
-    """Which customers of a business are asked for."""
+    """The customers of a business that a list request asks for."""
 
     include_archived: bool = False
     external_id: str | None = None
@@ -48,7 +48,7 @@ class PageRequest:
 
 
 def page_request(query: str) -> PageRequest:
-    """Check the query of a list request; parameters nobody documented are ignored.
+    """Check the query of a list request; undocumented parameters are ignored.
 
     Raises:
         RefusedError: 400, naming every wrong parameter at once.
@@ -77,6 +77,6 @@ def page_request(query: str) -> PageRequest:
 
 
 def _bounded(digits: str) -> int:
-    # The contract sets no bound, and Python refuses to read more than 4,300 digits.
+    # The contract sets no limit, and Python refuses to read more than 4,300 digits.
     digits = digits.lstrip("0")
     return int(digits) if len(digits) <= _MAX_DIGITS else 10**_MAX_DIGITS

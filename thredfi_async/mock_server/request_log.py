@@ -1,4 +1,4 @@
-"""What a mock server received and applied: counts, keys and digests, never a body."""
+"""The record of what a mock server received and applied: counts, keys and digests, never a body."""
 
 import time
 from collections import Counter
@@ -9,20 +9,20 @@ from uuid import UUID
 import attrs
 
 MAX_DISTINCT = 100
-"""So many keys and digests are kept of one customer: enough to show that they differ, and bounded."""
+"""Keys and digests kept for one customer: enough to show that they differ, and bounded."""
 
 
 @attrs.define
 class CustomerRecord:
-    """What was received for one customer, and applied.
+    """The requests received for one customer, and applied.
 
     Args:
-        requests: How many archive requests were received, refused ones and repeats among them.
-        reads: How many times it was retrieved.
-        keys: The distinct idempotency keys of its archive requests, the first 100.
-        digests: The SHA-256 of their distinct bodies, in hexadecimal, the first 100.
-        applied: How many archive requests took effect.
-        first_applied: When the first one did, by the mock server's monotonic clock; None if none has.
+        requests: Archive requests received, including refused and repeated ones.
+        reads: Retrievals of the customer.
+        keys: The first 100 distinct idempotency keys of its archive requests.
+        digests: The SHA-256 of the first 100 distinct bodies, in hexadecimal.
+        applied: Archive requests that took effect.
+        first_applied: When the first one took effect, by the mock server's monotonic clock; None if none did.
     """
 
     requests: int = 0
@@ -35,14 +35,14 @@ class CustomerRecord:
 
 @attrs.define
 class RequestLog:
-    """All that a mock server received.
+    """All requests that a mock server received.
 
     Args:
         keep_arrivals: Whether to keep the time of every request, which grows without bound.
         clock: Monotonic seconds.
-        totals: How many requests were received, by kind: archive, get, list, token, other.
-        statuses: How many were answered, by status; what was reset or left hanging is not among them.
-        applied: How many archive requests took effect.
+        totals: Requests received, by kind: archive, get, list, token, other.
+        statuses: Answers, by status; requests that were reset or left hanging do not count.
+        applied: Archive requests that took effect.
         arrivals: When each request arrived, and its kind; empty unless kept.
     """
 
@@ -55,7 +55,7 @@ class RequestLog:
     _customers: dict[str, CustomerRecord] = attrs.field(factory=dict[str, CustomerRecord], init=False, repr=False)
 
     def of(self, customer_id: UUID | str) -> CustomerRecord:
-        """Return what was received for a customer; an empty record for one that nothing was received for."""
+        """Return the record of a customer; an empty one if no request came for it."""
         return self._customers.get(str(customer_id)) or CustomerRecord()
 
     def arrived(self, kind: str) -> None:

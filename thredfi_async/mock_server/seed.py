@@ -1,7 +1,7 @@
-"""Invented customers that look real: the same ones for the same seed, made when they are looked at.
+"""Invented customers that look real: the same for the same seed, generated on access.
 
-Nothing is kept per customer, so that a million cost as little as ten. An id carries its customer's number,
-scrambled, in its first eight digits, and the rest proves that it is one of ours.
+Nothing is kept per customer, so a million cost as little as ten. An id holds its customer's number, scrambled,
+in its first eight digits; the rest proves that it was seeded.
 """
 
 import re
@@ -36,14 +36,14 @@ _TOWN = _words("Ambleford Brackwater Calderby Dunstead Elmbridge Farrowdale Grey
 _COUNTY = _words("Eastmere Fenshire Hollinshire Northmarch Westvale")
 _TAGS = ("wholesale", "retail", "trade", "online", "priority", "seasonal")
 _SCRAMBLE = 0x9E3779B1
-"""Odd, so that multiplying by it modulo 2**32 loses nothing."""
+"""Odd, so that multiplying by it modulo 2**32 can be reversed."""
 _UNSCRAMBLE = pow(_SCRAMBLE, -1, 2**32)
 _EXTERNAL_ID = re.compile(r"cust-([0-9]{7,10})", re.ASCII)
 
 
 @attrs.frozen(slots=True)
 class SeededCustomer:
-    """One customer that the mock server knows from the start.
+    """One customer that the mock server has from the start.
 
     Args:
         business_id: The business that owns it, of the mock server's partner.
@@ -57,20 +57,20 @@ class SeededCustomer:
 
     @property
     def body(self) -> dict[str, Any]:
-        """The 20 fields of its record, new at each look: a valid body for archiving it, yours to change."""
+        """The 20 fields of its record, a new dict on each access: a valid body for archiving it."""
         return self._seed.body(self._number)
 
 
 class Seed:
-    """The arithmetic from a seed to ids and records, and back from an id to its customer's number.
+    """Computes ids and records from a seed, and a customer's number from its id.
 
     Args:
-        customers: How many customers there are in all, spread evenly over the businesses.
-        businesses: How many businesses the partner owns, at least 1.
-        seed: Whatever number; another one gives other ids and other customers.
+        customers: Number of customers in all, spread evenly over the businesses.
+        businesses: Number of businesses that the partner owns, at least 1.
+        seed: Any number; another one gives other ids and other customers.
 
     Raises:
-        ValueError: There would be no business, or fewer than no customers, or more than 2**32.
+        ValueError: There are no businesses, or fewer than 0 customers, or more than 2**32.
     """
 
     def __init__(self, customers: int, businesses: int, seed: int) -> None:
@@ -87,7 +87,7 @@ class Seed:
         self._businesses = {business_id: n for n, business_id in enumerate(self.business_ids)}
 
     def digest(self, purpose: str, number: int) -> bytes:
-        """Return 16 bytes that depend on the seed, the purpose and the number alone."""
+        """Return 16 bytes that depend only on the seed, the purpose and the number."""
         return blake2b(b"%s:%d" % (purpose.encode(), number), key=self._key, digest_size=16).digest()
 
     def secret(self, purpose: str) -> str:
@@ -133,14 +133,14 @@ class Seed:
             "individual_name": f"{first} {last}",
             "company_name": f"{_LAST[dice[3] % len(_LAST)]} {_TRADE[dice[4] % len(_TRADE)]} Ltd",
             "email": f"{mailbox}@example.com",
-            # Ofcom keeps these two ranges for drama: they reach nobody.
+            # Ofcom reserves these two ranges for drama: no one has such a number.
             "mobile_phone": f"+44 7700 900{number % 1000:03d}",
             "office_phone": f"+44 20 7946 0{number % 1000:03d}",
             "address_line1": f"{dice[5] % 180 + 1} {_STREET[dice[6] % len(_STREET)]} Lane",
             "address_line2": f"Unit {dice[7] % 40 + 1}",
             "city": _TOWN[dice[8] % len(_TOWN)],
             "state_county": _COUNTY[dice[9] % len(_COUNTY)],
-            # No postal area begins with ZZ.
+            # No postal area starts with ZZ.
             "postal_code": f"ZZ{dice[10] % 90 + 10} {dice[11] % 9 + 1}ZZ",
             "country": "GB",
             "vat_number": f"GB{int.from_bytes(dice[:4], 'big') % 10**9:09d}",
@@ -158,7 +158,7 @@ class Seed:
 
 
 class SeededCustomers(Sequence[SeededCustomer]):
-    """All customers of a mock server, in the order of their numbers, each made when it is asked for."""
+    """All customers of a mock server, in the order of their numbers, each generated on access."""
 
     def __init__(self, seed: Seed) -> None:
         self._seed = seed
@@ -191,15 +191,15 @@ class SeededCustomers(Sequence[SeededCustomer]):
 
 
 def seeded_customers(customers: int = 1000, businesses: int = 1, seed: int = 1) -> Sequence[SeededCustomer]:
-    """Return the customers that a mock server with these settings would have, without one.
+    """Return the customers that a mock server with these settings would have, without starting one.
 
     Args:
-        customers: How many in all; 1,000 by default.
-        businesses: Over how many businesses they are spread; 1 by default.
+        customers: Number of customers in all; 1,000 by default.
+        businesses: Number of businesses that they are spread over; 1 by default.
         seed: The mock server's seed; 1 by default.
 
     Returns:
-        A sequence that makes each customer when it is looked at.
+        A sequence that generates each customer on access.
 
     Raises:
         ValueError: A count is out of range.

@@ -1,4 +1,4 @@
-"""The mock server: its settings, its lifetime, and what a test may ask and tell it."""
+"""The mock server: its settings, its lifecycle, and its controls for tests."""
 
 import asyncio
 import contextlib
@@ -21,27 +21,27 @@ from thredfi_async.mock_server.store import Repeat, Store
 from thredfi_async.mock_server.wire import LoopbackServer
 
 _SHUTDOWN_SECONDS = 0.2
-"""Handlers end by themselves at once; this is for clients that have sent half a request."""
+"""Handlers end by themselves at once; this is for clients that sent half a request."""
 
 
 class MockServer:
-    """A fake Thredfi API on loopback, that serves the contract from memory, with faults on demand.
+    """A fake Thredfi API on loopback that serves the contract from memory, with faults on demand.
 
-    It can be built anywhere, runs in the loop that starts it, and can be started again after `aclose()`, with
-    its state and on its port.
+    It can be built outside a loop, runs in the loop that starts it, and can be started again after `aclose()`,
+    with its state and on its port.
 
     Args:
-        customers: How many there are in all; 1,000 by default.
-        businesses: Over how many businesses of the partner they are spread; 1 by default.
-        seed: The same one gives the same ids and records; 1 by default.
-        faults: What goes wrong, by plan or by chance; nothing by default.
-        strict: Whether an archive body must have every field, as the contract says, save one of the two
-            names. Fields that are given are checked either way.
-        latency: Seconds that every request takes before it is worked on; 0 by default.
-        rate_limit: Requests per second that the partner may make, tokens apart, with a burst of one second's
-            worth; more get 429 with `Retry-After`. None, the default, for no limit.
-        token_lifetime: Of issued tokens, in seconds; 3,600 by default.
-        repeat: How archiving an archived customer ends, which nobody documents: `ok` (200, the default),
+        customers: Number of customers in all; 1,000 by default.
+        businesses: Number of the partner's businesses that they are spread over; 1 by default.
+        seed: The same seed gives the same ids and records; 1 by default.
+        faults: The faults, by plan or at random; none by default.
+        strict: Whether an archive body must have every field, as the contract says, except one of the two
+            names. Given fields are checked either way.
+        latency: Seconds that every request waits before it is processed; 0 by default.
+        rate_limit: Requests per second that the partner may make, except for tokens, with a burst of one
+            second's worth; more get 429 with `Retry-After`. None, the default, for no limit.
+        token_lifetime: The lifetime of issued tokens, in seconds; 3,600 by default.
+        repeat: The answer to archiving an archived customer, which is not documented: `ok` (200, the default),
             `conflict` (409) or `invalid` (400).
         keep_arrivals: Whether `requests.arrivals` keeps the time of every request, without bound.
         host: The address to listen on; loopback by default.
@@ -91,10 +91,10 @@ class MockServer:
 
     @property
     def url(self) -> str:
-        """The origin to give to a client, without a slash at its end.
+        """The base URL for a client, without a slash at its end.
 
         Raises:
-            RuntimeError: The port is not known before the server was started.
+            RuntimeError: The port is not known before the first start.
         """
         if not self._port:
             raise RuntimeError("the mock server has no URL before it is started")
@@ -103,12 +103,12 @@ class MockServer:
 
     @property
     def token(self) -> str:
-        """A partner token that is valid from the start and has no lifetime, though a fault may kill it."""
+        """A partner token that is valid from the start and never expires, though a fault may revoke it."""
         return self._token
 
     @property
     def customers(self) -> Sequence[SeededCustomer]:
-        """The seeded customers, each made when it is looked at; businesses take turns."""
+        """The seeded customers, each generated on access; businesses alternate."""
         return self._customers
 
     @property
@@ -118,12 +118,12 @@ class MockServer:
 
     @property
     def faults_thrown(self) -> Counter[FaultKind]:
-        """How many faults were thrown, by kind."""
+        """The number of faults thrown, by kind."""
         return self._service.deck.thrown
 
     @property
     def latency(self) -> float:
-        """Seconds that every request takes before it is worked on; may be set at any time."""
+        """Seconds that every request waits before it is processed; may be set at any time."""
         return self._service.latency
 
     @latency.setter
@@ -131,20 +131,20 @@ class MockServer:
         self._service.latency = seconds
 
     def queue_faults(self, customer_id: UUID | str, *faults: Fault | None) -> None:
-        """Plan further faults for a customer, after those it still has; None serves one request properly."""
+        """Add faults to a customer's plan, after those that are left; None serves one request properly."""
         self._service.deck.add(customer_id, faults)
 
     def set_down(self, down: bool, *, status: int | None = None) -> None:  # noqa: FBT001 - `set_down(True)` reads well
-        """Begin or end an outage.
+        """Start or end an outage.
 
         Args:
             down: Whether the API is down from now on.
-            status: What a proxy's HTML page answers meanwhile, say 503; None, the default, for resets.
+            status: The status of a proxy's HTML page meanwhile, such as 503; None, the default, for resets.
         """
         self._service.outage = (status or 0) if down else None
 
     def expire_tokens(self) -> None:
-        """Refuse every token there is, `token` among them, from now on; new ones can be fetched."""
+        """Refuse every existing token from now on, including `token`; new ones can be fetched."""
         self._endpoints.tokens.kill_all()
 
     def issue_token(self) -> str:
@@ -163,7 +163,7 @@ class MockServer:
         return self._endpoints.store.is_archived(number)
 
     async def start(self) -> Self:
-        """Listen, in the running loop.
+        """Start listening, in the running loop.
 
         Raises:
             RuntimeError: It is running already.
@@ -184,7 +184,7 @@ class MockServer:
         return self
 
     async def aclose(self) -> None:
-        """Stop listening and close every connection, those with hanging requests too; twice does no harm."""
+        """Stop listening and close every connection, also those with hanging requests; safe to call twice."""
         runner, self._runner = self._runner, None
         if runner is not None:
             self._service.waits.end()
@@ -201,11 +201,11 @@ class MockServer:
 
 
 async def _stop_accepting(runner: web.ServerRunner) -> None:
-    """Let in what has been accepted: asyncio leaves it open for ever if the listener closes in the same moment."""
+    """Let accepted connections in: asyncio leaves them open for ever if the listener closes at the same moment."""
     for site in runner.sites:
-        # aiohttp gives its sockets in no other way.
+        # aiohttp gives no other access to its sockets.
         server = site._server  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-        # Other loops have servers of their own, and on Windows there is no reader to remove.
+        # Other loops have their own server classes, and on Windows there is no reader to remove.
         if isinstance(server, asyncio.Server):
             for listener in server.sockets:
                 with contextlib.suppress(NotImplementedError):

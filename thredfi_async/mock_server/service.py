@@ -1,4 +1,4 @@
-"""From a request to an answer, or to what a fault makes of it."""
+"""Handles requests: answers them, or throws a fault."""
 
 from collections.abc import Callable
 from typing import Any
@@ -24,10 +24,10 @@ class Service:
     """The handler of every request.
 
     Args:
-        endpoints: What requests are for.
+        endpoints: The endpoints.
         deck: The faults.
-        requests: What is received and applied.
-        latency: Seconds that every request takes.
+        requests: The record of received and applied requests.
+        latency: Seconds that every request waits.
     """
 
     endpoints: Endpoints
@@ -36,11 +36,11 @@ class Service:
     latency: float
     waits: Waits = attrs.field(factory=Waits)
     outage: int | None = None
-    """None while all is well, 0 if connections are reset, else the status that every request gets."""
+    """None without an outage, 0 if connections are reset, else the status that every request gets."""
     _received: int = 0
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer a request, or do to its connection what a fault asks for."""
+        """Answer a request, or apply a fault to its connection."""
         self._received += 1
         call = Call(request, f"req-{self._received:012x}")
         route = match_path(call.path)
@@ -70,7 +70,7 @@ class Service:
             self.endpoints.received(call, route, None)
             self.deck.thrown[fault.kind] += 1
             return call.reset()
-        # Refused requests are read too: the record is of what was received.
+        # Refused requests are read too: the record covers all that was received.
         raw = await call.body()
         self.endpoints.received(call, route, raw)
         if self.latency and not await self.waits.sleep(self.latency):
@@ -82,7 +82,7 @@ class Service:
         return await self._throw(call, fault, lambda: self.endpoints.work(call, route, raw))
 
     async def _throw(self, call: Call, fault: Fault, work: Callable[[], bytes]) -> web.Response:
-        """Throw a fault; a request that is wrong is refused all the same, if the fault would apply it."""
+        """Throw a fault; an invalid request is still refused if the fault would apply it."""
         match fault.kind:
             case FaultKind.LATENCY:
                 self.deck.thrown[fault.kind] += 1
@@ -134,7 +134,7 @@ class Service:
     def _nowhere(self, call: Call) -> web.Response:
         if match_path(call.path + "/") is None:
             raise RefusedError(404, "not_found", "Not found.")
-        # Django's APPEND_SLASH, which costs a POST its body if the client follows.
+        # Django's APPEND_SLASH, with which a POST loses its body if the client follows.
         query = f"?{call.query}" if call.query and call.query.isascii() else ""
         return self._answer(call, 301, b"", media_type=HTML, headers={"Location": f"{call.path}/{query}"})
 

@@ -1,4 +1,4 @@
-"""The customers' state: the seed's records, overlaid with what archiving has changed."""
+"""The customers' state: the seeded records, and what archiving has changed."""
 
 import time
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ from thredfi_async.mock_server.seed import Seed
 
 Repeat = Literal["ok", "conflict", "invalid"]
 MAX_REPLAYS = 100_000
-"""So many idempotency keys are remembered, the latest ones."""
+"""The number of idempotency keys remembered, the latest ones."""
 
 NULLABLE = (
     "reference_number",
@@ -34,15 +34,15 @@ NULLABLE = (
     "vat_number",
     "notes",
 )
-"""The documented texts that a fault makes null."""
+"""The documented text fields that a fault sets to null."""
 
 
 @attrs.frozen
 class Archived:
-    """What archiving made of a customer.
+    """The state of an archived customer.
 
     Args:
-        fields: Its 20 fields as JSON; None while they are the seed's, which saves a kilobyte each.
+        fields: Its 20 fields as JSON; None if they are the seeded ones, which saves a kilobyte each.
         archived_at: When it was first archived.
         updated_at: When it was last archived.
     """
@@ -61,8 +61,8 @@ class Store:
     """Every customer by its number.
 
     Args:
-        seed: What they are until something changes them.
-        repeat: How archiving an archived customer ends: `ok`, `conflict` or `invalid`.
+        seed: Their seeded records.
+        repeat: The answer to archiving an archived customer: `ok`, `conflict` or `invalid`.
     """
 
     def __init__(self, seed: Seed, *, repeat: Repeat = "ok") -> None:
@@ -78,18 +78,18 @@ class Store:
         return number in self._archived
 
     def replay(self, number: int, key: str | None) -> bytes | None:
-        """Return the first success that was answered to an idempotency key, or None."""
+        """Return the first success answered to an idempotency key, or None."""
         state = None if key is None else self._replays.get((number, key))
         return None if state is None else self.answer(number, state)
 
     def archive(self, number: int, fields: dict[str, Any], key: str | None) -> bytes:
-        """Archive a customer, its record overwritten with the fields that are given.
+        """Archive a customer, and overwrite its record with the given fields.
 
         Returns:
             The answer's body.
 
         Raises:
-            RefusedError: It is archived already, and that is an error here; or the fields nest too deeply.
+            RefusedError: It is archived already, and `repeat` makes that an error; or the fields nest too deeply.
         """
         before = self._archived.get(number)
         if before is not None and self._repeat == "conflict":
@@ -130,7 +130,7 @@ class Store:
         return self.answer(number, self._archived.get(number))
 
     def stranger(self, number: int) -> bytes:
-        """Return, as JSON, an archived customer that is not the one asked for."""
+        """Return, as JSON, an archived customer other than the requested one."""
         customer_id = self.seed.customer_id(number + 1)
         now = timestamp(time.time())
         body = self._represent(number, Archived(None, now, now), self.seed.body(number))
@@ -141,7 +141,7 @@ class Store:
         return encode(self._represent(number, state, self.fields(number, state)))
 
     def page(self, business: int, request: PageRequest) -> tuple[int, list[dict[str, Any]]]:
-        """Return how many customers match, and those of the page, without their documents.
+        """Return the number of matching customers, and those of the page, without their documents.
 
         Raises:
             RefusedError: 404, there is no such page.

@@ -1,4 +1,4 @@
-"""A mock server in a thread of its own, for tests that have no loop, another loop, or a subprocess under test."""
+"""Runs a mock server in its own thread, for tests without a loop, with another loop, or of a subprocess."""
 
 import asyncio
 import threading
@@ -14,7 +14,7 @@ def in_thread(server: MockServer) -> Generator[MockServer]:
     """Run a server in a thread while the block lasts.
 
     Args:
-        server: One that is not running; its methods that are no coroutines may be called from any thread.
+        server: A server that is not running; its methods that are not coroutines may be called from any thread.
 
     Yields:
         The server, listening.
@@ -28,7 +28,7 @@ def in_thread(server: MockServer) -> Generator[MockServer]:
         leave = asyncio.Event()
         try:
             await server.start()
-        except BaseException as error:  # noqa: BLE001 - it is the other thread's to raise
+        except BaseException as error:  # noqa: BLE001 - the other thread raises it
             started.set_exception(error)
             return
         started.set_result((asyncio.get_running_loop(), leave))

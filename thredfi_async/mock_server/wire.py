@@ -1,15 +1,18 @@
-"""What a handler may do to a connection: read, wait, answer, answer by half, reset."""
+"""Operations on a connection: read, wait, answer, cut an answer short, reset."""
 
 import asyncio
 import logging
 import socket
 import struct
 from asyncio import Future
+from typing import TYPE_CHECKING
 
 from aiohttp import web
-from multidict import CIMultiDictProxy
 
 from thredfi_async.mock_server.checks import RefusedError
+
+if TYPE_CHECKING:
+    from multidict import CIMultiDictProxy
 
 logger: logging.Logger = logging.getLogger(__name__)
 JSON = "application/json"
@@ -20,17 +23,17 @@ _RESET = struct.pack("ii", 1, 0)
 
 
 class Connection(web.RequestHandler):
-    """A connection that knows which handlers wait for its end."""
+    """A connection that notifies handlers when it ends."""
 
     __slots__ = ("waiters",)
 
     def __init__(self, manager: web.Server, *, loop: asyncio.AbstractEventLoop) -> None:
-        # The lingering time is for bodies that a refusal left unread.
+        # The lingering time is for bodies left unread by a refusal.
         super().__init__(manager, loop=loop, access_log=None, lingering_time=1.0, auto_decompress=False)  # type: ignore[arg-type] # None turns the log off, says aiohttp's documentation
         self.waiters: set[Future[bool]] = set()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Tell the handlers that wait for it."""
+        """Notify the waiting handlers."""
         super().connection_lost(exc)
         for waiter in self.waiters:
             if not waiter.done():
@@ -43,7 +46,7 @@ class Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answer what aiohttp could not parse, or we could not handle, in the contract's envelope."""
+        """Answer a request that could not be parsed or handled, in the contract's envelope."""
         del request, message
         # aiohttp's own answers are plain text, and it logs a traceback for each request it cannot parse.
         if status >= 500:  # noqa: PLR2004 - the first server error
@@ -55,7 +58,7 @@ class Connection(web.RequestHandler):
 
 
 class LoopbackServer(web.Server):
-    """aiohttp's low-level server over `Connection`; no router, no middlewares, no request log."""
+    """aiohttp's low-level server with `Connection`; no router, no middlewares, no request log."""
 
     def __call__(self) -> web.RequestHandler:
         """Return the protocol of a new connection."""
@@ -63,24 +66,24 @@ class LoopbackServer(web.Server):
 
 
 class Call:
-    """One request, and what can be done to the connection that it came on.
+    """One request, and the operations on its connection.
 
     Args:
-        request: As aiohttp gives it.
-        request_id: What its answer's `X-Request-Id` says.
+        request: aiohttp's request.
+        request_id: The `X-Request-Id` of the answer.
     """
 
     __slots__ = ("headers", "method", "number", "path", "query", "request", "request_id")
 
     def __init__(self, request: web.BaseRequest, request_id: str) -> None:
         target = request.raw_path
-        if not target.isascii():  # bytes that are no UTF-8 came as lone surrogates, which nothing can encode
+        if not target.isascii():  # aiohttp decodes invalid UTF-8 to lone surrogates, which nothing can encode
             target = target.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
         self.request: web.BaseRequest = request
         self.request_id: str = request_id
         self.method: str = request.method
         self.headers: CIMultiDictProxy[str] = request.headers
-        self.number: int | None = None  # of the customer, once it is known that there is one
+        self.number: int | None = None  # the customer's number, once it is found
         self.path: str
         self.query: str
         self.path, _, self.query = target.partition("?")
@@ -111,7 +114,7 @@ class Call:
         """Reset the connection (RST).
 
         Returns:
-            A response for aiohttp's sake, which finds the connection gone and sends nothing.
+            A response for aiohttp, which finds the connection gone and sends nothing.
         """
         transport = self.request.transport
         if transport is not None:
@@ -122,10 +125,10 @@ class Call:
         return web.Response()
 
     def cut_short(self, body: bytes) -> web.Response:
-        """Announce a whole body, send half of it, and close the connection (FIN).
+        """Announce the whole body, send half of it, and close the connection (FIN).
 
         Returns:
-            A response for aiohttp's sake, which finds the connection closing and sends nothing.
+            A response for aiohttp, which finds the connection closing and sends nothing.
         """
         transport = self.request.transport
         if transport is not None:
@@ -139,14 +142,14 @@ class Call:
 
 
 class Waits:
-    """The handlers that are waiting; a shutdown ends all their waits at once."""
+    """The waits of all handlers; a shutdown ends them at once."""
 
     def __init__(self) -> None:
         self._futures: set[Future[bool]] = set()
         self._over = False
 
     async def sleep(self, seconds: float) -> bool:
-        """Wait, whether or not the client does.
+        """Wait, even if the client leaves.
 
         Returns:
             False if the server shuts down.
@@ -172,11 +175,11 @@ class Waits:
             connection.waiters.discard(future)
 
     def open(self) -> None:
-        """Let handlers wait, after a shutdown too."""
+        """Let handlers wait, also after a shutdown."""
         self._over = False
 
     def end(self) -> None:
-        """End all waits, and those that would begin from now on."""
+        """End all waits, current and future."""
         self._over = True
         for future in self._futures:
             _settle(future, result=False)

@@ -1,1 +1,1 @@
-"""What the API offers, one module for each kind of thing."""
+"""The resources of the API, one module for each."""

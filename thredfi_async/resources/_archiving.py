@@ -19,13 +19,13 @@ from thredfi_async.models import Customer, CustomerBody, CustomerRequest
 
 @attrs.frozen(eq=False)
 class Archiving:
-    """What one archive call is about.
+    """The arguments of one archive call, and the requests made from them.
 
     Args:
-        url: The customer's URL, with its slash.
-        customer_id: The customer's id in lower case, to hold answers against.
-        body: What to send; None for the server's own record.
-        idempotency_key: The caller's own key, if there is one.
+        url: The customer's URL, with its trailing slash.
+        customer_id: The customer's id in lower case, to compare answers with.
+        body: The body to send; None for the server's own record.
+        idempotency_key: The caller's own key, if any.
         headers: The caller's own headers.
     """
 
@@ -36,7 +36,7 @@ class Archiving:
     headers: Mapping[str, str] = attrs.field(repr=False)
 
     def first(self) -> Request[Customer]:
-        """Build the call's first request: the POST, or the GET that finds its body.
+        """Build the call's first request: the POST, or the GET that fetches its body.
 
         Raises:
             InvalidRequestError: The body breaks the contract.
@@ -67,7 +67,7 @@ class Archiving:
         return Request(method="GET", url=self.url, judge=self._judge_afterwards, headers=self.headers)
 
     def _judge_record(self, response: Response) -> Verdict[Customer]:
-        """The record before anything was posted: nothing is left to do, or it is the body."""
+        """Judge the record before the POST: either it is archived already, or it becomes the body."""
         verdict = judge_customer(response, self.customer_id)
         if verdict.error is not None or _is_archived(verdict.unwrap()):
             return verdict
@@ -75,10 +75,10 @@ class Archiving:
         return Verdict(then=self._post(CustomerRequest.from_customer(record)))
 
     def _judge_answer(self, response: Response) -> Verdict[Customer]:
-        """Only an answer that is about this customer and says that it is archived can say that it is done."""
+        """Judge the answer to the POST; it proves success only if it shows this customer as archived."""
         if response.status not in SUCCESS:
             error = api_error(response, fields=CustomerRequest.FIELD_NAMES)
-            # Nobody documents what archiving an archived customer answers: it may be one of these.
+            # The API does not document its answer to archiving an archived customer: it may be one of these.
             invalid = isinstance(error, BadRequestError) and error.error_code == "validation_error"
             return Verdict(error=error, doubtful=isinstance(error, BadRequestError | ConflictError) and not invalid)
         effect = Effect.UNKNOWN
@@ -91,7 +91,7 @@ class Archiving:
             return Verdict(error=_in_context(error, response))
 
     def _judge_afterwards(self, response: Response) -> Verdict[Customer | None]:
-        """The record after an attempt whose end is not known."""
+        """Judge the record after an attempt with an unknown outcome."""
         verdict = judge_customer(response, self.customer_id)
         if verdict.error is not None:
             return Verdict(error=verdict.error)
@@ -100,7 +100,7 @@ class Archiving:
 
 
 def _new_key() -> str:
-    """Make a version 4 UUID's text, as `uuid4` would; by way of its objects it costs three times as much."""
+    """Return the text of a version 4 UUID, as `str(uuid4())` would, at a third of the cost."""
     digits = os.urandom(16).hex()
     variant = "89ab"[int(digits[16], 16) & 3]
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
@@ -111,14 +111,14 @@ def _is_archived(customer: Customer) -> bool:
 
 
 def judge_customer(response: Response, customer_id: str) -> Verdict[Customer]:
-    """Read an answer that should be this customer.
+    """Judge an answer that should be this customer.
 
     Args:
         response: The answer.
         customer_id: The customer's id, in lower case.
 
     Returns:
-        The customer, or why the answer is not it.
+        The customer, or the error.
     """
     if response.status not in SUCCESS:
         return Verdict(error=api_error(response))
@@ -129,7 +129,7 @@ def judge_customer(response: Response, customer_id: str) -> Verdict[Customer]:
 
 
 def judge_page(response: Response) -> Verdict[converter.Page]:
-    """Read an answer that should be a page of customers."""
+    """Judge an answer that should be a page of customers."""
     if response.status not in SUCCESS:
         return Verdict(error=api_error(response))
     try:
@@ -147,9 +147,9 @@ def _parsed(response: Response) -> Any:  # noqa: ANN401 - JSON is anything
 def _record(response: Response, customer_id: str) -> dict[str, Any]:
     value = as_object(_parsed(response)) or {}
     found = value.get("id")
-    # An answer that was left on an idle connection is handed to the next request (aio-libs/aiohttp#13656).
+    # aiohttp gives an answer that was left on an idle connection to the next request (aio-libs/aiohttp#13656).
     if not isinstance(found, str) or found.lower() != customer_id:
-        raise ResponseDecodeError("the answer is not about the customer that was asked for", problems=["$.id: another"])
+        raise ResponseDecodeError("the answer is not about the requested customer", problems=["$.id: another"])
     return value
 
 

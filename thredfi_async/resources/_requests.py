@@ -1,4 +1,4 @@
-"""Checks a call's arguments, builds its URL, and hands it to the pipeline."""
+"""Checks a call's arguments, builds its URL, and passes it to the pipeline."""
 
 import re
 from collections.abc import AsyncIterator, Coroutine, Mapping
@@ -28,19 +28,19 @@ _PORTS: Final = {"http": 80, "https": 443}
 
 @attrs.frozen(eq=False)
 class CustomerRequests:
-    """The calls on customers, up to the outcome.
+    """The calls on customers, which return outcomes.
 
     Args:
-        pipeline: Carries them.
-        base_url: Where the API is, without a slash at the end.
+        pipeline: Runs them.
+        base_url: The base URL of the API, without a trailing slash.
     """
 
     pipeline: Pipeline
     base_url: str
 
-    # Not a coroutine itself, nor is `get`: one frame less to pass through whenever a call goes on.
+    # `archive` and `get` are not coroutines themselves, which saves a frame at every step of a call.
 
-    def archive(  # noqa: PLR0913 - two ids, the body, and what a call may bring of its own
+    def archive(  # noqa: PLR0913 - two ids, the body, and the call's own settings
         self,
         business_id: Identifier,
         customer_id: Identifier,
@@ -50,9 +50,9 @@ class CustomerRequests:
         idempotency_key: str | None,
         headers: Mapping[str, str] | None,
     ) -> Coroutine[Any, Any, Outcome[Customer]]:
-        """Archive a customer; what may be wrong before the call has its turn is looked at here, and no more."""
+        """Archive a customer; check here only what must be checked before the call has its turn."""
         problems: list[str] = []
-        # Looked at in here as far as it is plain, as in `Lifecycle.enter`: all calls may begin in one turn of the loop.
+        # The common case is checked inline, as in `Lifecycle.enter`: all calls may start in one iteration of the loop.
         if not (isinstance(business_id, UUID) and isinstance(customer_id, UUID)):
             _check_identifier("business_id", business_id, problems)
             _check_identifier("customer_id", customer_id, problems)
@@ -106,7 +106,7 @@ class CustomerRequests:
 
     async def _pages(self, url: str, options: CallOptions, headers: Mapping[str, str]) -> AsyncIterator[Customer]:
         following: str | None = url
-        # A server whose links run in a circle must not keep us for ever: Brent's algorithm, in constant memory.
+        # Links that form a circle must not keep us for ever: Brent's algorithm detects them in constant memory.
         seen, steps, limit = "", 0, 1
         while following is not None:
             here = following
@@ -125,7 +125,7 @@ class CustomerRequests:
         return (await self.pipeline.run("customers.list", lambda: request, options)).value
 
 
-def _first(  # noqa: PLR0913, PLR0917 - what the pipeline keeps for it while the call waits
+def _first(  # noqa: PLR0913, PLR0917 - the arguments that the pipeline keeps while the call waits
     base_url: str,
     business_id: Identifier,
     customer_id: Identifier,
@@ -159,17 +159,17 @@ def _check_body(body: object, problems: list[str]) -> None:
 def _filter_problem(value: object) -> str | None:
     if not isinstance(value, str):
         return f"must be a string, not {type(value).__name__}"
-    # An empty filter may be none to the server, which would list every customer.
+    # The server may ignore an empty filter, and list every customer.
     return text_problem(value) if value else "must not be empty"
 
 
 def _checked(headers: Mapping[str, str] | None, problems: list[str]) -> Mapping[str, str]:
-    """Look at the last of the arguments, and raise if any was wrong."""
+    """Check the headers, and raise if any argument is invalid."""
     if headers is not None:
         problems.extend(headers_problems(headers))
     if problems:
         raise InvalidRequestError(problems)
-    # A copy: what was checked is what every attempt sends.
+    # A copy, so that every attempt sends exactly what was checked.
     return dict(headers) if headers else _NO_HEADERS
 
 

@@ -17,23 +17,23 @@ __all__ = ["Customers", "RawCustomers"]
 
 
 class Customers:
-    """What the API offers for a business's customers; reached as `client.customers`.
+    """The API's operations on a business's customers; use `client.customers`.
 
     Args:
-        pipeline: Carries the calls.
-        base_url: Where the API is, without a slash at the end.
+        pipeline: Runs the calls.
+        base_url: The base URL of the API, without a trailing slash.
     """
 
     def __init__(self, pipeline: Pipeline, base_url: str) -> None:
-        """Keep where to send and how."""
+        """Store the pipeline and the base URL."""
         self._requests = CustomerRequests(pipeline, base_url)
 
     @property
     def with_raw_response(self) -> "RawCustomers":
-        """The same calls, returning a `RawResponse` that holds the answer's status and headers too."""
+        """The same calls, returning a `RawResponse` that also has the answer's status and headers."""
         return RawCustomers(self._requests)
 
-    async def archive(  # noqa: PLR0913 - two ids, the body, and what a call may bring of its own by name
+    async def archive(  # noqa: PLR0913 - two ids, the body, and the call's own settings by name
         self,
         business_id: Identifier,
         customer_id: Identifier,
@@ -47,28 +47,28 @@ class Customers:
     ) -> Customer:
         """Archive one customer (contract: "Archive a customer").
 
-        Assume that the body's fields overwrite the record's: nobody documents that they do not. Without a body the
-        server's own record is fetched and sent, and an edit made between the two can be lost; a customer that this
-        shows archived already is returned as it is, and nothing is posted.
+        Assume that the body's fields overwrite the record's: the API does not document otherwise. Without a body, the
+        client fetches the server's record and sends it, and an edit made in between can be lost; a customer that is
+        already archived is returned as it is, and nothing is posted.
 
         Args:
             business_id: The business's UUID.
             customer_id: The customer's UUID.
             customer: The body, as a `CustomerRequest` or a mapping of its fields; None for the server's own record.
-            settle: Whether to ask for the record once when the outcome is not known; true by default.
-            timeouts: Bounds for this call, in the place of the client's.
-            retry: A policy for this call, in the place of the client's.
+            settle: Whether to fetch the record once if the outcome is unknown; true by default.
+            timeouts: Bounds for this call, instead of the client's.
+            retry: A policy for this call, instead of the client's.
             idempotency_key: The key that all attempts carry; a new UUID by default.
-            headers: Further headers for this call.
+            headers: Extra headers for this call.
 
         Returns:
             The archived customer.
 
         Raises:
-            InvalidRequestError: An id, the body, the key or a header is wrong; nothing was sent.
-            APIError: The server refused; `.effect` is NOT_APPLIED unless an earlier attempt may have been applied.
-            TransportError: No whole answer came; `.effect` says whether a request may have been applied.
-            ResponseDecodeError: A success whose body is no proof (UNKNOWN), or cannot be read whole (APPLIED).
+            InvalidRequestError: An id, the body, the key or a header is invalid; nothing was sent.
+            APIError: The server refused; `.effect` is NOT_APPLIED unless a request may still have been applied.
+            TransportError: No complete answer came; `.effect` tells whether a request may have been applied.
+            ResponseDecodeError: A success status whose body proves nothing (UNKNOWN) or cannot be read fully (APPLIED).
             ClientStateError: The client is closed, or belongs to another event loop or process.
         """
         options = _options(timeouts, retry, settle=settle)
@@ -91,9 +91,9 @@ class Customers:
         Args:
             business_id: The business's UUID.
             customer_id: The customer's UUID.
-            timeouts: Bounds for this call, in the place of the client's.
-            retry: A policy for this call, in the place of the client's.
-            headers: Further headers for this call.
+            timeouts: Bounds for this call, instead of the client's.
+            retry: A policy for this call, instead of the client's.
+            headers: Extra headers for this call.
 
         Returns:
             The customer, with its documents.
@@ -104,7 +104,7 @@ class Customers:
         options = _options(timeouts, retry)
         return (await self._requests.get(business_id, customer_id, options, headers)).value
 
-    def list(  # noqa: PLR0913 - one business, the filters, and what a call may bring of its own by name
+    def list(  # noqa: PLR0913 - one business, the filters, and the call's own settings by name
         self,
         business_id: Identifier,
         *,
@@ -119,18 +119,18 @@ class Customers:
 
         Args:
             business_id: The business's UUID.
-            include_archived: Whether archived customers are listed too; false by default.
-            external_id: Only the customer with exactly this external id.
-            page_size: Customers a page; the server's choice by default.
-            timeouts: Bounds for each page, in the place of the client's.
-            retry: A policy for each page, in the place of the client's.
-            headers: Further headers for each page.
+            include_archived: Whether to list archived customers too; false by default.
+            external_id: List only the customer with exactly this external id.
+            page_size: Customers per page; the server decides by default.
+            timeouts: Bounds for each page, instead of the client's.
+            retry: A policy for each page, instead of the client's.
+            headers: Extra headers for each page.
 
         Returns:
-            An async iterator that fetches a page when it comes to it; its customers have no documents.
+            An async iterator that fetches each page when it reaches it; its customers have no documents.
 
         Raises:
-            InvalidRequestError: An argument is wrong; raised at once, before anything is sent.
+            InvalidRequestError: An argument is invalid; raised at once, before anything is sent.
             ResponseDecodeError: While iterating: a page cannot be read, or its next link leads to another origin.
             ThredfiError: While iterating, as for `get`.
         """
@@ -142,10 +142,10 @@ class Customers:
 
 
 class RawCustomers:
-    """`Customers`, with the answer beside the result."""
+    """`Customers`, whose calls also return the answer."""
 
     def __init__(self, requests: CustomerRequests) -> None:
-        """Share the other side's requests."""
+        """Store the requests of the `Customers`."""
         self._requests = requests
 
     async def archive(  # noqa: PLR0913 - as Customers.archive
@@ -163,7 +163,7 @@ class RawCustomers:
         """Archive one customer, as `Customers.archive` does.
 
         Returns:
-            The customer, the answer that settled the call, and whether the customer was archived already.
+            The customer, the answer that decided the call, and whether the customer was already archived.
         """
         options = _options(timeouts, retry, settle=settle)
         outcome = await self._requests.archive(

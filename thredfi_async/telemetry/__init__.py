@@ -1,4 +1,4 @@
-"""Hooks that come with the library: they turn events into something to look at."""
+"""Hooks that come with the library."""
 
 from thredfi_async.telemetry.logging import LoggingHook
 

@@ -1,4 +1,4 @@
-"""Hooks that come with the library: they turn events into something to look at."""
+"""A hook that writes events to the log."""
 
 import logging
 from typing import Final
@@ -13,19 +13,19 @@ _LEVELS: Final = {"succeeded": logging.DEBUG, "cancelled": logging.INFO, "failed
 class LoggingHook:
     """Writes events to a logger: attempts at DEBUG, retries at INFO, failed calls at WARNING.
 
-    A record names the operation, numbers, effects and keys; never an id's owner, a body, a header or a token. The
-    event itself is on the record as `thredfi_event`, for structured handlers.
+    A record has the operation, numbers, effects and keys; never personal data, a body, a header or a token. The event
+    itself is on the record as `thredfi_event`, for structured handlers.
 
     Args:
-        logger: Where to; the logger `thredfi_async` by default.
+        logger: The logger; `thredfi_async` by default.
     """
 
     def __init__(self, logger: logging.Logger | None = None) -> None:
-        """Keep the logger."""
+        """Store the logger."""
         self._logger = logger or logging.getLogger("thredfi_async")
 
     def on_event(self, event: Event, /) -> None:
-        """Write one event."""
+        """Log one event."""
         extra = {"thredfi_event": event}
         match event:
             case Attempt():
@@ -33,7 +33,7 @@ class LoggingHook:
                 message = "%s attempt %d: %s in %.3f s"
                 self._logger.debug(message, event.operation, event.number, ended, event.elapsed, extra=extra)
             case RetryScheduled():
-                message = "%s is tried again in %.3f s after %s"
+                message = "%s: retrying in %.3f s after %s"
                 self._logger.info(message, event.operation, event.wait, event.error, extra=extra)
             case CallEnded():
                 message = "%s %s: effect %s, %d attempts, %.3f s, error %s, key %s"

@@ -1,6 +1,6 @@
 """Archiving in event-driven workers: a handler for any broker, and a worker for NATS JetStream (extra `worker`).
 
-What the handler needs is imported with this package; `Worker` is imported when it is used, since it needs nats-py and
+This package imports the handler at once, and `Worker` when it is first used, since that needs nats-py and
 prometheus-client.
 """
 

@@ -1,4 +1,4 @@
-"""The connection to NATS: made once, kept for ever, and the only place that talks to nats-py's client."""
+"""The connection to NATS, restored whenever it breaks; the only module that calls nats-py's client."""
 
 import asyncio
 import contextlib
@@ -27,15 +27,15 @@ _REFUSED: Final = "Authorization Violation"
 logger: logging.Logger = logging.getLogger("thredfi_async.worker")
 
 TROUBLE: Final = (nats.errors.Error, OSError, TimeoutError)
-"""What nats-py raises when the broker is not there, or says no."""
+"""What nats-py raises when the broker is unavailable or refuses a request."""
 
 
 class Broker:
-    """A connection that is made again whenever it breaks, until it is closed.
+    """A connection that reconnects whenever it breaks, until it is closed.
 
     Args:
         connection: nats-py's client, connected.
-        clock: Sleeps between tries.
+        clock: Sleeps between attempts.
     """
 
     def __init__(self, connection: Client, clock: Clock) -> None:
@@ -45,83 +45,83 @@ class Broker:
         self._clock = clock
         self._publisher = Publisher(connection)
         self._stands = asyncio.Event()
-        self._mending = asyncio.Lock()
-        self.mend: Callable[[], Awaitable[None]] | None = None
-        """Makes streams anew that are gone; called when one that should store a message is not there."""
+        self._restoring = asyncio.Lock()
+        self.restore: Callable[[], Awaitable[None]] | None = None
+        """Recreates missing streams; called when no stream stores a message."""
 
     async def start(self) -> None:
-        """Begin, when the connection stands."""
+        """Start publishing; call it once connected."""
         await self._publisher.start()
         self._stands.set()
 
     def lost(self) -> None:
-        """Take note that the connection is gone, for the time being."""
+        """Record that the connection is lost."""
         self._stands.clear()
         self._publisher.connection_lost()
 
     def found(self) -> None:
-        """Take note that it stands again."""
+        """Record that the connection is back."""
         self._stands.set()
 
     @property
     def is_connected(self) -> bool:
-        """Whether the connection stands right now."""
+        """Whether the connection is up right now."""
         return bool(self.connection.is_connected)
 
     @property
     def largest_payload(self) -> int:
-        """Bytes that a message may have, as the broker says."""
+        """The broker's limit for one message, in bytes."""
         return int(self.connection.max_payload)
 
     async def store(self, subject: str, payload: bytes, *, message_id: str, stream: str) -> bool:
-        """Publish a message until the broker says that it is stored.
+        """Publish a message, again and again until the broker confirms that it is stored.
 
         Args:
             subject: Its subject.
             payload: Its payload.
-            message_id: What the broker knows repeats by, so that another try, or another worker's, stores nothing new.
+            message_id: What the broker detects duplicates by, so that a retry, by any worker, stores nothing new.
             stream: The stream that must store it.
 
         Returns:
             Whether it was new.
 
         Raises:
-            BrokerError: The payload is larger than the broker takes, or the connection was closed.
+            BrokerError: The payload is larger than the broker accepts, or the connection was closed.
         """
         wait, headers = 0.1, {"Nats-Msg-Id": message_id, "Nats-Expected-Stream": stream}
         while True:
             try:
-                # What nats-py would keep while it is not connected may be on its way twice, and in no order.
+                # What nats-py buffers while disconnected may be sent twice, and out of order.
                 await self._stands.wait()
                 return await self._publisher.publish(subject, payload, headers)
             except nats.errors.MaxPayloadError:
-                raise BrokerError(f"{len(payload):,} bytes are more than the broker takes in one message") from None
+                raise BrokerError(f"{len(payload):,} bytes are more than the broker accepts in one message") from None
             except nats.errors.ConnectionClosedError:
                 raise BrokerError("the connection to NATS is closed") from None
             except TROUBLE as error:
                 logger.warning("NATS did not store a message on %s (%s); trying again", subject, words(error))
                 if isinstance(error, NoStreamError):
-                    await self._mend()
+                    await self._restore()
                 if self._stands.is_set():
                     await self._clock.sleep(wait)
                 wait = min(_LONGEST_WAIT, wait * 2)
 
-    async def _mend(self) -> None:
-        if self.mend is None or self._mending.locked():
+    async def _restore(self) -> None:
+        if self.restore is None or self._restoring.locked():
             return
-        async with self._mending:
+        async with self._restoring:
             try:
-                await self.mend()
+                await self.restore()
             except ThredfiError as error:
                 logger.warning("%s", error)
 
     async def tell(self, reply: str, payload: bytes = b"") -> None:
-        """Send an acknowledgement; one that is lost leads to a redelivery, and no harm."""
+        """Send an acknowledgement; a lost one leads to a redelivery, which does no harm."""
         with contextlib.suppress(*TROUBLE):
             await self.connection.publish(reply, payload)
 
     async def flush(self) -> None:
-        """Wait until the broker has what was sent, as well as that goes."""
+        """Wait up to a second until the broker has received what was sent."""
         if self.is_connected:
             with contextlib.suppress(*TROUBLE):
                 await self.connection.flush(1)
@@ -136,21 +136,21 @@ async def connected(
     within: float = _CONNECT_SECONDS,
     clock: Clock | None = None,
 ) -> AsyncGenerator[Broker]:
-    """Connect, and close the connection at the end of the block.
+    """Connect, and disconnect at the end of the block.
 
     Args:
-        settings: Where and who.
-        name: What the broker's operators see.
-        on_reconnect: Is called whenever the connection stands again.
-        within: Seconds in which the first connection must be made; 10 by default. Later ones have all time.
-        clock: Sleeps between tries; for tests.
+        settings: Address and credentials.
+        name: The connection's name at the broker.
+        on_reconnect: Called after each reconnection.
+        within: Seconds for the first connection; 10 by default. Reconnecting has no limit.
+        clock: Sleeps between attempts; for tests.
 
     Yields:
         The broker.
 
     Raises:
-        BrokerError: No connection could be made; the sentence says why.
-        ConfigurationError: The credentials file is of no use, or a package is missing for it.
+        BrokerError: The connection failed; the message says why.
+        ConfigurationError: The credentials file cannot be read, or needs a package that is missing.
     """
     connection, last = Client(), _LastError()
     broker = Broker(connection, clock or SystemClock())
@@ -165,7 +165,7 @@ async def connected(
         broker.lost()
         if connection.is_closed:
             return
-        logger.warning("NATS is disconnected; what is held here is kept, and connecting goes on")
+        logger.warning("NATS is disconnected; this worker keeps its messages and reconnects")
 
     options: dict[str, Any] = {
         "servers": settings.servers,
@@ -193,14 +193,14 @@ async def connected(
 
 
 def words(error: Exception) -> str:
-    """Say in a few words what nats-py met with; none of them is a payload's."""
+    """Return a short description of an error of nats-py, without any payload."""
     match error:
         case APIError(description=str(description)):
             return description
         case ImportError(name=str(name)):
             return f"the package {name} is not installed"
         case OSError(errno=int(number)) if number > 0:
-            # asyncio puts a sentence with the address where the system's own words should be.
+            # asyncio replaces the system's description with a sentence that holds the address.
             return os.strerror(number)
         case TimeoutError():
             return "no answer in time"
@@ -209,10 +209,10 @@ def words(error: Exception) -> str:
 
 
 class _LastError:
-    """What nats-py met with last: until the first connection stands, its only sign of why it does not.
+    """The last error of nats-py: until the first connection, the only hint why there is none.
 
     Attributes:
-        patience: The bound of the first connection; refused credentials end it, since nothing but they can help.
+        patience: The timeout of the first connection; refused credentials end it, since waiting does not help.
     """
 
     def __init__(self) -> None:
@@ -222,10 +222,10 @@ class _LastError:
     async def take(self, error: Exception) -> None:
         logger.debug("NATS: %s", type(error).__name__)
         if self._error is not None and _REFUSED in str(self._error):
-            return  # what follows from it says less
+            return  # later errors only follow from this one
         self._error = error
         if _REFUSED in str(error) and self.patience is not None:
-            # A moment later: by then nats-py has closed this try's socket, and only waits for the next.
+            # With a short delay: by then nats-py has closed this attempt's socket and waits for the next.
             self.patience.reschedule(asyncio.get_running_loop().time() + _RECONNECT_SECONDS / 5)
 
     def __str__(self) -> str:
@@ -244,6 +244,6 @@ def _credentials(settings: NatsSettings) -> dict[str, Any]:
 
 
 async def _close(connection: Client) -> None:
-    # Not `drain`: whoever uses the connection has ended by now, and drain refuses while it is reconnecting.
+    # Not `drain`: all users of the connection have ended by now, and drain fails while it is reconnecting.
     with contextlib.suppress(*TROUBLE):
         await connection.close()

@@ -1,4 +1,4 @@
-"""A message's content: which customer is to be archived, and with what."""
+"""The content of a message: which customer to archive, with which body."""
 
 import json
 from collections.abc import Mapping
@@ -17,18 +17,18 @@ from thredfi_async._checks.json import as_object, is_plain_name
 from thredfi_async._codec.converter import encode
 
 VERSION: Final = 1
-"""Of the payload; another one is refused, since its fields may mean something else."""
+"""The payload's version; others are refused, since their fields may mean something else."""
 
 _FIELDS: Final = ("version", "business_id", "customer_id", "customer", "partial", "idempotency_key")
 _NAMESPACE: Final = UUID("6f3d3f0c-6c1e-5d5b-9f43-5a0e6b1d2c47")
 
 
 def _identifier(value: UUID | str) -> UUID:
-    # What is no id stays as it is, and is named together with whatever else is wrong.
+    # An invalid id is kept, and reported together with all other problems.
     return as_uuid(value) or cast("UUID", value)
 
 
-def _body(value: CustomerRequest | Mapping[str, Any] | None) -> Any:  # noqa: ANN401 - what is wrong is told later
+def _body(value: CustomerRequest | Mapping[str, Any] | None) -> Any:  # noqa: ANN401 - problems are reported later
     if not isinstance(value, Mapping):
         return value
     try:
@@ -39,21 +39,21 @@ def _body(value: CustomerRequest | Mapping[str, Any] | None) -> Any:  # noqa: AN
 
 @attrs.frozen
 class ArchiveCommand:
-    """Archive this customer: what a message says.
+    """A command to archive one customer.
 
-    The payload of a message is this as a JSON object, `{"version": 1, "business_id": ..., "customer_id": ...}` and,
-    where they are needed, `customer` (the fields of the body), `"partial": true` (fields that the body lacks are left
-    out of the request on purpose) and `idempotency_key`. Other fields are refused.
+    A message holds it as a JSON object, `{"version": 1, "business_id": ..., "customer_id": ...}`, with the optional
+    fields `customer` (the fields of the body), `"partial": true` (fields that the body lacks are left out of the
+    request on purpose) and `idempotency_key`. Other fields are refused.
 
     Args:
         business_id: The business's id, a UUID or its canonical text.
         customer_id: The customer's id, likewise.
         customer: The body, as a `CustomerRequest` or a mapping of its fields; None, the default, for the server's own
             record. It holds personal data, and is hidden in `repr`.
-        idempotency_key: What every attempt carries; None, the default, for one that `key` derives.
+        idempotency_key: Sent with every attempt; None, the default, for one that `key` derives.
 
     Raises:
-        InvalidRequestError: Fields are wrong; `.problems` names every one by its path, without its value.
+        InvalidRequestError: Fields are invalid; `.problems` names each by its path, without its value.
     """
 
     business_id: UUID = attrs.field(converter=_identifier)
@@ -62,7 +62,7 @@ class ArchiveCommand:
     idempotency_key: str | None = attrs.field(default=None, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
-        """Name all that is wrong at once."""
+        """Report all problems at once."""
         problems = [
             f"{name}: must be a UUID such as 3c90c3cc-0d44-4b50-8888-8dd25736052a"
             for name in ("business_id", "customer_id")
@@ -79,13 +79,13 @@ class ArchiveCommand:
             raise InvalidRequestError(problems)
 
     def key(self, message_id: str | None = None) -> str:
-        """Return the idempotency key for this command, the same whenever the same message is delivered again.
+        """Return the idempotency key, the same for every delivery of the same message.
 
         Args:
-            message_id: What identifies the message at its broker and stays the same over redeliveries, such as
-                stream and sequence. With it, the key is of this message alone: a command that is published anew, after
-                its customer was mended, is a new request. Without it, the key derives from the ids and the body,
-                so that it is the same for the same request for ever, and never the same for another body.
+            message_id: Identifies the message at its broker and stays the same over redeliveries, such as stream
+                and sequence. With it, the key is unique to this message: a command that is published again after its
+                customer was fixed is a new request. Without it, the key derives from the ids and the body: the same
+                request always has the same key, another body has another.
 
         Returns:
             The command's own key if it has one, or a UUID.
@@ -97,10 +97,10 @@ class ArchiveCommand:
         return str(uuid5(_NAMESPACE, f"{self.business_id}/{self.customer_id}/{message_id}"))
 
     def to_json(self) -> bytes:
-        """Return the payload of a message.
+        """Encode the command as a message's payload.
 
         Returns:
-            JSON in UTF-8; `from_json` makes the same command of it.
+            JSON in UTF-8; `from_json` returns the same command.
         """
         payload: dict[str, Any] = {
             "version": VERSION,
@@ -117,7 +117,7 @@ class ArchiveCommand:
 
     @classmethod
     def from_json(cls, payload: bytes) -> Self:
-        """Read the payload of a message, strictly.
+        """Decode a message's payload, strictly.
 
         Args:
             payload: The bytes.
@@ -126,8 +126,8 @@ class ArchiveCommand:
             The command.
 
         Raises:
-            InvalidRequestError: It is no such payload; `.problems` names all that is wrong by its path, and quotes
-                none of it.
+            InvalidRequestError: The payload is invalid; `.problems` names each problem by its path, and quotes
+                nothing.
         """
         fields = _parsed(payload)
         problems = [_unknown(name) for name in fields if name not in _FIELDS]
@@ -143,7 +143,7 @@ class ArchiveCommand:
         elif body is not None and partial is True:
             body = {name: UNSET for name in CustomerRequest.FIELD_NAMES if name not in body} | body
         try:
-            # Ids that are missing were named above: what stands in for them only lets the rest be looked at.
+            # Missing ids were reported above; the placeholder only lets the rest be checked.
             business_id, customer_id = fields.get("business_id", _NAMESPACE), fields.get("customer_id", _NAMESPACE)
             command = cls(business_id, customer_id, body, idempotency_key=fields.get("idempotency_key"))
         except InvalidRequestError as error:
@@ -155,7 +155,7 @@ class ArchiveCommand:
 
 def _parsed(payload: bytes) -> dict[str, Any]:
     try:
-        # Not orjson, which makes floats of integers beyond 64 bits: what a body says is sent digit by digit.
+        # Not orjson, which turns integers beyond 64 bits into floats: numbers are sent digit by digit.
         value = json.loads(payload.decode(), parse_constant=_no_constant)
     except (ValueError, RecursionError):
         raise InvalidRequestError(["$: the payload is not JSON in UTF-8"]) from None
@@ -170,7 +170,7 @@ def _no_constant(_: str) -> NoReturn:
 
 
 def _in_json(problem: str) -> str:
-    """Say what to do where UNSET is no answer: there is none in JSON."""
+    """Return a problem's text with the JSON way to leave fields out, since JSON has no UNSET."""
     return problem.replace("give UNSET to leave it", 'give "partial": true to leave such fields')
 
 

@@ -1,4 +1,4 @@
-"""The end of a command: its dead letter, its outcome, its acknowledgement, in this order and each only once stored."""
+"""Completes a command: dead letter, outcome, acknowledgement, in this order; each waits until the last is stored."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -22,17 +22,17 @@ _AGAIN: Final = b"-NAK"
 
 @attrs.frozen(eq=False)
 class Completion:
-    """Writes down how commands end.
+    """Records how commands end.
 
-    A worker that dies in between leaves the message unacknowledged. It is delivered again, comes to the same end, and
-    what was stored before is known to the broker by its id.
+    If a worker dies in between, the message is unacknowledged and delivered again. It ends the same way, and the
+    broker ignores what was stored before, by its message id.
 
     Args:
         broker: The broker.
-        stream_config: Where to.
-        metrics: Counts.
+        stream_config: The names of streams and subjects.
+        metrics: Counts outcomes and dead letters.
         clock: Tells the time.
-        quiet: Waits until this worker would not get at once what it gives back.
+        quiet: Waits until a returned message would not come straight back to this worker.
     """
 
     broker: Broker
@@ -42,14 +42,14 @@ class Completion:
     quiet: Callable[[], Awaitable[None]]
 
     async def done(self, in_flight: InFlightMessage, decision: Done) -> None:
-        """The customer is archived."""
-        # Found archived is not archived already, if an earlier request for this message can have done it.
+        """Complete a command whose customer is archived."""
+        # Not `already_archived` if an earlier request for this message may have archived it.
         ours = in_flight.effect is not Effect.NOT_APPLIED
         await self._outcome(in_flight, ItemState.ARCHIVED if ours else decision.state, decision)
         await self._acknowledge(in_flight)
 
     async def rejected(self, in_flight: InFlightMessage, decision: Rejected) -> None:
-        """The API, or the contract, has said no; a request before that may have been applied all the same."""
+        """Complete a command that the API or the contract refused; an earlier request may still have been applied."""
         in_flight.saw(decision.effect)
         certain = in_flight.effect is Effect.NOT_APPLIED
         why: Trouble = "rejected" if certain else "unknown"
@@ -60,7 +60,7 @@ class Completion:
     async def given_up(
         self, in_flight: InFlightMessage, code: str, reason: str, decision: RetryLater | None = None
     ) -> None:
-        """It was delivered as often as is allowed."""
+        """Complete a command that has used up its deliveries."""
         nothing = in_flight.effect is Effect.NOT_APPLIED
         state = ItemState.FAILED if nothing else ItemState.UNKNOWN
         await self._dead_letter(in_flight, code, reason, "failed" if nothing else "unknown", decision)
@@ -69,12 +69,12 @@ class Completion:
         await self._acknowledge(in_flight)
 
     async def malformed(self, in_flight: InFlightMessage, reason: str) -> None:
-        """It is no command: there are no ids that an outcome could be about."""
+        """Complete a message that holds no command; without ids there is no outcome."""
         await self._dead_letter(in_flight, "malformed", reason, "malformed", None)
         await self._acknowledge(in_flight)
 
     async def again(self, in_flight: InFlightMessage, delay: float = 0.0) -> None:
-        """Ask for another delivery, after a delay in seconds; without one, it is for another worker."""
+        """Return a message for another delivery after a delay in seconds; with none, it is for another worker."""
         in_flight.settled = True
         if delay <= 0:
             await self.quiet()
@@ -89,7 +89,7 @@ class Completion:
         *,
         code: str | None = None,
     ) -> None:
-        assert in_flight.command is not None  # noqa: S101 - what has an outcome has been read
+        assert in_flight.command is not None  # noqa: S101 - an outcome needs a decoded command
         seconds = self.clock.monotonic() - in_flight.since
         event = OutcomeEvent(
             business_id=in_flight.command.business_id,
@@ -134,7 +134,7 @@ class Completion:
 
 
 def _facts(in_flight: InFlightMessage, decision: Done | Rejected | RetryLater | None) -> dict[str, Any]:
-    """What outcomes and dead letters both tell."""
+    """Return the fields that outcomes and dead letters share."""
     return {
         "attempts": 0 if decision is None else decision.attempts,
         "deliveries": in_flight.deliveries,

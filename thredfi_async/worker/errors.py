@@ -1,7 +1,7 @@
-"""What can go wrong between a worker and its broker."""
+"""Errors between a worker and its broker."""
 
 from thredfi_async import ThredfiError
 
 
 class BrokerError(ThredfiError):
-    """NATS cannot be reached, or refuses what is asked of it; the sentence says what, and what to do."""
+    """NATS cannot be reached or refuses a request; the message says why, and what to do."""

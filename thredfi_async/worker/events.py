@@ -1,4 +1,4 @@
-"""What a worker publishes: how a command ended, and what could not be done. Outcomes hold no personal data."""
+"""What a worker publishes: outcomes and dead letters. Outcomes hold no personal data."""
 
 import base64
 import datetime as dt
@@ -14,9 +14,9 @@ from thredfi_async._checks.json import as_object
 from thredfi_async.bulk import ItemState
 
 VERSION: Final = 1
-"""Of both payloads. Readers ignore fields that they do not know; another version means something else."""
+"""The version of both payloads. Readers ignore unknown fields, and refuse other versions."""
 
-_HEADERS: Final = 512  # headers count against the broker's bound too
+_HEADERS: Final = 512  # headers count towards the broker's limit too
 _LONGEST_REASON: Final = 10_000
 
 
@@ -27,18 +27,18 @@ class OutcomeEvent:
     Args:
         business_id: The business's id.
         customer_id: The customer's id.
-        state: As in a bulk run. `archived`, `already_archived` and `rejected` say what the API said; `failed`
-            (certainly nothing was applied) and `unknown` (that is open) say that the worker gave up. All but the first
-            two come with a dead letter.
-        code: A machine-readable reason; None where the customer is archived.
-        effect: What the requests of all deliveries together did at most, `NOT_APPLIED`, `UNKNOWN` or `APPLIED`; None where
-            the customer is archived, which is all there is to know.
+        state: As in a bulk run. `archived`, `already_archived` and `rejected` are the API's answer; `failed`
+            (certainly nothing was applied) and `unknown` (it may have been) mean that the worker gave up. All but the
+            first two come with a dead letter.
+        code: A machine-readable reason; None if the customer is archived.
+        effect: The strongest effect that requests of any delivery may have had: `NOT_APPLIED`, `UNKNOWN` or `APPLIED`;
+            None if the customer is archived.
         attempts: Requests that the last delivery sent.
         deliveries: How often the message was delivered.
         elapsed_ms: Milliseconds from that delivery to the end.
         at: When it ended, in UTC.
-        command_id: What identifies the command's message: stream and sequence and the time that it was stored.
-        idempotency_key: What the requests carried.
+        command_id: Identifies the command's message: stream, sequence and the time when it was stored.
+        idempotency_key: The key that the requests carried.
     """
 
     business_id: UUID
@@ -54,7 +54,7 @@ class OutcomeEvent:
     idempotency_key: str | None = None
 
     def to_json(self) -> bytes:
-        """Return the event's payload: JSON in UTF-8."""
+        """Encode the event as JSON in UTF-8."""
         payload = {
             "version": VERSION,
             **attrs.asdict(self),
@@ -64,16 +64,16 @@ class OutcomeEvent:
 
     @classmethod
     def from_json(cls, payload: bytes) -> Self:
-        """Read an event.
+        """Decode an event.
 
         Args:
             payload: The bytes of a message.
 
         Returns:
-            The event; fields that are not known are ignored.
+            The event; unknown fields are ignored.
 
         Raises:
-            InvalidRequestError: It is none of this version; `.problems` names the fields, and quotes nothing.
+            InvalidRequestError: It is no event of this version; `.problems` names the fields, and quotes nothing.
         """
         fields = _object(payload)
         problems: list[str] = []
@@ -85,7 +85,7 @@ class OutcomeEvent:
                 elif name in _NEEDED:
                     problems.append(f"{name}: is missing")
             except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
-                problems.append(f"{name}: is not what an outcome has there")
+                problems.append(f"{name}: is not valid in an outcome")
         if problems:
             raise InvalidRequestError(problems)
         return cls(**values)
@@ -93,23 +93,23 @@ class OutcomeEvent:
 
 @attrs.frozen(kw_only=True)
 class DeadLetter:
-    """A command that was given up, with all that is needed to look into it and to publish it again.
+    """A command that was given up, with all it takes to investigate it and publish it again.
 
-    It is a JSON object on `<subject>.dead`. **It holds the original payload**, and so whatever personal data that
-    holds; the reason never does.
+    It is a JSON object on `<subject>.dead`. **It holds the original payload**, with any personal data in it; the
+    reason never holds any.
 
     Args:
         reason: Why, in a sentence.
         code: Why, for machines: `malformed`, `rejected`'s own codes, `too_many_deliveries` and so on.
-        original: The message's payload, as it came; base64 in JSON.
-        cut: Whether that is only its beginning: all of it would have been more than the broker takes in one message.
-        subject: The subject that it came on.
-        effect: What the requests of all deliveries together did at most.
+        original: The message's payload, unchanged; base64 in JSON.
+        cut: Whether `original` is cut short, since all of it would exceed the broker's limit for one message.
+        subject: The message's subject.
+        effect: The strongest effect that requests of any delivery may have had.
         attempts: Requests that the last delivery sent.
         deliveries: How often the message was delivered.
         at: When it was given up, in UTC.
         command_id: As for `OutcomeEvent`.
-        idempotency_key: What the requests carried; None if there was none.
+        idempotency_key: The key that the requests carried; None if there was none.
     """
 
     reason: str
@@ -125,24 +125,24 @@ class DeadLetter:
     idempotency_key: str | None = None
 
     def to_json(self, *, at_most: int | None = None) -> bytes:
-        """Return the letter's payload: JSON in UTF-8.
+        """Encode the letter as JSON in UTF-8.
 
         Args:
-            at_most: Bytes that it may have; None, the default, for as many as it takes.
+            at_most: Its maximum size in bytes; None, the default, for no limit.
         """
         original = base64.b64encode(self.original).decode()
         payload = {"version": VERSION, **attrs.asdict(self), "effect": str(self.effect), "original": original}
         letter = orjson.dumps(payload, option=orjson.OPT_UTC_Z)
         if at_most is None or len(letter) <= at_most:
             return letter
-        # Base64 makes four bytes of three. The reason names fields, of which there may be many.
+        # Base64 turns three bytes into four. The reason may name many fields.
         room = max(0, at_most - (len(letter) - len(original)) - _HEADERS) // 4 * 3
         shorter = attrs.evolve(self, original=self.original[:room], reason=self.reason[:_LONGEST_REASON], cut=True)
         return shorter.to_json()
 
     @classmethod
     def from_json(cls, payload: bytes) -> Self:
-        """Read a dead letter.
+        """Decode a dead letter.
 
         Args:
             payload: The bytes of a message.
@@ -151,7 +151,7 @@ class DeadLetter:
             The letter.
 
         Raises:
-            InvalidRequestError: It is none of this version.
+            InvalidRequestError: It is no dead letter of this version.
         """
         fields = _object(payload)
         try:

@@ -1,4 +1,4 @@
-"""Asks the broker for messages: exactly as many as are wanted, one request at a time."""
+"""Fetches messages from the broker: exactly as many as wanted, one request at a time."""
 
 import asyncio
 import contextlib
@@ -19,16 +19,16 @@ logger: logging.Logger = logging.getLogger("thredfi_async.worker")
 
 
 class Fetcher:
-    """Pulls messages of a durable consumer into a callback.
+    """Passes the messages of a durable pull consumer to a callback.
 
-    nats-py's own `fetch` is not used: its second request stays behind at the broker when the first has brought
-    something, and what it brings later lies in a queue where nothing keeps it alive.
+    nats-py's own `fetch` is not used: its second request stays at the broker when the first has returned messages, and
+    what it returns later sits in a queue where nothing keeps it alive.
 
     Args:
         broker: The broker.
         stream_config: Names the stream and the consumer.
-        take: Is called with each message, at once; says whether it takes it. What it does not goes back.
-        expires: Seconds for which a request waits at the broker.
+        take: Called with each message at once; returns whether it accepts it. Other messages are returned.
+        expires: Seconds that a request waits at the broker.
     """
 
     def __init__(
@@ -49,53 +49,53 @@ class Fetcher:
         self._late: list[Msg] = []
 
     async def start(self) -> None:
-        """Subscribe to where messages come."""
+        """Subscribe to the inbox for messages."""
         connection: Any = self._broker.connection  # nats-py's annotation of this method is partly missing
         self._subscription = await connection.subscribe(f"{self._inbox}.*", cb=self._arrived)
 
     async def fetch(self, count: int) -> bool:
-        """Ask for messages, and wait until they are here or the request is over.
+        """Request messages, and wait until they arrive or the request ends.
 
         Args:
-            count: How many at most.
+            count: The maximum number.
 
         Returns:
-            Whether the consumer was there to be asked; False if it, or its stream, seems to be gone.
+            Whether the consumer exists; False if it, or its stream, seems to be gone.
         """
         self._wake.clear()
         self._wanted, self._lost = count, False
         request = json.dumps({"batch": count, "expires": int(self._expires * 1e9)}).encode()
         with contextlib.suppress(*TROUBLE):
-            # Without a connection nats-py would keep the request for later, and the next one too.
+            # Without a connection nats-py would buffer this request, and the next one too.
             if self._broker.is_connected:
                 self._requests += 1
                 self._quiet.clear()
                 await self._broker.connection.publish(self._next, request, reply=f"{self._inbox}.{self._requests}")
-            # The broker's own bound comes first: what it sent after ours would be more than was wanted.
+            # The broker's timeout must come first: messages sent after ours would be too many.
             async with asyncio.timeout(self._expires + _SLACK):
                 await self._wake.wait()
         return not self._lost
 
     def interrupt(self) -> None:
-        """Let `pull` return; the broker may still answer the request."""
+        """Make `fetch` return; the broker may still answer the request."""
         self._wake.set()
 
     def reconnected(self) -> None:
-        """Take note that the broker has forgotten every request."""
+        """Record that the broker has forgotten every request."""
         self._is_over()
 
     async def quiet(self) -> None:
-        """Wait until the broker has no request of ours, to which it would deliver what is given back.
+        """Wait until the broker has no request of ours, which it would answer with a returned message.
 
-        Before nats-server 2.10.14, a message that is given back while a request waits whose asker is gone is lost to
-        everybody until its acknowledgement is overdue (nats-io/nats-server#5305).
+        Before nats-server 2.10.14, a message that is returned while the request of a gone client waits reaches no one
+        until its acknowledgement is overdue (nats-io/nats-server#5305).
         """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._expires + _SLACK):
                 await self._quiet.wait()
 
     async def stop(self) -> None:
-        """Want no more, and give back what comes until the broker knows."""
+        """Stop fetching, and return messages that still arrive."""
         self.interrupt()
         subscription, self._subscription = self._subscription, None
         if subscription is None:
@@ -118,7 +118,7 @@ class Fetcher:
             self._is_over()
 
     def _told(self, message: Msg) -> None:
-        """Take the broker's word about a request: that it is over, and why."""
+        """Handle the broker's status for a request: that it ended, and why."""
         status = (message.headers or {}).get("Status", "")
         if message.subject != f"{self._inbox}.{self._requests}" or status == "100":
             return

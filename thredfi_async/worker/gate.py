@@ -1,4 +1,4 @@
-"""Whether the API is well, and who may call it while it is not."""
+"""Whether the API is available, and which call may try it while it is not."""
 
 import asyncio
 import logging
@@ -19,10 +19,10 @@ _SETTINGS_FACTOR: Final = 6.0
 
 @attrs.define(eq=False)
 class Ticket:
-    """What the gate knows of one message.
+    """What the gate knows about one message.
 
     Attributes:
-        probes: How often it was a probe while the gate was closed.
+        probes: How often the message was a probe while the gate was closed.
     """
 
     probes: int = 0
@@ -35,18 +35,17 @@ class _Waiter:
 
 
 class Gate:
-    """Lets every call through while the API is well, and one at a time, at growing waits, while it is not.
+    """Lets every call through while the API is available; otherwise one at a time, with growing waits.
 
-    It closes after so many failures in a row without a success between them, whatever customers they were about, and
-    at once when the credentials or the address are refused. A probe is a real message; one that succeeds, or that the
-    API answers properly with a no, opens the gate for all. What waits here is held, so that an outage spends no
-    deliveries.
+    It closes after several failures in a row, for any customers, without a success in between, and at once when the
+    credentials or the address are refused. A probe is a real message; when it succeeds, or the API properly rejects
+    it, the gate opens for all. Waiting messages are held, so that an outage uses up no deliveries.
 
     Args:
-        failures: After how many failures in a row it closes; 5 by default.
-        wait_initial: Seconds before the first probe, doubled for each further one; 0.5 by default.
-        wait_max: Seconds between probes at most; 5 by default, and six times that while credentials are refused.
-        jitter: Draws the half of a wait that is left to chance, from 0 to 1; `random.random` by default.
+        failures: Failures in a row that close it; 5 by default.
+        wait_initial: Seconds before the first probe, doubled after each one; 0.5 by default.
+        wait_max: Maximum seconds between probes; 5 by default, and six times that while credentials are refused.
+        jitter: Returns the random part of a wait, from 0 to 1, for half of it; `random.random` by default.
         clock: Sleeps; for tests.
     """
 
@@ -72,11 +71,11 @@ class Gate:
         self._closed = asyncio.Event()
         self._extra = 0
         self.on_change: Callable[[], None] = _nothing
-        """Is called when it opens or closes, or lets a worker take more."""
+        """Called when the gate opens or closes, or lets a worker take more messages."""
         self.successes: int = 0
-        """Calls so far that the API answered properly; whoever failed in between was not the API's failure."""
+        """Calls so far that the API answered properly; a call that failed in between is not the API's fault."""
         self.cause: Literal["api", "settings"] | None = None
-        """Why it is closed; None while it is open."""
+        """Why the gate is closed; None while it is open."""
         self.reason: str | None = None
         """The last failure's code, while it is closed."""
 
@@ -87,20 +86,20 @@ class Gate:
 
     @property
     def waiting(self) -> int:
-        """Messages that are held here."""
+        """Messages held at the gate."""
         return len(self._waiters)
 
     @property
     def extra(self) -> int:
-        """How many messages above its slots a worker may hold by now: see `tend`."""
+        """Messages that a worker may hold above its concurrency for now: see `tend`."""
         return self._extra
 
     async def through(self, ticket: Ticket, call: Callable[[bool], Awaitable[Decision]]) -> Decision:
-        """Make a call when it is its turn, and learn from how it ends.
+        """Make a call when it may go, and learn from the result.
 
         Args:
-            ticket: The message's.
-            call: Makes the call; is told whether it is a probe, which should not be tried again on its own.
+            ticket: The message's ticket.
+            call: Makes the call; is told whether it is a probe, which should not retry by itself.
 
         Returns:
             The call's decision.
@@ -115,10 +114,10 @@ class Gate:
         return decision
 
     async def tend(self) -> None:
-        """Send out probes while the gate is closed, for as long as it is not cancelled.
+        """Send probes while the gate is closed, until cancelled.
 
-        Once every message that is held has been a probe in vain, it allows the worker to take one more with each
-        further probe, up to eight: otherwise a few customers that the API cannot serve would hold up all others.
+        Once every held message has failed as a probe, each probe lets the worker take one more message, up to eight:
+        otherwise a few customers that the API cannot serve would block all others.
         """
         while True:
             await self._closed.wait()
@@ -140,14 +139,14 @@ class Gate:
             if waiter in self._waiters:
                 self._waiters.remove(waiter)
             elif waiter.turn.done() and not waiter.turn.cancelled() and waiter.turn.result():
-                # Its turn as a probe came in the same moment: the next one may try.
+                # It became a probe at the same moment: let the next one try.
                 self._returned.set()
             raise
 
     async def _probe(self) -> None:
-        """Let one message through, and wait until it is back, or the gate is open."""
+        """Let one message through, and wait until its call ends or the gate opens."""
         while not self._waiters:
-            # All that was under way is still on its way here.
+            # No call that was in flight has come back yet.
             self._arrived.clear()
             await self._arrived.wait()
             if self.is_open:
@@ -179,18 +178,18 @@ class Gate:
             return
         self.cause, self.reason = decision.cause, decision.code
         if self.is_open:
-            logger.warning("the API is unwell (%s): messages are held, and one at a time is tried", decision.code)
+            logger.warning("the API is unavailable (%s): messages are held, and one at a time is tried", decision.code)
             self._closed.set()
             self.on_change()
 
     def _open(self) -> None:
         if self.is_open:
             return
-        logger.info("the API is well again: %d messages go on", len(self._waiters) + 1)
+        logger.info("the API is available again: %d held messages continue", len(self._waiters) + 1)
         self._closed.clear()
         self.cause = self.reason = None
         self._extra = 0
-        # Nobody is to wait for a probe now: neither for one to come, nor for one to return.
+        # Wake all who wait for a probe, to start or to end.
         self._arrived.set()
         self._returned.set()
         waiters, self._waiters = self._waiters, []
@@ -202,4 +201,4 @@ class Gate:
 
 
 def _nothing() -> None:
-    """Stands in until somebody wants to be told."""
+    """Do nothing; the default of `on_change`."""

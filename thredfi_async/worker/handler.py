@@ -1,4 +1,4 @@
-"""One command to one decision, without a broker: what a consumer of any message queue binds in a few lines."""
+"""Turns one command into one decision, without a broker; a consumer of any message queue can use it."""
 
 import random
 import time
@@ -29,10 +29,10 @@ class Done:
     """The customer is archived: acknowledge the message.
 
     Args:
-        state: ARCHIVED, or ALREADY_ARCHIVED if no request of this call can have done it.
+        state: ARCHIVED, or ALREADY_ARCHIVED if no request of this call can have archived it.
         attempts: Requests sent.
         elapsed: Seconds.
-        idempotency_key: What they carried.
+        idempotency_key: The key that they carried.
     """
 
     state: ItemState
@@ -43,16 +43,16 @@ class Done:
 
 @attrs.frozen(kw_only=True)
 class Rejected:
-    """The same message will never do: put it aside with the reason, and acknowledge it.
+    """The same message can never succeed: store it with the reason as a dead letter, and acknowledge it.
 
     Args:
         code: Why, for machines: the API's own `error_code`, `http_<status>`, or `invalid_request` for a command
             that is malformed or whose body breaks the contract.
-        reason: Why, in a sentence that quotes nothing of the message and nothing of the answer.
+        reason: Why, in a sentence that quotes neither the message nor the answer.
         effect: What the call's requests may have done.
         attempts: Requests sent.
         elapsed: Seconds.
-        idempotency_key: What they carried.
+        idempotency_key: The key that they carried.
         error: The error itself.
     """
 
@@ -73,13 +73,13 @@ class RetryLater:
         delay: Seconds to wait, at least what the API asked for.
         code: Why, for machines.
         reason: Why, in a sentence that quotes nothing.
-        cause: Whose fault it seems to be. `api`: it failed, and if it goes on with other customers, it is unwell;
-            `settings`: credentials or the API's address were refused, and no message is to blame; `client`: the client
-            was closed.
+        cause: What seems to be at fault. `api`: the API failed; if it fails for other customers too, it is
+            unavailable; `settings`: credentials or the API's address were refused, which no message can help;
+            `client`: the client was closed.
         effect: What the call's requests may have done.
         attempts: Requests sent.
         elapsed: Seconds.
-        idempotency_key: What they carried, and what the next delivery must carry.
+        idempotency_key: The key that they carried, and that the next delivery must carry.
         error: The error itself.
     """
 
@@ -105,21 +105,21 @@ class _Pause:
     jitter: Callable[[], float]
 
     def after(self, tries: int) -> float:
-        """Equal jitter: a delay at the broker should not be nothing."""
+        """Return the delay in seconds, with equal jitter, so that it is never zero."""
         bound = min(self.longest, self.initial * 2.0 ** min(max(tries, 1) - 1, 64))
         return bound * (0.5 + 0.5 * self.jitter())
 
 
 class ArchiveHandler:
-    """Archives the customer that a command names, and says what is to become of the message.
+    """Archives the customer that a command names, and decides what happens to the message.
 
     Args:
-        client: The client, which stays its owner's.
-        timeouts: Bounds of each call, in the place of the client's.
-        retry: How each call is tried again, in the place of the client's.
-        delay_initial: The first delay's upper bound in seconds, doubled for each further delivery; 1 by default.
-        delay_max: The upper bound of any delay in seconds, unless the API asks for more; 60 by default.
-        jitter: Draws the part of a delay that is left to chance, from 0 to 1; `random.random` by default.
+        client: The client; its owner closes it.
+        timeouts: Timeouts of each call, instead of the client's.
+        retry: Retry policy of each call, instead of the client's.
+        delay_initial: The maximum of the first delay in seconds, doubled for each delivery; 1 by default.
+        delay_max: The maximum of any delay in seconds, unless the API asks for more; 60 by default.
+        jitter: Returns the random part of a delay, from 0 to 1; `random.random` by default.
         monotonic: Tells the time in seconds, for `elapsed`.
     """
 
@@ -151,13 +151,13 @@ class ArchiveHandler:
         """Handle one message.
 
         Args:
-            command: The command, or the payload that holds one; a payload that does not is `Rejected`.
-            message_id: What identifies the message over its redeliveries, for `ArchiveCommand.key`.
+            command: The command, or the payload that holds one; an invalid payload is `Rejected`.
+            message_id: Identifies the message over its redeliveries, for `ArchiveCommand.key`.
             delivery: How often the message was delivered, this time included; delays grow with it. 1 by default.
-            retry: How this one call is tried again, in the place of the handler's policy.
+            retry: Retry policy of this one call, instead of the handler's.
 
         Returns:
-            What to do with the message. Whatever goes wrong with a call comes out as a decision.
+            What to do with the message. Every failure of a call becomes a decision.
 
         Raises:
             asyncio.CancelledError: The caller was cancelled; do not acknowledge the message.
@@ -193,10 +193,10 @@ class ArchiveHandler:
     def _decide(self, error: ThredfiError, key: str | None, elapsed: float, delivery: int) -> Decision:
         how: dict[str, Any] = {"attempts": error.attempts, "elapsed": elapsed, "idempotency_key": key}
         if error.effect is Effect.APPLIED:
-            # The answer proves it, though its record cannot be read whole.
+            # The answer proves it, even if part of its record cannot be decoded.
             return Done(state=ItemState.ARCHIVED, **how)
         how |= {"code": code_of(error), "reason": str(error), "effect": error.effect, "error": error}
-        # After a lost answer a no leaves open what was applied before: it is asked once more.
+        # After a lost answer a refusal does not tell what was applied before: try once more.
         if is_refusal(error) and error.effect is Effect.NOT_APPLIED:
             return Rejected(**how)
         asked = (error.retry_after or 0.0) if isinstance(error, APIError) else 0.0

@@ -1,4 +1,4 @@
-"""Liveness, readiness and metrics over HTTP, for whoever runs the worker."""
+"""Liveness, readiness and metrics over HTTP, for the worker's operators."""
 
 import contextlib
 from collections.abc import AsyncGenerator
@@ -19,20 +19,20 @@ async def serving_health(worker: Worker, *, host: str = "127.0.0.1", port: int =
     """Serve `/livez`, `/readyz` and `/metrics` about a worker while the block lasts.
 
     - `/livez` fails when the worker hangs: restart it.
-    - `/readyz` fails while the broker is not there, while the API is unwell, and when the worker is stopping. There is
-      nothing to restart: it goes on by itself.
-    - `/metrics` is in Prometheus's text format. Nothing of it names a customer.
+    - `/readyz` fails while the broker or the API is unavailable, and when the worker is stopping. Do not restart it:
+      it recovers by itself.
+    - `/metrics` is in Prometheus's text format. It names no customer.
 
     Args:
         worker: The worker.
-        host: The address to listen on; this machine alone by default, since nobody is asked who they are.
+        host: The address to listen on; loopback by default, since there is no authentication.
         port: The port; 9464 by default, 0 for a free one.
 
     Yields:
         The port.
 
     Raises:
-        ConfigurationError: Nobody can listen there.
+        ConfigurationError: The address cannot be listened on.
     """
 
     async def livez(_: web.Request) -> web.Response:

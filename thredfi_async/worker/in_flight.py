@@ -1,4 +1,4 @@
-"""A message that a worker has taken and has not let go of yet."""
+"""A message that a worker has received and not settled yet."""
 
 from asyncio import Task
 from typing import Self
@@ -13,21 +13,21 @@ from thredfi_async.worker.gate import Ticket
 
 @attrs.define(eq=False)
 class InFlightMessage:
-    """A message, and what is known of it so far.
+    """A message, and what is known about it so far.
 
     Attributes:
-        message: As it was delivered last.
-        since: When it was delivered first to this worker, in monotonic seconds.
-        sequence: Its place in the stream.
-        command_id: What identifies it over its redeliveries.
+        message: Its latest delivery.
+        since: When this worker first received it, in monotonic seconds.
+        sequence: Its sequence number in the stream.
+        command_id: Identifies it over its redeliveries.
         deliveries: How often it was delivered.
-        effect: What the requests of all deliveries did at most; how other workers' deliveries ended is not known.
-        command: What it says; None before it was read, or if it cannot be.
+        effect: The strongest effect that any delivery may have had; other workers' deliveries count as unknown.
+        command: The command; None before it is decoded, or if it cannot be.
         ticket: For the gate.
-        tries: Calls that this delivery has made in vain.
-        busy: Whether a call or a storing is under way, which is let end when the worker stops.
-        settled: Whether the broker has been told what becomes of it.
-        task: What works on it.
+        tries: Failed calls of this delivery.
+        busy: Whether a call or a store is in flight, which may finish when the worker stops.
+        settled: Whether the message was acknowledged or returned.
+        task: The task that processes it.
     """
 
     message: Msg
@@ -45,14 +45,14 @@ class InFlightMessage:
 
     @classmethod
     def of(cls, message: Msg, now: float) -> Self:
-        """Take a message that was delivered now."""
+        """Return the record of a message that was delivered now."""
         facts = message.metadata
         deliveries = facts.num_delivered
         return cls(
             message=message,
             since=now,
             sequence=facts.sequence.stream,
-            # With the time that it was stored: a stream that was made anew counts from 1 again.
+            # With the time when it was stored: a recreated stream counts from 1 again.
             command_id=f"{facts.stream}/{facts.sequence.stream}/{facts.timestamp.timestamp():.6f}",
             deliveries=deliveries,
             effect=Effect.NOT_APPLIED if deliveries == 1 else Effect.UNKNOWN,

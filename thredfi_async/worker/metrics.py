@@ -1,4 +1,4 @@
-"""What a worker counts, for Prometheus; no label holds an id."""
+"""A worker's metrics for Prometheus; no label holds an id."""
 
 from collections.abc import Callable
 from typing import Final, Literal, Protocol
@@ -17,11 +17,11 @@ Trouble = Literal["malformed", "rejected", "failed", "unknown"]
 
 
 class Observed(Protocol):
-    """What is read off a worker whenever somebody asks for its metrics."""
+    """The state of a worker that is read at each scrape of its metrics."""
 
     @property
     def in_flight(self) -> int:
-        """Messages that are held."""
+        """Messages held."""
         ...
 
     @property
@@ -31,32 +31,30 @@ class Observed(Protocol):
 
     @property
     def gate(self) -> Gate:
-        """What holds messages while the API is unavailable."""
+        """The gate, which holds messages while the API is unavailable."""
         ...
 
 
 class Metrics:
-    """One worker's metrics, in a registry of their own: a process may embed several workers.
+    """One worker's metrics, in their own registry: a process may run several workers.
 
     Attributes:
-        registry: Where they are registered.
+        registry: The registry.
     """
 
     def __init__(self) -> None:
         self.registry: CollectorRegistry = CollectorRegistry()
-        self._outcomes = self._counter("outcomes", "Commands that came to an end, by how.", "state")
-        self._dead = self._counter("dead_letters", "Commands that were written to the dead letters.", "why")
-        self._deliveries = self._counter("deliveries", "Messages that arrived: for the first time, or again.", "kind")
-        self._retries = self._counter(
-            "retries", "Calls to repeat: in place (in_flight), or by another delivery.", "how"
-        )
+        self._outcomes = self._counter("outcomes", "Commands that ended, by state.", "state")
+        self._dead = self._counter("dead_letters", "Commands stored as dead letters, by reason.", "why")
+        self._deliveries = self._counter("deliveries", "Messages received, for the first time or again.", "kind")
+        self._retries = self._counter("retries", "Retries: by this worker (held), or by another delivery.", "how")
         self._seconds = Histogram(
             "thredfi_worker_command_seconds",
-            "From a command's delivery to its acknowledgement, waits included.",
+            "Seconds from a command's delivery to its acknowledgement, waits included.",
             buckets=_SECONDS,
             registry=self.registry,
         )
-        # What has no samples yet is shown as 0: a graph that begins with the first failure hides it.
+        # Metrics start at 0: a graph that starts with the first failure hides it.
         for state in ItemState:
             self._outcomes.labels(state)
         for why in ("malformed", "rejected", "failed", "unknown"):
@@ -67,7 +65,7 @@ class Metrics:
             self._retries.labels(how)
 
     def ended(self, state: ItemState, seconds: float) -> None:
-        """Count an outcome, so many seconds after its message came."""
+        """Count an outcome, and the seconds since its message arrived."""
         self._outcomes.labels(state).inc()
         self._seconds.observe(seconds)
 
@@ -76,43 +74,43 @@ class Metrics:
         self._dead.labels(why).inc()
 
     def delivered(self, *, again: bool) -> None:
-        """Count a message that arrived."""
+        """Count a received message."""
         self._deliveries.labels("again" if again else "first").inc()
 
     def repeats(self, *, held: bool) -> None:
-        """Count a call that is to be made again."""
+        """Count a call that will be retried."""
         self._retries.labels("held" if held else "redelivery").inc()
 
     def observe(self, worker: Observed, client: object) -> None:
-        """Show how a worker is, and its client.
+        """Add gauges for a worker and its client.
 
         Args:
             worker: The worker.
-            client: Its client, whose limits are shown; a stand-in for one may have none.
+            client: Its client, whose limits become gauges if it is a `ThredfiClient`.
         """
-        self.gauge("in_flight", "Messages that are held, at work or waiting.", lambda: worker.in_flight)
-        self.gauge("waiting", "Messages of these that wait for the API.", lambda: worker.gate.waiting)
-        self.gauge("api_unavailable", "1 while API or credentials do not work.", lambda: not worker.gate.is_open)
+        self.gauge("in_flight", "Messages held, at work or waiting.", lambda: worker.in_flight)
+        self.gauge("waiting", "Held messages that wait for the API.", lambda: worker.gate.waiting)
+        self.gauge("api_unavailable", "1 while API or credentials fail.", lambda: not worker.gate.is_open)
         self.gauge("broker_connected", "1 while NATS is connected.", lambda: worker.is_connected)
         if isinstance(client, ThredfiClient):
-            self.gauge("client_max_in_flight", "Requests in flight at most.", lambda: client.limits.max_in_flight)
+            self.gauge("client_max_in_flight", "Maximum requests in flight.", lambda: client.limits.max_in_flight)
             self.gauge("client_in_use", "Requests in flight.", lambda: client.limits.in_use)
-            self.gauge("client_waiting", "Calls that wait for their turn.", lambda: client.limits.waiting)
-            self.gauge("client_rate", "Requests a second at most; 0 without a limit.", lambda: client.limits.rate or 0)
-            self.gauge("client_cooldown_seconds", "For how long the API asked to wait.", lambda: client.limits.cooldown)
+            self.gauge("client_waiting", "Calls that wait for a free slot.", lambda: client.limits.waiting)
+            self.gauge("client_rate", "Maximum requests per second; 0 if unlimited.", lambda: client.limits.rate or 0)
+            self.gauge("client_cooldown_seconds", "Seconds that the API asked to wait.", lambda: client.limits.cooldown)
 
     def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
-        """Show a figure that is read whenever somebody asks.
+        """Add a gauge that is read at each scrape.
 
         Args:
             name: Its name, without the prefix.
-            text: What it is.
-            read: Reads it.
+            text: Its description.
+            read: Returns its value.
         """
         Gauge(f"thredfi_worker_{name}", text, registry=self.registry).set_function(read)
 
     def exposition(self) -> bytes:
-        """Return all of it in Prometheus's text format."""
+        """Return all metrics in Prometheus's text format."""
         return generate_latest(self.registry)
 
     def value(self, name: str, **labels: str) -> float:

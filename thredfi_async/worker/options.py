@@ -1,4 +1,4 @@
-"""How a worker works, apart from where."""
+"""The options of a worker."""
 
 import attrs
 
@@ -7,16 +7,16 @@ from thredfi_async._checks.numbers import must_be, seconds_or_zero, whole_number
 
 @attrs.frozen(kw_only=True)
 class WorkerOptions:
-    """How a worker works.
+    """The options of a worker.
 
     Args:
-        concurrency: Messages that it holds at once, and calls that it makes at once at most; 32 by default.
-        max_deliveries: How often a message is delivered before it is a dead letter; 10 by default. An outage of the
-            API spends none; a worker that dies or is stopped spends one for each message that it holds.
-        grace_period: Seconds that calls under way have when the worker stops; 30 by default.
-        poll: Seconds for which a request for messages waits at the broker while there are none, and so what stopping
-            takes at least; 1 by default.
-        name: What the broker's operators see; `thredfi-worker` by default.
+        concurrency: The maximum of messages held and of calls in flight; 32 by default.
+        max_deliveries: How often a message is delivered before it becomes a dead letter; 10 by default. An outage of
+            the API uses up none; a worker that dies or is stopped uses up one for each message that it holds.
+        grace_period: Seconds that calls in flight get when the worker stops; 30 by default.
+        poll: Seconds that a request for messages waits at the broker while there are none, and so the least time
+            that stopping takes; 1 by default.
+        name: The connection's name at the broker; `thredfi-worker` by default.
 
     Raises:
         ConfigurationError: A number is out of range.

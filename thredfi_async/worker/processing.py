@@ -1,4 +1,4 @@
-"""One message from its delivery to its end."""
+"""Processes one message from its delivery to its outcome."""
 
 import asyncio
 import logging
@@ -25,19 +25,19 @@ logger: logging.Logger = logging.getLogger("thredfi_async.worker")
 
 @attrs.frozen(eq=False)
 class Processing:
-    """Brings messages to their end, or gives them back for another delivery.
+    """Completes messages, or returns them for another delivery.
 
-    A failure is repeated in place, where it spends no delivery. Only a message that fails twice while other customers
-    are served in between is taken to be at fault itself: it is delivered again later, as often as is allowed.
+    A failed call is retried by the same worker, which uses up no delivery. Only a message that fails twice while other
+    customers succeed in between is taken to be at fault: it is delivered again later, as often as allowed.
 
     Args:
         handler: Makes the calls.
-        gate: Holds messages while the API is unwell.
-        completion: Writes down how they end.
-        metrics: Counts.
+        gate: Holds messages while the API is unavailable.
+        completion: Records how they end.
+        metrics: Counts retries.
         options: How often a message may be delivered.
         clock: Sleeps.
-        stopping: Whether messages that only wait are to be given back.
+        stopping: Set once waiting messages are to be returned.
     """
 
     handler: ArchiveHandler
@@ -49,18 +49,18 @@ class Processing:
     stopping: asyncio.Event
 
     async def process(self, in_flight: InFlightMessage) -> None:
-        """Bring a message to its end.
+        """Complete a message, or return it.
 
         Args:
             in_flight: The message.
 
         Raises:
-            asyncio.CancelledError: It was cancelled; the message was given back.
+            asyncio.CancelledError: It was cancelled; the message was returned.
         """
         try:
             await self._process(in_flight)
         except BrokerError as error:
-            logger.error("a message is left for another delivery: %s", error)  # noqa: TRY400 - the sentence says it all
+            logger.error("a message is left for another delivery: %s", error)  # noqa: TRY400 - needs no traceback
             await self.completion.again(in_flight, _LONGEST_DELAY)
         except Exception as error:  # noqa: BLE001 - one message must not end the others
             await self._met_a_bug(in_flight, error)
@@ -77,7 +77,7 @@ class Processing:
             return
         allowed = self.options.max_deliveries
         if in_flight.deliveries > allowed:
-            reason = f"it was delivered {in_flight.deliveries} times, {allowed} are allowed, and none came to an end"
+            reason = f"it was delivered {in_flight.deliveries} times, {allowed} are allowed, and none was completed"
             await self.completion.given_up(in_flight, "too_many_deliveries", reason)
             return
         await self._until_decided(in_flight, in_flight.command)
@@ -102,7 +102,7 @@ class Processing:
             self.metrics.repeats(held=True)
             await self.clock.sleep(decision.delay)
 
-    async def _call(self, in_flight: InFlightMessage, command: ArchiveCommand, probe: bool) -> Decision:  # noqa: FBT001 - the gate's word
+    async def _call(self, in_flight: InFlightMessage, command: ArchiveCommand, probe: bool) -> Decision:  # noqa: FBT001 - as the gate calls it
         in_flight.busy = True
         return await self.handler(
             command,
@@ -119,18 +119,18 @@ class Processing:
 
     async def _spend(self, in_flight: InFlightMessage, decision: RetryLater) -> None:
         if in_flight.deliveries >= self.options.max_deliveries:
-            reason = f"delivered {in_flight.deliveries} times, and failed at last with: {decision.reason}"
+            reason = f"it was delivered {in_flight.deliveries} times, and failed last with: {decision.reason}"
             await self.completion.given_up(in_flight, decision.code, reason, decision)
         else:
             self.metrics.repeats(held=False)
             await self.completion.again(in_flight, decision.delay)
 
     async def _met_a_bug(self, in_flight: InFlightMessage, error: Exception) -> None:
-        # Neither its text nor its trace, which may quote anything.
-        logger.error("a message met with %s, which is a bug; it is delivered again later", type(error).__name__)
+        # Without its text and traceback, which may quote personal data.
+        logger.error("a bug raised %s; the message is delivered again later", type(error).__name__)
         logger.debug("the bug", exc_info=error)
         if in_flight.settled or in_flight.deliveries < self.options.max_deliveries:
             await self.completion.again(in_flight, min(_LONGEST_DELAY, 2.0**in_flight.deliveries))
             return
         in_flight.saw(Effect.UNKNOWN)
-        await self.completion.given_up(in_flight, "internal_error", f"the worker met with {type(error).__name__}")
+        await self.completion.given_up(in_flight, "internal_error", f"a bug raised {type(error).__name__}")

@@ -1,4 +1,4 @@
-"""Publishes to streams, and knows of each message whether it was stored."""
+"""Publishes to streams, and returns for each message whether it was stored."""
 
 import asyncio
 import json
@@ -14,18 +14,18 @@ _SECONDS: Final = 5.0
 
 
 class NotStoredError(nats.errors.Error):
-    """The broker did not store a message; its own word says why."""
+    """The broker did not store a message; its own text says why."""
 
 
 class NoStreamError(NotStoredError):
-    """No stream takes the subject at the moment."""
+    """No stream accepts the subject at the moment."""
 
 
 class Publisher:
-    """Publishes, and waits for the stream's acknowledgement.
+    """Publishes messages, and waits for the stream's acknowledgement.
 
-    nats-py's own publish would wait its whole time out for an answer that went down with a connection; here all that
-    wait learn at once that it is gone.
+    nats-py's own publish waits until its timeout for an answer that was lost with the connection; here every waiting
+    call fails at once.
 
     Args:
         connection: nats-py's client.
@@ -38,7 +38,7 @@ class Publisher:
         self._count = 0
 
     async def start(self) -> None:
-        """Subscribe to where acknowledgements come."""
+        """Subscribe to the inbox for acknowledgements."""
         connection: Any = self._connection  # nats-py's annotation of this method is partly missing
         await connection.subscribe(f"{self._inbox}.*", cb=self._answered)
 
@@ -54,7 +54,7 @@ class Publisher:
             Whether it was new to the stream.
 
         Raises:
-            NotStoredError: The broker said no, or no stream listens.
+            NotStoredError: The broker refused it, or no stream listens.
             nats.errors.Error: The connection is gone.
             TimeoutError: No answer came.
         """
@@ -70,7 +70,7 @@ class Publisher:
             del self._waiting[reply]
 
     def connection_lost(self) -> None:
-        """Let all that wait know that no answer will come."""
+        """Fail all waiting calls, since no answer will come."""
         for answer in self._waiting.values():
             if not answer.done():
                 answer.set_exception(NotStoredError("the connection was lost"))
@@ -83,7 +83,7 @@ class Publisher:
 
 def _read(message: Msg) -> bool:
     if not message.data:
-        raise NoStreamError("no stream takes this subject at the moment")
+        raise NoStreamError("no stream accepts this subject at the moment")
     fields = as_object(json.loads(message.data)) or {}
     error = as_object(fields.get("error"))
     if error is not None:

@@ -1,4 +1,4 @@
-"""Where the broker is and who asks: the secrets come from the environment or from a file, never from argv."""
+"""The broker's address and credentials; secrets come from the environment or from a file, never from argv."""
 
 import os
 from collections.abc import Mapping
@@ -26,17 +26,17 @@ def _path(value: Path | str | None) -> Path | None:
 
 @attrs.frozen(kw_only=True)
 class NatsSettings:
-    """How to reach NATS.
+    """Address and credentials of NATS.
 
     Args:
-        url: One URL, or several with commas between them, as `nats://host:4222` or `tls://host:4222`.
+        url: One URL, or several separated by commas, such as `nats://host:4222` or `tls://host:4222`.
         credentials_file: A `.creds` file with a user's JWT and seed; needs the package `nkeys`.
-        token: A token, hidden in `repr`, as the next two are.
+        token: A token, hidden in `repr`, as are the next two.
         user: A user's name.
         password: The user's password.
 
     Raises:
-        ConfigurationError: A URL is none, or the ways to say who asks contradict each other.
+        ConfigurationError: A URL is invalid, or more than one kind of credentials is given.
     """
 
     url: str = attrs.field(default="nats://127.0.0.1:4222", repr=False)
@@ -46,7 +46,7 @@ class NatsSettings:
     password: str | None = attrs.field(default=None, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        """Look at everything before anything is connected."""
+        """Check everything before connecting."""
         for url in self.servers:
             _check_url(url)
         ways = {"a credentials file": self.credentials_file, "a token": self.token, "a user": self.user}
@@ -63,21 +63,21 @@ class NatsSettings:
 
     @property
     def shown(self) -> str:
-        """The servers' addresses without what may be secret."""
+        """The servers' addresses without anything secret."""
         parts = (urlsplit(url) for url in self.servers)
         return ", ".join(f"{part.scheme}://{part.netloc.rpartition('@')[2]}" for part in parts)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, *, url: str | None = None, **given: Any) -> Self:  # noqa: ANN401 - as the class
-        """Take what is not given from variables.
+        """Read what is not given from environment variables.
 
-        `THREDFI_NATS_URL` says where; `THREDFI_NATS_CREDS` (a file), `THREDFI_NATS_TOKEN`, or `THREDFI_NATS_USER` and
-        `THREDFI_NATS_PASSWORD`, say who asks. An empty variable counts as unset.
+        `THREDFI_NATS_URL` is the address; `THREDFI_NATS_CREDS` (a file), `THREDFI_NATS_TOKEN`, or `THREDFI_NATS_USER`
+        and `THREDFI_NATS_PASSWORD`, are the credentials. An empty variable counts as unset.
 
         Args:
-            environ: Where to look; the process's environment by default.
-            url: In the place of `THREDFI_NATS_URL`.
-            **given: In the place of the other variables.
+            environ: The variables; the process's environment by default.
+            url: Instead of `THREDFI_NATS_URL`.
+            **given: Instead of the other variables.
 
         Returns:
             The settings.
@@ -99,4 +99,4 @@ def _check_url(url: str) -> None:
         good = False
     if not good:
         # Not quoted: it may hold a password.
-        raise ConfigurationError("the URL of NATS must be like nats://host:4222, or several with commas between them")
+        raise ConfigurationError("the URL of NATS must be like nats://host:4222, or several separated by commas")

@@ -1,4 +1,4 @@
-"""The names on the broker: one work queue, and what comes of it."""
+"""The names of a queue's streams and subjects on the broker."""
 
 import re
 from typing import Final
@@ -11,7 +11,7 @@ from thredfi_async._checks.numbers import must_be, seconds_between
 _STREAM: Final = re.compile(r"[A-Za-z0-9_-]{1,200}", re.ASCII)
 _SUBJECT: Final = re.compile(r"[!#-)+-=?-~]+", re.ASCII)  # visible, without the wildcards and quotes
 
-_SHORTEST: Final = 0.1  # the broker's own bound
+_SHORTEST: Final = 0.1  # the broker's own minimum
 _LONGEST: Final = 86_400.0 * 365
 
 
@@ -29,22 +29,22 @@ def _check_subject(instance: object, attribute: "attrs.Attribute[str]", value: o
 
 @attrs.frozen(kw_only=True)
 class StreamConfig:
-    """Where commands come from, and where outcomes and dead letters go: all of it follows from two names.
+    """The streams and subjects of commands, outcomes and dead letters, all derived from two names.
 
-    - Commands, until they are done: stream `THREDFI`, subject `thredfi.archive`.
-    - Outcomes, for a week: stream `THREDFI_OUTCOMES`, subjects `thredfi.archive.outcomes.<state>`.
-    - Dead letters, until somebody deals with them: stream `THREDFI_DEAD`, subject `thredfi.archive.dead`.
+    - Commands, kept until they are done: stream `THREDFI`, subject `thredfi.archive`.
+    - Outcomes, kept for a week: stream `THREDFI_OUTCOMES`, subjects `thredfi.archive.outcomes.<state>`.
+    - Dead letters, kept until they are deleted: stream `THREDFI_DEAD`, subject `thredfi.archive.dead`.
 
     Two queues on one broker share nothing as long as both names differ.
 
     Args:
         stream: The work queue's stream; the other two add `_OUTCOMES` and `_DEAD`.
-        subject: The subject of commands; the other two begin with it.
+        subject: The subject of commands; the other subjects begin with it.
         consumer: The durable consumer that all workers of this queue share.
-        dedup_window: Seconds in which the broker takes a message id once; one hour by default.
+        dedup_window: Seconds in which the broker accepts a message id once; one hour by default.
 
     Raises:
-        ConfigurationError: A name is none that a broker takes.
+        ConfigurationError: A name is not valid at a broker, or the window is out of range.
     """
 
     stream: str = attrs.field(default="THREDFI", validator=_check_name)

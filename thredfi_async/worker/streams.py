@@ -1,4 +1,4 @@
-"""The streams and the consumer: made where they are missing, and looked at where they are not."""
+"""Creates the streams and the consumer where they are missing, and checks them where they exist."""
 
 from typing import Final
 
@@ -23,22 +23,22 @@ from thredfi_async.worker.errors import BrokerError
 from thredfi_async.worker.stream_config import StreamConfig
 
 ACK_WAIT: Final = 30.0
-"""Seconds after which the broker delivers a message again whose worker has fallen silent."""
+"""Seconds after which the broker delivers a message again when its worker is silent."""
 
-_LARGEST_COMMAND: Final = 512 * 1024  # in base64, inside a dead letter, it still is below the broker's usual 1 MiB
+_LARGEST_COMMAND: Final = 512 * 1024  # as base64 inside a dead letter it is still below the broker's usual 1 MiB
 _UNLIMITED: Final = -1
 _WEEK: Final = 7 * 86_400.0
 
 
 async def ensure_streams(broker: Broker, stream_config: StreamConfig) -> None:
-    """Make the three streams of a queue, or accept those that are there.
+    """Create the three streams of a queue, or accept existing ones.
 
     Args:
         broker: The broker.
         stream_config: The names.
 
     Raises:
-        ConfigurationError: A stream is there and cannot serve; the sentence says why, and what to do.
+        ConfigurationError: An existing stream is not suitable; the message says why, and what to do.
         BrokerError: The broker refuses, has no JetStream, or does not answer.
     """
     window = stream_config.dedup_window
@@ -50,7 +50,7 @@ async def ensure_streams(broker: Broker, stream_config: StreamConfig) -> None:
             description="Thredfi customers to archive",
             subjects=[stream_config.subject],
             retention=RetentionPolicy.WORK_QUEUE,
-            # A full queue refuses new commands; the default would throw the oldest away.
+            # A full queue refuses new commands; the default would delete the oldest.
             discard=DiscardPolicy.NEW,
             max_msg_size=_LARGEST_COMMAND,
             storage=StorageType.FILE,
@@ -77,19 +77,19 @@ async def ensure_streams(broker: Broker, stream_config: StreamConfig) -> None:
 
 
 async def ensure_consumer(broker: Broker, stream_config: StreamConfig) -> float:
-    """Make the durable pull consumer that all workers of a queue share, or accept the one that is there.
+    """Create the durable pull consumer that all workers of a queue share, or accept an existing one.
 
-    It has no limit of deliveries: past one, JetStream neither delivers a message again nor removes it.
+    It has no delivery limit: beyond one, JetStream neither delivers a message again nor removes it.
 
     Args:
         broker: The broker.
         stream_config: The names.
 
     Returns:
-        The seconds after which it delivers a message again.
+        Seconds after which it delivers a message again.
 
     Raises:
-        ConfigurationError: A consumer is there and cannot serve.
+        ConfigurationError: An existing consumer is not suitable.
         BrokerError: The broker refuses, or does not answer.
     """
     config = ConsumerConfig(
@@ -100,7 +100,7 @@ async def ensure_consumer(broker: Broker, stream_config: StreamConfig) -> float:
         deliver_policy=DeliverPolicy.ALL,
         filter_subject=stream_config.subject,
         max_deliver=_UNLIMITED,
-        # Each worker holds no more than it has slots; a limit for all of them together would only make some idle.
+        # Each worker limits what it holds; a limit for all together would only leave some idle.
         max_ack_pending=_UNLIMITED,
     )
     jetstream, name = broker.jetstream, stream_config.consumer
@@ -114,7 +114,7 @@ async def ensure_consumer(broker: Broker, stream_config: StreamConfig) -> float:
             f"NATS refuses the consumer {name} on the stream {stream_config.stream}: {words(error)}"
         ) from None
     _check_consumer(info.config, stream_config)
-    # `backoff`, where somebody has set it, takes the place of `ack_wait`.
+    # `backoff` replaces `ack_wait` if it is set.
     return min(info.config.backoff or [info.config.ack_wait or ACK_WAIT])
 
 
@@ -136,7 +136,7 @@ async def _add_stream(broker: Broker, config: JetStreamConfig) -> StreamInfo:
         info = await broker.jetstream.add_stream(config)
     except APIError as refusal:
         try:
-            # Another worker may have made it in between, with other settings.
+            # Another worker may have created it in between, with other settings.
             info = await broker.jetstream.stream_info(config.name)
         except NotFoundError:
             raise refusal from None
@@ -146,15 +146,15 @@ async def _add_stream(broker: Broker, config: JetStreamConfig) -> StreamInfo:
 def _check_stream(config: JetStreamConfig, subject: str) -> None:
     problem = None
     if not any(_matches(pattern, subject) for pattern in config.subjects or []):
-        problem = f"does not take the subject {subject}"
+        problem = f"does not accept the subject {subject}"
     elif config.no_ack:
         problem = "does not acknowledge what it stores (no_ack)"
     elif config.sealed:
         problem = "is sealed"
     elif config.retention == RetentionPolicy.INTEREST:
-        problem = "keeps messages only while somebody is interested (retention interest)"
+        problem = "keeps messages only while a consumer is interested (retention interest)"
     if problem is not None:
-        raise ConfigurationError(f"the stream {config.name} is there already, and {problem}: mend it, or name another")
+        raise ConfigurationError(f"the stream {config.name} already exists, and {problem}: fix it, or name another")
 
 
 def _check_consumer(config: ConsumerConfig, stream_config: StreamConfig) -> None:
@@ -168,12 +168,12 @@ def _check_consumer(config: ConsumerConfig, stream_config: StreamConfig) -> None
     elif config.filter_subject and not _matches(config.filter_subject, stream_config.subject):
         problem = f"does not get the subject {stream_config.subject} (filter_subject)"
     if problem is not None:
-        what = f"the consumer {stream_config.consumer} of the stream {stream_config.stream} is there already, and {problem}"
-        raise ConfigurationError(f"{what}: mend it, or name another")
+        what = f"the consumer {stream_config.consumer} of the stream {stream_config.stream} already exists"
+        raise ConfigurationError(f"{what}, and {problem}: fix it, or name another")
 
 
 def _matches(pattern: str, subject: str) -> bool:
-    """Say whether a pattern with NATS's wildcards takes a subject."""
+    """Return whether a pattern with NATS's wildcards matches a subject."""
     given, wanted = subject.split("."), pattern.split(".")
     for position, word in enumerate(wanted):
         if word == ">":

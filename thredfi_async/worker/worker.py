@@ -1,4 +1,4 @@
-"""The worker: takes commands off a work queue, and lets go of each only when its end is written down."""
+"""The worker: takes commands from a work queue, and acknowledges each only when its outcome is stored."""
 
 import asyncio
 import contextlib
@@ -35,20 +35,20 @@ logger: logging.Logger = logging.getLogger("thredfi_async.worker")
 class Worker:
     """Archives what messages on NATS JetStream ask for, until it is stopped.
 
-    Any number of workers share a queue, in one process or on many machines. Every message ends in an outcome event,
-    or as a dead letter, before it is acknowledged; whatever dies in between, it is delivered again.
+    Any number of workers share a queue, in one process or on many machines. Every message becomes an outcome event or
+    a dead letter before it is acknowledged; if the worker dies in between, it is delivered again.
 
     Args:
-        client: The client, which stays its owner's and is not closed.
-        nats: Where the broker is; on this machine by default.
+        client: The client; its owner closes it.
+        nats: The broker's address and credentials; this machine by default.
         stream_config: The names of streams and subjects.
-        options: How it works.
+        options: Concurrency, delivery limit and the like.
         handler: Makes the calls; by default one for the client.
-        gate: Holds messages while the API is unwell.
+        gate: Holds messages while the API is unavailable.
         clock: Tells the time and sleeps; for tests.
 
     Attributes:
-        metrics: What it counts.
+        metrics: The worker's metrics.
     """
 
     def __init__(  # noqa: PLR0913 - parts of one worker, all but the first by name
@@ -83,32 +83,32 @@ class Worker:
 
     @property
     def in_flight(self) -> int:
-        """Messages that it has taken and not let go of."""
+        """Messages that the worker holds."""
         return len(self._in_flight)
 
     @property
     def is_connected(self) -> bool:
-        """Whether the broker is there."""
+        """Whether the broker is connected."""
         return self._broker is not None and self._broker.is_connected
 
     def troubles_of_life(self) -> list[str]:
-        """Say why it should be restarted; empty while it lives."""
+        """Return why the worker should be restarted; empty while it is alive."""
         silent = self._clock.monotonic() - self._beat
         return [f"nothing has moved for {silent:.0f} s"] if silent > _SILENCE else []
 
     def troubles_of_work(self) -> list[str]:
-        """Say why it takes no messages at the moment; empty while it does."""
+        """Return why the worker takes no messages at the moment; empty while it does."""
         troubles = [] if self.is_connected else ["NATS is not connected"]
         if self._stopping.is_set():
             troubles.append("it is stopping")
         if self.gate.cause == "api":
-            troubles.append(f"the API is unwell: {self.gate.reason}")
+            troubles.append(f"the API is unavailable: {self.gate.reason}")
         elif self.gate.cause == "settings":
             troubles.append(f"the API refuses the credentials, or the address is wrong: {self.gate.reason}")
         return troubles
 
     def stop(self) -> None:
-        """Take no more messages, and end when those under way have; called again, it ends them at once.
+        """Take no more messages, and end when calls in flight have ended; called again, end them at once.
 
         May be called from a signal handler of the event loop.
         """
@@ -118,11 +118,11 @@ class Worker:
         self._something_changed()
 
     async def run(self) -> None:
-        """Work until `stop` is called.
+        """Process messages until `stop` is called.
 
         Raises:
-            BrokerError: NATS cannot be reached at the start, or refuses what is needed.
-            ConfigurationError: A stream or the consumer is there and cannot serve.
+            BrokerError: NATS cannot be reached at the start, or refuses a stream or the consumer.
+            ConfigurationError: An existing stream or consumer is not suitable.
         """
         async with connected(
             self._nats, name=self._options.name, on_reconnect=self._is_reconnected, clock=self._clock
@@ -137,7 +137,7 @@ class Worker:
     async def _run(self, broker: Broker) -> None:
         await ensure_streams(broker, self._stream_config)
         ack_wait = await ensure_consumer(broker, self._stream_config)
-        broker.mend = partial(ensure_streams, broker, self._stream_config)
+        broker.restore = partial(ensure_streams, broker, self._stream_config)
         async with asyncio.TaskGroup() as background:
             helpers = [
                 background.create_task(self.gate.tend()),
@@ -166,7 +166,7 @@ class Worker:
             await self._fetch(broker, fetcher)
             await self._drain(fetcher)
         finally:
-            # From here on no task may be begun: when this was cancelled, messages may still come in.
+            # No task may start from here on: after a cancellation, messages may still arrive.
             self._stopping.set()
             await fetcher.stop()
             self._fetcher = None
@@ -182,14 +182,14 @@ class Worker:
                 await self._find_consumer(broker)
 
     def _room(self) -> int:
-        """Say how many messages may be asked for; the gate may allow some more as probes while it is closed."""
+        """Return how many messages to request; while the gate is closed, it may allow a few as probes."""
         if self.gate.is_open:
             self._extra = 0
             return self._options.concurrency - len(self._in_flight)
         return min(1, self.gate.extra - self._extra)
 
     async def _find_consumer(self, broker: Broker) -> None:
-        """Make the consumer anew if it is gone, as after a broker came back without its store."""
+        """Recreate the consumer if it is gone, for instance after the broker lost its store."""
         wait = 0.5
         while not self._stopping.is_set():
             try:
@@ -209,7 +209,7 @@ class Worker:
         self.metrics.delivered(again=in_flight.deliveries > 1)
         known = self._in_flight.get(in_flight.sequence)
         if known is not None:
-            # The broker had not heard of it for too long, and this worker still has it: one task is enough.
+            # The acknowledgement was overdue, but this worker still holds the message: one task is enough.
             known.message, known.deliveries = message, in_flight.deliveries
             return True
         if not self.gate.is_open:
@@ -226,7 +226,7 @@ class Worker:
             self._something_changed()
 
     async def _keep_alive(self, broker: Broker, every: float) -> None:
-        """Tell the broker of every message that is held that it is being worked on."""
+        """Report every held message to the broker as in progress."""
         while True:
             self._beat = self._clock.monotonic()
             for in_flight in list(self._in_flight.values()):
@@ -238,7 +238,7 @@ class Worker:
                     await self._reconnected.wait()
 
     async def _drain(self, fetcher: Fetcher) -> None:
-        """Let what is under way end, for a bounded time; what only waits is given back at once."""
+        """Let calls in flight end within the grace period, and return waiting messages at once."""
         await fetcher.stop()
         for in_flight in list(self._in_flight.values()):
             if not in_flight.busy and in_flight.task is not None:

@@ -1,10 +1,10 @@
-"""A raw-socket fault server for tests: what a real network does, and an HTTP library would not.
+"""A raw-socket fault server for tests, with faults that real networks have and HTTP libraries cannot produce.
 
     async with FaultServer([Cut("request", "rst", applied=True), Healthy()]) as server:
         ...  # server.url, server.requests, server.applied, server.connections, server.open_connections
 
 It imports nothing of the client, so that the two cannot share a mistake. `faults` has the ready-made answers,
-`ports` the addresses where nobody answers, `bodies` what the API would say, `certificates` the client's TLS.
+`ports` addresses without a server, `bodies` the API's bodies, `certificates` the client's TLS.
 """
 
 from . import bodies, certificates, faults, ports

@@ -1,4 +1,4 @@
-"""An answer, HTTP or not, and what befalls it on its way."""
+"""An answer, HTTP or not, and the faults in sending it."""
 
 import asyncio
 import http
@@ -32,7 +32,7 @@ class Answer:
 
     @classmethod
     def json(cls, status: int, payload: Any, headers: Headers = None, *, framing: Framing = "length") -> "Answer":
-        """A JSON answer; a callable payload is asked with the request, which gives it the id to echo."""
+        """Make a JSON answer; a callable payload gets the request, which has the id to echo."""
 
         def body(request: Request) -> bytes:
             return bodies.dump(payload(request) if callable(payload) else payload)
@@ -44,7 +44,7 @@ class Answer:
     def content(
         cls, status: int, body: Body = b"", headers: Headers = None, *, framing: Framing = "length"
     ) -> "Answer":
-        """Any body with these headers and those that frame it; `none` frames nothing, `close` ends by FIN."""
+        """Make an answer with this body and framing; `none` frames nothing, `close` ends by FIN."""
 
         def render(request: Request) -> bytes:
             data = body(request) if callable(body) else body
@@ -54,11 +54,11 @@ class Answer:
 
     @classmethod
     def raw(cls, data: Body, ending: Ending = "keep") -> "Answer":
-        """These bytes and nothing else, HTTP or not."""
+        """Make an answer of exactly these bytes, HTTP or not."""
         return cls(render=data if callable(data) else lambda _: data, ending=ending)
 
     def applied(self) -> "Answer":
-        """The server did what was asked for before it answered."""
+        """Count the request as applied before the answer."""
         return replace(self, is_applied=True)
 
     def cut(self, at: AnswerPoint, how: Ending = "fin", *, keep: int | None = None) -> "Answer":
@@ -66,11 +66,11 @@ class Answer:
         return replace(self, cut_at=at, kept=keep, ending=how)
 
     def then(self, how: Ending) -> "Answer":
-        """End the connection after the whole answer, without having said so."""
+        """End the connection after the complete answer, without announcing it."""
         return replace(self, ending=how)
 
     def closing(self) -> "Answer":
-        """Say `Connection: close` and do it."""
+        """Announce `Connection: close`, and close."""
         return replace(self.after_status(b"Connection: close\r\n"), ending="fin")
 
     def drip(self, size: int = 1, pause: float = 0.0) -> "Answer":
@@ -78,15 +78,15 @@ class Answer:
         return replace(self, drip_size=size, drip_pause=pause)
 
     def slow(self, seconds: float) -> "Answer":
-        """Let it wait so long."""
+        """Delay it by so many seconds."""
         return replace(self, delay=seconds)
 
     def held(self, gate: asyncio.Event) -> "Answer":
-        """Let it wait until the test says so."""
+        """Delay it until the test opens the gate."""
         return replace(self, gate=gate)
 
     def preceded_by(self, data: bytes) -> "Answer":
-        """Send these bytes before it: informational answers, say."""
+        """Send these bytes before it, such as informational answers."""
 
         def render(request: Request) -> bytes:
             return data + self.render(request)
@@ -132,14 +132,14 @@ class Answer:
 
 
 def head(status: int, headers: Headers) -> bytes:
-    """A status line and headers, to the blank line."""
+    """Return a status line and headers, up to the blank line."""
     phrase = http.HTTPStatus(status).phrase if status in set(http.HTTPStatus) else "Unknown"
     lines = [f"HTTP/1.1 {status} {phrase}", *(f"{name}: {value}" for name, value in pairs(headers))]
     return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 
 def framed(framing: Framing, body: bytes) -> bytes:
-    """The body as it goes over the wire: as it is, or in two chunks, so that one can be missing."""
+    """Return the body as sent: unchanged, or in two chunks, so that one can be missing."""
     if framing != "chunked":
         return body
     middle = len(body) // 2
@@ -161,5 +161,5 @@ def _framing(framing: Framing, length: int) -> list[tuple[str, str]]:
 
 
 def pairs(headers: Headers) -> list[tuple[str, str]]:
-    """Headers as they are sent, one by one."""
+    """Yield the headers as they are sent, one by one."""
     return list(headers.items()) if isinstance(headers, dict) else headers or []

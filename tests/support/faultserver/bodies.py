@@ -35,12 +35,12 @@ _WRITABLE = {
 
 
 def customer_request(**overrides: Any) -> Json:
-    """The 20 fields of a request's body."""
+    """Return the 20 fields of a request's body."""
     return {**_WRITABLE, **overrides}
 
 
 def customer(customer_id: str, *, archived: bool = True, **overrides: Any) -> Json:
-    """The 34 fields of a customer, archived unless said otherwise; what is overridden may be anything."""
+    """Return the 34 fields of a customer, archived by default; overrides may be anything."""
     fields = {
         "type": "CustomerData",
         "id": customer_id,
@@ -62,7 +62,7 @@ def customer(customer_id: str, *, archived: bool = True, **overrides: Any) -> Js
 
 
 def document(**overrides: Any) -> Json:
-    """One document with its presigned URL."""
+    """Return one document with its presigned URL."""
     fields = {
         "url": "https://files.example.com/contract.pdf?X-Signature=presigned",
         "expires_in": 3600,
@@ -75,31 +75,31 @@ def document(**overrides: Any) -> Json:
 
 
 def problem(error_code: str = "server_error", message: str = "It went wrong.", **details: list[str]) -> Json:
-    """The error envelope; details are lists of problems by field."""
+    """Return the error envelope; details are lists of problems by field."""
     return {"error": message, "error_code": error_code, "details": details}
 
 
 def customer_id_in(path: str) -> str | None:
-    """The customer that a path speaks of, if it speaks of one."""
+    """Return the customer id in a path, if there is one."""
     _, found, rest = path.partition("/customers/")
     return rest.split("/")[0] or None if found else None
 
 
 def is_archive(request: Request) -> bool:
-    """Whether this is the POST that archives."""
+    """Return whether this is the POST that archives."""
     return request.method == "POST" and request.path.endswith(ARCHIVE_SUFFIX)
 
 
 def archived(request: Request) -> Json:
-    """The customer asked for, archived: what an archive POST should be answered."""
+    """Return the requested customer, archived: the right answer to an archive POST."""
     return customer(customer_id_in(request.path) or "", archived=True)
 
 
 def active(request: Request) -> Json:
-    """The customer asked for, still active."""
+    """Return the requested customer, still active."""
     return customer(customer_id_in(request.path) or "", archived=False)
 
 
 def dump(payload: Any) -> bytes:
-    """JSON as a server writes it."""
+    """Return JSON as a server writes it."""
     return json.dumps(payload, ensure_ascii=False).encode()

@@ -1,4 +1,4 @@
-"""The server's side of TLS, good or with one thing wrong, and a client's that trusts the good one."""
+"""The server's side of TLS, valid or with one defect, and a client's that trusts the valid one."""
 
 import datetime as dt
 import functools
@@ -13,13 +13,13 @@ _HOST = "127.0.0.1"
 
 
 def client_context() -> ssl.SSLContext:
-    """Trusts the test's authority, and nobody else."""
+    """Return a context that trusts only the test's authority."""
     return ssl.create_default_context(cadata=_authority().cert_pem.bytes().decode())
 
 
 @functools.cache
 def server_context(certificate: Certificate) -> ssl.SSLContext:
-    """The server's side of TLS with this certificate, made once for the whole run."""
+    """Return the server's side of TLS with this certificate, made once for the whole run."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     with _chain(certificate).tempfile() as path:
         context.load_cert_chain(path)
@@ -27,7 +27,7 @@ def server_context(certificate: Certificate) -> ssl.SSLContext:
 
 
 def _chain(certificate: Certificate) -> trustme.Blob:
-    """The key and the certificate, PEM."""
+    """Return the key and the certificate as PEM."""
     now, year = dt.datetime.now(dt.UTC), dt.timedelta(days=365)
     match certificate:
         case "expired":
@@ -39,7 +39,7 @@ def _chain(certificate: Certificate) -> trustme.Blob:
         case "unknown-authority":
             leaf = trustme.CA().issue_cert(_HOST)
         case "self-signed":
-            # An authority's own certificate, shown as a server's, is one that nobody but itself has signed.
+            # An authority's own certificate, used as a server's, is self-signed.
             own = trustme.CA()
             return trustme.Blob(own.private_key_pem.bytes() + own.cert_pem.bytes())
         case _:

@@ -1,7 +1,7 @@
-"""Content encodings written by hand, and bombs made of them, from the standard library alone.
+"""Content encodings written by hand, and bombs made of them, with the standard library alone.
 
-No brotli or zstandard package is needed: both formats know "stored" blocks, which hold their bytes as they
-are. A real decoder reads them like any other, and where a body is cut is where it stops, to the byte.
+No brotli or zstandard package is needed: both formats have "stored" blocks, which hold their bytes unchanged.
+A real decoder reads them like any other, and stops exactly where a body is cut.
 """
 
 import functools
@@ -26,7 +26,7 @@ _BROTLI_END = b"\x03"
 
 
 def encode(encoding: Encoding, body: bytes) -> bytes:
-    """The body in this encoding, well-formed to the last byte."""
+    """Return the body in this encoding, completely well-formed."""
     match encoding:
         case "gzip":
             return gzip.compress(body, mtime=0)
@@ -38,7 +38,7 @@ def encode(encoding: Encoding, body: bytes) -> bytes:
 
 @functools.cache
 def bomb(encoding: Encoding, mebibytes: int = 256) -> bytes:
-    """A few bytes (gzip: a thousandth) that become so many MiB of spaces, which JSON takes for blanks."""
+    """Return a few bytes (gzip: a thousandth) that decompress to so many MiB of spaces, which are blanks in JSON."""
     match encoding:
         case "gzip":
             return _gzip_of_spaces(mebibytes)
@@ -50,7 +50,7 @@ def bomb(encoding: Encoding, mebibytes: int = 256) -> bytes:
 
 
 def _gzip_of_spaces(mebibytes: int) -> bytes:
-    # A full flush forgets the window, so that one compressed MiB can be repeated; the checksum needs all.
+    # A full flush resets the window, so that one compressed MiB can be repeated; the checksum covers all.
     spaces = b" " * MIB
     deflate = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
     piece = deflate.compress(spaces) + deflate.flush(zlib.Z_FULL_FLUSH)

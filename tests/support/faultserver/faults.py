@@ -1,7 +1,7 @@
-"""Ready-made answers that no HTTP library would send, by what is wrong: framing, encoding, content, place.
+"""Ready-made answers that no HTTP library would send, by kind of fault: framing, encoding, content, place.
 
-Where an answer has a body, it is by default the customer asked for, archived: whatever keeps it from being
-believed is the fault and nothing else. `.applied()` says that the server did archive.
+An answer's body is by default the requested customer, archived: only the fault can make the client reject it.
+`.applied()` means that the server archived.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ _CHUNKED = [*_JSON, ("Transfer-Encoding", "chunked")]
 
 
 def good() -> Answer:
-    """The customer asked for, archived."""
+    """Return the requested customer, archived."""
     return Answer.json(200, bodies.archived)
 
 
@@ -28,12 +28,12 @@ def good() -> Answer:
 
 
 def garbage_status_line(line: bytes = b"HTTP/1.1 two-hundred fine") -> Answer:
-    """A first line that is not HTTP's, before a good answer."""
+    """Return a first line that is not HTTP, before a good answer."""
     return Answer.raw(lambda request: line + b"\r\n" + _well_framed(request).partition(b"\r\n")[2])
 
 
 def two_lengths(difference: int = 7) -> Answer:
-    """Two Content-Length headers that differ."""
+    """Return two different Content-Length headers."""
 
     def render(request: Request) -> bytes:
         body = _body(request)
@@ -44,7 +44,7 @@ def two_lengths(difference: int = 7) -> Answer:
 
 
 def length_beyond_body(extra: int = 100, how: Ending = "fin") -> Answer:
-    """A Content-Length that promises more than comes (`how` may be `hang`)."""
+    """Return a Content-Length that exceeds the body (`how` may be `hang`)."""
 
     def render(request: Request) -> bytes:
         body = _body(request)
@@ -54,7 +54,7 @@ def length_beyond_body(extra: int = 100, how: Ending = "fin") -> Answer:
 
 
 def bad_chunk_size(size: bytes = b"xyz", how: Ending = "fin") -> Answer:
-    """A chunk whose size is not a hexadecimal number."""
+    """Return a chunk whose size is not a hexadecimal number."""
 
     def render(request: Request) -> bytes:
         return head(200, _CHUNKED) + size + b"\r\n" + _body(request) + b"\r\n0\r\n\r\n"
@@ -63,7 +63,7 @@ def bad_chunk_size(size: bytes = b"xyz", how: Ending = "fin") -> Answer:
 
 
 def chunks_cut_short(how: Ending = "fin", *, whole_body: bool = False) -> Answer:
-    """A chunked body that ends within a chunk, or after all of them but without the last, empty one."""
+    """Return a chunked body that ends within a chunk, or after all of them but without the last, empty one."""
 
     def render(request: Request) -> bytes:
         chunks = framed("chunked", _body(request)).removesuffix(b"0\r\n\r\n")
@@ -73,37 +73,37 @@ def chunks_cut_short(how: Ending = "fin", *, whole_body: bool = False) -> Answer
 
 
 def no_content_with_body() -> Answer:
-    """A 204 that announces a body, and has it."""
+    """Return a 204 that announces a body, and has it."""
     return Answer.json(204, bodies.archived)
 
 
 def huge_header(size: int = 1 << 20) -> Answer:
-    """A good answer with a header of a MiB."""
+    """Return a good answer with a header of a MiB."""
     return Answer.json(200, bodies.archived, {"X-Filler": "x" * size})
 
 
 def many_headers(count: int = 100_000) -> Answer:
-    """A good answer with very many headers."""
+    """Return a good answer with very many headers."""
     return Answer.json(200, bodies.archived, [(f"X-{number}", "x") for number in range(count)])
 
 
 def endless_headers() -> Endless:
-    """A header block without end."""
+    """Return an endless header block."""
     return Endless(b"HTTP/1.1 200 OK\r\n", b"X-Filler: " + b"x" * 1000 + b"\r\n")
 
 
 def endless_body() -> Endless:
-    """A chunked body without end."""
+    """Return an endless chunked body."""
     return Endless(head(200, _CHUNKED), framed("chunked", b" " * 32_768).removesuffix(b"0\r\n\r\n"))
 
 
 def informational(*statuses: int, before: Answer | None = None) -> Answer:
-    """Answers such as 100 or 103, which only announce, and then a good one (or `before`)."""
+    """Return informational answers, such as 100 or 103, and then a good one (or `before`)."""
     return (before or good()).preceded_by(b"".join(head(status, None) for status in statuses or (100, 103)))
 
 
 def stray(customer_id: str, *, pause: float = 0.02, first: Answer | None = None) -> Stray:
-    """A good answer, and on the idle connection one about another customer, archived."""
+    """Return a good answer, and on the idle connection one about another customer, archived."""
     return Stray(first or good(), Answer.json(200, bodies.customer(customer_id)), pause)
 
 
@@ -111,26 +111,26 @@ def stray(customer_id: str, *, pause: float = 0.02, first: Answer | None = None)
 
 
 def encoded(encoding: Encoding, *, status: int = 200, payload: Payload = bodies.archived) -> Answer:
-    """A well-formed body in an encoding, asked for or not."""
+    """Return a well-formed body in an encoding, requested or not."""
     return _encoded(encoding, lambda request: encode(encoding, bodies.dump(payload(request))), status)
 
 
 def truncated(encoding: Encoding, keep: int, *, payload: Payload = bodies.archived) -> Answer:
-    """An encoded body of which only the first `keep` bytes come, or all but the last with a negative `keep`.
+    """Return an encoded body with only the first `keep` bytes, or without the last ones if `keep` is negative.
 
-    The framing is right: to HTTP nothing is missing. With 8 bytes or fewer nothing can be decoded; with a
-    gzip body less its last 8 all can, but the checksum is gone.
+    The framing is correct: for HTTP nothing is missing. With 8 bytes or fewer nothing can be decoded; a gzip
+    body without its last 8 can be decoded completely, but lacks the checksum.
     """
     return _encoded(encoding, lambda request: encode(encoding, bodies.dump(payload(request)))[:keep])
 
 
 def decompression_bomb(encoding: Encoding, mebibytes: int = 256, *, status: int = 200) -> Answer:
-    """A small body that becomes hundreds of MiB."""
+    """Return a small body that decompresses to hundreds of MiB."""
     return _encoded(encoding, lambda _: bomb(encoding, mebibytes), status)
 
 
 def mislabelled_encoding(name: str = "gzip") -> Answer:
-    """Plain JSON that says it is encoded, in a way that is known or not."""
+    """Return plain JSON that is labelled with an encoding, known or not."""
     return _encoded(name, _body)
 
 
@@ -138,49 +138,49 @@ def mislabelled_encoding(name: str = "gzip") -> Answer:
 
 
 def charset(name: str = "klingon", codec: str = "utf-8") -> Answer:
-    """A good body, written in `codec`, that says it is in a charset which is another or does not exist."""
+    """Return a good body, written in `codec`, that is labelled with another charset or an unknown one."""
     headers = {"Content-Type": f"application/json; charset={name}"}
     return Answer.content(200, lambda request: _body(request).decode().encode(codec), headers)
 
 
 def byte_order_mark() -> Answer:
-    """A good body behind a BOM."""
+    """Return a good body behind a BOM."""
     return _content(lambda request: b"\xef\xbb\xbf" + _body(request))
 
 
 def invalid_utf8() -> Answer:
-    """A good body in which one text is not UTF-8."""
+    """Return a good body in which one text is not UTF-8."""
     return _spliced("notes", b'"caf\xe9 \xff\xfe"')
 
 
 def huge_number(digits: int = 5000) -> Answer:
-    """A good body in which one integer has more digits than Python converts."""
+    """Return a good body in which one integer has more digits than Python converts."""
     return _spliced("credit_limit_cents", b"9" * digits)
 
 
 def not_a_number(literal: bytes = b"NaN") -> Answer:
-    """A good body with a number that is not JSON's."""
+    """Return a good body with a number that is not JSON."""
     return _spliced("outstanding_balance", literal)
 
 
 def deep_nesting(depth: int = 100_000) -> Answer:
-    """A good body in which one field is nested too deep for any recursive parser."""
+    """Return a good body in which one field is nested too deeply for any recursive parser."""
     return _spliced("metadata", b"[" * depth + b"]" * depth)
 
 
 def literal(body: bytes = b"null") -> Answer:
-    """A JSON answer with exactly this body: `null`, nothing, `[]`, half a customer."""
+    """Return a JSON answer with exactly this body: `null`, nothing, `[]`, half a customer."""
     return _content(lambda _: body)
 
 
 def html(status: int = 200, headers: Headers = None) -> Answer:
-    """A proxy's page where an answer should be."""
+    """Return a proxy's page instead of an answer."""
     page = b"<!doctype html><title>proxy</title><h1>Something is in the way</h1>"
     return Answer.content(status, page, [("Content-Type", "text/html"), *pairs(headers)])
 
 
 def problem(status: int, error_code: str = "server_error", headers: Headers = None) -> Answer:
-    """An error in the API's own envelope."""
+    """Return an error in the API's own envelope."""
     return Answer.json(status, bodies.problem(error_code), headers)
 
 
@@ -188,17 +188,17 @@ def problem(status: int, error_code: str = "server_error", headers: Headers = No
 
 
 def redirect(status: int, location: str) -> Answer:
-    """A redirect: to the same origin with a path, to another with a URL."""
+    """Return a redirect: to the same origin with a path, to another with a URL."""
     return Answer.content(status, b"", {"Location": location})
 
 
 def proxy_refusal() -> Answer:
-    """A proxy that wants to be paid: 407 to CONNECT and absolute-form alike."""
+    """Return a 407 to CONNECT and absolute-form alike."""
     return html(407, {"Proxy-Authenticate": 'Basic realm="proxy"'}).closing()
 
 
 def plain_text_on_tls_port() -> Cut:
-    """What an HTTP server says to a TLS handshake; the client has to come by `server.https_url`."""
+    """Return an HTTP server's answer to a TLS handshake; the client has to use `server.https_url`."""
     return Cut("bytes", "fin", saying=head(400, {"Content-Length": "0", "Connection": "close"}))
 
 
@@ -219,7 +219,7 @@ def _encoded(name: str, body: Callable[[Request], bytes], status: int = 200) -> 
 
 
 def _spliced(name: str, value: bytes) -> Answer:
-    """A good body in which one field's value is these bytes."""
+    """Return a good body in which one field's value is these bytes."""
     marker = "@@spliced@@"
 
     def body(request: Request) -> bytes:

@@ -10,7 +10,7 @@ _HOST = "127.0.0.1"
 
 @contextlib.contextmanager
 def refused() -> Generator[str]:
-    """A URL that refuses connections: its port is bound, so that nobody else gets it, and nothing listens."""
+    """Yield a URL that refuses connections: its port is bound, so that no one else gets it, and nothing listens."""
     with socket.socket() as sock:
         sock.bind((_HOST, 0))
         yield _url(sock)
@@ -18,12 +18,12 @@ def refused() -> Generator[str]:
 
 @contextlib.contextmanager
 def unanswered() -> Generator[str]:
-    """A URL that connecting to hangs: nobody accepts, the queue_depth is full, and Linux drops further SYNs."""
+    """Yield a URL that hangs on connecting: nothing accepts, the backlog is full, and Linux drops further SYNs."""
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.socket())
         listener.bind((_HOST, 0))
         listener.listen(0)
-        # A queue_depth of 0 holds one connection; what comes after it is left in SYN-SENT. Two more, to be sure.
+        # A backlog of 0 holds one connection; later ones stay in SYN-SENT. Two more, to be sure.
         for _ in range(3):
             filler = stack.enter_context(socket.socket())
             filler.setblocking(False)

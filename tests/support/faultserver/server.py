@@ -1,4 +1,4 @@
-"""The server: accepts, hands each request to the next step of its script, and leaves nothing behind."""
+"""The server: accepts, plays the next step of its script for each request, and leaves nothing behind."""
 
 import asyncio
 import socket
@@ -18,18 +18,18 @@ _HOST = "127.0.0.1"
 
 
 class FaultServer:
-    """A raw-socket HTTP server on loopback that does, request by request, what its script says.
+    """A raw-socket HTTP server on loopback that follows a script, request by request.
 
     Args:
-        script: The steps, one a request. A step whose `at` is `accept` is played as soon as a connection is
-            accepted (or, if the client comes by one that is open, like `bytes`), a step at `bytes` once a
-            request has begun. A function of the request gives the raw bytes of an answer.
-        repeat_last: Whether a script's last step goes on for ever. Without it, a request too many is answered
+        script: The steps, one per request. A step whose `at` is `accept` is played as soon as a connection is
+            accepted (or, if the client uses an open one, like `bytes`), a step at `bytes` once a
+            request has begun. A function of the request returns the raw bytes of an answer.
+        repeat_last: Whether a script's last step repeats for ever. Without it, an extra request is answered
             with a 418, and leaving the server raises `AssertionError`.
-        routes: Scripts of their own for requests by method and end of the path, as `("POST", "/archive/")`;
-            the first that fits is taken, before `script`. Steps at `accept` and `bytes` cannot be in them.
+        routes: Separate scripts for requests by method and end of the path, as `("POST", "/archive/")`;
+            the first that matches is used, before `script`. Steps at `accept` and `bytes` are not allowed.
         tls: Serve TLS, with this certificate.
-        listening: Begin at once; otherwise connections are refused until `listen` is called.
+        listening: Listen at once; otherwise connections are refused until `listen` is called.
     """
 
     def __init__(
@@ -82,12 +82,12 @@ class FaultServer:
 
     @property
     def url(self) -> str:
-        """Where it is, without a slash at the end."""
+        """The server's URL, without a trailing slash."""
         return self.https_url if self._tls else f"http://{_HOST}:{self.port}"
 
     @property
     def https_url(self) -> str:
-        """The same port, for a client that believes it speaks TLS."""
+        """The same port, for a client that expects TLS."""
         return f"https://{_HOST}:{self.port}"
 
     @property
@@ -98,31 +98,31 @@ class FaultServer:
 
     @property
     def applied(self) -> int:
-        """How many archive POSTs were applied, as the steps say."""
+        """How many archive POSTs were applied, according to the steps."""
         return len(self.applied_requests)
 
     @property
     def applied_ids(self) -> set[str]:
-        """The customers that are archived by now."""
+        """The customers that are archived."""
         return {wanted for request in self.applied_requests if (wanted := bodies.customer_id_in(request.path))}
 
     @property
     def open_connections(self) -> int:
-        """How many connections are open, so far as the server has noticed (see `until`)."""
+        """How many connections are open, as far as the server has noticed (see `until`)."""
         return len(self._open)
 
     @property
     def remaining(self) -> int:
-        """How many steps were not played yet, over all scripts."""
+        """How many steps have not been played yet, over all scripts."""
         return sum(script.remaining for script in (self._script, *self._routes.values()))
 
     def listen(self) -> None:
-        """Stop refusing connections."""
+        """Accept connections from now on."""
         self._socket.listen(1024)
         self._spawn(self._accept())
 
     async def until(self, condition: Callable[[], bool], *, within: float = 2.0) -> None:
-        """Wait until this holds; it is looked at whenever something has happened to the server.
+        """Wait until the condition holds; it is checked at every event of the server.
 
         Raises:
             TimeoutError: It does not hold within so many seconds.
@@ -151,7 +151,7 @@ class FaultServer:
         while True:
             sock, _ = await loop.sock_accept(self._socket)
             self.connections += 1
-            # Made here: a task that is cancelled before it began would never see its socket, nor close it.
+            # Created here: a task that is cancelled before it starts would never see its socket, nor close it.
             conn = Connection(sock, self.connections, self.applied_requests)
             self._open.add(conn)
             self._spawn(self._serve(conn))
@@ -160,8 +160,8 @@ class FaultServer:
     async def _serve(self, conn: Connection) -> None:
         try:
             await self._converse(conn)
-        except OSError:  # TLS's errors are among them
-            pass  # the client may leave whenever it likes
+        except OSError:  # includes TLS errors
+            pass  # the client may leave at any time
         except Exception as error:  # noqa: BLE001 - a mistake in a script fails the test, not just this task
             self._failures.append(f"{type(error).__name__}: {error}")
         finally:

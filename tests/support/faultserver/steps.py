@@ -1,4 +1,4 @@
-"""What a script is made of besides answers: cuts, strays, what never ends, and the healthy server."""
+"""The steps of a script besides answers: cuts, stray answers, endless ones, and the healthy server."""
 
 import asyncio
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from .wire import Connection, Ending, Point, Request
 
 
 class Step(Protocol):
-    """What the server does about one request, or about one connection.
+    """What the server does with one request, or with one connection.
 
-    `at` says when it is played: as soon as a connection is accepted, once a request's first bytes are there,
-    or once its headers are (`headers` and `request`, between which only the step itself tells).
+    `at` is when it is played: as soon as a connection is accepted, once a request's first bytes are there, or
+    once its headers are (`headers` and `request`, which only the step itself distinguishes).
     """
 
     @property
@@ -27,8 +27,8 @@ class Cut:
     """End the connection before any answer, at a point of the request.
 
     Args:
-        at: `accept` (nothing is read), `bytes` (the first few are), `headers`, or `request` (body and all).
-        how: `rst`, `fin`, `half-close` (FIN, but the client's bytes are still taken), or `hang` (until the
+        at: `accept` (nothing is read), `bytes` (the first few are), `headers`, or `request` (with its body).
+        how: `rst`, `fin`, `half-close` (FIN, but the client's bytes are still read), or `hang` (until the
             client gives up).
         applied: Whether the server did what the request asked for.
         saying: Bytes to send first.
@@ -41,7 +41,7 @@ class Cut:
 
     def __post_init__(self) -> None:
         if self.applied and self.at != "request":
-            raise ValueError("only a request that was read to its end can be applied")
+            raise ValueError("only a completely read request can be applied")
 
     async def play(self, conn: Connection) -> None:
         if self.at == "request":
@@ -55,7 +55,7 @@ class Cut:
 
 @dataclass(frozen=True)
 class Stray:
-    """A good answer, and after a pause, on the connection that is idle by then, one that nobody asked for."""
+    """A good answer, and after a pause, a stray one on the connection that is idle by then."""
 
     first: Answer
     stray: Answer
@@ -70,7 +70,7 @@ class Stray:
 
 @dataclass(frozen=True)
 class Endless:
-    """A beginning, and then the same piece until the client has had enough."""
+    """A first piece, and then the same piece until the client gives up."""
 
     beginning: bytes
     piece: bytes
@@ -79,13 +79,13 @@ class Endless:
     async def play(self, conn: Connection) -> None:
         await conn.read_body()
         await conn.send(self.beginning)
-        while True:  # ends with the ConnectionError of a client that has gone
+        while True:  # ends with a ConnectionError when the client has gone
             await conn.send(self.piece)
 
 
 @dataclass(frozen=True)
 class Healthy:
-    """The API when it is well: it archives, shows a customer as archived once it is, and hands out tokens."""
+    """The working API: it archives, shows archived customers as archived, and issues tokens."""
 
     at: Point = "request"
 

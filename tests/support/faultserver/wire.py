@@ -1,7 +1,7 @@
 """One accepted connection: bytes in, bytes out, and every way to end it.
 
-Plain non-blocking sockets through the loop's `sock_*` calls, because a transport or a stream reads ahead on
-its own and hides when FIN and RST leave: here nothing is read unless a step asks, and `close` means now.
+Plain non-blocking sockets through the loop's `sock_*` calls, because a transport or a stream reads ahead and
+hides when FIN and RST are sent: here only steps read, and `close` closes at once.
 """
 
 import asyncio
@@ -21,13 +21,13 @@ Ending = Literal["keep", "fin", "rst", "half-close", "hang"]
 T = TypeVar("T")
 
 _READ = 64 * 1024
-# Of a request's first bytes only so many are read, so that a reset after them leaves the rest unread.
+# Only so many of a request's first bytes are read, so that a reset after them leaves the rest unread.
 _GLIMPSE = 16
 
 
 @dataclass
 class Request:
-    """One request as it came; `body` stays empty, and `complete` false, if the step did not read it."""
+    """One request as received; `body` stays empty, and `complete` false, if the step did not read it."""
 
     method: str
     target: str
@@ -43,20 +43,20 @@ class Request:
         return self.target.partition("?")[0]
 
     def header(self, name: str) -> str | None:
-        """The first header of this name, in any case."""
+        """Return the first header of this name, in any case."""
         return next((value for key, value in self.headers if key.lower() == name.lower()), None)
 
     def json(self) -> Any:
-        """The body, parsed."""
+        """Return the body, parsed."""
         return json.loads(self.body)
 
 
 class ClientGoneError(ConnectionError):
-    """The client closed the connection before the step was through."""
+    """The client closed the connection before the step was finished."""
 
 
 class Connection:
-    """What a step plays on: the socket (with TLS over it, or not) and the request being answered."""
+    """The connection that a step uses: the socket (with TLS over it, or not) and the current request."""
 
     def __init__(self, sock: socket.socket, number: int, applied: list[Request]) -> None:
         self.number = number
@@ -68,19 +68,19 @@ class Connection:
         self._buffer = bytearray()
         self._tls: _Tls | None = None
         sock.setblocking(False)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # a dripped byte is a segment of its own
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # each dripped byte is a segment of its own
 
     async def start_tls(self, context: ssl.SSLContext) -> None:
-        """The server's side of the handshake."""
+        """Run the server's side of the handshake."""
         self._tls = _Tls(self._sock, context)
         await self._tls.call(self._tls.session.do_handshake)
 
     async def first_bytes(self) -> bool:
-        """Wait for a request to begin; false if the client closed instead."""
+        """Wait for a request to begin; return False if the client closed instead."""
         return bool(self._buffer) or await self._fill(_GLIMPSE)
 
     async def read_head(self) -> Request:
-        """The next request, its body yet unread."""
+        """Read the next request, without its body."""
         while b"\r\n\r\n" not in self._buffer:
             await self._need_more()
         head, _, rest = bytes(self._buffer).partition(b"\r\n\r\n")
@@ -99,7 +99,7 @@ class Connection:
         return self._request
 
     async def read_body(self) -> Request:
-        """The request with its whole body."""
+        """Read the request with its complete body."""
         request = self.request
         if request.header("Transfer-Encoding") is not None:
             raise NotImplementedError("the client is expected to send its bodies with a Content-Length")
@@ -113,11 +113,11 @@ class Connection:
         return request
 
     def apply(self) -> None:
-        """Note that the server did what the request asks for, whatever the client gets to hear of it."""
+        """Record that the server did what the request asks for, whatever answer the client gets."""
         self.applied.append(self.request)
 
     async def send(self, data: bytes) -> None:
-        """Write all of it, however long the client takes."""
+        """Send all of it, however long the client takes."""
         if self._tls is not None:
             await self._tls.write(data)
         else:
@@ -131,7 +131,7 @@ class Connection:
             case "rst":
                 self.reset()
             case "fin":
-                # Shut down first: `close` alone sends RST, not FIN, while something unread is waiting.
+                # Shut down first: `close` alone sends RST, not FIN, while unread data is waiting.
                 self._shutdown()
                 self.close()
             case "half-close":
@@ -141,24 +141,24 @@ class Connection:
                 await self.wait_for_client()
 
     async def wait_for_client(self) -> None:
-        """Swallow what comes until the client closes or resets."""
+        """Discard all data until the client closes or resets."""
         while await self._fill(_READ):
             self._buffer.clear()
         self.close()
 
     def reset(self) -> None:
-        """RST, at once: a linger time of zero throws away what the kernel still holds."""
+        """Send RST at once: a linger time of zero discards what the kernel still holds."""
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.close()
 
     def close(self) -> None:
-        """Close the socket; FIN, if nothing else was sent before."""
+        """Close the socket, with a FIN if none was sent before."""
         self.closed = True
         self._sock.close()
 
     def _shutdown(self) -> None:
-        # Without a close_notify under TLS: a FIN is what the network does, not the peer's TLS library.
-        with contextlib.suppress(OSError):  # the client was faster
+        # Without a close_notify under TLS: a FIN from the network comes without one.
+        with contextlib.suppress(OSError):  # the client closed first
             self._sock.shutdown(socket.SHUT_WR)
 
     async def _need_more(self) -> None:
@@ -172,7 +172,7 @@ class Connection:
 
 
 class _Tls:
-    """TLS between memory and the socket, so that the socket stays ours to reset."""
+    """TLS between memory and the socket, so that the test can still reset the socket."""
 
     def __init__(self, sock: socket.socket, context: ssl.SSLContext) -> None:
         self._loop = asyncio.get_running_loop()
@@ -189,7 +189,7 @@ class _Tls:
                 await self._flush()
                 self._feed(await self._loop.sock_recv(self._sock, _READ))
             finally:
-                await self._flush()  # an alert that tells why a handshake failed has to leave as well
+                await self._flush()  # an alert that explains a failed handshake has to be sent as well
 
     async def read(self, size: int) -> bytes:
         try:

@@ -1,4 +1,4 @@
-"""The journal's file: how it comes to be, whether it is one, and what its errors mean."""
+"""Creates and checks the journal's file, and explains its errors."""
 
 import contextlib
 import os
@@ -31,7 +31,7 @@ def translated(path: str, action: Action) -> Generator[None]:
     """Turn SQLite's and the system's errors into one clear sentence.
 
     Raises:
-        JournalError: In the place of either.
+        JournalError: In place of either.
     """
     try:
         yield
@@ -45,10 +45,10 @@ def translated(path: str, action: Action) -> Generator[None]:
 
 
 def uri_of(path: str, *, mode: Literal["ro", "rw"]) -> str:
-    """Write a path as SQLite's URI; neither mode creates a file.
+    """Return a path as SQLite's URI; neither mode creates a file.
 
     Raises:
-        JournalError: There is no such file, or it is none.
+        JournalError: There is no such file, or it is a folder.
     """
     where = Path(path).absolute()
     if where.is_dir():
@@ -59,7 +59,7 @@ def uri_of(path: str, *, mode: Literal["ro", "rw"]) -> str:
 
 
 def check_header(connection: sqlite3.Connection, path: str) -> None:
-    """See whether the file is a journal of ours that this version can read.
+    """Check that the file is a journal that this version can read.
 
     Raises:
         JournalError: It is not.

@@ -37,12 +37,12 @@ _PRAGMAS: Final = (
 class Journal:
     """The one writer of a journal, from any thread, one call at a time.
 
-    Make it with `Journal.open`, and use it as `with`, or call `close`.
+    Open it with `Journal.open`, and use it in `with`, or call `close`.
 
     Attributes:
         path: The file, as it was named.
         id: The run's own UUID; idempotency keys derive from it.
-        invalid_lines: Lines of the source that were noted as no items, since it was opened.
+        invalid_lines: Invalid lines of the source that were noted since it was opened.
     """
 
     def __init__(self, path: str, lock: WriterLock, connection: sqlite3.Connection) -> None:
@@ -72,7 +72,7 @@ class Journal:
             The journal.
 
         Raises:
-            JournalBusyError: It is being written by somebody else.
+            JournalBusyError: Another run is writing it.
             JournalError: It is missing, damaged, foreign, of a newer version, or cannot be written.
         """
         name = os.fspath(path)
@@ -105,7 +105,7 @@ class Journal:
         return str(uuid5(self.id, f"{business_id}/{customer_id}"))
 
     def describe(self, **facts: str | float | None) -> None:
-        """Write facts about the run; None leaves out.
+        """Write facts about the run; one that is None is left out.
 
         Args:
             **facts: Such as `source_path`; a fact that was written before is written over.
@@ -117,7 +117,7 @@ class Journal:
             self._describe({name: str(fact) for name, fact in facts.items() if fact is not None})
 
     def begin(self) -> None:
-        """Begin a session: what is taken in from now on was not taken by an earlier one.
+        """Begin a session: items that are added from now on belong to it.
 
         Raises:
             JournalError: It cannot be written.
@@ -131,7 +131,7 @@ class Journal:
         """End a session.
 
         Args:
-            why: Why before the run's end; None for its end.
+            why: Why it ends before the run's end; None at its end.
 
         Raises:
             JournalError: It cannot be written.
@@ -140,7 +140,7 @@ class Journal:
         self.describe(**{"finished_at": now} if why is None else {"stopped_reason": why})
 
     def reject_line(self, line: int, column: str | None, reason: str) -> None:
-        """Note that a line of the source is no item; it is written with what is written next.
+        """Note an invalid line of the source; the next transaction writes it.
 
         Args:
             line: Its number, from 1.
@@ -155,11 +155,11 @@ class Journal:
     ) -> int:
         """Record outcomes that come from elsewhere, in one transaction.
 
-        It can be repeated: a final state stays, and what is unknown does not become a certain failure; only a
-        rejection gives way to a success.
+        It can be repeated: a final state stays, except that a success replaces a rejection, and unknown does not
+        become failed.
 
         Args:
-            outcomes: What became of items, by their ids.
+            outcomes: The outcomes, by the items' ids.
             facts: About the run, to be written with them.
             known_only: Whether outcomes of items that were not taken in are left out; false by default.
 
@@ -167,7 +167,7 @@ class Journal:
             How many rows were new or have changed.
 
         Raises:
-            JournalError: It cannot be written; nothing of it was.
+            JournalError: It cannot be written, and nothing was.
         """
         with self._transaction():
             changed = self.rows.record(outcomes, time.time(), known_only=known_only)
@@ -185,7 +185,7 @@ class Journal:
             The rows.
 
         Raises:
-            JournalError: It cannot be written; nothing of it was.
+            JournalError: It cannot be written, and nothing was.
         """
         with self._transaction():
             yield self.rows
@@ -209,15 +209,15 @@ class Journal:
         return [(position, UUID(bytes=business), UUID(bytes=customer)) for position, business, customer in rows]
 
     def close(self) -> None:
-        """Sync what was written, and let others write; a second time does nothing."""
+        """Sync the file and release the lock; a second call does nothing."""
         with self._mutex:
             try:
                 if self._is_open() and self._is_in_place():
-                    # What is not indexed now is when the journal is opened again.
+                    # Ids that are not indexed now are indexed when the journal is opened again.
                     with suppress(JournalError), self._transaction():
                         self.rows.index_if_many(now=True)
-                    with suppress(sqlite3.OperationalError):  # somebody reads
-                        # The log is synced into the file and taken away: a run's journal is one file afterwards.
+                    with suppress(sqlite3.OperationalError):  # another connection is reading
+                        # Sync the log into the file and remove it: the journal is one file afterwards.
                         self._connection.execute("PRAGMA journal_mode = DELETE")
             finally:
                 self._connection.close()
@@ -280,7 +280,7 @@ def _connect(path: str) -> sqlite3.Connection:
         uri_of(path, mode="rw"), uri=True, isolation_level=None, check_same_thread=False, timeout=5.0
     )
     try:
-        # An empty file is as good as none: so does a run look that was killed in its first moment.
+        # An empty file counts as a new one: a run that was killed in its first moment leaves it behind.
         if Path(path).stat().st_size == 0:
             _create_tables(connection)
         check_header(connection, path)

@@ -1,4 +1,4 @@
-"""One writer for each journal, and none that a kill leaves locked."""
+"""Allows one writer for each journal; a killed process leaves no lock behind."""
 
 import contextlib
 import os
@@ -16,8 +16,8 @@ _TRIES: Final = 10
 class WriterLock:
     """Held for as long as a journal is open for writing; the system frees it when the process ends, however it does.
 
-    It is SQLite's own exclusive lock on an empty file beside the journal: portable, and no part of the journal, whose
-    readers it does not concern. A lock on the journal itself, from a descriptor of ours, would end SQLite's own locks
+    It is SQLite's own exclusive lock on an empty file beside the journal: portable, and without effect on the journal's
+    readers. A lock on the journal itself, from a descriptor of ours, would end SQLite's own locks
     on it when that descriptor is closed (POSIX drops a process's locks on a file with any of its descriptors).
 
     Args:
@@ -29,16 +29,16 @@ class WriterLock:
     """
 
     def __init__(self, journal: str) -> None:
-        """Take it."""
+        """Take the lock."""
         self._journal = journal
         self._file = Path(f"{journal}{_SUFFIX}")
         with translated(journal, "written"):
             self._connection = self._acquire()
 
     def release(self) -> None:
-        """Give it back, and take the file away; a second time does nothing."""
+        """Release the lock and remove its file; a second call does nothing."""
         with contextlib.suppress(sqlite3.ProgrammingError, OSError):
-            # While it is still held: whoever has opened this file meanwhile finds that it is gone, and looks again.
+            # Remove it while it is held: a process that has opened it meanwhile sees that it is gone, and tries again.
             self._connection.execute("SELECT 1")
             self._file.unlink()
         self._connection.close()
@@ -56,7 +56,7 @@ class WriterLock:
                 raise
             if before is not None and before == self._identity():
                 return connection
-            # It was new, or its holder took it away in between: what is locked may not be what others will find.
+            # It was new, or its holder removed it in between: others may find another file than the locked one.
             connection.close()
         raise JournalError(f"{self._file} comes and goes: is another program at work in its folder?")
 

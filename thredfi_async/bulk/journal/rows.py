@@ -1,4 +1,4 @@
-"""What a journal holds, as values."""
+"""The rows of a journal, as values."""
 
 from typing import Any
 from uuid import UUID
@@ -10,12 +10,12 @@ from thredfi_async.bulk.items import ItemState, business_id_of, customer_id_of
 
 @attrs.frozen(kw_only=True)
 class Outcome:
-    """An outcome that is to be recorded, by the item's ids.
+    """An outcome to record, by the item's ids.
 
     Args:
         business_id: The business.
         customer_id: The customer.
-        state: What became of it.
+        state: Its outcome.
         attempts: Requests that were sent for it, added to those recorded before.
         code: The machine-readable reason, or None.
         elapsed: Seconds that it took, or None.
@@ -39,7 +39,7 @@ class NotArchivedRow:
         position: Index of the item in the input; negative for one that no longer has a place of its own there.
         business_id: The business.
         customer_id: The customer.
-        state: What became of it.
+        state: Its outcome.
         code: The machine-readable reason, if there is one.
         attempts: Requests that were sent for it, over all sessions.
         ended_at: When that was written, in unix seconds.
@@ -75,13 +75,13 @@ class Sample:
     p99_ms: int | None
 
     def values(self) -> tuple[Any, ...]:
-        """Give the columns in order."""
+        """Return the columns in order."""
         return attrs.astuple(self)
 
 
 @attrs.frozen
 class InvalidLineRow:
-    """A line of the source that was no item: where, and why, without its values."""
+    """An invalid line of the source: where and why, without its values."""
 
     line: int
     column: str | None

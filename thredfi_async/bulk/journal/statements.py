@@ -1,13 +1,13 @@
 """The writer's SQL.
 
-Each statement handles a batch in one step. SQLite's module gives the interpreter's lock away in every step, and gets it
-back late from an event loop under load: a step for each row would make the writer thread wait very often.
+Each statement handles a batch in one step. SQLite's module releases the interpreter's lock in every step, and gets it
+back late while an event loop is busy: a step for each row would make the writer thread wait very often.
 """
 
 from typing import Final
 
 CHUNK: Final = 64
-"""Rows of a `SETTLE`; what is left over is filled up with rows that are nobody's."""
+"""Rows of a `SETTLE`; a smaller batch is filled up with empty rows."""
 
 FIND: Final = """
 WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < :count)
@@ -15,19 +15,19 @@ SELECT json_group_array(json_array(n.i, items.position, items.state, items.sessi
 ON items.customer_id = substr(:ids, n.i * 32 + 1, 16) AND items.business_id = substr(:ids, n.i * 32 + 17, 16)
 AND items.indexed = 1
 """
-"""Which of the packed ids are in the index, and what their rows say."""
+"""Find which of the packed ids are in the index, and read their rows."""
 
 LOOK: Final = """
 SELECT json_group_array(json_array(position, state, session)) FROM json_each(:positions) JOIN items ON position = value
 """
-"""What the rows at these positions say."""
+"""Read the rows at these positions."""
 
 INSERT: Final = """
 INSERT OR IGNORE INTO items (position, customer_id, business_id, state, session)
 SELECT value, substr(:ids, key * 32 + 1, 16), substr(:ids, key * 32 + 17, 16), 'pending', :session
 FROM json_each(:positions)
 """
-"""Take new items in, at their positions; a row that is there already is left as it is."""
+"""Insert new items at their positions; leave rows that are there already."""
 
 WHOSE: Final = "SELECT CAST(customer_id || business_id AS BLOB) FROM items WHERE position = ?"
 LOWEST: Final = "SELECT min(0, coalesce(min(position), 0)) FROM items"
@@ -41,18 +41,18 @@ WHERE position IN (SELECT value FROM json_each(:positions))
 FORGET: Final = """
 DELETE FROM items WHERE position IN (SELECT value FROM json_each(?)) AND state = 'pending' AND ended_at IS NULL
 """
-"""Items that were never sent are as if never read."""
+"""Forget items that were never sent."""
 RESTORE: Final = """
 UPDATE items SET state = 'failed'
 WHERE position IN (SELECT value FROM json_each(?)) AND state = 'pending'
 """
-"""Those that had failed in an earlier session say so again."""
+"""Mark those that had failed in an earlier session as failed again."""
 
 INTERRUPTED: Final = """
 UPDATE items SET state = 'unknown', code = 'interrupted'
 WHERE state = 'pending' AND NOT EXISTS (SELECT 1 FROM run WHERE key = 'queue')
 """
-"""A session that was killed may have sent these; those of a run over a queue are its workers' to end."""
+"""Mark what a killed session may have sent; in a run over a queue, the workers finish their items."""
 
 SETTLE: Final = f"""
 UPDATE items SET state = o.column2, attempts = attempts + o.column3, code = o.column4, elapsed_ms = o.column5,
@@ -80,4 +80,4 @@ WHERE CASE items.state
     WHEN 'unknown' THEN excluded.state <> 'failed'
     ELSE 1 END
 """
-"""Record an outcome from elsewhere; what is known better stays."""
+"""Record an outcome from elsewhere; a more certain state stays."""

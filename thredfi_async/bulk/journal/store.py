@@ -1,4 +1,4 @@
-"""The journal's rows, as its one writer changes them. Nothing in here knows of threads or of the event loop."""
+"""The journal's rows, as its one writer changes them, without regard to threads or the event loop."""
 
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,7 +17,7 @@ RECENT: Final = 20_000
 
 
 class Known(NamedTuple):
-    """What a row says of an item that is to be taken in.
+    """The row of an item that is to be added.
 
     `state` is the state before; None for a new item. `session` is the one that took the item last.
     """
@@ -28,7 +28,7 @@ class Known(NamedTuple):
 
 
 class Settled(NamedTuple):
-    """What is written of an item that has ended; in the order of the statement."""
+    """What is written for an item that has ended, in the order of the statement."""
 
     position: int
     state: str
@@ -48,7 +48,7 @@ class Store:
     """
 
     def __init__(self, connection: sqlite3.Connection, session: int, recent: int = RECENT) -> None:
-        """Find out which rows have not been indexed, and which were never settled."""
+        """Mark rows that were never settled, and load those that have not been indexed."""
         self.session = session
         self._connection = connection
         self._execute = connection.execute
@@ -58,18 +58,18 @@ class Store:
         self.reload()
 
     def reload(self) -> None:
-        """Find out anew which rows have not been indexed, as after a transaction that came to nothing."""
+        """Load the rows that have not been indexed, as after a transaction that was rolled back."""
         self._recent = dict(self._execute(statements.UNINDEXED))
 
     def admit(self, first: int, ids: Sequence[bytes]) -> list[Known]:
-        """Take items in, whose places in the input follow each other.
+        """Add items that follow each other in the input.
 
         Args:
             first: The first one's place.
             ids: Customer's and business's id of each, 32 bytes.
 
         Returns:
-            What was known of each. Those that are new have been taken in, all others are as they were.
+            What was known of each; new ones were added, and all others are unchanged.
         """
         rows = self._look(ids)
         new: dict[bytes, int] = {}
@@ -82,16 +82,16 @@ class Store:
         for key in ids:
             known = rows[key]
             answers.append(known)
-            # If it comes once more, it was taken by this very session.
+            # If it comes once more, this session has taken it.
             rows[key] = Known(known.position, known.state or PENDING, self.session)
         return answers
 
     def retake(self, positions: Iterable[int]) -> None:
-        """Take items in again, which an earlier session has left without a final state."""
+        """Take items again that an earlier session has left without a final state."""
         self._execute(statements.RETAKE, {"session": self.session, "positions": _json(positions)})
 
     def release(self, ids: Mapping[bytes, int]) -> None:
-        """Let go of items, by their ids, that were taken in and never sent."""
+        """Release items, by their ids, that were added and never sent."""
         positions = _json(ids.values())
         self._execute(statements.FORGET, (positions,))
         self._execute(statements.RESTORE, (positions,))
@@ -101,7 +101,7 @@ class Store:
                 self._recent.pop(key, None)
 
     def settle(self, rows: Sequence[Settled]) -> None:
-        """Write how items have ended."""
+        """Write the outcomes of items."""
         size = statements.CHUNK
         for start in range(0, len(rows), size):
             part = rows[start : start + size]
@@ -109,7 +109,7 @@ class Store:
             self._execute(statements.SETTLE, [*chain.from_iterable(part), *padding])
 
     def record(self, outcomes: Iterable[Outcome], now: float, *, known_only: bool = False) -> int:
-        """Write outcomes by their ids; what is known better stays. Say how many rows have changed."""
+        """Write outcomes by their ids, unless a more certain one is known; return how many rows have changed."""
         changed = 0
         for outcome in outcomes:
             key = outcome.customer_id.bytes + outcome.business_id.bytes
@@ -124,7 +124,7 @@ class Store:
         return changed
 
     def index_if_many(self, *, now: bool = False) -> None:
-        """Index the ids in memory, if these are many, or in any case."""
+        """Index the ids in memory, if they are many or `now` is set."""
         if len(self._recent) >= self._limit or (now and self._recent):
             lowest = min((position for position in self._recent.values() if position >= 0), default=0)
             self._execute(statements.INDEX, (lowest,))
@@ -144,7 +144,7 @@ class Store:
         return found
 
     def _insert(self, new: dict[bytes, int]) -> dict[bytes, int]:
-        """Insert new rows, and say where they are."""
+        """Insert new rows, and return where they are."""
         values = {"ids": b"".join(new), "positions": _json(new.values()), "session": self.session}
         inserted = self._execute(statements.INSERT, values).rowcount
         places = new

@@ -1,4 +1,4 @@
-"""A journal to look at, while it is written or afterwards: no lock is taken, and nothing is changed."""
+"""Reads a journal, while it is written or afterwards, without a lock and without changes."""
 
 import os
 import sqlite3
@@ -19,7 +19,7 @@ WHERE state IN ('rejected', 'failed', 'unknown') ORDER BY position
 
 
 class JournalView:
-    """Reads a journal; a run may be writing it, and each question sees what was committed when it was asked.
+    """Reads a journal; a run may be writing it, and each query sees what was committed at that time.
 
     Args:
         path: The journal's file.
@@ -49,7 +49,7 @@ class JournalView:
         return dict(self._rows("SELECT state, count(*) FROM items GROUP BY state ORDER BY state"))
 
     def not_archived(self) -> Iterator[NotArchivedRow]:
-        """Iterate over what is not archived, in the input's order, in constant memory."""
+        """Iterate over the items that are not archived, in the input's order, in constant memory."""
         for position, business, customer, state, code, attempts, ended_at in self._rows(_FAILURES):
             yield NotArchivedRow(
                 position=position,
@@ -84,7 +84,7 @@ class JournalView:
             yield Sample(**dict(zip(Sample.__annotations__, row, strict=True)))
 
     def invalid_lines(self) -> Iterator[InvalidLineRow]:
-        """Iterate over the lines of the source that were no items."""
+        """Iterate over the invalid lines of the source."""
         for row in self._rows('SELECT line, "column", reason FROM invalid_lines ORDER BY line'):
             yield InvalidLineRow(*row)
 
@@ -108,7 +108,7 @@ class JournalView:
 
 
 def read_journal(path: str | os.PathLike[str]) -> JournalView:
-    """Open a journal to look at; use it as `with`.
+    """Open a journal for reading; use it in `with`.
 
     Args:
         path: The journal's file.

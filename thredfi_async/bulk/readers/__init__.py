@@ -1,8 +1,8 @@
 """Files of customers to archive, read as a stream: CSV, JSON Lines and Parquet, one `ArchiveItem` a record.
 
-`open_source` looks at a file's form and its columns before a run sends anything. A `Source` then yields items in the
-file's order, and hands every invalid record to a callback and to the file of invalid lines. Nothing here quotes what stands in a
-record: it may be anybody's name.
+`open_source` checks a file's format and columns before a run sends anything. A `Source` then yields items in the file's
+order, and hands every invalid record to a callback and to the file of invalid lines. Nothing here quotes a record's
+values, which may be personal data.
 """
 
 from thredfi_async.bulk.readers.format_detection import FORMATS, Format

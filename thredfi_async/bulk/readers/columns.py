@@ -1,4 +1,4 @@
-"""Which columns a file has, and whether a run can be made of them."""
+"""Checks whether a file's columns fit a run."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ BUSINESS: Final = "business_id"
 CUSTOMER: Final = "customer_id"
 INVALID_PREFIX: Final = "invalid_"
 INVALID_COLUMNS: Final = ("invalid_line", "invalid_column", "invalid_reason")
-"""What the file of invalid lines puts in front of a record; ignored when such a file is read again."""
+"""What the file of invalid lines adds in front of a record; ignored when that is read again."""
 NAMES: Final = frozenset({"individual_name", "company_name"})
 """One of the two may be missing."""
 _FIELDS: Final = frozenset(CustomerRequest.FIELD_NAMES)
 _KNOWN: Final = frozenset({BUSINESS, CUSTOMER, *CustomerRequest.FIELD_NAMES, *INVALID_COLUMNS})
 _DROP_OR_ADD: Final = (
-    "add it (an empty value leaves the field out), or allow allow_missing_fields bodies, "
+    "add it (an empty value leaves the field out), or allow missing fields, "
     "or drop all columns of the body to send the server's own record"
 )
 
@@ -40,14 +40,14 @@ class Rules:
 
 
 def columns_problem(names: Sequence[str], rules: Rules) -> RecordError | None:
-    """Say what keeps columns from being used, if anything.
+    """Return what keeps columns from being used, if anything.
 
     Args:
         names: The columns, as the file has them.
         rules: What the caller said about them.
 
     Returns:
-        The first problem, which no record of the file can mend.
+        The first problem, which makes the whole file unusable; None without any.
     """
     return (
         _unknown(names)
@@ -58,12 +58,12 @@ def columns_problem(names: Sequence[str], rules: Rules) -> RecordError | None:
 
 
 def has_body(names: Sequence[str]) -> bool:
-    """Say whether one of the columns is a field of the body."""
+    """Return whether one of the columns is a field of the body."""
     return not _FIELDS.isdisjoint(names)
 
 
 def missing_fields(given: frozenset[str], rules: Rules) -> RecordError | None:
-    """Say which field of the body is missing, where there is a body at all."""
+    """Return which field of the body is missing, if there is a body at all."""
     if rules.allow_missing_fields or not given:
         return None
     missing = [name for name in CustomerRequest.FIELD_NAMES if name not in given and name not in NAMES]
@@ -76,7 +76,7 @@ def missing_fields(given: frozenset[str], rules: Rules) -> RecordError | None:
 
 
 def unknown_problem(name: object) -> RecordError:
-    """Say that a column is none of ours, and which one may have been meant; a name may be data, and is then hidden."""
+    """Return the error for an unknown column, with a similar name; hide a name that may be data."""
     if not is_plain_name(name):
         return RecordError(None, "a column whose name is not shown is not one of ours; is the first line a header?")
     known = [BUSINESS, CUSTOMER, *CustomerRequest.FIELD_NAMES]

@@ -1,4 +1,4 @@
-"""CSV, as RFC 4180 and the standard library have it."""
+"""Reads CSV, as RFC 4180 and the standard library define it."""
 
 import csv
 import io
@@ -16,19 +16,19 @@ from thredfi_async.bulk.readers.items import ItemMaker
 from thredfi_async.bulk.readers.values import body_of
 
 LONGEST_RECORD: Final = 1 << 20
-"""Characters of a record, line ends within quotes among them. A field that goes on for longer has lost its quote."""
+"""Most characters of a record, line ends within quotes included. A longer field has lost its quote."""
 
 
 class CsvRecords:
     """The records of an open CSV file, its header read.
 
     Args:
-        opened: The file; closed by whoever opened it.
+        opened: The file; the caller closes it.
         business_id: The business of every record, or None where each names its own.
         rules: What the caller said about columns.
 
     Raises:
-        SourceError: There is no header, or no run can be made of its columns.
+        SourceError: There is no header, or its columns do not fit a run.
     """
 
     def __init__(self, opened: Opened, business_id: UUID | None, rules: Rules) -> None:
@@ -44,7 +44,7 @@ class CsvRecords:
         self.header: bytes = self._lines.take().encode(errors="surrogateescape")
 
     def __iter__(self) -> Iterator[ArchiveItem | InvalidLine]:
-        """Yield an item for each good record, and a `InvalidLine` for each other one, in the file's order."""
+        """Yield an item for each valid record, and an `InvalidLine` for each other one, in the file's order."""
         while True:
             before = self._lines.start()
             try:
@@ -97,11 +97,11 @@ class CsvRecords:
 
 
 class _Lines:
-    """The file's lines for the CSV reader, and what of them belongs to the record under way."""
+    """Gives the file's lines to the CSV reader, and keeps those of the current record."""
 
     def __init__(self, opened: Opened) -> None:
         opened.skip_mark()
-        # Bytes that are no UTF-8 come through as lone surrogates, so that one invalid line is an invalid line and no more.
+        # Bytes that are not UTF-8 become lone surrogates, so that they make just their own line invalid.
         # A line ends in \n or \r\n. A \r alone within a cell ends none: what follows it is no record, and is not sent.
         self._text = io.TextIOWrapper(opened.stream, "utf-8", errors="surrogateescape", newline="\n")
         self._number = 0
@@ -110,14 +110,14 @@ class _Lines:
         self.undecodable = False
 
     def start(self) -> int:
-        """Forget the record before, and tell the line on which the next one begins."""
+        """Forget the last record, and return the line on which the next one begins."""
         self._taken.clear()
         self._length = 0
         self.undecodable = False
         return self._number + 1
 
     def take(self) -> str:
-        """Give the record as it stands in the file; nothing of one that was too long."""
+        """Return the record as it stands in the file; nothing if it was too long."""
         return "".join(self._taken) if self._length <= LONGEST_RECORD else ""
 
     def __iter__(self) -> Iterator[str]:
@@ -139,7 +139,7 @@ class _Lines:
     def skip_to_balance(self) -> None:
         """Go to the end of a record that cannot be read: the first line end with as many quotes opened as closed.
 
-        A line that stands within somebody's quoted text is never taken for a record: it would be sent.
+        A line within quoted text is never taken for a record: it would be sent.
         """
         last = self._taken[-1] if self._taken else "\n"
         open_quotes = sum(line.count('"') for line in self._taken)

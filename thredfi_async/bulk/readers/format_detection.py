@@ -1,4 +1,4 @@
-"""What a file's name says about its form."""
+"""Detects a file's format from its name."""
 
 from pathlib import PurePath
 from typing import Final, Literal, get_args
@@ -11,7 +11,7 @@ Format = Literal["csv", "jsonl", "parquet"]
 Compression = Literal["gzip", "zstd"]
 
 STDIN: Final = "stdin"
-"""The name of stdin in sentences."""
+"""The name of stdin in messages."""
 FORMATS: Final[tuple[Format, ...]] = get_args(Format)
 """The formats that can be read."""
 _FORMATS: Final[dict[str, Format]] = {
@@ -30,7 +30,7 @@ class DetectedFormat:
 
     Args:
         format: The format of the records.
-        compression: What has to be undone first, if anything.
+        compression: The compression to undo first, if any.
     """
 
     format: Format
@@ -45,10 +45,10 @@ def detect_format(name: str, given: str | None) -> DetectedFormat:
         given: The format that the caller named, if any; it wins over the name.
 
     Returns:
-        The detected.
+        The format and the compression.
 
     Raises:
-        SourceError: Neither tells, or there is no such format.
+        SourceError: Neither names the format, or there is no such format.
     """
     suffixes = [suffix.lower() for suffix in PurePath(name).suffixes]
     compression = _COMPRESSIONS.get(suffixes.pop()) if suffixes and suffixes[-1] in _COMPRESSIONS else None

@@ -5,7 +5,7 @@ import attrs
 
 @attrs.frozen
 class InvalidLine:
-    """A record that cannot become an item; `str` says which and why, and quotes nothing of it.
+    """A record that cannot become an item; `str` gives its place and the reason, and no values.
 
     Args:
         file: The file's name, or `stdin`.
@@ -22,13 +22,13 @@ class InvalidLine:
     raw: bytes = attrs.field(default=b"", repr=False)
 
     def __str__(self) -> str:
-        """Say where and why."""
+        """Return its place and the reason."""
         return f"{location(self.file, self.line, self.column)}: {self.reason}"
 
 
 @attrs.frozen
 class RecordError:
-    """What is wrong with a record, before it is known where that stands.
+    """What is wrong with a record whose place is not known yet.
 
     Args:
         column: The column, if it is one.
@@ -40,7 +40,7 @@ class RecordError:
 
 
 def location(file: str, line: int | None = None, column: str | None = None) -> str:
-    """Name a place in a file, as every sentence about one does."""
+    """Return a place in a file, as all messages show it."""
     parts = [file]
     if line is not None:
         parts.append(f"line {line}")

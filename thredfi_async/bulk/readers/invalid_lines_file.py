@@ -1,4 +1,4 @@
-"""The file of invalid lines: invalid records as they stood, with the reason in front, to be mended and read again."""
+"""Writes the file of invalid lines: records as they stood, with the reason in front, to be fixed and read again."""
 
 import csv
 import io
@@ -14,11 +14,10 @@ from thredfi_async.bulk.readers.invalid_line import InvalidLine
 
 
 class InvalidLinesFile:
-    """Where invalid records go; the file is made when there is a first one, and its owner alone can read it.
+    """The file for invalid records; it is created with the first one, and only its owner can read it.
 
-    A second pass over the same source writes the same bytes, so it goes on behind what a pass that was interrupted has
-    left. Where the file says anything else, it is left as it is, and what follows goes beside it, to a name with a
-    number.
+    A second pass over the same source writes the same bytes, so it continues where an interrupted pass stopped. If the
+    file holds anything else, it is left alone, and the records go to a file beside it, with a number in its name.
 
     Args:
         path: The file.
@@ -58,7 +57,7 @@ class InvalidLinesFile:
 
     def _start(self, path: Path, flags: int) -> None:
         made = os.open(path, os.O_RDWR | flags | getattr(os, "O_BINARY", 0), 0o600)
-        # Without a buffer: what a run was told of stands here when the process is killed.
+        # Without a buffer, so that a kill loses no record that was reported.
         self.close()
         self._path, self._file = path, io.FileIO(made, "r+b")
         self._behind = os.fstat(made).st_size > 0
@@ -75,7 +74,7 @@ class InvalidLinesFile:
                 if record is not self._header:
                     self._write(record)
                 return
-            # The end of it, perhaps in the middle of a record.
+            # The file ends here, perhaps in the middle of a record.
             self._behind = False
             self._file.seek(-len(there), os.SEEK_CUR)
         view = memoryview(record)
@@ -107,7 +106,7 @@ def _csv_line(*cells: str) -> bytes:
 
 
 def _jsonl_record(bad: InvalidLine) -> bytes:
-    """Write into the object that stands there, or around what is none."""
+    """Add the reason to an object, or wrap what is not one."""
     reason = orjson.dumps(dict(zip(INVALID_COLUMNS, (bad.line, bad.column, bad.reason), strict=True)))
     raw = bad.raw.strip()
     if not raw.startswith(b"{"):

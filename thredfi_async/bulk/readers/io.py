@@ -1,4 +1,4 @@
-"""Bytes of a file or of stdin: hashed as they pass, decompressed, and bounded a line at a time."""
+"""Reads the bytes of a file or of stdin, hashes them as they pass, and decompresses them."""
 
 import gzip
 import hashlib
@@ -32,7 +32,7 @@ _BOM: Final = b"\xef\xbb\xbf"
 
 
 class HashingStream(io.RawIOBase):
-    """A raw stream that keeps the SHA-256 and the number of what has passed.
+    """A raw stream that hashes and counts the bytes that pass.
 
     Args:
         raw: Where the bytes come from; closed with this.
@@ -45,7 +45,7 @@ class HashingStream(io.RawIOBase):
         self.passed: int = 0
 
     def readable(self) -> bool:
-        """Say that it can be read."""
+        """Return that it can be read."""
         return True
 
     def readinto(self, buffer: "WriteableBuffer", /) -> int | None:
@@ -57,11 +57,11 @@ class HashingStream(io.RawIOBase):
         return count
 
     def sha256(self) -> str:
-        """Give the SHA-256 of what has passed, in hexadecimal."""
+        """Return the SHA-256 of what has passed, in hexadecimal."""
         return self._digest.hexdigest()
 
     def close(self) -> None:
-        """Close what is below, too."""
+        """Close the stream below, too."""
         if not self.closed:
             self._raw.close()
         super().close()
@@ -71,9 +71,9 @@ class Opened:
     """An open source: its records' bytes, and the hash of the file's own.
 
     Args:
-        name: The name for sentences.
+        name: The name for messages.
         hashing: The file's own bytes.
-        compression: What has to be undone.
+        compression: The compression to undo, if any.
     """
 
     def __init__(self, name: str, hashing: HashingStream, compression: Compression | None) -> None:
@@ -82,7 +82,7 @@ class Opened:
         self.stream: io.BufferedReader = _decompressed(name, io.BufferedReader(hashing, CHUNK), compression)
 
     def skip_mark(self) -> None:
-        """Go past a byte order mark, and refuse what is no UTF-8 text by its first bytes.
+        """Skip a byte order mark, and refuse what its first bytes show not to be UTF-8 text.
 
         Raises:
             SourceError: It is something else.
@@ -94,7 +94,7 @@ class Opened:
             raise SourceError(f"{self.name} {problem}")
 
     def sha256(self) -> str:
-        """Give the SHA-256 of the file's own bytes, reading on to their end."""
+        """Return the SHA-256 of the file's own bytes, after reading to their end."""
         while self.hashing.read(CHUNK):
             pass
         return self.hashing.sha256()
@@ -111,8 +111,8 @@ def open_stream(path: Path | None, name: str, compression: Compression | None) -
 
     Args:
         path: The file, or None for stdin.
-        name: The name for sentences.
-        compression: What has to be undone.
+        name: The name for messages.
+        compression: The compression to undo, if any.
 
     Returns:
         The open source.
@@ -125,7 +125,7 @@ def open_stream(path: Path | None, name: str, compression: Compression | None) -
 
 
 def is_regular(path: Path, name: str) -> bool:
-    """Say whether a path can be read more than once, which a pipe cannot.
+    """Return whether a path can be read more than once, which a pipe cannot.
 
     Raises:
         SourceError: There is no such file, or it is a directory.
@@ -139,7 +139,7 @@ def is_regular(path: Path, name: str) -> bool:
 
 @contextmanager
 def reading(name: str) -> Generator[None]:
-    """Turn what reading can raise into a sentence."""
+    """Turn errors of reading into a sentence."""
     try:
         yield
     except EOFError:
@@ -155,7 +155,7 @@ def _raw(path: Path | None) -> io.RawIOBase:
         return io.FileIO(path, "rb")
     if sys.stdin is None:
         raise OSError(0, "stdin is closed")
-    # A descriptor of our own: what is read here must not be held in the buffer of `sys.stdin`, nor close it.
+    # A descriptor of our own: this must neither fill the buffer of `sys.stdin` nor close it.
     return io.FileIO(os.dup(sys.stdin.fileno()), "rb")
 
 

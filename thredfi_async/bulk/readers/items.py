@@ -1,4 +1,4 @@
-"""Ids and fields to `ArchiveItem`, with one sentence for what is wrong."""
+"""Turns ids and fields into an `ArchiveItem`, or into one sentence about what is wrong."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -68,7 +68,7 @@ def _not_an_id(value: object) -> str:
 
 
 def kind(value: object) -> str:
-    """Name a value's type as JSON's users know it."""
+    """Return a value's type by its JSON name."""
     return "null" if value is None else _KINDS.get(type(value).__name__, type(value).__name__)
 
 

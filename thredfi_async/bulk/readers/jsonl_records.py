@@ -1,4 +1,4 @@
-"""JSON Lines: an object a line, exact about types."""
+"""Reads JSON Lines, one object a line, with exact types."""
 
 import io
 import json
@@ -29,11 +29,11 @@ from thredfi_async.bulk.readers.items import ItemMaker, kind
 from thredfi_async.models import CustomerRequest
 
 LONGEST_LINE: Final = 1 << 20
-"""Bytes of a line. A file without line ends must not be read into memory whole."""
+"""Most bytes of a line. A file without line ends must not be read into memory whole."""
 _MANY_DIGITS: Final = re.compile(rb"[0-9]{19}")
 _FIELDS: Final = frozenset(CustomerRequest.FIELD_NAMES)
 _LOOKED_AT: Final = 20
-"""Lines that are looked at for one that is an object."""
+"""Lines in which the first object is searched for."""
 _IDS: Final = frozenset({BUSINESS, CUSTOMER})
 _IGNORED: Final = frozenset(INVALID_COLUMNS)
 
@@ -42,12 +42,12 @@ class JsonlRecords:
     """The records of an open JSON Lines file, its first lines read.
 
     Args:
-        opened: The file; closed by whoever opened it.
+        opened: The file; the caller closes it.
         business_id: The business of every record, or None where each names its own.
         rules: What the caller said about keys.
 
     Raises:
-        SourceError: There is no line, or their keys show that no run can be made of the file.
+        SourceError: There is no line, or their keys do not fit a run.
     """
 
     header = b""
@@ -65,12 +65,12 @@ class JsonlRecords:
         self.has_bodies: bool = self._look_at_head()
 
     def __iter__(self) -> Iterator[ArchiveItem | InvalidLine]:
-        """Yield an item for each good line, and a `InvalidLine` for each other one, in the file's order."""
+        """Yield an item for each valid line, and an `InvalidLine` for each other one, in the file's order."""
         for number, raw in chain(self._head, self._lines):
             yield self._read(number, raw)
 
     def _look_at_head(self) -> bool:
-        """Judge the file by its first line that is an object; one that is none is an invalid line like any other."""
+        """Check the file by its first line that is an object; any other one is just an invalid line."""
         parsed = ((number, _parsed(raw)) for number, raw in self._head)
         number, fields = next(
             ((number, each) for number, each in parsed if not isinstance(each, RecordError)), (0, None)
@@ -115,7 +115,7 @@ def _parsed(raw: bytes) -> dict[str, Any] | RecordError:
     try:
         value: object = orjson.loads(raw)
         if _MANY_DIGITS.search(raw):
-            # orjson makes floats of integers beyond 64 bits, and what is read here is sent.
+            # orjson turns integers beyond 64 bits into floats, and what is read here is sent.
             value = json.loads(raw)
     except orjson.JSONDecodeError as error:
         return RecordError(None, f"is not JSON: {_reason(error)}")
@@ -128,12 +128,12 @@ def _parsed(raw: bytes) -> dict[str, Any] | RecordError:
 
 
 def _reason(error: orjson.JSONDecodeError) -> str:
-    # orjson's sentences name characters and positions, never what stands there.
+    # orjson's messages name characters and positions, never values.
     return f"{error.msg.partition(':')[0]} at character {error.pos + 1}"
 
 
 def _repeated_id(raw: bytes) -> RecordError | None:
-    """Refuse two customers in one line: a parser takes the last without a word."""
+    """Refuse an id that is there twice: a parser silently takes the last."""
     for name in (CUSTOMER, BUSINESS):
         if raw.count(b'"%b"' % name.encode()) > 1:
             pairs: list[tuple[str, object]] = json.loads(raw, object_pairs_hook=list)

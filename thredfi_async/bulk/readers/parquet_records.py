@@ -1,4 +1,4 @@
-"""Parquet, a batch of rows at a time, with its own types held against the contract's."""
+"""Reads Parquet, a batch of rows at a time, and checks its types against the contract's."""
 
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
@@ -37,12 +37,12 @@ class ParquetRecords:
 
     Args:
         path: The file.
-        name: Its name for sentences.
+        name: Its name for messages.
         business_id: The business of every record, or None where each names its own.
         rules: What the caller said about columns.
 
     Raises:
-        SourceError: It is no Parquet file, or no run can be made of its columns and their types.
+        SourceError: It is no Parquet file, or its columns or their types do not fit a run.
     """
 
     header = b""
@@ -61,7 +61,7 @@ class ParquetRecords:
         self._json = [each for each in _JSON if each in names and _is_text(schema.field(each).type)]
 
     def __iter__(self) -> Iterator[ArchiveItem | InvalidLine]:
-        """Yield an item for each good row, and a `InvalidLine` for each other one, in the file's order."""
+        """Yield an item for each valid row, and an `InvalidLine` for each other one, in the file's order."""
         number = 0
         for batch in self._batches():
             columns = [column.to_pylist() for column in batch.columns]
@@ -103,7 +103,7 @@ class ParquetRecords:
 
 
 def count_rows(path: Path, name: str) -> int:
-    """Tell how many rows a file has, from its footer.
+    """Return how many rows a file has, from its footer.
 
     Raises:
         SourceError: It is no Parquet file.

@@ -1,4 +1,4 @@
-"""One quick look at a whole file: its size, its hash, and about how many records it has."""
+"""Scans a whole file for its size, its hash, and about how many records it has."""
 
 import hashlib
 from pathlib import Path
@@ -14,12 +14,12 @@ _QUOTE: Final = b'"'
 
 @attrs.frozen
 class Scan:
-    """What a file's bytes say.
+    """The result of a scan.
 
     Args:
         size: The file's bytes.
         sha256: Their SHA-256, in hexadecimal.
-        records: How many records there are, blank lines and invalid ones counted.
+        records: How many records there are, blank lines and invalid ones included.
     """
 
     size: int
@@ -28,11 +28,11 @@ class Scan:
 
 
 def scan(path: Path, name: str, detected: DetectedFormat) -> Scan:
-    """Read a file once, without a look at what its records say.
+    """Read a file once, without parsing its records.
 
     Args:
         path: The file.
-        name: Its name for sentences.
+        name: Its name for messages.
         detected: How it is read.
 
     Returns:

@@ -34,15 +34,15 @@ class Records(Protocol):
 
 
 class Closes(Protocol):
-    """Whatever holds a file open."""
+    """An object that holds a file open."""
 
     def close(self) -> None:
-        """Let it go."""
+        """Close the file."""
         ...
 
 
 class ReadSession:
-    """One pass over a source, its first record read: a file without one is of no use to a run."""
+    """One pass over a source; reads the first record at once, to refuse a file without records."""
 
     def __init__(self, name: str, records: Records, closes: Closes, opened: Opened | None) -> None:
         self.records = records
@@ -60,7 +60,7 @@ class ReadSession:
         yield from self._rest
 
     def sha256(self) -> str | None:
-        """Give the hash of what was read; Parquet is not read from end to end."""
+        """Return the hash of what was read; None for Parquet, which is not read from end to end."""
         return None if self._opened is None else self._opened.sha256()
 
     def close(self) -> None:
@@ -71,11 +71,11 @@ class ReadSession:
 def open_session(
     path: Path | None, name: str, detected: DetectedFormat, business_id: UUID | None, rules: Rules
 ) -> ReadSession:
-    """Open a source, and judge its columns.
+    """Open a source, and check its columns.
 
     Args:
         path: The file, or None for stdin.
-        name: Its name for sentences.
+        name: Its name for messages.
         detected: How it is read.
         business_id: The business of every record, or None where each names its own.
         rules: What the caller said about columns.
@@ -84,7 +84,7 @@ def open_session(
         The pass, to be closed.
 
     Raises:
-        SourceError: The source cannot be read, or no run can be made of it.
+        SourceError: The source cannot be read, or does not fit a run.
     """
     if detected.format == "parquet":
         if path is None or not is_regular(path, name):

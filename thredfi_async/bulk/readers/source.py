@@ -38,12 +38,12 @@ class Source:
     """A file, or stdin, whose records become `ArchiveItem`s; made by `open_source`.
 
     Iterate over it for the items: each iteration is a pass over the file, on a thread of the caller's choice, and
-    holds one record. Bad records go to `on_invalid_line`, on the iterating thread, and to the file of invalid lines. A pass over a
-    file raises `SourceError` at its end if the file is not the one that an earlier pass has read.
+    holds one record. Invalid records go to `on_invalid_line`, on the iterating thread, and to the file of invalid
+    lines. A pass over a file raises `SourceError` at its end if an earlier pass has read another file.
 
     Attributes:
         path: The file; None for stdin.
-        name: The file as it was named, or `stdin`; for sentences.
+        name: The file as it was named, or `stdin`; for messages.
         format: `csv`, `jsonl` or `parquet`.
         size: The file's bytes; None where that is not known before the end, as for stdin and pipes.
         has_bodies: Whether the records bring the body; without one, the server's own record is sent.
@@ -86,7 +86,7 @@ class Source:
         return None if self._invalid is None else self._invalid.path
 
     def sha256(self) -> str | None:
-        """Give the SHA-256 of the file's bytes, in hexadecimal, reading it once if no pass has.
+        """Return the SHA-256 of the file's bytes, in hexadecimal; read the file if no pass has.
 
         Returns:
             The digest; None for stdin or a pipe that has not been read to its end.
@@ -99,7 +99,7 @@ class Source:
         return self._sha256
 
     def count_lines(self) -> int | None:
-        """Count the records without a look at what they say, invalid ones and blank lines too; in quotes, no line counts.
+        """Count the records without parsing them, blank and invalid lines included; no line in quotes counts.
 
         Returns:
             The number; None for stdin and pipes.
@@ -110,7 +110,7 @@ class Source:
         return self._look().records if self.repeatable else None
 
     def check(self) -> Check:
-        """Read the whole file, and judge every record; nothing is sent, and invalid ones go where a pass takes them.
+        """Read the whole file and check every record; nothing is sent, and invalid ones go where a pass puts them.
 
         Returns:
             What was found.
@@ -155,7 +155,7 @@ class Source:
                 yield each
 
     def close(self) -> None:
-        """Close what is open of a source that was not iterated over, and the file of invalid lines."""
+        """Close a source that was not iterated over, and the file of invalid lines."""
         if self._waiting is not None:
             self._waiting.close()
             self._waiting = None
@@ -223,23 +223,23 @@ def open_source(  # noqa: PLR0913 - each by name
     invalid_lines: str | Path | None = None,
     on_invalid_line: Callable[[InvalidLine], None] | None = None,
 ) -> Source:
-    """Open a file of customers to archive, and judge its form and its columns.
+    """Open a file of customers to archive, and check its format and columns.
 
     Args:
         path: The file, or `-` for stdin.
         business_id: The business of every record, where the file has no such column.
         format: `csv`, `jsonl` or `parquet`; by default what the file's name says. Stdin needs it.
         allow_missing_fields: Whether columns of the body may be missing; their fields are left out of every body then.
-        strict: Whether to judge every record first, and refuse a file with an invalid one.
-        invalid_lines: Where to write invalid records, as they stand and with the reason. Personal data; only made when needed.
+        strict: Whether to check every record first, and refuse a file with an invalid one.
+        invalid_lines: Where to write invalid records, as they are, with the reason. Personal data; made only if needed.
         on_invalid_line: Called with each invalid record of a pass, on the thread that iterates.
 
     Returns:
         The source, to be iterated over.
 
     Raises:
-        SourceError: The file cannot be read, has no records, or not the columns that a run needs; or, with `strict`,
-            has an invalid record. The sentence names file, line and column, and quotes no value.
+        SourceError: The file cannot be read, has no records, or lacks columns that a run needs; or, with `strict`,
+            has an invalid record. The message names file, line and column, and quotes no value.
     """
     file = None if str(path) == "-" else Path(path)
     name = STDIN if file is None else str(file)

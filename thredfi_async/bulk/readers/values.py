@@ -1,4 +1,4 @@
-"""Texts of a CSV file to the values of the contract, strictly."""
+"""Reads the cells of a CSV file as values of the contract, strictly."""
 
 import json
 import re
@@ -59,7 +59,7 @@ READERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "transaction_tags": json_array,
     "metadata": json_value,
 }
-"""How cells are read that are no plain texts."""
+"""How cells are read that are not plain text."""
 
 
 def body_of(row: Mapping[str, str]) -> dict[str, Any] | RecordError:

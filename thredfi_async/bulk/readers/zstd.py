@@ -1,4 +1,4 @@
-"""Zstandard, as a raw stream that says when data is cut short."""
+"""Reads Zstandard as a raw stream that raises an error when data is cut short."""
 
 import io
 import sys
@@ -29,7 +29,7 @@ class ZstdStream(io.RawIOBase):
     """The decompressed bytes of a zstd stream of any number of frames.
 
     Args:
-        name: The name for sentences.
+        name: The name for messages.
         source: The compressed bytes.
     """
 
@@ -42,7 +42,7 @@ class ZstdStream(io.RawIOBase):
         self._ready = memoryview(b"")
 
     def readable(self) -> bool:
-        """Say that it can be read."""
+        """Return that it can be read."""
         return True
 
     def readinto(self, buffer: "WriteableBuffer", /) -> int:
@@ -81,7 +81,7 @@ class ZstdStream(io.RawIOBase):
         return made
 
     def close(self) -> None:
-        """Close what is below, too."""
+        """Close the stream below, too."""
         if not self.closed:
             self._source.close()
         super().close()

@@ -1,4 +1,4 @@
-"""What became of a bulk run: a summary, the failures as CSV, and one self-contained page of HTML.
+"""Reports on a bulk run: a summary, the failures as CSV, and one self-contained page of HTML.
 
 All of it is read from a journal, while a run writes it or afterwards, and none of it is personal data.
 """

@@ -16,7 +16,7 @@ _STEPS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 
 
 @attrs.frozen
 class Tick:
-    """A mark of an axis: where, and what it says."""
+    """A mark of an axis: its place and its label."""
 
     at: float
     label: str
@@ -45,7 +45,7 @@ class Chart:
         y_ticks: Marks of the values.
         bands: Stretches in which the run was paused, as pairs of start and width.
         resumptions: Where the run was resumed.
-        description: The same for whoever cannot see it.
+        description: The chart in words, for screen readers.
     """
 
     key: str
@@ -60,7 +60,7 @@ class Chart:
 
 
 def charts_of(points: Sequence[Point]) -> list[Chart]:
-    """Draw what happened over time.
+    """Return charts of what happened over time.
 
     Args:
         points: The run's stretches, in order.
@@ -81,14 +81,14 @@ def charts_of(points: Sequence[Point]) -> list[Chart]:
         axis.chart(
             "concurrency",
             "Concurrency, calls",
-            "The limit that the client found for itself, and the calls under way.",
+            "The limit that the client has set itself, and the calls in flight.",
             {"limit": mean(lambda point: point.concurrency), "in flight": mean(lambda point: point.in_flight)},
         ),
         axis.chart(
             "retries",
-            "Further requests per second",
+            "Extra requests per second",
             "Requests beyond an item's first: retries, questions about an outcome, POSTs after a fetched record.",
-            {"further requests": per_second(lambda point: point.retries)},
+            {"extra requests": per_second(lambda point: point.retries)},
         ),
         axis.chart(
             "latency",

@@ -1,4 +1,4 @@
-"""Who is not archived, as CSV: ids, state and code, and nothing personal."""
+"""Writes the customers that are not archived as CSV: ids, state and code, and nothing personal."""
 
 import csv
 import datetime as dt
@@ -33,7 +33,7 @@ def write_not_archived_csv(view: JournalView, file: TextIO) -> int:
 
 
 def timestamp(seconds: float | None) -> str:
-    """Write unix seconds as ISO 8601 in UTC; nothing for None."""
+    """Return unix seconds as ISO 8601 in UTC; an empty text for None."""
     return "" if seconds is None else dt.datetime.fromtimestamp(seconds, dt.UTC).isoformat(timespec="seconds")
 
 

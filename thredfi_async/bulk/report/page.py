@@ -1,4 +1,4 @@
-"""One page of HTML that needs nothing else: no network, no other file."""
+"""Writes the report as one HTML page that needs no network and no other file."""
 
 import base64
 import datetime as dt
@@ -92,7 +92,7 @@ def _context(view: JournalView) -> dict[str, Any]:
 
 
 def _businesses(view: JournalView) -> list[Business]:
-    """Sort the businesses: first those with the most items that are not archived."""
+    """Return the businesses, those with the most items that are not archived first."""
     found: list[Business] = []
     for business_id, counts in view.by_business().items():
         items = sum(counts.values())
@@ -102,7 +102,7 @@ def _businesses(view: JournalView) -> list[Business]:
 
 
 def _status(total: Summary) -> tuple[str, str]:
-    """Say how the run stands: a word for the style, and a sentence."""
+    """Return how the run stands: a word for the style, and a sentence."""
     reason = total.run.get("stopped_reason")
     if reason:
         return "stopped", f"Stopped: {reason}"
@@ -149,5 +149,5 @@ def _asset(name: str) -> str:
 
 
 def _hash(text: str) -> str:
-    """Name an inline script or style for the page's own content security policy."""
+    """Return the hash of an inline script or style for the page's content security policy."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -24,7 +24,7 @@ MEANINGS: Final[Mapping[str, str]] = {
 
 _ADVICE: Final[Mapping[str, str]] = {
     "authentication_required": "Check the credentials, then resume the run.",
-    "business_skipped": "The business refused others before it, and nothing was sent; mend its access, then resume.",
+    "business_skipped": "The API refused the business before, and nothing was sent; fix the access, then resume.",
     "client_closed": "The run ended before its turn; resume it.",
     "connect_error": "The API could not be reached and nothing was sent; resume the run.",
     "connection_lost": "The answer was lost; settle the run to ask the API.",
@@ -44,7 +44,7 @@ _ADVICE: Final[Mapping[str, str]] = {
     "validation_error": "The API refuses the data; correct the input.",
 }
 _BY_STATE: Final[Mapping[str, str]] = {
-    ItemState.REJECTED: "The API said no to this very item; correct the input.",
+    ItemState.REJECTED: "The API refused this item; correct the input.",
     ItemState.FAILED: "Resume the run.",
     ItemState.UNKNOWN: "Settle the run to ask the API.",
     PENDING: "Resume the run; it asks the API about these first.",
@@ -58,7 +58,7 @@ class Reason:
     Args:
         state: Their state, or `pending`.
         code: The machine-readable reason, if there is one.
-        count: How many they are.
+        count: How many there are.
     """
 
     state: str
@@ -76,7 +76,7 @@ class Reason:
 
 @attrs.frozen
 class Summary:
-    """What became of a run.
+    """The outcome of a run.
 
     Args:
         run: What the journal knows of the run.
@@ -92,7 +92,7 @@ class Summary:
 
     @property
     def items(self) -> int:
-        """Distinct items that the run has taken up."""
+        """Distinct items that the run has started."""
         return sum(self.totals.values())
 
     @property

@@ -1,4 +1,4 @@
-"""A run's samples, put together into a few hundred points of time."""
+"""Merges a run's samples into a few hundred points of time."""
 
 from collections.abc import Callable, Iterable
 from typing import Final
@@ -10,7 +10,7 @@ from thredfi_async.bulk.journal import Sample
 MOST_POINTS: Final = 240
 """Points of a series; with twice as many, neighbours are merged, so that a run of a week costs no more than this."""
 _LONGEST_STEP: Final = 10.0
-"""Seconds between two samples beyond which the run was not running; such time is left out."""
+"""Most seconds between two samples of a running run; a longer gap is left out."""
 
 
 @attrs.define
@@ -44,7 +44,7 @@ class Point:
     resumed: bool = False
 
     def absorb(self, other: "Point") -> None:
-        """Take in the stretch that follows."""
+        """Add the stretch that follows."""
         self.seconds += other.seconds
         self.samples += other.samples
         self.done += other.done
@@ -59,7 +59,7 @@ class Point:
 
 
 def points_of(samples: Iterable[Sample]) -> list[Point]:
-    """Put samples together.
+    """Merge samples into points.
 
     Args:
         samples: The samples of a run, the oldest first; the counts of a resumed run begin again at 0.
@@ -117,10 +117,10 @@ Measure = Callable[[Point], float | None]
 
 
 def per_second(value: Callable[[Point], int]) -> Measure:
-    """Make a rate of a count."""
+    """Return the rate of a count."""
     return lambda point: value(point) / point.seconds
 
 
 def mean(value: Callable[[Point], int]) -> Measure:
-    """Make a mean of a sum over samples."""
+    """Return the mean of a sum over samples."""
     return lambda point: value(point) / point.samples

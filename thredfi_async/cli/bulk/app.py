@@ -1,4 +1,4 @@
-"""The commands of `thredfi bulk`; each returns a job, imported when wanted, since readers and journal are dear."""
+"""The commands of `thredfi bulk`; each returns a job, imported on use, since readers and journal load slowly."""
 
 import typer
 
@@ -11,7 +11,7 @@ from thredfi_async.cli.session import Job
 from thredfi_async.cli.settings import Connection
 
 app: typer.Typer = typer.Typer(
-    cls=opt.Group, help="Archive what a file lists, with a journal that knows how far the run has come."
+    cls=opt.Group, help="Archive the customers that a file lists, with a journal of how far the run has come."
 )
 
 
@@ -41,7 +41,7 @@ def archive(  # noqa: PLR0913 - a parameter for each option
     """Archive every customer that a file lists.
 
     Lines have a customer_id, a business_id unless --business-id gives it, and the fields of the body, or none of them:
-    then the server's own record is fetched and sent. The first Ctrl-C ends what is under way and says how to go on.
+    then the server's own record is fetched and sent. The first Ctrl-C lets calls in flight end and shows how to go on.
     """
     del json, debug
     from thredfi_async.cli.bulk.archive import Archive  # noqa: PLC0415 - see the module's docstring
@@ -80,9 +80,9 @@ def resume(  # noqa: PLR0913 - a parameter for each option
     json: opt.Json = False,
     debug: opt.Debug = False,
 ) -> Job:
-    """Go on with a run: take up every customer that has no final outcome.
+    """Resume a run: send every customer that has no final outcome.
 
-    Those whose outcome is unknown are looked at first. The source must still be what it was.
+    Those whose outcome is unknown are looked at first. The source must not have changed.
     """
     del json, debug
     from thredfi_async.cli.bulk.resume import Resume  # noqa: PLC0415 - see the module's docstring
@@ -100,7 +100,7 @@ def resume(  # noqa: PLR0913 - a parameter for each option
 
 @app.command()
 def status(journal: bulk.Begun, *, json: opt.Json = False, debug: opt.Debug = False) -> Job:
-    """Show how far a run has come, while it goes on too."""
+    """Show how far a run has come, also while it is running."""
     del json, debug
     from thredfi_async.cli.bulk.status import Status  # noqa: PLC0415 - see the module's docstring
 
@@ -141,7 +141,7 @@ def report(
     json: opt.Json = False,
     debug: opt.Debug = False,
 ) -> Job:
-    """Count the outcomes and the reasons, and write who is not archived, without anybody's data."""
+    """Count the outcomes and the reasons, and list who is not archived, without personal data."""
     del json, debug
     from thredfi_async.cli.bulk.report import Report  # noqa: PLC0415 - see the module's docstring
 
@@ -204,7 +204,7 @@ def collect(  # noqa: PLR0913 - a parameter for each option
 ) -> Job:
     """Write what the workers have done into a journal, for `bulk status` and `bulk report`.
 
-    It takes the outcomes that there are, or goes on with --follow or --until-done. Any number of times gives the same.
+    It takes the outcomes that there are, or goes on with --follow or --until-done. Repeating it gives the same.
     """
     del json, debug
     with broker_preflight_errors():

@@ -23,7 +23,7 @@ class Archive:
     """The job of `thredfi bulk archive`.
 
     Args:
-        connection: Where to.
+        connection: How to reach the API.
         source: The file, or `-`.
         journal: The journal's path.
         business_id: The business of every line, if the file does not say it.
@@ -49,13 +49,13 @@ class Archive:
     speed: RateOptions = field(default_factory=RateOptions)
 
     def __call__(self, session: Session) -> int:
-        """Look at everything, say what will be done, ask, and do it."""
+        """Check everything, show the plan, ask, and do it."""
         target = Endpoint(self.connection.client().base_url)
         out = session.out
         bad = InvalidLines((lambda line: event(out, "invalid_line", **invalid_line(line))) if out.json else None)
         with contextlib.ExitStack() as stack:
             with preflight_errors():
-                # Before the file is looked through: whether somebody else is at it is known at once.
+                # Before the file is read through, to find out at once whether another run is using it.
                 journal = stack.enter_context(writing(self.journal, create=False)) if self._goes_on else None
                 source = stack.enter_context(contextlib.closing(self._opened(bad)))
                 facts = self._facts(source, target)
@@ -74,7 +74,7 @@ class Archive:
             undertaking.announce(out, dry_run=self.dry_run)
             if self.strict and counted.bad:
                 sentence = f"{source.name} has {plural(counted.bad, 'invalid line')}, and --strict takes none."
-                raise preflight_error(sentence, advice="mend them, or leave --strict out to archive the others")
+                raise preflight_error(sentence, advice="fix them, or leave --strict out to archive the others")
             if self.dry_run:
                 return undertaking.rehearsed(out)
             undertaking.ask(yes=self.yes, json=out.json)
@@ -98,11 +98,11 @@ class Archive:
         )
 
     def _facts(self, source: Source, target: Endpoint) -> JournalMetadata:
-        """Put together what the journal is to say; refuse one that says something else already."""
+        """Return what the journal is to say; refuse one that says something else already."""
         if _is_begun(self.journal):
             with read_journal(self.journal) as view:
                 said, items = JournalMetadata(view.run), view.totals()
-            # One without either was killed in its first moment, and is as good as new.
+            # One without either was killed in its first moment, and counts as new.
             if said.source is not None or items:
                 fits_source(self.journal, said, source, business_id=self.business_id)
             fits_host(self.journal, said, target, allow_host_change=False)
@@ -117,7 +117,7 @@ class Archive:
 
 
 def _is_begun(journal: Path) -> bool:
-    # What cannot be looked at is for `Journal.open` to tell.
+    # `Journal.open` reports a file that cannot be read.
     try:
         return journal.stat().st_size > 0
     except OSError:

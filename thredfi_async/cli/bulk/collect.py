@@ -1,4 +1,4 @@
-"""`collect`: what the workers have done, written into a journal."""
+"""`collect`: writes the workers' outcomes into a journal."""
 
 import asyncio
 import time
@@ -40,7 +40,7 @@ class Collect:
     until_done: bool = False
 
     def __call__(self, session: Session) -> int:
-        """Collect, and say how far the run is."""
+        """Collect, and show how far the run is."""
         progress = Collecting(self.journal)
         with preflight_errors(), broker_preflight_errors():
             watched = asyncio.run(self._collect(session, progress))
@@ -56,7 +56,7 @@ class Collect:
 
     async def _collect(self, session: Session, progress: "Collecting") -> Watched:
         stream_config = self.nats.stream_config()
-        # Before the journal: a broker that is not there leaves no empty file behind.
+        # Before the journal, so that a missing broker leaves no empty file behind.
         async with connected(self.nats.settings(), name="thredfi bulk collect") as broker:
             with Journal.open(self.journal) as journal:
                 collector = Collector(broker, stream_config, DistributedRun(journal, stream_config))
@@ -79,7 +79,7 @@ class Collect:
 
 
 class Collecting:
-    """How far it is.
+    """How far collecting has come.
 
     Args:
         journal: The journal's path.
@@ -94,11 +94,11 @@ class Collecting:
         self._due = 0.0
 
     def begin(self, broker: Broker, collector: Collector) -> None:
-        """Take note of who does it."""
+        """Note the broker and the collector."""
         self._broker, self._collector = broker, collector
 
     def glance(self) -> "Collecting":
-        """Count the journal's rows, in the thread that shows them; the more there are, the more seldom."""
+        """Count the journal's rows, in the thread that shows them; the more there are, the less often."""
         began = time.monotonic()
         if began >= self._due:
             self._states = totals_of(self._journal)
@@ -107,7 +107,7 @@ class Collecting:
 
     @property
     def queue(self) -> dict[str, int | None]:
-        """What the broker said last."""
+        """What the broker reported last."""
         state = None if self._collector is None else self._collector.queue_depth
         return {
             "waiting": None if state is None else state.waiting,
@@ -117,7 +117,7 @@ class Collecting:
 
     @property
     def is_done(self) -> bool:
-        """Whether the queue is empty, and everybody in the journal has an outcome."""
+        """Whether the queue is empty, and every customer in the journal has an outcome."""
         state = None if self._collector is None else self._collector.queue_depth
         empty = state is not None and state.queued == 0 and self.read == state.outcomes
         return empty and not totals_of(self._journal).get("pending", 0)
@@ -134,7 +134,7 @@ class Collecting:
 
     @property
     def unreadable(self) -> int:
-        """Events that are none of this version."""
+        """Events of another version."""
         return 0 if self._collector is None else self._collector.unreadable
 
     def as_json(self) -> dict[str, Any]:
@@ -143,7 +143,7 @@ class Collecting:
         return {"states": dict(self._states), "collected": self.collected, "queue": self.queue, "connected": not away}
 
     def __str__(self) -> str:
-        """Say it in one line."""
+        """Return it in one line."""
         parts = [standing(self._states, self.queue)]
         if self._broker is not None and not self._broker.is_connected:
             parts.append("NATS IS AWAY: waiting until it is back")
@@ -156,7 +156,7 @@ class Collected:
 
     Args:
         progress: How far it came.
-        watched: Whether anything ended it before its time.
+        watched: Whether anything ended it early.
         followed: Whether it was to go on until it was ended.
         states: The journal's items by state.
         report: The command that shows who is not archived, and why.
@@ -172,7 +172,7 @@ class Collected:
 
     @property
     def exit_code(self) -> ExitCode:
-        """How the command ends: following ends with Ctrl-C, and that is as it should be."""
+        """The exit code; Ctrl-C is the regular end of following."""
         return ExitCode.INTERRUPTED if self.watched.interrupted and not self.followed else ExitCode.DONE
 
     def as_json(self) -> dict[str, Any]:
@@ -204,11 +204,11 @@ class Collected:
 
 
 def standing(states: Mapping[str, int], queue: Mapping[str, int | None]) -> str:
-    """Say how a run over a queue stands.
+    """Return how a run over a queue stands.
 
     Args:
         states: Its items by state.
-        queue: What the broker said.
+        queue: What the broker reported.
 
     Returns:
         A line.

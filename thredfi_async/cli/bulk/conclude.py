@@ -1,4 +1,4 @@
-"""The last words of a run: to stdout, or to stderr if nobody hears those."""
+"""Writes how a run ended: to stdout, or to stderr if that cannot be written."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -27,15 +27,15 @@ class Ended(Protocol):
 
 
 def conclude(ended: Ended, out: Output, *, unheard: OutputError | ReaderGoneError | None = None) -> int:
-    """Say how a run ended.
+    """Write how a run ended.
 
     Args:
         ended: How it did.
         out: Stdout.
-        unheard: Why stdout is of no use, if that is known already.
+        unheard: Why stdout cannot be written, if that is known already.
 
     Returns:
-        The exit code: a run's is that of its outcomes, whether or not anybody hears of them.
+        The exit code: that of the run's outcomes, even if they cannot be written.
     """
     if unheard is None:
         try:
@@ -47,6 +47,6 @@ def conclude(ended: Ended, out: Output, *, unheard: OutputError | ReaderGoneErro
             unheard = error
     if unheard is not None:
         abandon_stdout()
-        why = str(unheard) or "nobody reads it any more"
+        why = str(unheard) or "its reader has closed it"
         tell(f"The output cannot be written: {why}.", ended.as_text())
     return ended.exit_code

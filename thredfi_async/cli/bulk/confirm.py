@@ -19,14 +19,14 @@ def confirm(target: Endpoint, customers: str, *, yes: bool, stdin_is_taken: bool
         json: Whether a machine started it, which answers no questions.
 
     Raises:
-        ReportedError: Nobody is there to ask, or the answer was no; nothing was sent.
+        ReportedError: No one can be asked, or the answer was no; nothing was sent.
     """
     if yes or not target.needs_confirmation:
         return
     if json or stdin_is_taken or not _somebody_is_there():
         advice = "look at what it would do with --dry-run, then add --yes"
         raise preflight_error(
-            f"This takes a yes, and there is nobody to ask: it would archive at {target}.", advice=advice
+            f"This needs a yes, and there is no one to ask: it would archive at {target}.", advice=advice
         )
     if not typer.confirm(f"Archive {customers} at {target}?", err=True):
         raise preflight_error("The answer was no, so nothing was sent.")

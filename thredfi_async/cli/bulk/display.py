@@ -1,4 +1,4 @@
-"""What is seen of a run while it goes on: a bar on a terminal, lines in a log, events for a machine."""
+"""Shows a run while it goes on: a bar on a terminal, lines in a log, events for a machine."""
 
 import contextlib
 import sys
@@ -15,25 +15,25 @@ from thredfi_async.cli.bulk.moment import Moment, Pace
 from thredfi_async.cli.output import Output, tell
 
 VERSION: Final = 1
-"""Of the events that `--json` writes: raised when one of them changes otherwise than by a new field."""
+"""The version of the events that `--json` writes; raised when one changes other than by a new field."""
 
 
 class Display(Protocol):
     """Shows how a run goes; all of it may block, and is called in a thread."""
 
     interval: float
-    """Seconds between two moments."""
+    """Seconds between two updates."""
 
     def show(self, moment: Moment) -> None:
         """Show how far it has come."""
         ...
 
     def say(self, name: str, sentence: str, /, **facts: Any) -> None:  # noqa: ANN401 - what JSON can hold
-        """Say that something has happened."""
+        """Show that something has happened."""
         ...
 
     def close(self) -> None:
-        """Leave the terminal as it was."""
+        """Restore the terminal."""
         ...
 
 
@@ -97,7 +97,7 @@ class Bar:
     def __init__(self) -> None:
         """Draw nothing yet."""
         self._pace = Pace()
-        # Neither a thread of its own nor a hold on the streams: it is drawn when there is something to draw.
+        # No thread of its own, and no redirected streams: it is drawn when there is something to draw.
         self._live = Live(
             console=Console(file=sys.stderr),
             auto_refresh=False,
@@ -109,7 +109,7 @@ class Bar:
     def show(self, moment: Moment) -> None:
         """Draw it."""
         self._pace.see(moment)
-        # A terminal may be gone, as after SIGHUP; the run is not.
+        # The terminal may be gone, as after SIGHUP; the run goes on.
         with contextlib.suppress(OSError, ValueError):
             if not self._live.is_started:
                 self._live.start()
@@ -122,7 +122,7 @@ class Bar:
             self._live.console.print(Text(sentence, style="bold yellow"))
 
     def close(self) -> None:
-        """Wipe it away; what comes after says it all."""
+        """Remove the bar."""
         with contextlib.suppress(OSError, ValueError):
             self._live.stop()
 
@@ -150,7 +150,7 @@ def event(out: Output, name: str, **facts: Any) -> None:  # noqa: ANN401 - what 
     Args:
         out: Stdout.
         name: Its name.
-        **facts: What it says; docs/cli.md lists all of them.
+        **facts: Its fields; docs/cli.md lists all of them.
     """
     out.data({"event": name, "version": VERSION, **facts})
 

@@ -1,4 +1,4 @@
-"""Drives a run to its end: shows how it goes, and lets signals reach it."""
+"""Runs a bulk run to its end: shows how it goes, and passes signals on."""
 
 import asyncio
 import contextlib
@@ -13,7 +13,7 @@ from thredfi_async.cli.output import OutputError, ReaderGoneError
 
 
 class Driven(Protocol):
-    """A run, as far as it is driven."""
+    """The interface of a run that is driven."""
 
     def __aiter__(self) -> AsyncIterator[object]:
         """Yield a result for each item."""
@@ -25,12 +25,12 @@ class Driven(Protocol):
 
 
 class Drive:
-    """One run under way.
+    """Drives one run.
 
     Args:
         run: The run.
         display: Where it is shown.
-        moment: Tells how far it has come.
+        moment: Returns how far it has come.
 
     Attributes:
         interrupted: The signal that ended it, or None.
@@ -74,7 +74,7 @@ class Drive:
                 await self._close(shows)
 
     async def _show(self) -> None:
-        """Show a moment every so often; threads do it, since a terminal that is halted must not halt the run."""
+        """Show a moment at intervals, in threads, since a halted terminal must not halt the run."""
         while self.unheard is None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._display.interval):
@@ -104,6 +104,6 @@ class Drive:
     def _drain(self, name: str) -> None:
         self.interrupted = name
         self.run.drain()
-        sentence = f"{name}: no new customers are taken up, and what is under way ends; once more ends it at once."
+        sentence = f"{name}: no new customers are started, and what is in flight ends; once more ends it at once."
         self._said.append(("draining", sentence, {"signal": name}))
         self._heard.set()

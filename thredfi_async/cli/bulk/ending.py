@@ -1,4 +1,4 @@
-"""How a run ended: the exit code, what is to be said, and the commands to go on with."""
+"""How a run ended: the exit code, the message, and the commands to go on with."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class Commands:
         resume: Goes on.
         report: Writes who is not archived, and why.
         again: Sends the rejected ones again.
-        bad: Shows the invalid lines, or archives those of the rejected file once they are mended.
+        bad: Shows the invalid lines, or archives the file of invalid lines once they are fixed.
     """
 
     resume: str
@@ -52,7 +52,7 @@ class Ending:
         duplicates: Items that are listed more than once.
         elapsed: Seconds that this process took, or None where it sent nothing.
         interrupted: The signal that ended it, if one did.
-        at_once: Whether a second one cut off what was under way.
+        at_once: Whether a second one cut off what was in flight.
         stopped: Why it stopped by itself before its end, if it did.
         resumable: Whether it can go on from there.
         unread: Whether the source was not read to its end.
@@ -71,7 +71,7 @@ class Ending:
 
     @property
     def exit_code(self) -> ExitCode:
-        """How the command ends: what is still open counts before what is closed and wrong."""
+        """The exit code: what is still open counts before what has failed for good."""
         if self._is_early:
             return ExitCode.INTERRUPTED if self.interrupted is not None else ExitCode.STOPPED
         if self._of("unknown"):
@@ -85,10 +85,10 @@ class Ending:
             return [Next(why="go on with", command=self.commands.resume)] if self.resumable else []
         found: list[Next] = []
         if self._of("unknown") + self._of("failed"):
-            found.append(Next(why="take up what is unknown or failed with", command=self.commands.resume))
+            found.append(Next(why="retry what is unknown or failed with", command=self.commands.resume))
         if self._of("rejected"):
             found.append(Next(why="see who was rejected, and why, with", command=self.commands.report))
-            found.append(Next(why="when that is mended, send them again with", command=self.commands.again))
+            found.append(Next(why="when that is fixed, send them again with", command=self.commands.again))
         if self.bad:
             found.append(self.commands.bad)
         return found
@@ -136,7 +136,7 @@ class Ending:
             words, style = f"Stopped: {self.stopped}", "bold red"
         elif self._is_early:
             ended = "customers whose requests were cut off are asked about when it is resumed"
-            words = f"Interrupted; {ended if self.at_once else 'what was under way has ended'}."
+            words = f"Interrupted; {ended if self.at_once else 'what was in flight has ended'}."
             style = "bold yellow"
         elif self.exit_code is ExitCode.DONE:
             words, style = "Done: every customer is archived.", "bold green"
@@ -153,5 +153,5 @@ class Ending:
 
     def _open(self) -> str:
         count = self._of("pending")
-        open_ = f"{count:,} not yet taken up" if count else ""
+        open_ = f"{count:,} not yet started" if count else ""
         return ", ".join(filter(None, (open_, "the source was not read to its end" if self.unread else "")))

@@ -1,4 +1,4 @@
-"""Where a run sends to, and whether it takes a question first."""
+"""Where a run sends to, and whether it has to ask first."""
 
 import enum
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from thredfi_async._checks.urls import is_loopback
 
 
 class Kind(enum.Enum):
-    """What is at stake there."""
+    """What kind of host it is."""
 
     PRODUCTION = "production"
     SANDBOX = "sandbox"
@@ -44,7 +44,7 @@ class Endpoint:
 
     @property
     def kind(self) -> Kind:
-        """What is at stake there."""
+        """What kind of host it is."""
         for environment, kind in _ENVIRONMENTS.items():
             if self.host == urlsplit(environment.value).netloc:
                 return kind
@@ -56,5 +56,5 @@ class Endpoint:
         return self.kind in {Kind.PRODUCTION, Kind.OTHER}
 
     def __str__(self) -> str:
-        """Name it for people."""
+        """Return its name for people."""
         return _NAMES[self.kind].format(host=self.host)

@@ -35,7 +35,7 @@ DedupWindow = Annotated[
         "--dedup-window",
         metavar="DURATION",
         parser=seconds,
-        help="How long a stream that is made now knows who was published; 1h. A stream that is there keeps its own.",
+        help="How long a new stream remembers who was published; 1h. An existing stream keeps its own.",
     ),
 ]
 DedupKey = Annotated[
@@ -43,7 +43,7 @@ DedupKey = Annotated[
     typer.Option(
         "--dedup-key",
         metavar="NAME",
-        help="Another name lets customers be published again within the duplicate window, as when data was mended.",
+        help="Another name lets customers be published again within the duplicate window, as when data was fixed.",
     ),
 ]
 PublishJournal = Annotated[

@@ -1,4 +1,4 @@
-"""What a journal says of its run, and whether a command fits it."""
+"""The metadata of a run in its journal, and whether a command fits it."""
 
 import contextlib
 import datetime as dt
@@ -18,7 +18,7 @@ STDIN: Final = "-"
 
 @dataclass(frozen=True)
 class JournalMetadata:
-    """What is written of a run in its journal.
+    """The metadata of a run in its journal.
 
     Args:
         run: The journal's table of that name.
@@ -48,7 +48,7 @@ class JournalMetadata:
 
     @property
     def lines(self) -> int | None:
-        """Records of the source, if anybody has counted them."""
+        """Records of the source, if they were counted."""
         return _number(self.run.get("source_records"))
 
     @property
@@ -78,7 +78,7 @@ class JournalMetadata:
 
     @property
     def finished(self) -> bool:
-        """Whether the source was read to its end, and everything in it was taken up."""
+        """Whether the source was read to its end, and everything in it was started."""
         return bool(self.run.get("finished_at"))
 
     @property
@@ -96,7 +96,7 @@ def writing(path: Path, *, create: bool) -> Generator[Journal]:
         create: Whether it is made if it is missing.
 
     Yields:
-        The journal. What fails when it is closed is not told: a run that could not be written has said so by then.
+        The journal. An error in closing it is ignored: a run that could not be written has reported that.
 
     Raises:
         JournalError: It cannot be opened.
@@ -112,7 +112,7 @@ def writing(path: Path, *, create: bool) -> Generator[Journal]:
 def metadata_of(
     source: Source, target: Endpoint, *, business_id: str | None, allow_missing_fields: bool, invalid_lines: str | None
 ) -> JournalMetadata:
-    """Put together what a journal is to know of a run.
+    """Return the metadata of a run for its journal.
 
     Args:
         source: What it reads.
@@ -144,7 +144,7 @@ def metadata_of(
 
 
 def fits_host(journal: Path, facts: JournalMetadata, target: Endpoint, *, allow_host_change: bool) -> None:
-    """Refuse to go on with a run at another host than the one it was begun at, unless that is wanted.
+    """Refuse to resume a run at another host than the one it was begun at, unless that is wanted.
 
     Args:
         journal: The journal.
@@ -153,12 +153,12 @@ def fits_host(journal: Path, facts: JournalMetadata, target: Endpoint, *, allow_
         allow_host_change: Whether that is wanted.
 
     Raises:
-        ReportedError: It is not.
+        ReportedError: It is another host, and that is not wanted.
     """
     if allow_host_change or facts.base_url is None or facts.base_url == target.base_url:
         return
     sentence = f"{journal} is the journal of a run at {facts.base_url}, and the settings say {target.base_url}."
-    raise preflight_error(sentence, advice="mend the settings, or add --allow-host-change if the API itself has moved")
+    raise preflight_error(sentence, advice="fix the settings, or add --allow-host-change if the API itself has moved")
 
 
 def fits_source(journal: Path, facts: JournalMetadata, source: Source, *, business_id: str | None) -> None:
@@ -186,7 +186,7 @@ def fits_source(journal: Path, facts: JournalMetadata, source: Source, *, busine
 
 
 def when(text: str | None) -> str | None:
-    """Write a time of a journal for people, in their own time zone."""
+    """Return a time of a journal for people, in their own time zone."""
     if not text:
         return None
     try:

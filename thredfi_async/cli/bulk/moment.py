@@ -1,4 +1,4 @@
-"""How far a run has come, at one moment, and how long it will take from there."""
+"""How far a run has come at one moment, its rate, and the time that is left."""
 
 from collections import deque
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ LABELS: Final = {
     "failed": "failed",
     "unknown": "unknown",
 }
-"""What people read for each outcome, in the order in which they read it."""
+"""The label of each outcome, in display order."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,15 +22,15 @@ class Moment:
     Args:
         elapsed: Seconds since this process began to send.
         done: Items with an outcome, those of earlier runs on this journal among them.
-        total: Items in all, or None where nobody has counted them.
+        total: Items in all, or None if they were not counted.
         states: Items by outcome.
         in_flight: Items that are being sent.
-        concurrency: Items at a time at most, as the API's answers have it now.
+        concurrency: Most items at a time, as the API's answers allow now.
         retries: Requests that were sent again.
-        bad: Lines that are no items.
+        bad: Invalid lines.
         duplicates: Items that are listed more than once; each was sent once.
         cooldown: Seconds that the API has asked to wait.
-        paused: Whether the API is unwell, and only probes are sent.
+        paused: Whether the API is unavailable, and only probes are sent.
         p50_ms: How long half of the latest calls took at most.
         p99_ms: How long all but a hundredth of them took at most.
     """
@@ -69,19 +69,19 @@ class Moment:
 
 
 class Pace:
-    """The rate of late: over half a minute, so that it neither jumps nor remembers how the run began.
+    """The recent rate: over half a minute, so that it neither jumps nor depends on how the run began.
 
     Args:
         window: Seconds that it looks back.
     """
 
     def __init__(self, window: float = 30.0) -> None:
-        """Know nothing yet."""
+        """Begin without a rate."""
         self._window = window
         self._seen: deque[tuple[float, int]] = deque()
 
     def see(self, moment: Moment) -> None:
-        """Take note of how far the run has come."""
+        """Note how far the run has come."""
         self._seen.append((moment.elapsed, moment.done))
         while len(self._seen) > 2 and self._seen[1][0] <= moment.elapsed - self._window:  # noqa: PLR2004 - two make a rate
             self._seen.popleft()
@@ -95,7 +95,7 @@ class Pace:
         return (done - before) / (now - since)
 
     def left(self, moment: Moment) -> float | None:
-        """Seconds until the end at this rate, or None if that cannot be told."""
+        """Return the seconds until the end at this rate, or None if that is unknown."""
         if moment.total is None or self.rate <= 0.0:
             return None
         return max(moment.total - moment.done, 0) / self.rate

@@ -1,4 +1,4 @@
-"""Where the queue is, as the options say it, and what is wrong with that in words."""
+"""The options for the queue, and the errors that they can cause."""
 
 import contextlib
 from collections.abc import Generator, Mapping
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Nats:
-    """What the options say of the queue; None is for the default.
+    """The options for the queue; None for the default.
 
     Args:
         url: `--nats`.
@@ -33,13 +33,13 @@ class Nats:
     dedup_window: float | None = None
 
     def settings(self, environ: Mapping[str, str] | None = None) -> "NatsSettings":
-        """Say where the broker is and who asks.
+        """Return the broker's address and the credentials.
 
         Args:
             environ: Where the variables are; the process's environment by default.
 
         Raises:
-            ConfigurationError: It cannot work.
+            ConfigurationError: They cannot work.
         """
         from thredfi_async.worker.settings import NatsSettings  # noqa: PLC0415 - options are parsed without it
 
@@ -51,10 +51,10 @@ class Nats:
         return NatsSettings.from_env(environ, url=self.url)
 
     def stream_config(self) -> "StreamConfig":
-        """Name the streams.
+        """Return the names of the streams.
 
         Raises:
-            ConfigurationError: A name is none.
+            ConfigurationError: A name is invalid.
         """
         from thredfi_async.worker import StreamConfig  # noqa: PLC0415 - options are parsed without it
 
@@ -67,7 +67,7 @@ class Nats:
         return StreamConfig(**{name: value for name, value in names.items() if value is not None})
 
     def repeated(self, *words: str) -> str:
-        """Write another command about the same queue.
+        """Return another command about the same queue.
 
         Args:
             *words: Its name and arguments.
@@ -83,7 +83,7 @@ class Nats:
 
 @contextlib.contextmanager
 def broker_preflight_errors() -> Generator[None]:
-    """Put in words what is wrong with the broker.
+    """Turn errors of the broker into sentences.
 
     Raises:
         ReportedError: In the place of a `BrokerError`, and where the extra is not installed.

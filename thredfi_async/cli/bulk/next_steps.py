@@ -1,4 +1,4 @@
-"""The lines to paste after a run."""
+"""The commands to paste after a run."""
 
 from pathlib import Path
 from typing import Final
@@ -9,13 +9,13 @@ from thredfi_async.cli.bulk.journal_metadata import STDIN, JournalMetadata
 from thredfi_async.cli.settings import Connection
 
 _PLACEHOLDER: Final = "FILE"
-"""Stands for what was on stdin, which nobody can name but the user."""
+"""Stands for what was on stdin, which only the user can name."""
 
 
 def commands_of(
     connection: Connection, journal: Path, facts: JournalMetadata, *, source: str | None = None
 ) -> Commands:
-    """Write the lines to paste.
+    """Return the commands to paste.
 
     Args:
         connection: How the API was reached; without a setting, as the environment says.
@@ -24,7 +24,7 @@ def commands_of(
         source: The file's name, where it was given anew.
 
     Returns:
-        The lines.
+        The commands.
     """
     if source is None and facts.source == STDIN:
         source = _PLACEHOLDER
@@ -32,17 +32,17 @@ def commands_of(
     failures = str(journal.with_suffix(".not-archived.csv").name)
     invalid_lines = None if facts.invalid_lines is None else Path(facts.invalid_lines)
     if invalid_lines is not None and invalid_lines.exists():
-        mended = ["bulk", "archive", str(invalid_lines), "--journal", str(journal.with_suffix(".mended.db"))]
+        mended = ["bulk", "archive", str(invalid_lines), "--journal", str(journal.with_suffix(".fixed.db"))]
         mended += ["--business-id", facts.business_id] if facts.business_id else []
         bad = Next(
-            why=f"mend the invalid lines in {invalid_lines.name}, then run that file with",
+            why=f"fix the invalid lines in {invalid_lines.name}, then run that file with",
             command=connection.repeated(*mended),
         )
     else:
         bad = Next(why="see the invalid lines with", command=command("bulk", "report", str(journal)))
     resume = connection.repeated("bulk", "resume", *where)
     if facts.queue is not None:
-        # Its workers go on by themselves; what they have done is to be fetched.
+        # Its workers go on by themselves; their outcomes have to be collected.
         resume = command("bulk", "collect", "--journal", str(journal), "--stream", facts.queue, "--until-done")
     return Commands(
         resume=resume,

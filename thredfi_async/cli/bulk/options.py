@@ -1,4 +1,4 @@
-"""The arguments and options of `thredfi bulk`; those of how to reach the API are every command's."""
+"""The arguments and options of `thredfi bulk`; those for reaching the API are shared by all commands."""
 
 from pathlib import Path
 from typing import Annotated
@@ -48,7 +48,7 @@ Concurrency = Annotated[
 Rate = Annotated[
     float | None,
     typer.Option(
-        "--rate", metavar="RATE", parser=per_second, help="Customers begun at most, such as 50/s; no bound otherwise."
+        "--rate", metavar="RATE", parser=per_second, help="Most customers started, such as 50/s; no limit unless given."
     ),
 ]
 OutageTimeout = Annotated[

@@ -1,4 +1,4 @@
-"""What a run will do, said before it does it."""
+"""What a run will do, shown before it starts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,8 +23,8 @@ class Plan:
         source: The file's name.
         format: The file's format.
         size: Bytes of it, or None for stdin.
-        lines: Customers that it lists, or None where nobody has counted them.
-        bad: Lines that are none, or None where nobody has looked.
+        lines: Customers that it lists, or None if they were not counted.
+        bad: Invalid lines, or None if they were not checked.
         first_bad: The first of them, each with its place and reason.
         has_bodies: Whether bodies come from the source.
         journal: The journal.
@@ -98,7 +98,7 @@ class Plan:
             ("speed", str(self.speed)),
         ]
         if self.bad is None:
-            rows.append(("invalid lines", "left out, whichever there are; --dry-run looks for them first"))
+            rows.append(("invalid lines", "left out, if there are any; --dry-run looks for them first"))
         elif self.bad:
             rows.append(("left out", plural(self.bad, "invalid line")))
         return rows

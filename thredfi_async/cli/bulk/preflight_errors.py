@@ -1,4 +1,4 @@
-"""What keeps a bulk command from starting, in words; nothing was sent by then."""
+"""Errors that keep a bulk command from starting; nothing was sent by then."""
 
 import contextlib
 from collections.abc import Generator
@@ -10,7 +10,7 @@ from thredfi_async.cli.exit_codes import ExitCode
 
 @contextlib.contextmanager
 def preflight_errors() -> Generator[None]:
-    """Put in words what goes wrong before anything is sent.
+    """Turn errors before anything is sent into sentences.
 
     Yields:
         Nothing.
@@ -19,7 +19,7 @@ def preflight_errors() -> Generator[None]:
         ReportedError: In the place of a `BulkError`.
     """
     # Imported here, so that commands that have nothing to do with it do not load SQLite.
-    from thredfi_async.bulk import BulkError, JournalError, SourceError  # noqa: PLC0415 - dear, and not for every command
+    from thredfi_async.bulk import BulkError, JournalError, SourceError  # noqa: PLC0415 - slow, and not for every command
 
     try:
         yield
@@ -38,7 +38,7 @@ def preflight_errors() -> Generator[None]:
 
 
 def preflight_error(sentence: str, *, advice: str | None = None, kind: str = "Refused") -> ReportedError:
-    """Refuse to start.
+    """Return the error of a command that cannot start.
 
     Args:
         sentence: Why.
@@ -46,7 +46,7 @@ def preflight_error(sentence: str, *, advice: str | None = None, kind: str = "Re
         kind: The error's name, for machines.
 
     Returns:
-        What to raise.
+        The error to raise.
     """
     failure = ErrorReport(
         kind=kind, sentence=sentence, exit_code=ExitCode.USAGE, effect=Effect.NOT_APPLIED, advice=advice

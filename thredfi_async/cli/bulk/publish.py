@@ -59,7 +59,7 @@ class Publish:
     yes: bool = False
 
     def __call__(self, session: Session) -> int:
-        """Look at everything, say what will be done, ask, and do it."""
+        """Check everything, show the plan, ask, and do it."""
         settings, stream_config, out = self.nats.settings(), self.nats.stream_config(), session.out
         target = Endpoint(settings.shown.partition(",")[0])
         bad = InvalidLines((lambda line: event(out, "invalid_line", **invalid_line(line))) if out.json else None)
@@ -72,7 +72,7 @@ class Publish:
             goal.announce(out, self.journal)
             if self.strict and counted.bad:
                 sentence = f"{source.name} has {plural(counted.bad, 'invalid line')}, and --strict takes none."
-                raise preflight_error(sentence, advice="mend them, or leave --strict out to publish the others")
+                raise preflight_error(sentence, advice="fix them, or leave --strict out to publish the others")
             confirm(target, goal.customers, yes=self.yes, stdin_is_taken=source.path is None, json=out.json)
             with preflight_errors(), broker_preflight_errors():
                 run = self._run(stack, stream_config, facts, bad)
@@ -89,7 +89,7 @@ class Publish:
         )
 
     def _facts(self, source: Source, target: Endpoint) -> JournalMetadata:
-        """Put together what the journal is to say; refuse one that says something else already."""
+        """Return what the journal is to say; refuse one that says something else already."""
         if self.journal is not None and self.journal.exists() and self.journal.stat().st_size:
             with read_journal(self.journal) as view:
                 fits_source(self.journal, JournalMetadata(view.run), source, business_id=self.business_id)
@@ -101,7 +101,7 @@ class Publish:
             allow_missing_fields=self.allow_missing_fields,
             invalid_lines=invalid_lines,
         )
-        # What the API's address is, only the workers know.
+        # Only the workers know the API's address.
         return JournalMetadata({name: fact for name, fact in found.run.items() if name != "base_url"})
 
     def _run(
@@ -161,7 +161,7 @@ class Publish:
                 self._all(publisher, progress),
                 drain=publisher.drain,
                 glance=progress.glance,
-                draining="nothing new is published, and what is under way ends",
+                draining="nothing new is published, and what is in flight ends",
                 out=session.out,
                 debug=session.debug,
             )

@@ -1,4 +1,4 @@
-"""What is said of a file that is published: before, while and after."""
+"""Messages about a file that is published: before, during and after."""
 
 import time
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from thredfi_async.worker.broker import Broker
 from thredfi_async.worker.fanout import DistributedRun, Publisher, Refused
 
 _SHOWN: Final = 10
-"""Items that cannot be messages which people are shown one by one."""
+"""Items that cannot be messages and are shown to people one by one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ class Goal:
         )
 
     def announce(self, out: Output, journal: Path | None) -> None:
-        """Say what will be done."""
+        """Show what will be done."""
         if out.json:
             facts: dict[str, Any] = {
                 "nats": self.nats,
@@ -77,11 +77,11 @@ class Goal:
 
 
 class Publishing:
-    """How far it is.
+    """How far publishing has come.
 
     Args:
         goal: What is published.
-        run: What keeps its journal, if there is one.
+        run: Keeps its journal, if there is one.
 
     Attributes:
         complete: Whether the file was read to its end.
@@ -99,7 +99,7 @@ class Publishing:
         self._broker: Broker | None = None
 
     def begin(self, broker: Broker, publisher: Publisher) -> None:
-        """Take note of who does it."""
+        """Note the broker and the publisher."""
         self._broker, self._publisher = broker, publisher
         self.glance()
 
@@ -111,7 +111,7 @@ class Publishing:
             self.run.refuse(refused)
 
     def glance(self) -> "Publishing":
-        """Look at the clock."""
+        """Update the rate."""
         self._pace.see(self._moment())
         return self
 
@@ -122,7 +122,7 @@ class Publishing:
 
     @property
     def counts(self) -> dict[str, int]:
-        """What became of the lines so far."""
+        """The outcomes of the lines so far."""
         publisher, run = self._publisher, self.run
         return {
             "new": 0 if publisher is None else publisher.stored,
@@ -135,7 +135,7 @@ class Publishing:
 
     @property
     def window(self) -> float:
-        """Seconds for which the queue knows who was published."""
+        """Seconds for which the queue remembers who was published."""
         return 0.0 if self._publisher is None else self._publisher.duplicate_window
 
     def as_json(self) -> dict[str, Any]:
@@ -150,7 +150,7 @@ class Publishing:
         }
 
     def __str__(self) -> str:
-        """Say it in one line."""
+        """Return it in one line."""
         moment = self._moment()
         of = "" if moment.total is None else f" of {moment.total:,}"
         left = self._pace.left(moment)
@@ -177,7 +177,7 @@ class Published:
 
     Args:
         progress: How far it came.
-        watched: Whether anything ended it before its time.
+        watched: Whether anything ended it early.
         elapsed: Seconds.
         work: The command that archives.
         collect: The command that shows how far that is.
@@ -191,7 +191,7 @@ class Published:
 
     @property
     def exit_code(self) -> ExitCode:
-        """How the command ends."""
+        """The exit code."""
         if not self.progress.complete:
             return ExitCode.INTERRUPTED if self.watched.interrupted else ExitCode.STOPPED
         counts = self.progress.counts

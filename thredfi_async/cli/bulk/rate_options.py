@@ -34,6 +34,6 @@ class RateOptions:
         return _OUTAGE_TIMEOUT if self.outage_timeout is None else self.outage_timeout
 
     def __str__(self) -> str:
-        """Say it in words."""
+        """Return it in words."""
         rate = "" if self.rate is None else f", at most {self.rate:,.4g} a second"
         return f"at most {self.at_a_time:,} at a time{rate}"

@@ -1,4 +1,4 @@
-"""`report`: what became of a run, for people, for spreadsheets and for a browser."""
+"""`report`: the outcome of a run, for people, for spreadsheets and for a browser."""
 
 import contextlib
 import io
@@ -28,7 +28,7 @@ from thredfi_async.cli.session import Session
 _SHOWN: Final = 20
 """Reasons that people are shown."""
 _LINES: Final = 10
-"""Bad lines that people are shown."""
+"""Invalid lines that people are shown."""
 _LABELS: Final = {"already_archived": "archived already", "pending": "no outcome yet"}
 
 
@@ -83,7 +83,7 @@ class Report:
 
 
 class _Stdout(io.TextIOBase):
-    """Stdout as a file, whose failures are told as those of all output are."""
+    """Stdout as a file that reports its errors as all output does."""
 
     def __init__(self, out: Output) -> None:
         self._out = out
@@ -116,7 +116,7 @@ def _replace(path: Path, write: Callable[[TextIO], object]) -> None:
 
 
 def _umask() -> int:
-    # There is no way to ask for it.
+    # There is no way to read it without setting it.
     mask = os.umask(0)
     os.umask(mask)
     return mask

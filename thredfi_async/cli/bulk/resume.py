@@ -24,7 +24,7 @@ class Resume:
     """The job of `thredfi bulk resume`.
 
     Args:
-        connection: Where to.
+        connection: How to reach the API.
         journal: The journal's path.
         source: Where the source is now, if not where it was.
         failed: Whether the rejected ones are sent again, too.
@@ -42,7 +42,7 @@ class Resume:
     speed: RateOptions = field(default_factory=RateOptions)
 
     def __call__(self, session: Session) -> int:
-        """Look at journal and source, say what is left, ask, and do it."""
+        """Check journal and source, show what is left, ask, and do it."""
         target = Endpoint(self.connection.client().base_url)
         bad = InvalidLines()
         with contextlib.ExitStack() as stack:

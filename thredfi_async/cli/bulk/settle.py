@@ -30,7 +30,7 @@ class Settle:
     """The job of `thredfi bulk settle`.
 
     Args:
-        connection: Where to.
+        connection: How to reach the API.
         journal: The journal's path.
         allow_host_change: Whether it may be another host than before.
         concurrency: Questions at a time; 20 by default.
@@ -66,7 +66,7 @@ class Settle:
                 unknown=left,
                 interrupted=watched.interrupted,
                 stopped=stopped,
-                next=[{"why": "take up what is unknown with", "command": resume}] if left else [],
+                next=[{"why": "retry what is unknown with", "command": resume}] if left else [],
             )
         else:
             session.out.show(*_as_text(found, watched, stopped, left, resume), wrap=False)
@@ -80,7 +80,7 @@ class Settle:
             )
 
             async def work() -> None:
-                # Nothing is changed by a question that is cut off, so the first signal may end them all.
+                # A question that is cut off changes nothing, so the first signal may end them all.
                 await asyncio.wait([asking])
                 if not asking.cancelled():
                     found.see(asking.result())
@@ -106,16 +106,16 @@ class Found:
     """
 
     def __init__(self, total: int) -> None:
-        """Know nothing yet."""
+        """Begin without answers."""
         self.total = total
         self._settlement = Settlement()
 
     def see(self, settlement: Settlement) -> None:
-        """Take note of how far it has come."""
+        """Note how far it has come."""
         self._settlement = settlement
 
     def __str__(self) -> str:
-        """Say it in one line."""
+        """Return it in one line."""
         found = self._settlement
         parts = [f"{found.archived:,} archived", f"{found.still_active:,} still active"]
         if found.unanswered:
@@ -155,5 +155,5 @@ def _as_text(found: Found, watched: Watched, stopped: str | None, left: int, res
         head = Text("Every outcome is known.", style="bold green")
     lines = [head, Text(f"  {found}")]
     if left:
-        lines.append(Text.assemble(("Take up what is unknown with: ", "bold"), resume))
+        lines.append(Text.assemble(("Retry what is unknown with: ", "bold"), resume))
     return lines

@@ -39,7 +39,7 @@ class Interruption:
 
 @contextlib.contextmanager
 def listening(interruption: Interruption) -> Generator[None]:
-    """Let signals reach it for as long as this lasts; call it in the running loop.
+    """Pass signals to it for as long as this lasts; call it in the running loop.
 
     A signal that the process was told to ignore, as `nohup` does with SIGHUP, stays ignored.
 

@@ -1,4 +1,4 @@
-"""The source's lines, counted and looked at before the run, and its bad ones wherever they turn up."""
+"""Counts and checks the source's lines before the run, and takes the invalid ones."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ from thredfi_async.cli.bulk.formatting import size
 from thredfi_async.cli.output import tell
 
 SHOWN: Final = 10
-"""Bad lines that people are shown one by one."""
+"""Invalid lines that people are shown one by one."""
 _CHECKED: Final = 100_000
-"""Records of a file that is looked at whole before the run, in a few seconds at most; a longer one is only counted."""
+"""Most records of a file that is checked before the run, in a few seconds; a longer one is only counted."""
 _LARGE: Final = 100_000_000
 
 
@@ -20,7 +20,7 @@ class InvalidLines:
     """Takes the invalid lines of a source, pass by pass.
 
     Args:
-        each: Is told of every one of the first pass.
+        each: Called with every one of the first pass.
     """
 
     def __init__(self, each: Callable[[InvalidLine], None] | None = None) -> None:
@@ -51,7 +51,7 @@ class Count:
 
     Args:
         lines: Customers that it lists, or None.
-        bad: Lines that are none, or None where nobody has looked.
+        bad: Invalid lines, or None if they were not checked.
     """
 
     lines: int | None
@@ -59,13 +59,13 @@ class Count:
 
 
 def count(source: Source, bad: InvalidLines, *, whole: bool, quiet: bool) -> Count:
-    """Count the lines of a source, and look at each if that is wanted or quick.
+    """Count the lines of a source, and check each if that is wanted or quick.
 
     Args:
         source: The source.
         bad: Takes its invalid lines.
-        whole: Whether every line is to be looked at, however many there are; stdin is then used up.
-        quiet: Whether nobody wants to hear that this takes a while.
+        whole: Whether to check every line, however many there are; stdin is then used up.
+        quiet: Whether to leave out the message that this takes a while.
 
     Returns:
         What was found.

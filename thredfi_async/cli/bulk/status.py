@@ -37,7 +37,7 @@ class Status:
     journal: Path
 
     def __call__(self, session: Session) -> int:
-        """Show how far the run has come; whatever that is, the command has done its work."""
+        """Show how far the run has come; the exit code is 0 wherever that is."""
         with preflight_errors(), read_journal(self.journal) as view:
             standing = Standing.of(view, time.time())
         ending = Ending(
@@ -65,7 +65,7 @@ class Standing:
         facts: What it is.
         states: Its items by outcome, `pending` among them.
         bad: Lines that are no items.
-        moment: How it goes, if it goes on right now.
+        moment: How it goes, if it is running.
         pace: How fast.
     """
 
@@ -96,7 +96,7 @@ class Standing:
 
     @property
     def running(self) -> bool:
-        """Whether it goes on right now."""
+        """Whether it is running."""
         return self.moment is not None
 
     def as_json(self) -> dict[str, Any]:
@@ -127,7 +127,7 @@ class Standing:
 
 
 def title(journal: Path, facts: JournalMetadata) -> list[Text]:
-    """Say which run it is.
+    """Return which run it is.
 
     Args:
         journal: Its journal.
@@ -144,7 +144,7 @@ def title(journal: Path, facts: JournalMetadata) -> list[Text]:
 
 
 def _moments(samples: Iterable[Sample], facts: JournalMetadata, states: Mapping[str, int]) -> Iterable[Moment]:
-    """Make moments of the samples of the latest session: their counts begin anew with each."""
+    """Turn the samples of the latest session into moments; counts begin anew with each session."""
     session: list[Sample] = []
     for sample in samples:
         if session and sample.done < session[-1].done:

@@ -1,4 +1,4 @@
-"""A run from its plan to its end, whichever command has put it together."""
+"""A run from its plan to its end, for each command that starts one."""
 
 import asyncio
 import contextlib
@@ -42,7 +42,7 @@ from thredfi_async.cli.settings import Connection
 
 @dataclass(frozen=True, kw_only=True)
 class Undertaking:
-    """A run that is about to be made.
+    """A run that is about to start.
 
     Args:
         connection: How to reach the API.
@@ -54,7 +54,7 @@ class Undertaking:
         facts: What the journal says, or will say.
         before: Its items by outcome so far.
         speed: How fast it may go.
-        again: Final outcomes that are taken up again all the same.
+        again: Final outcomes whose customers are sent again all the same.
         named: The source's name, where it was given anew.
     """
 
@@ -71,7 +71,7 @@ class Undertaking:
     named: str | None = None
 
     def announce(self, out: Output, *, dry_run: bool = False) -> None:
-        """Say what will be done."""
+        """Show what will be done."""
         plan = self._plan(dry_run=dry_run)
         if out.json:
             event(out, "plan", **plan.as_json())
@@ -94,7 +94,7 @@ class Undertaking:
         confirm(self.target, customers, yes=yes, stdin_is_taken=self.source.path is None, json=json)
 
     def carry_out(self, session: Session, journal: Journal) -> int:
-        """Do it, say how it ended, and how to go on.
+        """Do it, show how it ended and how to go on.
 
         Args:
             session: What the command is about.
@@ -177,7 +177,7 @@ class Undertaking:
         return look
 
     def _total(self, gauges: Gauges) -> int | None:
-        """Count the customers, as well as anybody can before the end: what turns out to be none comes off."""
+        """Return the number of customers as far as known: without duplicates and invalid lines found by now."""
         if self.counted.lines is None:
             return None
         unforeseen = self.bad.count if self.counted.bad is None else 0
@@ -188,7 +188,7 @@ class Undertaking:
             with read_journal(self.journal) as view:
                 facts, states = JournalMetadata(view.run), view.totals()
         except JournalError:
-            # It is gone, or cannot be read: what this process knows is all there is.
+            # The journal is gone, or cannot be read: only what this process knows is left.
             facts, states = self.facts, {state.value: count for state, count in gauges.by_state.items()}
         resumable = self.journal.exists() and (not isinstance(stopped, BulkStoppedError) or stopped.resumable)
         return Ending(
@@ -205,7 +205,7 @@ class Undertaking:
         )
 
     def _note(self, journal: Journal, ending: Ending) -> None:
-        """Write into the journal, for its readers, what only this process knows; it has done without until now."""
+        """Write into the journal, for its readers, what only this process knows."""
         why = ending.stopped or (f"interrupted by {ending.interrupted}" if ending.interrupted else None)
         # Stdin's hash is known when it has been read to its end.
         sha256 = self.source.sha256() if self.source.path is None else None
@@ -217,7 +217,7 @@ def _sentence(error: Exception) -> str:
     if isinstance(error, ThredfiError):
         return str(error).rstrip(".")
     # Its text may quote anything.
-    return f"thredfi met with an error that it does not know ({type(error).__name__}); --debug shows where"
+    return f"thredfi met an unexpected error ({type(error).__name__}); --debug shows where"
 
 
 def totals_of(journal: Path) -> dict[str, int]:

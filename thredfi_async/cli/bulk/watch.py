@@ -1,4 +1,4 @@
-"""Watches work that is no run against the API: shows how far it is, and lets signals end it."""
+"""Runs work other than a run against the API: shows how far it is, and lets signals end it."""
 
 import asyncio
 import contextlib
@@ -25,7 +25,7 @@ class Glance(Protocol):
     """How far the work is, at one moment."""
 
     def __str__(self) -> str:
-        """Say it in one line."""
+        """Return it in one line."""
         ...
 
     def as_json(self) -> dict[str, Any]:
@@ -62,7 +62,7 @@ async def watch(  # noqa: PLR0913 - the work, and five things to be said of it b
     Args:
         work: The work.
         drain: Lets it end in order, at the first signal; a second one cancels it.
-        glance: Tells how far it is.
+        glance: Returns how far it is.
         draining: What to say at the first signal, after its name.
         out: Stdout.
         debug: Whether logs go to stderr, too.
@@ -103,7 +103,7 @@ async def watch(  # noqa: PLR0913 - the work, and five things to be said of it b
         showing.result()
     if working.cancelled():
         watched.at_once = True
-        # Closing the loop joins the threads of its executor, and one may wait for a pipe that nobody fills.
+        # Closing the loop joins the threads of its executor, and one may wait for a pipe that stays empty.
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
     else:
         working.result()
@@ -111,7 +111,7 @@ async def watch(  # noqa: PLR0913 - the work, and five things to be said of it b
 
 
 class _Shower:
-    """Shows a glance every so often, in a thread: a terminal that is halted must not halt the work."""
+    """Shows a glance at intervals, in a thread: a halted terminal must not halt the work."""
 
     def __init__(self, glance: Callable[[], Glance], out: Output, *, debug: bool) -> None:
         self._glance, self._out = glance, out
@@ -166,7 +166,7 @@ class _Shower:
             for line in [*(sentence for _, sentence in said), str(glance)]:
                 tell(line)
         else:
-            # A terminal may be gone, as after SIGHUP; the work is not.
+            # The terminal may be gone, as after SIGHUP; the work goes on.
             with contextlib.suppress(OSError, ValueError):
                 if not self._live.is_started:
                     self._live.start()

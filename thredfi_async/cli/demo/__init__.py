@@ -1,4 +1,4 @@
-"""`demo`: archive hundreds of customers at once while a mock server misbehaves, and check every word against its record."""
+"""`demo`: archives hundreds of customers at once on a mock server with faults, and checks every claim."""
 
 import asyncio
 from dataclasses import dataclass
@@ -20,14 +20,14 @@ class Demo:
 
     Args:
         customers: How many to archive, at least 20, so that each kind of fault has its customer.
-        seed: Of customers, faults and jitter.
+        seed: The seed of customers, faults and jitter.
     """
 
     customers: int = 500
     seed: int = 1
 
     def __call__(self, session: Session) -> int:
-        """Play, show and judge."""
+        """Run the demo, show it and check it."""
         with Progress(self.customers, shown=not session.out.json) as progress:
             result: Play = asyncio.run(play(self.customers, self.seed, progress.advance))
         if session.out.json:

@@ -1,4 +1,4 @@
-"""The demo's own words, held against what the mock server received and applied."""
+"""Checks the demo's claims against what the mock server received and applied."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ class Verdicts:
         )
 
     def checks(self) -> list[Check]:
-        """Look at all of it.
+        """Check all claims.
 
         Returns:
             The claims, and whether they hold.
@@ -63,7 +63,7 @@ class Verdicts:
 
     def _statements(self) -> Check:
         true = sum(map(self._is_true, self.targets, self.results))
-        sentence = f"{true:,} of {len(self.results):,} calls ended in a true statement about the server"
+        sentence = f"{true:,} of {len(self.results):,} calls reported their effect on the server correctly"
         return Check(name="true_statements", sentence=sentence, passed=true == len(self.targets))
 
     def _is_true(self, target: SeededCustomer, result: RawResponse[Customer] | ThredfiError) -> bool:

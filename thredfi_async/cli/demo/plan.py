@@ -1,4 +1,4 @@
-"""Which customer meets which faults: by plan, so that every kind is certain to be thrown."""
+"""Plans which customer meets which faults, so that every kind is certain to be thrown."""
 
 from collections.abc import Mapping, Sequence
 from random import Random
@@ -33,7 +33,7 @@ _SCRIPTS: Final[Sequence[tuple[int, Sequence[Fault]]]] = (
 
 
 def planned_faults(customers: Sequence[SeededCustomer], seed: int) -> Mapping[UUID | str, Sequence[Fault]]:
-    """Deal out the faults.
+    """Assign the faults to customers.
 
     Expired tokens are the exception to chance. The client replays a request once after a 401, as the contract's guides
     advise; a second token that dies while such replays are on their way would rightly fail them. So they are far apart:
@@ -42,7 +42,7 @@ def planned_faults(customers: Sequence[SeededCustomer], seed: int) -> Mapping[UU
 
     Args:
         customers: All customers, in the order of their calls; at least 20.
-        seed: Of the deal.
+        seed: The seed of the assignment.
 
     Returns:
         By customer, the faults of its archive requests in order.

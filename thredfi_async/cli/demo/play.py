@@ -1,4 +1,4 @@
-"""The demo itself: a mock server and a client in one event loop, and what came of it."""
+"""The demo itself: a mock server and a client in one event loop, and the result."""
 
 import asyncio
 import time
@@ -32,7 +32,7 @@ class Tally:
     """A hook that counts what the archive calls do.
 
     Args:
-        on_end: Is told of each call's end.
+        on_end: Called at each call's end.
     """
 
     on_end: Callable[[], None]
@@ -60,18 +60,18 @@ class Tally:
 
 @dataclass(frozen=True, kw_only=True)
 class Play:
-    """All that happened.
+    """The result of the demo.
 
     Args:
         customers: How many calls were made.
-        seed: Of the run.
+        seed: The seed of the run.
         results: How each ended.
         tally: What the client counted.
         thrown: What the mock server threw, by kind.
         tokens: How many tokens were issued.
         archived: How many customers the API shows archived.
         elapsed: Seconds from the first call to the last one's end.
-        checks: Our words, held against the mock server's record.
+        checks: The claims, checked against the mock server's record.
         slots: Requests at once.
     """
 
@@ -93,7 +93,7 @@ class Play:
 
     @property
     def passed(self) -> bool:
-        """Whether everything is as it was said to be."""
+        """Whether all claims hold."""
         return all(check.passed for check in self.checks)
 
 
@@ -102,8 +102,8 @@ async def play(customers: int, seed: int, on_end: Callable[[], None]) -> Play:
 
     Args:
         customers: How many.
-        seed: Of customers, faults and jitter.
-        on_end: Is told of each call's end.
+        seed: The seed of customers, faults and jitter.
+        on_end: Called at each call's end.
 
     Returns:
         What happened.
@@ -144,7 +144,7 @@ def _client(server: MockServer, seed: int, tally: Tally) -> ThredfiClient:
             max_attempts=8,
             backoff_initial=0.2,
             throttle_initial=0.2,
-            # Far more goes wrong here than the budget of a client in earnest would pay for.
+            # Far more fails here than a real client's retry budget would allow.
             budget=False,
             jitter=Random(seed).random,  # noqa: S311 - it spreads retries, and keeps no secret
         ),

@@ -13,7 +13,7 @@ class Progress:
 
     Args:
         total: How many there are.
-        shown: Whether anybody wants to see it; it takes a terminal, too.
+        shown: Whether to show it; it needs a terminal, too.
     """
 
     def __init__(self, total: int, *, shown: bool) -> None:
@@ -45,6 +45,6 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Wipe it away; what comes after says it all."""
+        """Remove the bar."""
         if self._bar is not None:
             self._bar.stop()

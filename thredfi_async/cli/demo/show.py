@@ -29,7 +29,7 @@ _FAULTS: Final = {
 
 
 def tables(play: Play) -> list[RenderableType]:
-    """Draw what happened.
+    """Return tables of what happened.
 
     Args:
         play: What happened.
@@ -41,7 +41,7 @@ def tables(play: Play) -> list[RenderableType]:
 
 
 def conclusion(play: Play) -> Text:
-    """Say in one line how it ended.
+    """Return in one line how it ended.
 
     Args:
         play: What happened.

@@ -1,4 +1,4 @@
-"""One bulk run on many machines: its customers become messages for any number of workers, and outcomes come back."""
+"""A bulk run on many machines: publishes its customers as messages for any number of workers, and collects outcomes."""
 
 from thredfi_async.worker.fanout.collect import Collector, Until
 from thredfi_async.worker.fanout.publish import Publisher, Refused, message_id_of

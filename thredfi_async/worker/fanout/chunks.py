@@ -1,4 +1,4 @@
-"""Items for many tasks at once, a chunk of them at a time, prepared in a thread."""
+"""Hands out items to many tasks, in chunks that a thread prepares."""
 
 import asyncio
 from collections import deque
@@ -11,16 +11,16 @@ from thredfi_async.bulk.intake import Items, intake_of
 CHUNK: Final = 500
 
 Prepare = Callable[[Sequence[ArchiveItem]], Sequence[ArchiveItem]]
-"""Is given each chunk in a thread, and returns what is to be handed out of it."""
+"""Gets each chunk in a thread, and returns the items of it to hand out."""
 
 
 class Feed:
-    """Hands out items to any number of tasks; make it in a running event loop.
+    """Hands out items to any number of tasks; create it in a running event loop.
 
     Args:
         items: Any iterable of items.
-        prepare: Is given each chunk of them.
-        chunk: Items in a chunk at most.
+        prepare: Prepares each chunk of them.
+        chunk: Maximum items in a chunk.
 
     Attributes:
         ended: Whether the items were read to their end.
@@ -36,7 +36,7 @@ class Feed:
         self._stopped = asyncio.Event()
 
     async def take(self) -> ArchiveItem | None:
-        """Return the next item, or None when there is none, or when no more are wanted."""
+        """Return the next item, or None at the end or after `stop`."""
         while not self._stopped.is_set():
             if self._ready:
                 return self._ready.popleft()
@@ -48,15 +48,15 @@ class Feed:
         return None
 
     def stop(self) -> None:
-        """Hand out nothing more; nobody waits for a source that is silent."""
+        """Hand out no more items; end all waits for a silent source."""
         self._stopped.set()
 
     def left(self) -> list[ArchiveItem]:
-        """Return what was prepared and not handed out."""
+        """Return the items that were prepared and not handed out."""
         return list(self._ready)
 
     async def aclose(self) -> None:
-        """Read no further."""
+        """Stop reading."""
         await self._intake.aclose()
 
     async def _fill(self) -> None:

@@ -1,4 +1,4 @@
-"""From outcome events to a journal, by the events' sequence numbers in their stream."""
+"""Collects outcome events for a journal, by their sequence numbers in the stream."""
 
 import asyncio
 import contextlib
@@ -18,61 +18,61 @@ from thredfi_async.worker.fanout.queue_depth import QueueDepth, read_queue_depth
 from thredfi_async.worker.stream_config import StreamConfig
 
 CHUNK: Final = 200
-"""Events that are asked for at a time, and recorded in one go."""
+"""Events that are requested at a time, and recorded together."""
 
 logger: logging.Logger = logging.getLogger("thredfi_async.worker")
 
 
 class Until(enum.Enum):
-    """How long to go on."""
+    """How long to collect."""
 
     NOW = "now"
-    """To the last event that there is."""
+    """Up to the last event stored now."""
     DONE = "done"
     """Until the queue is empty."""
     STOPPED = "stopped"
-    """Until `Collector.drain`."""
+    """Until `Collector.drain` is called."""
 
 
 class Takes(Protocol):
-    """Takes outcomes; both methods may block, and are called in a thread."""
+    """Records outcomes; both methods may block, and are called in a thread."""
 
     def start(self, state: QueueDepth) -> int:
-        """Return the sequence number to begin with.
+        """Return the sequence number to start from.
 
         Args:
-            state: What the broker says.
+            state: The broker's current state.
         """
         ...
 
     def record(self, outcomes: Sequence[Outcome], following: int, in_flight: int) -> None:
-        """Return when it is durable.
+        """Record outcomes, and return when they are durable.
 
         Args:
-            outcomes: What came about, in its order.
-            following: The sequence number to go on with after them.
-            in_flight: Messages that workers hold, as the broker said last.
+            outcomes: The outcomes, in order.
+            following: The sequence number after them.
+            in_flight: Messages that workers held when the broker was last asked.
         """
         ...
 
 
 class Collector:
-    """Reads outcome events in their order, and hands them over to be recorded.
+    """Reads outcome events in order, and records them.
 
-    Events are asked for one by one, by sequence number, and not through a consumer: reading changes nothing at the
-    broker, can be taken up anywhere and done again, and a broker that restarts loses nobody's place.
+    It requests events one by one, by sequence number, and not through a consumer: reading changes nothing at the
+    broker, can start anywhere and be repeated, and a broker's restart loses no position.
 
     Args:
         broker: The broker, connected.
         stream_config: The names.
-        run: Says where to begin, and takes the outcomes.
-        pause: Seconds between two looks when nothing new is there; 1 by default.
+        run: Returns where to start, and records the outcomes.
+        pause: Seconds between two polls when there is nothing new; 1 by default.
 
     Attributes:
-        next: The sequence number to go on with.
-        read: Outcomes that were handed over.
-        unreadable: Events that are none of ours, or of a newer version; they are left out.
-        queue_depth: What the broker last said is left to do; None before it was asked.
+        next: The next sequence number to read.
+        read: Outcomes recorded so far.
+        unreadable: Skipped events: invalid ones, or of a newer version.
+        queue_depth: The queue depth when the broker was last asked; None before.
     """
 
     def __init__(
@@ -94,13 +94,13 @@ class Collector:
         self._stop = asyncio.Event()
 
     async def collect(self, until: Until = Until.NOW) -> None:
-        """Read what there is, and go on as long as that is wanted.
+        """Collect outcomes.
 
         Args:
-            until: How long.
+            until: How long to collect.
 
         Raises:
-            BrokerError: The streams are not there. A broker that goes away later is waited for.
+            BrokerError: The streams are missing. If the broker goes away later, the collector waits for it.
         """
         self.queue_depth = await read_queue_depth(self._broker, self._stream_config)
         self.next = await asyncio.to_thread(self._run.start, self.queue_depth)
@@ -112,7 +112,7 @@ class Collector:
             self.queue_depth = await self._look(self.queue_depth)
 
     def drain(self) -> None:
-        """End after what is being recorded."""
+        """Stop after the outcomes that are being recorded."""
         self._stop.set()
 
     async def _read_up_to(self, state: QueueDepth) -> None:
@@ -123,7 +123,7 @@ class Collector:
                 tasks = [group.create_task(self._event(number)) for number in range(self.next, end)]
             outcomes = [outcome for task in tasks if (outcome := task.result()) is not None]
             if self._stop.is_set() and any(task.result() is None for task in tasks):
-                return  # some were given up, and not found missing: the next run reads them again
+                return  # some were abandoned rather than missing: the next run reads them again
             await asyncio.to_thread(self._run.record, outcomes, end, state.in_flight)
             self.next, self.read = end, self.read + len(outcomes)
 
@@ -133,9 +133,9 @@ class Collector:
             try:
                 message = await self._broker.jetstream.get_msg(self._stream_config.outcomes_stream, number)
             except NotFoundError:
-                return None  # somebody has deleted it, or it was too old just now
+                return None  # it was deleted, or has just expired
             except TROUBLE as error:
-                logger.warning("NATS did not give an outcome (%s); trying again", words(error))
+                logger.warning("cannot read an outcome from NATS (%s); trying again", words(error))
                 await self._wait(wait)
                 wait = min(wait * 2, 5.0)
             else:
@@ -146,7 +146,7 @@ class Collector:
         try:
             event = OutcomeEvent.from_json(payload)
         except InvalidRequestError as error:
-            logger.warning("an outcome is left out: %s", error)
+            logger.warning("an outcome event is skipped: %s", error)
             self.unreadable += 1
             return None
         return Outcome(

@@ -1,4 +1,4 @@
-"""From items to messages: a window of them is under way, and each counts once the broker has stored it."""
+"""Publishes items as messages, with a window of them in flight; each counts once the broker has stored it."""
 
 import asyncio
 from collections.abc import Callable
@@ -16,15 +16,15 @@ from thredfi_async.worker.fanout.chunks import Feed, Prepare
 from thredfi_async.worker.stream_config import StreamConfig
 
 WINDOW: Final = 256
-"""Messages that the broker has not confirmed yet, at most."""
+"""Maximum messages that the broker has not confirmed yet."""
 
 _HEADERS: Final = 512
-"""Bytes kept for a message's headers, which count as its payload does."""
+"""Bytes reserved for a message's headers, which count towards its size."""
 
 
 @attrs.frozen
 class Refused:
-    """An item that cannot become a message; `str` says which and why, by its ids.
+    """An item that cannot become a message; `str` gives its ids and the reason.
 
     Args:
         item: The item.
@@ -37,36 +37,36 @@ class Refused:
     reason: str
 
     def __str__(self) -> str:
-        """Say which and why."""
+        """Return the ids and the reason."""
         return f"customer {self.item.customer_id} of business {self.item.business_id}: {self.reason}"
 
 
 def message_id_of(item: ArchiveItem) -> str:
-    """Make a message's id of its item's ids."""
+    """Return the message id for an item, made from its ids."""
     return f"{item.business_id}/{item.customer_id}"
 
 
 class Publisher:
-    """Publishes a command for each item, and waits for the broker's word that it is stored.
+    """Publishes a command for each item, and waits until the broker has stored it.
 
-    A message's id is made from its item's ids, so that publishing an item again stores nothing new within the stream's
-    duplicate window, and does no harm after it: a customer that is archived already stays as it is. A broker that goes
-    away is waited for.
+    A message's id is made from its item's ids. Publishing an item again stores nothing new within the stream's
+    duplicate window, and does no harm after it: a customer that is archived already stays archived. If the broker goes
+    away, the publisher waits for it.
 
     Args:
         broker: The broker, connected.
-        stream_config: Where to.
-        message_id: Gives an item's message id; `message_id_of` by default. Another id lets the same item be published
-            again within the duplicate window, as after its data was mended.
-        key: Gives an item's idempotency key; None, the default, lets the worker make one of the message.
-        refuse: Is called with each item that cannot become a message.
-        window: Messages that the broker has not confirmed yet, at most; 256 by default.
+        stream_config: The names of streams and subjects.
+        message_id: Returns an item's message id; `message_id_of` by default. Another id lets the same item be
+            published again within the duplicate window, for instance after its data was fixed.
+        key: Returns an item's idempotency key; None, the default, lets the worker derive one from the message.
+        refuse: Called with each item that cannot become a message.
+        window: Maximum messages that the broker has not confirmed yet; 256 by default.
 
     Attributes:
-        stored: Messages that are stored now and were not before.
-        repeats: Messages that the broker had already.
+        stored: Messages newly stored.
+        repeats: Messages that the broker already had.
         refused: Items that could not become messages.
-        duplicate_window: Seconds for which the stream knows a message's id; 0 before it was asked.
+        duplicate_window: The stream's duplicate window in seconds; 0 before it is known.
     """
 
     def __init__(  # noqa: PLR0913 - settings, nearly all by name
@@ -94,7 +94,7 @@ class Publisher:
 
     @property
     def done(self) -> int:
-        """Items that are dealt with."""
+        """Items processed: stored, repeated or refused."""
         return self.stored + self.repeats + self.refused
 
     async def publish(
@@ -107,15 +107,14 @@ class Publisher:
 
         Args:
             items: The items; a synchronous iterator runs in a thread.
-            prepare: Is given each chunk of them in a thread before it is published, and returns what is to be published
-                of it.
+            prepare: Gets each chunk in a thread before it is published, and returns the items of it to publish.
 
         Returns:
-            Whether the items were read to their end, and not stopped before.
+            Whether the items were read to their end, without a stop before.
 
         Raises:
             BrokerError: The broker refuses, or the connection was closed.
-            Exception: Whatever the iterator raises, after the messages that are under way.
+            Exception: What the iterator raises, after the messages in flight.
         """
         await self._look()
         feed = self._feed = Feed(items, prepare=prepare)
@@ -131,19 +130,19 @@ class Publisher:
         return feed.ended
 
     def drain(self) -> None:
-        """Take no new items; those under way are still waited for."""
+        """Take no new items; still wait for those in flight."""
         if self._feed is not None:
             self._feed.stop()
 
     def left(self) -> list[ArchiveItem]:
-        """Return the items that were read, and not begun."""
+        """Return the items that were read and not started."""
         return [] if self._feed is None else self._feed.left()
 
     async def _work(self, feed: Feed, failures: list[Exception]) -> None:
         try:
             while (item := await feed.take()) is not None:
                 await self._store(item)
-        except Exception as error:  # noqa: BLE001 - raised by `publish`, when the others have ended in order
+        except Exception as error:  # noqa: BLE001 - `publish` raises it when the others have ended
             feed.stop()
             failures.append(error)
 
@@ -178,12 +177,12 @@ class Publisher:
         self._refuse(refused)
 
     async def _look(self) -> None:
-        """Ask what the stream takes: what it refuses later is not to be told from a broker in trouble."""
+        """Read the stream's limits first: a later refusal looks the same as a broker in trouble."""
         name = self._stream_config.stream
         try:
             config = (await self._broker.jetstream.stream_info(name)).config
         except TROUBLE as error:
-            raise BrokerError(f"NATS does not say what the stream {name} takes: {words(error)}") from None
+            raise BrokerError(f"cannot read the limits of the stream {name} from NATS: {words(error)}") from None
         limits = [self._broker.largest_payload, config.max_msg_size or 0]
         self._largest = min(limit for limit in limits if limit > 0) - _HEADERS
         self.duplicate_window = config.duplicate_window or 0.0

@@ -1,4 +1,4 @@
-"""How much there is left to do, as the broker knows it."""
+"""The number of commands left to do, read from the broker."""
 
 import contextlib
 
@@ -12,7 +12,7 @@ from thredfi_async.worker.stream_config import StreamConfig
 
 @attrs.frozen(kw_only=True)
 class QueueDepth:
-    """What is in the streams.
+    """The contents of the streams.
 
     Args:
         waiting: Commands that no worker holds.
@@ -20,7 +20,7 @@ class QueueDepth:
         dead: Dead letters.
         outcomes: The sequence number of the last outcome event; 0 before the first.
         oldest: The sequence number of the oldest outcome event that is kept.
-        epoch: Changes when the stream of outcomes is made anew, and its numbers begin again.
+        epoch: Changes when the stream of outcomes is recreated and its numbers restart.
     """
 
     waiting: int
@@ -37,17 +37,17 @@ class QueueDepth:
 
 
 async def read_queue_depth(broker: Broker, stream_config: StreamConfig) -> QueueDepth:
-    """Ask the broker.
+    """Read the queue depth from the broker.
 
-    The queue is looked at before the outcomes: a worker stores an outcome before it takes the command off the queue,
-    so that an empty queue means that every outcome counts up to `outcomes`.
+    It reads the queue before the outcomes: a worker stores an outcome before it removes the command from the queue, so
+    an empty queue means that `outcomes` covers every outcome.
 
     Args:
         broker: The broker, connected.
         stream_config: The names.
 
     Returns:
-        The metrics.
+        The queue depth.
 
     Raises:
         BrokerError: A stream is missing, or the broker does not answer.
@@ -55,20 +55,20 @@ async def read_queue_depth(broker: Broker, stream_config: StreamConfig) -> Queue
     jetstream = broker.jetstream
     try:
         waiting, in_flight = (await jetstream.stream_info(stream_config.stream)).state.messages, 0
-        # The workers' consumer knows better, if there is one: a broker that was killed may keep messages in the stream
-        # whose acknowledgement it has stored (seen with nats-server 2.9).
+        # The workers' consumer is more accurate, if there is one: a broker that was killed may keep messages in the
+        # stream whose acknowledgement it has stored (seen with nats-server 2.9).
         with contextlib.suppress(NotFoundError):
             consumer = await jetstream.consumer_info(stream_config.stream, stream_config.consumer)
             waiting, in_flight = consumer.num_pending or 0, consumer.num_ack_pending or 0
         outcomes = await jetstream.stream_info(stream_config.outcomes_stream)
         dead = (await jetstream.stream_info(stream_config.dead_stream)).state
     except NotFoundError:
+        names = f"{stream_config.stream}, {stream_config.outcomes_stream} and {stream_config.dead_stream}"
         raise BrokerError(
-            f"NATS has no streams {stream_config.stream}, {stream_config.outcomes_stream} and {stream_config.dead_stream}: look at "
-            "--stream, or publish or start a worker first, which make them"
+            f"NATS has no streams {names}: check --stream, or publish or start a worker first, which creates them"
         ) from None
     except TROUBLE as error:
-        raise BrokerError(f"NATS does not say how far the queue is: {words(error)}") from None
+        raise BrokerError(f"cannot read the queue depth from NATS: {words(error)}") from None
     return QueueDepth(
         waiting=waiting,
         in_flight=in_flight,

@@ -1,4 +1,4 @@
-"""A run over a queue, as its journal has it: who was published, and what became of them."""
+"""A run over a queue in its journal: which items were published, and their outcomes."""
 
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -18,17 +18,17 @@ _AGAIN: Final = _GIVEN_UP | {_PENDING}
 
 
 class DistributedRun:
-    """Keeps the journal of a run over a queue; its methods block, and one thread at a time may be in them.
+    """Keeps the journal of a run over a queue; its methods block, and only one thread at a time may call them.
 
-    A row is `pending` from the moment before its message is published until its outcome is collected.
+    A row is `pending` from just before its message is published until its outcome is collected.
 
     Args:
         journal: The journal, open for writing.
         stream_config: The queue.
 
     Attributes:
-        duplicates: Items that were listed more than once in what is published now.
-        settled: Items of what is published now that have their final outcome already.
+        duplicates: Items listed more than once in this publication.
+        settled: Items of this publication that already have their final outcome.
 
     Raises:
         JournalError: It is the journal of another run.
@@ -47,7 +47,7 @@ class DistributedRun:
         self.settled: int = 0
         self._journal = journal
         self._stream_config = stream_config
-        # Without a list, whoever the events name belongs to the run.
+        # Without a list, every customer in the events belongs to the run.
         self._listed = "queue_listed" in facts
         self._position = 0
         self._unsent: set[bytes] = set()
@@ -57,19 +57,19 @@ class DistributedRun:
         journal.describe(queue=stream_config.stream)
 
     def key(self, item: ArchiveItem) -> str:
-        """Return an item's idempotency key, the same whenever this run publishes it."""
+        """Return an item's idempotency key, the same each time this run publishes it."""
         return self._journal.key_of(item.business_id, item.customer_id)
 
     def message_id(self, item: ArchiveItem) -> str:
-        """Return the id of an item's message: a new one after a worker has given the item up."""
+        """Return an item's message id; a new one after a worker gave the item up."""
         again = f"/{self._journal.rows.session}" if _key(item) in self._given_up else ""
         return f"{message_id_of(item)}{again}"
 
     def begin(self, state: QueueDepth) -> None:
-        """Publish from now on; outcomes that are there before the first time are of other runs.
+        """Start publishing; outcomes from before the first start belong to other runs.
 
         Args:
-            state: What the broker says, before the first message.
+            state: The broker's state before the first message.
         """
         self._journal.begin()
         if not self._listed:
@@ -77,13 +77,13 @@ class DistributedRun:
             self._journal.describe(queue_listed=1, outcomes_epoch=state.epoch, outcomes_next=state.outcomes + 1)
 
     def take(self, chunk: Sequence[ArchiveItem]) -> Sequence[ArchiveItem]:
-        """Write items down before they are published.
+        """Record items before they are published.
 
         Args:
             chunk: Items, in the input's order.
 
         Returns:
-            Those to publish: neither repeated nor settled.
+            The items to publish: neither repeated nor settled.
         """
         with self._journal.transaction() as rows:
             known = rows.admit(self._position, [_key(item) for item in chunk])
@@ -91,13 +91,13 @@ class DistributedRun:
             wanted = self._wanted(chunk, known)
             rows.retake(each.position for _, each in wanted if each.state is not None)
         self._write_refused()
-        # What an earlier session took in may have been published then, unless it has failed since.
+        # An earlier session may have published its items, except those that have failed since.
         self._unsent = {_key(item) for item, each in wanted if each.state in {None, ItemState.FAILED}}
         self._given_up.update(_key(item) for item, each in wanted if each.state in _GIVEN_UP)
         return [item for item, _ in wanted]
 
     def refuse(self, refused: Refused) -> None:
-        """Write down an item that cannot become a message, with what is written next."""
+        """Queue the record of an item that cannot become a message, for the next write."""
         item = refused.item
         self._refused.append(
             Outcome(
@@ -109,7 +109,7 @@ class DistributedRun:
         )
 
     def release(self, items: Iterable[ArchiveItem]) -> None:
-        """Let go of items that were written down and not published after all, and write what is left to write."""
+        """Remove the records of items that were not published after all, and write what is queued."""
         keys = [key for item in items if (key := _key(item)) in self._unsent]
         with self._journal.transaction() as rows:
             if keys:
@@ -118,7 +118,7 @@ class DistributedRun:
         self._write_refused()
 
     def start(self, state: QueueDepth) -> int:
-        """Say where to begin to collect: where it ended, as long as that is the same stream."""
+        """Return the sequence number to collect from: the last position, if the stream is still the same."""
         facts = self._journal.run
         if facts.get("outcomes_epoch") == state.epoch:
             return int(facts["outcomes_next"])
@@ -126,7 +126,7 @@ class DistributedRun:
         return 1
 
     def record(self, outcomes: Sequence[Outcome], following: int, in_flight: int) -> None:
-        """Record outcomes, together with how far they go, and then how the run stood."""
+        """Record outcomes with the next position, and then a sample of the run."""
         self._journal.record(outcomes, {"outcomes_next": str(following)}, known_only=self._listed)
         sample = self._tally.sample(outcomes, in_flight)
         if sample is not None:

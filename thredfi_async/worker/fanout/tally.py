@@ -1,4 +1,4 @@
-"""What the outcomes of many workers say of a run's course, as samples like those of a bulk run."""
+"""Turns the outcomes of many workers into samples of the run's progress, like those of a bulk run."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from thredfi_async.bulk.journal import Outcome, Sample
 
 
 class Tally:
-    """Counts the outcomes that were collected in one session, by the time at which they came about."""
+    """Counts the outcomes that one session collects, by the time when they ended."""
 
     def __init__(self) -> None:
         self._counts: Counter[ItemState] = Counter()
@@ -18,11 +18,11 @@ class Tally:
         """Count more outcomes.
 
         Args:
-            outcomes: Outcomes that follow those before.
+            outcomes: The next outcomes, in order.
             in_flight: Messages that workers hold right now.
 
         Returns:
-            How the run stood at the last one's time; None without a time that is later than the last.
+            The state of the run at the latest outcome's time; None if that is not later than the last sample.
         """
         self._counts.update(outcome.state for outcome in outcomes)
         ended = max((outcome.ended_at or 0.0 for outcome in outcomes), default=0.0)

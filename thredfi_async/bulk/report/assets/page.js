@@ -25,7 +25,7 @@
     none.hidden = count > 0;
   }
 
-  // The address keeps the search, so that a link to a page says what to look at.
+  // The address keeps the search, so that a link to the page repeats it.
   function remember() {
     const wanted = new URLSearchParams();
     if (search.value) wanted.set("q", search.value);
