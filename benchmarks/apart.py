@@ -21,10 +21,10 @@ from work import BUSINESS, TOKEN, Work, answer, works
 
 from thredfi_async import CustomerRequest, RetryPolicy, ThredfiClient, Timeouts
 from thredfi_async._codec import converter
+from thredfi_async._engine.access_tokens import StaticToken
 from thredfi_async._engine.lifecycle import Lifecycle
 from thredfi_async._engine.limiter import Limiter
 from thredfi_async._engine.pipeline import CallOptions, Pipeline
-from thredfi_async._engine.tokens import StaticToken
 from thredfi_async._interfaces import Progress, Request, Response, Send, SystemClock, Verdict
 from thredfi_async._transport.session import AiohttpTransport, TransportOptions
 from thredfi_async.models import Customer

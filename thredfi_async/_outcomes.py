@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from thredfi_async._statuses import REQUEST_TIMEOUT, SERVER_FAULT
+from thredfi_async._http_statuses import REQUEST_TIMEOUT, SERVER_FAULT
 from thredfi_async.errors import APIError, ConnectionLostError, Effect, RequestTimeoutError, ThredfiError
 
 _ARCHIVED: Final = "ARCHIVED"

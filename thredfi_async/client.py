@@ -9,11 +9,11 @@ import aiohttp
 
 from thredfi_async._checks.numbers import whole_number
 from thredfi_async._checks.urls import checked_base_url, checked_proxy, environment_proxy
+from thredfi_async._engine.access_tokens import RenewedToken, StaticToken, client_credentials
 from thredfi_async._engine.deadlines import Deadlines
 from thredfi_async._engine.lifecycle import Lifecycle
 from thredfi_async._engine.limiter import Limiter, Limits
 from thredfi_async._engine.pipeline import Pipeline
-from thredfi_async._engine.tokens import RenewedToken, StaticToken, client_credentials
 from thredfi_async._interfaces import Clock, SystemClock
 from thredfi_async._transport.session import AiohttpTransport, Ssl, TransportOptions
 from thredfi_async.auth import PartnerCredentials, TokenProvider

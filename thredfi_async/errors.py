@@ -23,7 +23,7 @@ import enum
 from collections.abc import Mapping, Sequence
 from typing import Literal, TypeAlias
 
-from thredfi_async._statuses import TRANSIENT
+from thredfi_async._http_statuses import TRANSIENT
 
 __all__ = [
     "APIError",

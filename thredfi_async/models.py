@@ -10,7 +10,7 @@ from uuid import UUID
 
 import attrs
 
-from thredfi_async._checks import fields as checks
+from thredfi_async._checks import body_fields as checks
 from thredfi_async._checks.json import is_plain_name, snapshot
 from thredfi_async.errors import InvalidRequestError
 

@@ -232,14 +232,14 @@ MUTANTS = (
     ),
     Mutant(
         "one token for all",
-        "_engine/tokens.py",
+        "_engine/access_tokens.py",
         "if self._renewal is None or self._renewal.done():",
         "if self._header is None:",
         _behaviour("one_token_is_fetched_for_all_who_wait_and_outlives_the_one_who_asked"),
     ),
     Mutant(
         "shield of the token's fetch",
-        "_engine/tokens.py",
+        "_engine/access_tokens.py",
         "await asyncio.shield(self._renewal)",
         "await self._renewal",
         _behaviour("one_token_is_fetched_for_all_who_wait_and_outlives_the_one_who_asked"),

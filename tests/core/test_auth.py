@@ -31,7 +31,7 @@ from thredfi_async import (
     ThredfiError,
     Timeouts,
 )
-from thredfi_async._engine.tokens import RenewedToken, StaticToken, client_credentials
+from thredfi_async._engine.access_tokens import RenewedToken, StaticToken, client_credentials
 from thredfi_async._interfaces import Progress, Request, Response
 
 PARTNER = "3C90C3CC-0d44-4b50-8888-8dd25736052a"
@@ -325,7 +325,7 @@ async def test_a_provider_that_fails_its_own_way(clock: FakeClock, foreign: Exce
 async def test_a_provider_that_is_no_coroutine_function(clock: FakeClock) -> None:
     """A plain function's result cannot be awaited; the error says so."""
     plain: Any = lambda: "abc"  # noqa: E731 - the mistake itself
-    sentence = r"^no token: the token provider raised TypeError \(.*tokens\.py, line \d+\)$"
+    sentence = r"^no token: the token provider raised TypeError \(.*access_tokens\.py, line \d+\)$"
     with pytest.raises(ConnectError, match=sentence):
         await RenewedToken(plain, clock).renew()
 

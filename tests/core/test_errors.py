@@ -10,8 +10,8 @@ import pytest
 
 from thredfi_async import errors
 from thredfi_async._codec.error_envelope import error_class
+from thredfi_async._http_statuses import TRANSIENT
 from thredfi_async._outcomes import attempt_effect
-from thredfi_async._statuses import TRANSIENT
 from thredfi_async.errors import (
     APIError,
     AuthenticationError,

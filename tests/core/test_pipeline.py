@@ -60,10 +60,10 @@ from thredfi_async import (
     ThredfiError,
     Timeouts,
 )
+from thredfi_async._engine.access_tokens import StaticToken
 from thredfi_async._engine.lifecycle import Lifecycle
 from thredfi_async._engine.limiter import Limiter
 from thredfi_async._engine.pipeline import CallOptions, Pipeline
-from thredfi_async._engine.tokens import StaticToken
 from thredfi_async._interfaces import Progress, Request, Response, Send, SystemClock, Verdict
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 from thredfi_async._checks.json import as_object
 from thredfi_async._codec.response_headers import request_id, retry_after
+from thredfi_async._http_statuses import REDIRECTS, SERVER_FAULT
 from thredfi_async._interfaces import Response
-from thredfi_async._statuses import REDIRECTS, SERVER_FAULT
 from thredfi_async.errors import (
     APIError,
     AuthenticationError,

@@ -14,8 +14,8 @@ from thredfi_async._engine.deadlines import Deadlines
 from thredfi_async._engine.lifecycle import Lifecycle
 from thredfi_async._engine.limiter import Limiter
 from thredfi_async._engine.retrying import RETRY_COST, retry_after_of, retrying
+from thredfi_async._http_statuses import SERVER_FAULT, THROTTLING, TOO_MANY_REQUESTS, UNAUTHORIZED
 from thredfi_async._interfaces import Authenticator, Clock, Outcome, Request, Response, Send, Verdict
-from thredfi_async._statuses import SERVER_FAULT, THROTTLING, TOO_MANY_REQUESTS, UNAUTHORIZED
 from thredfi_async.errors import APIError, InvalidRequestError, RequestTimeoutError, ThredfiError
 from thredfi_async.events import Hook
 from thredfi_async.retry import RetryBudget, RetryPolicy

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import aiohttp
 
-from thredfi_async._statuses import TRANSIENT
+from thredfi_async._http_statuses import TRANSIENT
 from thredfi_async.errors import (
     ConnectError,
     ConnectionLostError,

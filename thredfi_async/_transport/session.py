@@ -11,8 +11,8 @@ import attrs
 from aiohttp.abc import AbstractStreamWriter
 from yarl import URL
 
+from thredfi_async._http_statuses import SUCCESS
 from thredfi_async._interfaces import Progress, Request, Response
-from thredfi_async._statuses import SUCCESS
 from thredfi_async._transport.connections import Connector
 from thredfi_async._transport.direct_post import DirectPost
 from thredfi_async._transport.exceptions import translate

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 import attrs
 import orjson
 
-from thredfi_async.mock_server.access import TokenBucket, Tokens, check_partner
+from thredfi_async.mock_server.authentication import TokenBucket, Tokens, check_partner
 from thredfi_async.mock_server.checks import RefusedError, customer_request, encode, require_media_type
 from thredfi_async.mock_server.paths import METHODS, Route
 from thredfi_async.mock_server.queries import PageRequest, page_request, token_request

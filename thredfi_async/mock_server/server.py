@@ -11,7 +11,7 @@ from uuid import UUID
 
 from aiohttp import web
 
-from thredfi_async.mock_server.access import TokenBucket, Tokens
+from thredfi_async.mock_server.authentication import TokenBucket, Tokens
 from thredfi_async.mock_server.endpoints import Endpoints
 from thredfi_async.mock_server.faults import Fault, FaultDeck, FaultKind, Faults
 from thredfi_async.mock_server.request_log import RequestLog

@@ -7,7 +7,7 @@ import attrs
 import orjson
 from aiohttp import web
 
-from thredfi_async.mock_server.access import dead_token
+from thredfi_async.mock_server.authentication import dead_token
 from thredfi_async.mock_server.checks import RefusedError
 from thredfi_async.mock_server.endpoints import Endpoints
 from thredfi_async.mock_server.faults import Fault, FaultDeck, FaultKind

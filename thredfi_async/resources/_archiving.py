@@ -10,9 +10,9 @@ from thredfi_async._checks.json import as_object
 from thredfi_async._codec import converter
 from thredfi_async._codec.error_envelope import api_error
 from thredfi_async._codec.response_headers import request_id
+from thredfi_async._http_statuses import SUCCESS
 from thredfi_async._interfaces import Request, Response, Verdict
 from thredfi_async._outcomes import says_archived
-from thredfi_async._statuses import SUCCESS
 from thredfi_async.errors import BadRequestError, ConflictError, Effect, ResponseDecodeError
 from thredfi_async.models import Customer, CustomerBody, CustomerRequest
 

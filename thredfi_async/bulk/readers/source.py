@@ -15,8 +15,8 @@ from thredfi_async.bulk.readers.format_detection import STDIN, DetectedFormat, F
 from thredfi_async.bulk.readers.invalid_line import InvalidLine
 from thredfi_async.bulk.readers.invalid_lines_file import InvalidLinesFile
 from thredfi_async.bulk.readers.io import is_regular, reading
+from thredfi_async.bulk.readers.read_session import ReadSession, open_session
 from thredfi_async.bulk.readers.scan import Scan, scan
-from thredfi_async.bulk.readers.session import ReadSession, open_session
 
 
 @attrs.frozen

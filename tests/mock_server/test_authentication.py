@@ -2,8 +2,8 @@ from base64 import b64encode
 
 import pytest
 
-from thredfi_async.mock_server import access
-from thredfi_async.mock_server.access import TokenBucket, Tokens, check_partner
+from thredfi_async.mock_server import authentication
+from thredfi_async.mock_server.authentication import TokenBucket, Tokens, check_partner
 from thredfi_async.mock_server.checks import RefusedError
 
 
@@ -58,7 +58,7 @@ def test_killed_tokens_are_refused(hands: Clock) -> None:
 
 def test_expired_tokens_are_forgotten(hands: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that fetches tokens in a loop does not fill the memory, and valid tokens stay valid."""
-    monkeypatch.setattr(access, "_MAX_TOKENS", 3)
+    monkeypatch.setattr(authentication, "_MAX_TOKENS", 3)
     tokens = Tokens("static", lifetime=10, clock=hands)
     for _ in range(20):
         token = tokens.issue()

@@ -10,8 +10,8 @@ from typing import Final
 from thredfi_async._checks.headers import is_token
 from thredfi_async._codec.error_envelope import api_error
 from thredfi_async._codec.response_headers import request_id
+from thredfi_async._http_statuses import SUCCESS
 from thredfi_async._interfaces import Clock, Request, Response, Send, Verdict
-from thredfi_async._statuses import SUCCESS
 from thredfi_async.auth import AccessToken, PartnerCredentials, TokenProvider
 from thredfi_async.errors import (
     ConfigurationError,
