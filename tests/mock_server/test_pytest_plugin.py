@@ -49,13 +49,9 @@ def test_pytest_starts_without_us(tmp_path: Path) -> None:
         "import sys\n"
         "def test_nothing():\n"
         "    assert 'pytest_thredfi_async' in sys.modules\n"
-        "    assert not {'thredfi_async', 'aiohttp', 'attrs'} & sys.modules.keys()\n",
+        "    assert 'thredfi_async' not in sys.modules\n",
         "utf-8",
     )
-    # Other plugins may import whatever they like.
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:asyncio", "-p", "no:hypothesispytest"]
-    run = subprocess.run(
-        [*command, "-p", "no:cacheprovider", "-p", "no:schemathesis", "-p", "no:anyio", "--import-mode=importlib"],
-        cwd=tmp_path, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib"]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
