@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import attrs
 import pytest
 from faultserver import FaultServer, Healthy, faults
 from helpers import (
@@ -450,3 +451,24 @@ async def test_hooks_are_the_clients_own() -> None:
         hooks.clear()
         await archive(client)
     assert hook.ended.outcome == "succeeded"
+
+
+async def test_the_limits_can_be_looked_at() -> None:
+    """What is in use, who waits, and what the API allows, before a call, while some wait, and after throttling."""
+    client = client_of("http://127.0.0.1:1", max_connections=3)
+    assert attrs.asdict(client.limits) == {
+        "in_use": 0,
+        "waiting": 0,
+        "max_in_flight": 3,
+        "rate": None,
+        "cooldown": 0.0,
+    }
+    limiter = client._limiter
+    for _ in range(3):
+        assert limiter.acquire_nowait()
+    limiter.queue(None)
+    limiter.throttled(limiter.generation, 5.0)
+    seen = client.limits
+    assert (seen.in_use, seen.waiting, seen.max_in_flight, seen.rate) == (3, 1, 1, None)
+    assert 4.0 < seen.cooldown <= 5.0
+    await client.aclose()
