@@ -10,13 +10,14 @@ import gc
 import json
 import statistics
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine
 from itertools import count, pairwise
 from typing import Any, Final, TypeVar, cast
 
 import aiohttp
 import attrs
 from measure import cpu_time
+from multidict import CIMultiDictProxy
 from work import BUSINESS, TOKEN, Work, answer, works
 
 from thredfi_async import CustomerRequest, RetryPolicy, ThredfiClient, Timeouts
@@ -25,10 +26,10 @@ from thredfi_async._engine.access_tokens import StaticToken
 from thredfi_async._engine.lifecycle import Lifecycle
 from thredfi_async._engine.limiter import Limiter
 from thredfi_async._engine.pipeline import CallOptions, Pipeline
-from thredfi_async._interfaces import Progress, Request, Response, Send, SystemClock, Verdict
+from thredfi_async._interfaces import Hidden, Progress, Request, Response, Secret, Send, Success, SystemClock, Verdict
 from thredfi_async._transport.session import AiohttpTransport, TransportOptions
 from thredfi_async.models import Customer
-from thredfi_async.resources._archiving import Archiving
+from thredfi_async.resources._archiving import Archiving, Given
 from thredfi_async.resources._requests import CustomerRequests
 from thredfi_async.retry import RetryBudget
 
@@ -47,9 +48,15 @@ class Reading(AiohttpTransport):
         super().__init__(options)
         self.readings: list[float] = []
 
-    async def _read(self, status: int, headers: Mapping[str, str], stream: aiohttp.StreamReader) -> Response:
+    async def _read(
+        self,
+        status: int,
+        headers: CIMultiDictProxy[str],
+        stream: aiohttp.StreamReader,
+        retire: Callable[[], None],
+    ) -> Response:
         began = time.perf_counter()
-        answer = await super()._read(status, headers, stream)
+        answer = await super()._read(status, headers, stream, retire)
         self.readings.append(time.perf_counter() - began)
         return answer
 
@@ -104,20 +111,20 @@ async def layers(url: str, work: Work) -> dict[str, float]:
     """Return the CPU seconds of the call in layers: what each adds to the ones before it, 64 at once."""
     options, call = CallOptions(), _archiving(url, work)
     request = call.first()
-    verdict = Verdict[Customer](cast("Customer", work))
+    verdict = Success(cast("Customer", work))
 
     def judge(_: Response) -> Verdict[Customer]:
         return verdict
 
     unread = attrs.evolve(request, judge=judge)
     transport = AiohttpTransport(_REACH)
-    pipeline = _pipeline(transport.send, Limiter(_AT_ONCE, time.monotonic), StaticToken(TOKEN))
-    headers, progress = {"Authorization": f"Bearer {TOKEN}"}, Unwatched()
+    pipeline = _pipeline(transport.send, Limiter(_AT_ONCE, time.monotonic), StaticToken(Hidden(TOKEN)))
+    authorization, progress = Hidden(f"Bearer {TOKEN}"), Unwatched()
     async with ThredfiClient(TOKEN, base_url=url, max_connections=_AT_ONCE) as client:
         archive = client.customers.archive
         body = CustomerRequest(**work.fields)
         sums = [
-            await at_once(lambda: transport.send(request, headers, _REACH.timeouts, progress)),
+            await at_once(lambda: transport.send(request, authorization, _REACH.timeouts, progress)),
             await at_once(lambda: pipeline.run("customers.archive", lambda: unread, options)),
             await at_once(lambda: pipeline.run("customers.archive", lambda: request, options)),
             await at_once(lambda: archive(BUSINESS, work.customer_id, body)),
@@ -138,7 +145,7 @@ async def alone(url: str, work: Work) -> dict[str, float]:
     structure = again(lambda: converter.structure(parsed, Customer))
 
     def asked() -> Awaitable[object]:
-        return requests.archive(BUSINESS, work.customer_id, body, options, idempotency_key=None, headers=None)
+        return requests.archive(BUSINESS, work.customer_id, Hidden(Given(body, None, None)), options)
 
     return {
         **await _on_the_wire(request),
@@ -154,20 +161,20 @@ async def alone(url: str, work: Work) -> dict[str, float]:
 
 
 async def _on_the_wire(request: Request[Customer]) -> dict[str, float]:
-    transport, headers = Reading(_REACH), {"Authorization": f"Bearer {TOKEN}"}
-    whole = await at_once(lambda: transport.send(request, headers, _REACH.timeouts, Unwatched()))
+    transport, authorization = Reading(_REACH), Hidden(f"Bearer {TOKEN}")
+    whole = await at_once(lambda: transport.send(request, authorization, _REACH.timeouts, Unwatched()))
     await transport.aclose()
     reading = statistics.median(transport.readings)
     return {"aiohttp": whole - reading, "read": reading}
 
 
 async def _in_the_pipeline(response: Response) -> dict[str, float]:
-    limiter, token = Limiter(_AT_ONCE, time.monotonic), StaticToken(TOKEN)
-    verdict = Verdict[Customer](cast("Customer", response))
+    limiter, token = Limiter(_AT_ONCE, time.monotonic), StaticToken(Hidden(TOKEN))
+    verdict = Success(cast("Customer", response))
     request = Request[Customer](method="POST", url="", judge=lambda _: verdict)
 
-    async def send(request: Request[T], headers: Mapping[str, str], timeouts: Timeouts, progress: Progress) -> Response:
-        del request, headers, timeouts, progress
+    async def send(request: Request[T], authorization: Secret, timeouts: Timeouts, progress: Progress) -> Response:
+        del request, authorization, timeouts, progress
         return response
 
     def turn() -> None:
@@ -196,7 +203,7 @@ def _pipeline(send: Send, limiter: Limiter, token: StaticToken) -> Pipeline:
 
 def _archiving(url: str, work: Work) -> Archiving:
     path = f"{url}/v1/platform/businesses/{BUSINESS}/customers/{work.customer_id}/"
-    return Archiving(path, str(work.customer_id), CustomerRequest(**work.fields), None, {})
+    return Archiving(path, str(work.customer_id), Hidden(Given(CustomerRequest(**work.fields), None, None)))
 
 
 def _content(work: Work) -> bytes:

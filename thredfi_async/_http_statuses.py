@@ -12,5 +12,12 @@ SERVER_FAULT: Final = 500
 UNAVAILABLE: Final = 503
 THROTTLING: Final = frozenset({TOO_MANY_REQUESTS, UNAVAILABLE})
 """Statuses with which an API reports overload."""
+NOT_PROCESSED: Final = frozenset({407, 411, 413, 414, 417, 421, 426, 428, TOO_MANY_REQUESTS, 431})
+"""Statuses that say by themselves that the request was not processed, whichever server or proxy sends them.
+
+That holds if no gateway repeats a POST by itself, nor replaces an answer by one of these: docs/contract.md states it.
+"""
+CONFLICT: Final = 409
+BAD_REQUEST: Final = 400
 TRANSIENT: Final = frozenset({REQUEST_TIMEOUT, TOO_MANY_REQUESTS, 500, 502, UNAVAILABLE, 504})
 """Statuses after which the same request may succeed."""

@@ -1,9 +1,10 @@
 """The values that pass between the layers, and the protocols of the exchangeable parts."""
 
 import asyncio
+import enum
 import time
 from collections.abc import Callable, Mapping
-from typing import Generic, Protocol, TypeVar, cast
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
 import attrs
 
@@ -11,6 +12,10 @@ from thredfi_async.errors import Effect, ThredfiError
 from thredfi_async.settings import Timeouts
 
 T = TypeVar("T")
+
+
+def _nothing() -> None:
+    """Do nothing: no connection is known."""
 
 
 @attrs.frozen
@@ -22,36 +27,81 @@ class Response:
         headers: The headers; look-ups ignore case. Hidden in `repr`, as the body is.
         body: The body, decompressed.
         flaw: Why the body is incomplete, as the end of a sentence; None when it is complete.
+        retire: Lends the connection that the answer came over to no other request.
     """
 
     status: int
     headers: Mapping[str, str] = attrs.field(repr=False)
     body: bytes = attrs.field(repr=False)
     flaw: str | None = None
+    retire: Callable[[], None] = attrs.field(default=_nothing, repr=False, eq=False)
 
 
 @attrs.frozen
-class Verdict(Generic[T]):
-    """What an answer means: a value, an error, or the next request.
+class Success(Generic[T]):
+    """The answer says what was asked for.
 
     Args:
-        value: The result, if there is no error.
-        error: Why the request failed; an error that `attempt_effect` cannot judge carries its own effect.
-        then: The next request of the call, instead of a value.
-        doubtful: Whether the record may already be as the caller wants it although this answer is an error; such a
-            call is settled too.
+        value: What it says.
     """
 
-    value: T | None = attrs.field(default=None, repr=False)
-    error: ThredfiError | None = None
-    then: "Request[T] | None" = None
-    doubtful: bool = False
+    value: T = attrs.field(repr=False)
 
-    def unwrap(self) -> T:
-        """Return the value, or raise the error."""
-        if self.error is not None:
-            raise self.error
-        return cast("T", self.value)
+
+@attrs.frozen
+class Failure:
+    """The attempt failed.
+
+    Args:
+        error: How.
+    """
+
+    error: ThredfiError
+
+
+@attrs.frozen
+class Next(Generic[T]):
+    """The answer is a step on the way: the call continues with another request.
+
+    Args:
+        request: That request.
+    """
+
+    request: "Request[T]"
+
+
+Verdict: TypeAlias = Success[T] | Failure | Next[T]
+"""What an answer means: exactly one of these three."""
+
+
+class Unchanged(enum.Enum):
+    """What the request that settles a call found if the record does not show the effect."""
+
+    UNCHANGED = enum.auto()
+
+
+class Hidden(Generic[T]):
+    """A value that no traceback shows, though tools that show locals look into containers and attrs classes.
+
+    Args:
+        value: The value.
+    """
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: T) -> None:
+        self._value = value
+
+    def reveal(self) -> T:
+        """Return the value, to be used at once and kept in no variable."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "<Hidden>"
+
+
+Secret: TypeAlias = Hidden[str]
+"""A token, a key, or a header made of one."""
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -66,8 +116,8 @@ class Request(Generic[T]):
         body: The encoded body, or None.
         mutates: Whether it can change a record; only such a request can have an effect.
         idempotency_key: The idempotency key that it carries, if any.
-        settle: Builds the request that checks the outcome of this one, if there is one; its value is the record
-            if the effect is there, and None if it is not.
+        settle: Builds the request that checks the outcome of this one, if there is one; its value is the record if the
+            effect is there, and `UNCHANGED` if it is not.
     """
 
     method: str
@@ -78,7 +128,7 @@ class Request(Generic[T]):
     body: bytes | None = attrs.field(default=None, repr=False)
     mutates: bool = False
     idempotency_key: str | None = None
-    settle: "Callable[[], Request[T | None]] | None" = attrs.field(default=None, repr=False)
+    settle: "Callable[[], Request[T | Unchanged]] | None" = attrs.field(default=None, repr=False)
 
 
 @attrs.frozen(kw_only=True)
@@ -112,9 +162,9 @@ class Send(Protocol):
     """Sends one request, once."""
 
     async def __call__(
-        self, request: Request[T], headers: Mapping[str, str], timeouts: Timeouts, progress: Progress
+        self, request: Request[T], authorization: Secret, timeouts: Timeouts, progress: Progress
     ) -> Response:
-        """Send the request and return the complete answer.
+        """Send the request with this Authorization header, and return the complete answer.
 
         Raises:
             TransportError: No complete answer was received.
@@ -126,11 +176,11 @@ class Authenticator(Protocol):
     """Provides the Authorization header, and is told when one was refused."""
 
     @property
-    def header(self) -> str | None:
+    def header(self) -> Secret | None:
         """The header's value, or None if `renew` must fetch it first."""
         ...
 
-    async def renew(self) -> str:
+    async def renew(self) -> Secret:
         """Fetch the header's value, once for all concurrent callers.
 
         Raises:
@@ -138,7 +188,7 @@ class Authenticator(Protocol):
         """
         ...
 
-    def refuse(self, header: str) -> bool:
+    def refuse(self, header: Secret) -> bool:
         """Forget this header if it is still the current one; return whether another can be fetched."""
         ...
 

@@ -4,12 +4,13 @@
 ThredfiError                     .effect  .attempts  .request_id  .idempotency_key  .transient  .is_token_error
 ├── ConfigurationError           (ValueError)
 ├── ClientStateError             (RuntimeError) closed, or used from another loop or process
+├── InternalError                an unexpected exception of a part
 ├── InvalidRequestError          (ValueError) .problems; nothing was sent
 ├── TransportError
 │   ├── ConnectError             DNS, refused, TLS, proxy: nothing was sent
 │   ├── ConnectionLostError      sent, and the answer never came or was cut short
 │   └── RequestTimeoutError      (TimeoutError) .phase: queue | connect | read | deadline
-├── APIError                     .status .error_code .message .details .retry_after .body
+├── APIError                     .status .error_code .message .details .retry_after .body .is_enveloped
 │   ├── BadRequestError 400 · AuthenticationError 401 · PermissionDeniedError 403 · NotFoundError 404
 │   ├── ConflictError 409 · UnprocessableEntityError 422 · RateLimitedError 429 · ServerError 5xx
 └── ResponseDecodeError          .problems; a success status with an unexpected body
@@ -35,6 +36,7 @@ __all__ = [
     "ConnectError",
     "ConnectionLostError",
     "Effect",
+    "InternalError",
     "InvalidRequestError",
     "NotFoundError",
     "PermissionDeniedError",
@@ -81,10 +83,13 @@ class ThredfiError(Exception):
         transient: Whether the same call may succeed later, unchanged.
         is_token_error: Whether the error is about fetching a token and not about the customer: a `NotFoundError`
             then means the token endpoint.
+        is_budget_empty: Whether the call was not retried, or its outcome not checked, because the retry budget was
+            empty.
     """
 
     transient: bool = False
     is_token_error: bool = False
+    is_budget_empty: bool = False
 
     def __init__(self, summary: str, *, request_id: str | None = None) -> None:
         """Store the message that `str` shows, and the answer's request id."""
@@ -118,6 +123,13 @@ class ClientStateError(ThredfiError, RuntimeError):
     """The client is closed, or was used from an event loop or process that is not its own."""
 
 
+class InternalError(ThredfiError):
+    """A part of this library, or one that the caller supplied, raised an unexpected exception.
+
+    The message names the exception and where it was raised, without its words, which may quote data.
+    """
+
+
 class InvalidRequestError(ThredfiError, ValueError):
     """The caller's input breaks the contract; nothing was sent.
 
@@ -138,7 +150,7 @@ class TransportError(ThredfiError):
 
 
 class ConnectError(TransportError):
-    """No connection could be made (DNS, refused, TLS, proxy), so nothing was sent."""
+    """No connection could be made (DNS, refused, TLS, proxy): nothing was sent, or nothing of it was read."""
 
     def __init__(self, summary: str, *, transient: bool = True) -> None:
         """Store the message, and whether a retry may help (a bad certificate stays bad)."""
@@ -172,7 +184,10 @@ class APIError(ThredfiError):
         message: The envelope's message for people; written by the server, and may quote data.
         details: The envelope's `details`, usually field names with their problems; written by the server too.
         retry_after: How long the server asks to wait, in seconds, if it does.
-        body: The answer's body, bounded, as received; written by the server too.
+        body: The answer's body as received, 16 KiB at most; written by the server too.
+        is_enveloped: Whether the answer has the API's own envelope. Any other answer may come from a gateway that
+            forwarded the request and refused its answer.
+        is_same_path: Whether the answer is a redirect to the path that was asked for (https, the slash, another host).
     """
 
     def __init__(  # noqa: PLR0913 - an answer has that many parts, all by name
@@ -186,6 +201,8 @@ class APIError(ThredfiError):
         retry_after: float | None = None,
         body: bytes = b"",
         request_id: str | None = None,
+        is_enveloped: bool = False,
+        is_same_path: bool = False,
     ) -> None:
         """Store the message, which quotes nothing, and the answer's parts."""
         super().__init__(summary, request_id=request_id)
@@ -195,6 +212,8 @@ class APIError(ThredfiError):
         self.details: Mapping[str, object] = details or {}
         self.retry_after: float | None = retry_after
         self.body: bytes = body
+        self.is_enveloped: bool = is_enveloped
+        self.is_same_path: bool = is_same_path
         self.transient: bool = status in TRANSIENT
 
 

@@ -26,6 +26,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+_RequestT = TypeVar("_RequestT", bound="CustomerRequest")
 
 
 class Unset(enum.Enum):
@@ -40,6 +41,11 @@ UNSET: Final = Unset.UNSET
 """Leaves this field out of the body on purpose."""
 
 
+def _hidden(_: type, fields: "list[attrs.Attribute[Any]]") -> "list[attrs.Attribute[Any]]":
+    """Hide every field: tools that show locals in tracebacks look at an attrs class's fields, not at its `repr`."""
+    return [field.evolve(repr=False) for field in fields]
+
+
 class CustomerStatus(enum.StrEnum):
     """The states of a customer that the API documents."""
 
@@ -47,7 +53,7 @@ class CustomerStatus(enum.StrEnum):
     ARCHIVED = "ARCHIVED"
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, field_transformer=_hidden)
 class CustomerRequest:
     """The body of an archive request: the 20 documented fields.
 
@@ -121,6 +127,7 @@ class CustomerRequest:
             elif name in _JSON_FIELDS:
                 object.__setattr__(self, name, snapshot(value, name, problems))
         if problems:
+            value = None  # no traceback shows it
             raise InvalidRequestError(problems)
 
     def __repr__(self) -> str:
@@ -141,23 +148,12 @@ class CustomerRequest:
         Raises:
             InvalidRequestError: Fields are invalid, missing or unknown; `.problems` names every one.
         """
-        unknown = [_unknown(name) for name in fields if name not in _CHECKS]
-        missing = [
-            f"{name}: is missing; give UNSET to leave it out of the body on purpose"
-            for name in CustomerRequest.FIELD_NAMES
-            if name not in fields and name not in _NAMES
-        ]
-        problems = unknown + missing
-        values: dict[str, Any] = dict.fromkeys(CustomerRequest.FIELD_NAMES, UNSET) | dict.fromkeys(
-            _NAMES, Unset.NOT_GIVEN
-        )
-        try:
-            request = cls(**(values | {name: fields[name] for name in CustomerRequest.FIELD_NAMES if name in fields}))
-        except InvalidRequestError as error:
-            raise InvalidRequestError([*problems, *error.problems]) from None
-        if problems:
+        # No traceback shows the fields: what is wrong with them is found in a call that raises nothing.
+        hidden, fields = [fields], {}
+        made, problems = _made_of(cls, hidden)
+        if made is None or problems:
             raise InvalidRequestError(problems)
-        return request
+        return made
 
     @classmethod
     def from_customer(cls, customer: "Customer") -> Self:
@@ -204,7 +200,7 @@ class Document:
     mime_type: str | None = attrs.field(default=None, repr=False)
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, field_transformer=_hidden)
 class Customer:
     """A customer, as the API returns it.
 
@@ -298,13 +294,33 @@ _CHECKS: Final[Mapping[str, Callable[[object], str | None]]] = {
 }
 _SPECIAL: Final = {name: check for name, check in _CHECKS.items() if check is not checks.text}
 _text_values: Final = attrgetter(*(name for name in _CHECKS if name not in _SPECIAL))
+_SUGGESTIONS: Final = 10
 _JSON_FIELDS: Final = frozenset({"transaction_tags", "metadata"})
 _NAMES: Final = ("individual_name", "company_name")
 CustomerRequest.FIELD_NAMES = tuple(_CHECKS)
 
 
-def _unknown(name: object) -> str:
+def _unknown(name: object, *, suggest: bool) -> str:
     if not is_plain_name(name):
         return "a field whose name is not shown: is not one of the documented fields"
-    meant = get_close_matches(str(name), CustomerRequest.FIELD_NAMES, n=1)
+    meant = get_close_matches(str(name), CustomerRequest.FIELD_NAMES, n=1) if suggest else []
     return f"{name}: is not a documented field" + (f"; did you mean {meant[0]}?" if meant else "")
+
+
+def _made_of(cls: type[_RequestT], hidden: list[Mapping[str, Any]]) -> tuple[_RequestT | None, list[str]]:
+    """Make a request of the mapping, which is taken out of the list, or find all that is wrong with it."""
+    fields = hidden.pop()
+    names = CustomerRequest.FIELD_NAMES
+    strange = [name for name in fields if name not in _CHECKS]
+    # To look for the name that was meant takes a while: of very many, only the first few are looked at.
+    unknown = [_unknown(name, suggest=position < _SUGGESTIONS) for position, name in enumerate(strange)]
+    missing = [
+        f"{name}: is missing; give UNSET to leave it out of the body on purpose"
+        for name in names
+        if name not in fields and name not in _NAMES
+    ]
+    values: dict[str, Any] = dict.fromkeys(names, UNSET) | dict.fromkeys(_NAMES, Unset.NOT_GIVEN)
+    try:
+        return cls(**(values | {name: fields[name] for name in names if name in fields})), unknown + missing
+    except InvalidRequestError as error:
+        return None, [*unknown, *missing, *error.problems]

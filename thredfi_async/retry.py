@@ -45,7 +45,8 @@ class RetryPolicy:
 class RetryBudget:
     """Tokens that retries cost and successes return, as in botocore's standard mode.
 
-    A retry costs 14 tokens, and so does the request that settles a call; a retry after a 429 costs 5. A call that
+    A retry costs 14 tokens, and so does the request that settles a call while the API answers no one; a retry after a
+    429 costs 5. A call that
     succeeds returns what its own retries cost, or 1.
 
     Args:

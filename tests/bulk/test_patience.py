@@ -40,7 +40,7 @@ def test_an_empty_retry_budget_counts_for_more(clock: FakeClock) -> None:
     """Without a budget for retries, few failures pause the run."""
     patience = patient(clock)
     error = down()
-    error.add_note("not tried again: the retry budget is empty")
+    error.is_budget_empty = True
     for _ in range(4):
         patience.failed(error, is_probe=False)
     assert patience.is_paused

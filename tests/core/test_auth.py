@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import json
 import pickle
 import re
@@ -31,8 +32,9 @@ from thredfi_async import (
     ThredfiError,
     Timeouts,
 )
+from thredfi_async._engine import access_tokens
 from thredfi_async._engine.access_tokens import RenewedToken, StaticToken, client_credentials
-from thredfi_async._interfaces import Progress, Request, Response
+from thredfi_async._interfaces import Hidden, Progress, Request, Response, Secret
 
 PARTNER = "3C90C3CC-0d44-4b50-8888-8dd25736052a"
 SECRET = "hunter2-hunter2"
@@ -74,9 +76,14 @@ class Provider:
         return given
 
 
-def at_hand(auth: RenewedToken) -> str | None:
-    """Return the current header; type checkers would otherwise assume that the property never changes."""
-    return auth.header
+def at_hand(auth: StaticToken | RenewedToken) -> str | None:
+    """Return the current header's text."""
+    return None if auth.header is None else auth.header.reveal()
+
+
+async def renewed(auth: StaticToken | RenewedToken) -> str:
+    """Return the text of the header that `renew` gives."""
+    return (await auth.renew()).reveal()
 
 
 # -- credentials and tokens
@@ -110,14 +117,15 @@ def test_a_partner(value: UUID | str) -> None:
 def test_no_repr_shows_a_secret() -> None:
     """The reprs of credentials, tokens and their holders show neither key nor token."""
     token = AccessToken(SECRET, 60.0)
-    for value in (token, PartnerCredentials(PARTNER, SECRET), StaticToken(SECRET)):
+    static = StaticToken(Hidden(SECRET))
+    for value in (token, PartnerCredentials(PARTNER, SECRET), static, static.header):
         assert SECRET not in repr(value) + str(value)
     assert repr(token) == "AccessToken(expires_in=60.0)"
 
 
 def test_a_token_as_long_as_can_be() -> None:
     """Tokens of 16 KiB are accepted."""
-    assert StaticToken("x" * 16_384).header == "Bearer " + "x" * 16_384
+    assert at_hand(StaticToken(Hidden("x" * 16_384))) == "Bearer " + "x" * 16_384
 
 
 # -- a static token
@@ -125,9 +133,10 @@ def test_a_token_as_long_as_can_be() -> None:
 
 async def test_a_static_token() -> None:
     """A static token is always available, and there is never another."""
-    auth = StaticToken("abc")
-    assert (auth.header, await auth.renew(), auth.refuse("Bearer abc")) == ("Bearer abc", "Bearer abc", False)
-    assert auth.header == "Bearer abc"
+    auth = StaticToken(Hidden("abc"))
+    header = await auth.renew()
+    assert (at_hand(auth), header.reveal(), auth.refuse(header)) == ("Bearer abc", "Bearer abc", False)
+    assert at_hand(auth) == "Bearer abc"
     await auth.aclose()
 
 
@@ -138,16 +147,16 @@ async def test_the_first_use_fetches(clock: FakeClock) -> None:
     """No token is fetched before the first use; then the header is available."""
     provider = Provider("abc")
     auth = RenewedToken(provider, clock)
-    assert (auth.header, provider.calls) == (None, 0)
-    assert await auth.renew() == "Bearer abc"
-    assert (auth.header, provider.calls) == ("Bearer abc", 1)
+    assert (at_hand(auth), provider.calls) == (None, 0)
+    assert await renewed(auth) == "Bearer abc"
+    assert (at_hand(auth), provider.calls) == ("Bearer abc", 1)
 
 
 async def test_a_thousand_callers_make_one_fetch(clock: FakeClock) -> None:
     """A caller that needs a token while one is fetched waits for that fetch."""
     provider = Provider(held=True)
     auth = RenewedToken(provider, clock)
-    callers = [asyncio.create_task(auth.renew()) for _ in range(1000)]
+    callers = [asyncio.create_task(renewed(auth)) for _ in range(1000)]
     await asyncio.sleep(0)
     provider.let_go()
     assert set(await asyncio.gather(*callers)) == {"Bearer token-1"}
@@ -164,7 +173,7 @@ async def test_a_thousand_refusals_make_one_fetch(clock: FakeClock) -> None:
         for _ in range(number % 7):
             await asyncio.sleep(0)
         assert auth.refuse(old)
-        return auth.header or await auth.renew()
+        return at_hand(auth) or await renewed(auth)
 
     assert set(await asyncio.gather(*(call(number) for number in range(1000)))) == {"Bearer token-2"}
     assert provider.calls == 2
@@ -175,17 +184,18 @@ async def test_refusing_an_old_header_drops_nothing(clock: FakeClock) -> None:
     auth = RenewedToken(Provider(), clock)
     old = await auth.renew()
     assert auth.refuse(old)
-    assert auth.header is None
+    assert at_hand(auth) is None
     new = await auth.renew()
     assert auth.refuse(old)
-    assert auth.header == new == "Bearer token-2"
+    assert auth.header is new
+    assert new.reveal() == "Bearer token-2"
 
 
 async def test_a_cancelled_caller_leaves_the_fetch_to_the_others(clock: FakeClock) -> None:
     """If a caller is cancelled, even the first, the other callers still get the token."""
     provider = Provider("abc", held=True)
     auth = RenewedToken(provider, clock)
-    callers = [asyncio.create_task(auth.renew()) for _ in range(3)]
+    callers = [asyncio.create_task(renewed(auth)) for _ in range(3)]
     await asyncio.sleep(0)
     callers[0].cancel()
     callers[2].cancel()
@@ -204,7 +214,7 @@ async def test_when_every_caller_is_gone(clock: FakeClock) -> None:
     caller.cancel()
     await asyncio.wait([caller])
     provider.let_go()
-    assert await auth.renew() == "Bearer abc"
+    assert await renewed(auth) == "Bearer abc"
     assert provider.calls == 1
 
 
@@ -221,7 +231,7 @@ async def test_a_failure_that_nobody_waits_for(clock: FakeClock) -> None:
     provider.let_go()
     for _ in range(5):
         await asyncio.sleep(0)
-    assert await auth.renew() == "Bearer abc"
+    assert await renewed(auth) == "Bearer abc"
     assert (provider.calls, complaints) == (2, [])
 
 
@@ -241,7 +251,7 @@ async def test_a_failure_reaches_every_caller_as_its_own_error(clock: FakeClock)
         error.attempts = number + 1
         error.add_note("mine")
         assert error.__notes__ == ["mine"]
-    assert await auth.renew() == "Bearer abc"
+    assert await renewed(auth) == "Bearer abc"
 
 
 @pytest.mark.parametrize(
@@ -263,7 +273,7 @@ async def test_a_token_is_renewed_in_time(clock: FakeClock, life: float, fresh: 
     assert at_hand(auth) == "Bearer abc"
     clock.now = began + stale
     assert at_hand(auth) is None
-    assert await auth.renew() == at_hand(auth) == "Bearer token-2"
+    assert await renewed(auth) == at_hand(auth) == "Bearer token-2"
 
 
 async def test_life_counts_from_the_asking(clock: FakeClock) -> None:
@@ -276,9 +286,9 @@ async def test_life_counts_from_the_asking(clock: FakeClock) -> None:
     auth = RenewedToken(slow, clock)
     await auth.renew()
     clock.now += 839.0
-    assert auth.header == "Bearer abc"
+    assert at_hand(auth) == "Bearer abc"
     clock.now += 1.0
-    assert auth.header is None
+    assert at_hand(auth) is None
 
 
 @pytest.mark.parametrize("given", ["abc", AccessToken("abc")])
@@ -287,22 +297,30 @@ async def test_a_token_without_a_lifetime(clock: FakeClock, given: Any) -> None:
     auth = RenewedToken(Provider(AccessToken("old", 100.0), given), clock)
     await auth.renew()
     clock.now += 100.0
-    assert await auth.renew() == "Bearer abc"
+    assert await renewed(auth) == "Bearer abc"
     clock.now += 1e9
-    assert auth.header == "Bearer abc"
-    assert auth.refuse("Bearer abc")
-    assert auth.header is None
+    assert at_hand(auth) == "Bearer abc"
+    assert auth.header is not None
+    assert auth.refuse(auth.header)
+    assert at_hand(auth) is None
 
 
 @pytest.mark.parametrize("rubbish", NO_TOKENS.values(), ids=NO_TOKENS)
 async def test_a_provider_that_gives_rubbish(clock: FakeClock, rubbish: Any) -> None:
-    """An invalid token raises an error that does not show it, and the next caller fetches again."""
+    """An invalid token is the settings' fault: the error names its kind, and the next caller fetches again."""
     auth = RenewedToken(Provider(rubbish, "abc"), clock)
-    with pytest.raises(ConfigurationError, match=f"^AccessToken.token {FORM}$") as raised:
+    kind = type(rubbish).__name__
+    with pytest.raises(ConfigurationError) as raised:
         await auth.renew()
-    assert raised.value.effect is Effect.NOT_APPLIED
-    assert auth.header is None
-    assert await auth.renew() == "Bearer abc"
+    what = "that is no visible ASCII without spaces, or empty, or longer than 16,384 characters"
+    assert str(raised.value) == f"token_provider returned a token {what if kind == 'str' else f'of type {kind}'}"
+    assert (raised.value.effect, raised.value.is_token_error, raised.value.transient) == (
+        Effect.NOT_APPLIED,
+        True,
+        False,
+    )
+    assert at_hand(auth) is None
+    assert await renewed(auth) == "Bearer abc"
 
 
 @pytest.mark.parametrize(
@@ -319,15 +337,37 @@ async def test_a_provider_that_fails_its_own_way(clock: FakeClock, foreign: Exce
     assert raised.value.effect is Effect.NOT_APPLIED
     assert SECRET not in repr(raised.value)
     assert (raised.value.__cause__, raised.value.__context__) == (None, None)
-    assert await auth.renew() == "Bearer abc"
+    assert await renewed(auth) == "Bearer abc"
 
 
 async def test_a_provider_that_is_no_coroutine_function(clock: FakeClock) -> None:
-    """A plain function's result cannot be awaited; the error says so."""
-    plain: Any = lambda: "abc"  # noqa: E731 - the mistake itself
-    sentence = r"^no token: the token provider raised TypeError \(.*access_tokens\.py, line \d+\)$"
-    with pytest.raises(ConnectError, match=sentence):
+    """A plain function's result cannot be awaited; one sentence says so, and a retry would not help."""
+    plain: Any = lambda: SECRET  # noqa: E731 - the mistake itself
+    sentence = "^token_provider must be an async function; what it was given returns str$"
+    with pytest.raises(ConfigurationError, match=sentence) as raised:
         await RenewedToken(plain, clock).renew()
+    assert (raised.value.is_token_error, raised.value.transient) == (True, False)
+    assert SECRET not in "".join(traceback.format_exception(raised.value))
+
+
+async def test_a_plain_function_that_returns_an_awaitable_is_a_provider(clock: FakeClock) -> None:
+    """What counts is that the result can be awaited."""
+    given: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    given.set_result("abc")
+    assert await renewed(RenewedToken(lambda: given, clock)) == "Bearer abc"
+
+
+async def test_a_provider_that_hangs_costs_only_the_calls_that_waited(clock: FakeClock) -> None:
+    """A renewal has its own bound, after which its callers get an error, and the next caller starts a new one."""
+    provider = Provider("late", "abc", held=True)
+    auth = RenewedToken(provider, clock, within=0.01)
+    errors = await asyncio.gather(*(auth.renew() for _ in range(3)), return_exceptions=True)
+    assert [(type(error), str(error)) for error in errors] == [(RequestTimeoutError, "no token came within 0.01 s")] * 3
+    assert all(isinstance(error, ThredfiError) and error.is_token_error and error.transient for error in errors)
+    assert provider.calls == 1
+    provider.let_go()
+    assert await renewed(auth) == "Bearer late"
+    assert provider.calls == 2
 
 
 async def test_a_provider_that_is_cancelled_cancels_nobody(clock: FakeClock) -> None:
@@ -341,7 +381,7 @@ async def test_a_provider_that_is_cancelled_cancels_nobody(clock: FakeClock) -> 
     assert [(type(error), str(error)) for error in errors] == [
         (ConnectError, "no token: the token provider was cancelled")
     ] * 3
-    assert await auth.renew() == "Bearer abc"
+    assert await renewed(auth) == "Bearer abc"
 
 
 async def test_closing_ends_a_fetch(clock: FakeClock) -> None:
@@ -368,7 +408,7 @@ async def test_closing_ends_a_fetch(clock: FakeClock) -> None:
 def test_the_end_of_the_program_during_a_fetch(caplog: pytest.LogCaptureFixture, clock: FakeClock) -> None:
     """When `asyncio.run` cancels the remaining tasks, the fetch is cancelled too, without a warning."""
 
-    async def main() -> asyncio.Task[str]:
+    async def main() -> asyncio.Task[Secret]:
         auth = RenewedToken(Provider(held=True), clock)
         caller = asyncio.create_task(auth.renew())
         await asyncio.sleep(0.001)
@@ -385,12 +425,12 @@ async def test_closing_when_nothing_is_under_way(clock: FakeClock) -> None:
     await auth.renew()
     await auth.aclose()
     await auth.aclose()
-    assert auth.header == "Bearer token-1"
+    assert at_hand(auth) == "Bearer token-1"
 
 
 # -- partner credentials
 
-Sent = tuple[Request[Any], Mapping[str, str], Timeouts, Progress]
+Sent = tuple[Request[Any], Secret, Timeouts, Progress]
 
 
 def endpoint(
@@ -399,10 +439,8 @@ def endpoint(
     """Return a provider that uses this endpoint, and the requests that it sent."""
     sent: list[Sent] = []
 
-    async def send(
-        request: Request[Any], headers: Mapping[str, str], timeouts: Timeouts, progress: Progress
-    ) -> Response:
-        sent.append((request, headers, timeouts, progress))
+    async def send(request: Request[Any], authorization: Secret, timeouts: Timeouts, progress: Progress) -> Response:
+        sent.append((request, authorization, timeouts, progress))
         # A real transport reports sending through `progress` too.
         progress.sent = True
         match answer:
@@ -427,15 +465,15 @@ async def test_the_token_request() -> None:
     timeouts = Timeouts(read=5.0)
     fetch, sent = endpoint(json_answer({"access_token": "abc", "token_type": "Bearer", "expires_in": 3600}), timeouts)
     assert await fetch() == AccessToken("abc", 3600)
-    ((request, headers, given, _),) = sent
+    ((request, authorization, given, _),) = sent
     assert (request.method, request.url) == ("POST", "https://api.example/base/v1/platform/oauth2/token/")
     assert request.headers["Content-Type"] == "application/x-www-form-urlencoded"
     assert request.body == b"grant_type=client_credentials"
     assert not request.mutates
-    scheme, _, pair = headers["Authorization"].partition(" ")
+    scheme, _, pair = authorization.reveal().partition(" ")
     assert (scheme, base64.b64decode(pair).decode()) == ("Basic", f"{PARTNER.lower()}:{SECRET}")
     assert given == timeouts
-    assert SECRET not in repr(request)
+    assert SECRET not in repr((request, authorization))
 
 
 @pytest.mark.parametrize("kind", ["Bearer", "bearer", "BEARER"])
@@ -477,14 +515,6 @@ ODD_ANSWERS: dict[str, bytes] = {
                 {**GOOD, "access_token": f"{SECRET}\r\n"},
                 {**GOOD, "access_token": [SECRET]},
                 {**GOOD, "access_token": 5},
-                {**GOOD, "expires_in": "3600"},
-                {**GOOD, "expires_in": 0},
-                {**GOOD, "expires_in": -1},
-                {**GOOD, "expires_in": True},
-                {**GOOD, "expires_in": [3600]},
-                {**GOOD, "expires_in": float("nan")},
-                {**GOOD, "expires_in": float("inf")},
-                {**GOOD, "expires_in": 10**400},
             ]
         )
     },
@@ -497,9 +527,53 @@ async def test_answers_without_a_token(body: bytes) -> None:
     fetch, _ = endpoint(Response(200, {"X-Request-Id": "req-1"}, body))
     with pytest.raises(ResponseDecodeError) as raised:
         await fetch()
-    assert str(raised.value).startswith("the token endpoint's answer holds no bearer token")
+    assert str(raised.value) == "the token endpoint's answer has no bearer token"
     assert (raised.value.request_id, raised.value.effect) == ("req-1", Effect.NOT_APPLIED)
     assert SECRET not in "".join(traceback.format_exception(raised.value))
+
+
+@pytest.mark.parametrize(
+    "life",
+    [
+        0,
+        0.0,
+        -1,
+        True,
+        [3600],
+        {},
+        float("nan"),
+        float("inf"),
+        10**400,
+        "",
+        "0",
+        "-1",
+        "1e9",
+        "3_600",
+        " 3600",
+        "3600\n",
+        "nan",
+        "\u0663",
+        "9" * 13,
+        "soon",
+    ],
+    ids=lambda value: repr(value)[:20],
+)
+async def test_lifetimes_that_are_none(life: object) -> None:
+    """A lifetime that is no positive number of seconds is named, and passes: nothing is wrong with the credentials."""
+    fetch, _ = endpoint(Response(200, {"X-Request-Id": "req-1"}, json.dumps({**GOOD, "expires_in": life}).encode()))
+    with pytest.raises(ResponseDecodeError) as raised:
+        await fetch()
+    sentence = "the token endpoint's answer has an expires_in that is no positive number of seconds"
+    assert str(raised.value) == sentence
+    assert (raised.value.request_id, raised.value.effect, raised.value.transient) == ("req-1", Effect.NOT_APPLIED, True)
+    assert SECRET not in "".join(traceback.format_exception(raised.value))
+
+
+@pytest.mark.parametrize(("life", "seconds"), [("3600", 3600.0), ("1.5", 1.5), ("007", 7.0)])
+async def test_lifetimes_that_are_text(life: str, seconds: float) -> None:
+    """Some servers write the lifetime as text; it is read all the same."""
+    fetch, _ = endpoint(json_answer({**GOOD, "expires_in": life}))
+    assert await fetch() == AccessToken(SECRET, seconds)
 
 
 @pytest.mark.parametrize(
@@ -558,11 +632,11 @@ async def test_credentials_through_a_renewed_token(clock: FakeClock) -> None:
     """The endpoint's token becomes the header, and its lifetime is kept."""
     fetch, sent = endpoint(json_answer({**GOOD, "access_token": "abc"}))
     auth = RenewedToken(fetch, clock)
-    assert await auth.renew() == "Bearer abc"
+    assert await renewed(auth) == "Bearer abc"
     clock.now += 3539.0
     assert at_hand(auth) == "Bearer abc"
     clock.now += 1.0
-    assert (at_hand(auth), await auth.renew(), len(sent)) == (None, "Bearer abc", 2)
+    assert (at_hand(auth), await renewed(auth), len(sent)) == (None, "Bearer abc", 2)
 
 
 @pytest.mark.parametrize(
@@ -579,3 +653,44 @@ async def test_a_failure_says_that_it_is_about_the_token(failure: Exception, clo
     assert raised.value.is_token_error
     assert not NotFoundError("404", status=404).is_token_error
     assert pickle.loads(pickle.dumps(raised.value)).is_token_error  # noqa: S301 - our own
+
+
+async def test_a_provider_that_cancels_its_own_task(clock: FakeClock) -> None:
+    """Callers whom no one cancelled get an error of the token, and the next one fetches again."""
+    asked = 0
+
+    async def provider() -> str:
+        nonlocal asked
+        asked += 1
+        task = asyncio.current_task()
+        if asked == 1 and task is not None:
+            task.cancel()
+            await asyncio.sleep(0)
+        return "abc"
+
+    auth = RenewedToken(provider, clock)
+    ends = await asyncio.gather(auth.renew(), auth.renew(), return_exceptions=True)
+    assert {str(end) for end in ends} == {"no token: the token provider was cancelled"}
+    assert all(isinstance(end, ConnectError) and end.is_token_error for end in ends)
+    assert await renewed(auth) == "Bearer abc"
+
+
+async def test_a_provider_that_does_not_heed_the_end(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Closing waits for a cancelled fetch only so long."""
+    monkeypatch.setattr(access_tokens, "_LAST_WORDS", 0.01)
+    gate = asyncio.Event()
+
+    async def provider() -> str:
+        with contextlib.suppress(asyncio.CancelledError):
+            await gate.wait()
+        await gate.wait()
+        return "abc"
+
+    auth = RenewedToken(provider, clock)
+    caller = asyncio.create_task(auth.renew())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    await auth.aclose()
+    assert not caller.done()
+    gate.set()
+    assert (await caller).reveal() == "Bearer abc"

@@ -25,6 +25,7 @@ from thredfi_async import (
 BUSINESS = "33333333-3333-4333-8333-333333333333"
 CUSTOMER = "11111111-1111-4111-8111-111111111111"
 OTHER = "22222222-2222-4222-8222-222222222222"
+PATH = f"/v1/platform/businesses/{BUSINESS}/customers/{CUSTOMER}/"
 ONCE = RetryPolicy(max_attempts=1)
 AGAIN = RetryPolicy(no_wait=True)
 GOOD = faults.good().applied()
@@ -109,15 +110,31 @@ async def test_body_over_the_bound_is_not_read(encoding: str) -> None:
             await archive(client, settle=False)
 
 
-async def test_redirect_is_not_followed() -> None:
-    """Neither token nor key is sent to another host, and a 307 is an error that names the host."""
+@pytest.mark.parametrize(("path", "asked"), [("{}archive/", 0), ("/elsewhere/archive/", 1)], ids=["same", "another"])
+async def test_redirect_is_not_followed(path: str, asked: int) -> None:
+    """Neither token nor key is sent to another host; only to another path, the answer's place may have been taken."""
     async with FaultServer([Healthy()]) as elsewhere:
-        redirect = faults.redirect(307, elsewhere.url + "/elsewhere/archive/")
-        async with FaultServer([redirect]) as server, client_of(server) as client:
+        redirect = faults.redirect(307, elsewhere.url + path.format(PATH))
+        script = [redirect, *[Answer.json(200, bodies.active)] * asked]
+        async with FaultServer(script) as server, client_of(server) as client:
             with pytest.raises(APIError, match=r"a redirect to 127\.0\.0\.1, which is not followed") as caught:
                 await archive(client)
+            assert [request.method for request in server.requests] == ["POST", *["GET"] * asked]
         assert elsewhere.connections == 0
     assert (caught.value.status, caught.value.effect) == (307, Effect.NOT_APPLIED)
+
+
+@pytest.mark.parametrize("answer", [faults.html(403), faults.html(404), faults.redirect(302, "/denied")])
+async def test_refusal_by_a_gateway_is_not_the_apis_no(answer: Answer) -> None:
+    """A gateway that lets the request through and refuses its answer is not believed: the record is asked for."""
+    async with FaultServer([answer.applied(), Healthy()]) as server, client_of(server) as client:
+        assert (await archive(client)).is_archived
+        assert [request.method for request in server.requests] == ["POST", "GET"]
+    async with FaultServer([answer.applied()]) as server, client_of(server) as client:
+        with pytest.raises(APIError) as caught:
+            await archive(client, settle=False)
+        assert server.applied == 1
+    assert caught.value.effect is Effect.UNKNOWN
 
 
 async def test_every_attempt_carries_the_same_key_and_the_same_bytes() -> None:

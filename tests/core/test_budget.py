@@ -33,6 +33,11 @@ def client_of(server: MockServer, *, retry: RetryPolicy, **settings: Any) -> Thr
     return ThredfiClient(server.token, base_url=server.url, retry=retry, **settings)
 
 
+def answers_no_one(client: ThredfiClient) -> None:
+    """Bring a client to where many attempts in a row got no answer."""
+    client._limiter.unanswered = 100
+
+
 async def archived(client: ThredfiClient, customer: SeededCustomer, **options: Any) -> Customer:
     """Archive one of the mock server's customers."""
     return await client.customers.archive(customer.business_id, customer.customer_id, customer.body, **options)
@@ -143,12 +148,13 @@ async def test_retry_costs_fourteen_and_five_after_a_429(fault: Fault, cost: int
 
 
 async def test_settling_costs_fourteen() -> None:
-    """A failed call with one attempt and one settling request costs 14 tokens."""
+    """While the API answers no one, a failed call with one attempt and one settling request costs 14 tokens."""
     budget = RetryBudget(100)
     async with MockServer(1) as server:
         customer = server.customers[0]
         server.queue_faults(customer.customer_id, FAILURE)
         async with client_of(server, retry=RetryPolicy(max_attempts=1, no_wait=True, budget=budget)) as client:
+            answers_no_one(client)
             with pytest.raises(ServerError):
                 await archived(client, customer)
         assert server.requests.of(customer.customer_id).reads == 1
@@ -162,6 +168,7 @@ async def test_settling_is_left_out_when_the_budget_is_empty() -> None:
         server.queue_faults(customer.customer_id, Fault(FaultKind.RESET_AFTER))
         retry = RetryPolicy(max_attempts=1, no_wait=True, budget=RetryBudget(13))
         async with client_of(server, retry=retry) as client:
+            answers_no_one(client)
             with pytest.raises(ThredfiError) as caught:
                 await archived(client, customer)
         assert server.requests.of(customer.customer_id).reads == 0
@@ -189,6 +196,7 @@ async def test_success_that_was_asked_for_brings_back_the_question_too() -> None
         server.queue_faults(customer.customer_id, Fault(FaultKind.RESET_AFTER))
         async with client_of(server, retry=RetryPolicy(max_attempts=1, no_wait=True, budget=budget)) as client:
             budget.spend(40)
+            answers_no_one(client)
             assert (await archived(client, customer)).is_archived
     assert budget.tokens == 60
 

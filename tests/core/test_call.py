@@ -25,7 +25,8 @@ from thredfi_async import (
 from thredfi_async._codec.error_envelope import error_class
 from thredfi_async._engine.call import Call
 from thredfi_async._engine.deadlines import Deadlines
-from thredfi_async._interfaces import Request, Response, Verdict
+from thredfi_async._interfaces import Failure, Request, Response, Success, Unchanged, Verdict
+from thredfi_async._outcomes import Standing
 
 if TYPE_CHECKING:
     from clocks import FakeClock
@@ -39,25 +40,40 @@ def call_of(clock: "FakeClock", *hooks: Hook, settle: bool = True, **timeouts: A
 def request_of(*, mutates: bool = True, settles: bool = True) -> Request[str]:
     """Return a request that can be settled, or not."""
 
-    def question() -> Request[str | None]:
-        return Request(method="GET", url="http://x/", judge=lambda _: Verdict())
+    def question() -> Request[str | Unchanged]:
+        return Request(method="GET", url="http://x/", judge=lambda _: Success(Unchanged.UNCHANGED))
 
     return Request(
         method="POST",
         url="http://x/",
-        judge=lambda _: Verdict("value"),
+        judge=lambda _: Success("value"),
         mutates=mutates,
         idempotency_key="key",
         settle=question if settles else None,
     )
 
 
-def answered(status: int) -> tuple[Verdict[str], Response]:
+def answered(status: int, *, is_enveloped: bool = True) -> tuple[Verdict[str], Response]:
     """Return the verdict on an answer with this status."""
     response = Response(status, {"X-Request-Id": "req-1"}, b"")
     if status == 200:
-        return Verdict("value"), response
-    return Verdict(error=error_class(status)(str(status), status=status)), response
+        return Success("value"), response
+    return Failure(error_class(status)(str(status), status=status, is_enveloped=is_enveloped)), response
+
+
+def call_with(standing: Standing, clock: "FakeClock", *, settle: bool = True, settles: bool = True) -> Call:
+    """Return a call that has this standing, after one attempt."""
+    call = call_of(clock, settle=settle)
+    call.turns_to(request_of(settles=settles))
+    call.sent = True
+    verdict: Verdict[str] = {
+        Standing.NOT_APPLIED: answered(404)[0],
+        Standing.IN_DOUBT: answered(409)[0],
+        Standing.UNKNOWN: answered(503)[0],
+        Standing.APPLIED: Success("value"),
+    }[standing]
+    call.attempted(request_of(settles=settles), verdict, None)
+    return call
 
 
 # Time
@@ -107,7 +123,8 @@ def test_time_is_kept_for_settling(deadline: float, kept: float, clock: "FakeClo
     assert call.remaining() == pytest.approx(deadline)
     call.turns_to(request_of())
     assert call.remaining() == pytest.approx(deadline - kept)
-    assert call.question(Verdict(error=ConnectError("no"), doubtful=True)) is not None
+    call.attempted(request_of(), *answered(503))
+    assert call.question() is not None
     assert call.remaining() == pytest.approx(deadline)
 
 
@@ -189,26 +206,29 @@ UNKNOWN_ERROR.effect = Effect.UNKNOWN
 
 
 @pytest.mark.parametrize(
-    ("status", "effect"),
+    ("status", "is_enveloped", "effect"),
     [
-        (200, Effect.APPLIED),
-        (301, Effect.NOT_APPLIED),
-        (400, Effect.NOT_APPLIED),
-        (404, Effect.NOT_APPLIED),
-        (408, Effect.UNKNOWN),
-        (409, Effect.NOT_APPLIED),
-        (429, Effect.NOT_APPLIED),
-        (500, Effect.UNKNOWN),
-        (503, Effect.UNKNOWN),
+        (200, False, Effect.APPLIED),
+        (301, False, Effect.UNKNOWN),
+        (400, True, Effect.UNKNOWN),
+        (404, True, Effect.NOT_APPLIED),
+        (404, False, Effect.UNKNOWN),
+        (408, True, Effect.UNKNOWN),
+        (409, True, Effect.UNKNOWN),
+        (429, False, Effect.NOT_APPLIED),
+        (500, True, Effect.UNKNOWN),
+        (503, False, Effect.UNKNOWN),
     ],
 )
 @pytest.mark.parametrize("sent", [True, False])
-def test_the_effect_of_an_answer(status: int, effect: Effect, sent: bool, clock: "FakeClock") -> None:
+def test_the_effect_of_an_answer(
+    status: int, is_enveloped: bool, effect: Effect, sent: bool, clock: "FakeClock"
+) -> None:
     """An answer determines the effect, whatever the transport saw leave."""
     call = call_of(clock)
     call.sent = sent
-    verdict, response = answered(status)
-    call.attempted(request_of(), verdict, response, clock.now)
+    verdict, response = answered(status, is_enveloped=is_enveloped)
+    call.attempted(request_of(), verdict, response)
     assert call.effect is effect
 
 
@@ -228,7 +248,7 @@ def test_the_effect_of_no_answer(error: ThredfiError, effect: Effect, clock: "Fa
     for sent, mutates in ((True, True), (True, False), (False, True)):
         call = call_of(clock)
         call.sent = sent
-        call.attempted(request_of(mutates=mutates), Verdict(error=error), None, clock.now)
+        call.attempted(request_of(mutates=mutates), Failure(error), None)
         assert call.effect is (effect if sent and mutates else Effect.NOT_APPLIED)
 
 
@@ -245,17 +265,19 @@ def test_the_effect_of_what_was_cut_off(sent: bool, mutates: bool, effect: Effec
 
 
 def test_effects_only_grow(clock: "FakeClock") -> None:
-    """UNKNOWN stays after a 404, and APPLIED after a cut."""
+    """A doubt stays after a 404, UNKNOWN after a doubt, and APPLIED after a cut."""
     call = call_of(clock)
     call.sent = True
-    for status, effect in (
-        (404, Effect.NOT_APPLIED),
-        (503, Effect.UNKNOWN),
-        (404, Effect.UNKNOWN),
-        (200, Effect.APPLIED),
+    for status, standing in (
+        (404, Standing.NOT_APPLIED),
+        (409, Standing.IN_DOUBT),
+        (404, Standing.IN_DOUBT),
+        (503, Standing.UNKNOWN),
+        (409, Standing.UNKNOWN),
+        (200, Standing.APPLIED),
     ):
-        call.attempted(request_of(), *answered(status), clock.now)
-        assert call.effect is effect
+        call.attempted(request_of(), *answered(status))
+        assert (call._standing, call.effect) == (standing, standing.effect)
     call.cut_off(request_of())
     assert call.effect is Effect.APPLIED
 
@@ -264,37 +286,51 @@ def test_effects_only_grow(clock: "FakeClock") -> None:
 
 
 @pytest.mark.parametrize(
-    ("effect", "doubtful", "settle", "settles", "asked"),
+    ("standing", "settle", "settles", "asked"),
     [
-        (Effect.UNKNOWN, False, True, True, True),
-        (Effect.NOT_APPLIED, True, True, True, True),
-        (Effect.UNKNOWN, True, True, True, True),
-        (Effect.NOT_APPLIED, False, True, True, False),
-        (Effect.APPLIED, False, True, True, False),
-        (Effect.UNKNOWN, True, False, True, False),
-        (Effect.UNKNOWN, True, True, False, False),
+        (Standing.UNKNOWN, True, True, True),
+        (Standing.IN_DOUBT, True, True, True),
+        (Standing.NOT_APPLIED, True, True, False),
+        (Standing.APPLIED, True, True, False),
+        (Standing.UNKNOWN, False, True, False),
+        (Standing.IN_DOUBT, False, True, False),
+        (Standing.UNKNOWN, True, False, False),
+        (Standing.IN_DOUBT, True, False, False),
     ],
 )
-def test_when_it_is_asked(  # noqa: PLR0917 - one parameter a column
-    effect: Effect, doubtful: bool, settle: bool, settles: bool, asked: bool, clock: "FakeClock"
-) -> None:
+def test_when_it_is_asked(standing: Standing, settle: bool, settles: bool, asked: bool, clock: "FakeClock") -> None:
     """An open outcome is checked if that is wanted and possible, and only once."""
-    call = call_of(clock, settle=settle)
-    call.turns_to(request_of(settles=settles))
-    call.effect = effect
-    verdict = Verdict[str](error=ConnectError("no"), doubtful=doubtful)
-    assert (call.question(verdict) is not None) is asked
-    assert call.question(verdict) is None
+    call = call_with(standing, clock, settle=settle, settles=settles)
+    assert (call.question() is not None) is asked
+    assert call.question() is None
 
 
 def test_it_is_not_asked_without_a_request_or_after_an_interruption(clock: "FakeClock") -> None:
     """Without a request, or after an interruption, no outcome is checked."""
     call = call_of(clock)
-    doubt = Verdict[str](error=ConnectError("no"), doubtful=True)
-    assert call.question(doubt) is None
+    call.attempted(request_of(), *answered(503))
+    assert call.effect is Effect.UNKNOWN
+    assert call.question() is None
     call.turns_to(request_of())
     call.interrupt()
-    assert call.question(doubt) is None
+    assert call.question() is None
+
+
+@pytest.mark.parametrize(
+    ("standing", "effect"),
+    [
+        (Standing.NOT_APPLIED, Effect.NOT_APPLIED),
+        (Standing.IN_DOUBT, Effect.NOT_APPLIED),
+        (Standing.UNKNOWN, Effect.UNKNOWN),
+        (Standing.APPLIED, Effect.APPLIED),
+    ],
+)
+def test_a_record_without_the_effect(standing: Standing, effect: Effect, clock: "FakeClock") -> None:
+    """A record that shows nothing removes a doubt, since the answer had come; a lost request may be on its way."""
+    call = call_with(standing, clock)
+    assert call.effect is standing.effect
+    call.was_unchanged()
+    assert call.effect is effect
 
 
 # The end
@@ -302,11 +338,10 @@ def test_it_is_not_asked_without_a_request_or_after_an_interruption(clock: "Fake
 
 def test_an_error_is_stamped_with_the_whole_call(clock: "FakeClock") -> None:
     """An error gets the state of the whole call, whatever values it had before."""
-    call = call_of(clock)
+    call = call_with(Standing.UNKNOWN, clock)
     error = APIError("no", status=404)
     error.effect, error.attempts, error.idempotency_key = Effect.APPLIED, 9, "another"
-    call.turns_to(request_of())
-    call.effect, call.attempts = Effect.UNKNOWN, 3
+    call.attempts = 3
     call.stamp(error)
     assert (error.effect, error.attempts, error.idempotency_key) == (Effect.UNKNOWN, 3, "key")
 
@@ -350,7 +385,7 @@ def test_an_outcome_sums_up(clock: "FakeClock") -> None:
     call.turns_to(request_of())
     call.attempts = 2
     verdict, response = answered(200)
-    call.attempted(request_of(), verdict, response, clock.now)
+    call.attempted(request_of(), verdict, response)
     clock.now += 3
     outcome = call.outcome("value")
     assert outcome.response is response

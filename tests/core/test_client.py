@@ -1,10 +1,12 @@
 """The client's settings and lifecycle: what it refuses, which loop it belongs to, and how it closes."""
 
 import asyncio
+import gc
 import os
 import subprocess
 import sys
 import threading
+import warnings
 from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
@@ -114,6 +116,71 @@ async def test_ssl_belongs_to_the_sessions_connector() -> None:
     async with aiohttp.ClientSession() as session:
         with pytest.raises(ConfigurationError, match="set ssl on the connector"):
             client_of("https://api.example", session=session, ssl=False)
+
+
+def test_certificates_that_are_not_verified() -> None:
+    """`ssl=False` warns where the client is made, and another `ssl` does not."""
+    with pytest.warns(RuntimeWarning, match="^ssl=False: certificates are not verified") as caught:
+        ThredfiClient("token", ssl=False)
+    with pytest.warns(RuntimeWarning, match="^ssl=False: certificates are not verified") as too:
+        ThredfiClient.from_env({"THREDFI_TOKEN": "token"}, ssl=False)
+    assert [each.filename for each in [*caught, *too]] == [__file__, __file__]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        client_of("https://api.example", ssl=True)
+        client_of("https://api.example")
+
+
+@pytest.mark.parametrize(
+    ("base_url", "is_used"),
+    [
+        ("https://api.example", True),
+        ("http://127.0.0.1:9", False),
+        ("http://localhost:9", False),
+        ("http://[::1]:9", False),
+        ("https://localhost:9", False),
+    ],
+)
+@pytest.mark.parametrize("by", ["argument", "environment"])
+def test_this_machine_is_reached_without_a_proxy(
+    base_url: str, is_used: bool, by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A token for this machine must not leave it in clear, whoever configures a proxy."""
+    proxy = "http://proxy.example:3128"
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("http_proxy", "https_proxy"):
+        monkeypatch.setenv(name, proxy)
+    given: dict[str, Any] = {"proxy": proxy} if by == "argument" else {"trust_env": True}
+    client = client_of(base_url, **given)
+    assert client._transport._options.proxy == (proxy if is_used else None)
+
+
+@pytest.mark.parametrize("settings", [{"trust_env": True}, {"proxy": "http://proxy.example:3128"}])
+async def test_a_given_session_with_a_proxy_and_plain_http(settings: dict[str, Any]) -> None:
+    """A session that would show the token to a proxy is refused; with https, its proxy is the caller's business."""
+    async with aiohttp.ClientSession(**settings) as session:
+        with pytest.raises(ConfigurationError, match=r"^session must have no proxy and no trust_env for plain http"):
+            client_of("http://127.0.0.1:9", session=session)
+        client_of("https://api.example", session=session)
+
+
+def test_a_given_session_of_another_loop() -> None:
+    """A session that belongs to another event loop is refused when it is used, and nothing is sent."""
+
+    async def make() -> aiohttp.ClientSession:
+        return aiohttp.ClientSession()
+
+    async def use(session: aiohttp.ClientSession) -> ClientStateError:
+        async with client_of("http://127.0.0.1:9", session=session) as client:
+            return await failure(archive(client), ClientStateError)
+
+    with asyncio.Runner() as first, asyncio.Runner() as second:
+        session = first.run(make())
+        error = second.run(use(session))
+        first.run(session.close())
+    assert str(error) == "the session that this client was given belongs to another event loop"
+    assert (error.effect, error.transient) == (Effect.NOT_APPLIED, False)
 
 
 @pytest.mark.parametrize("given", [{"token": "a"}, {"credentials": CREDENTIALS}, {"token_provider": provider}])
@@ -384,6 +451,21 @@ async def test_closing_that_is_cancelled(state: str, effect: Effect, attempts: i
         await case.server.until(lambda: case.server.open_connections == 0)
 
 
+async def test_closing_that_is_cancelled_twice() -> None:
+    """However often a close is cancelled, it closes everything before it ends."""
+    async with leaving_nothing(), stuck("waiting for the head") as case:
+        closing = asyncio.create_task(case.client.aclose())
+        await asyncio.sleep(0)
+        for _ in range(3):
+            closing.cancel()
+            await asyncio.sleep(0)
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+        assert not case.client._transport.is_open
+        error = await failure(case.call, ClientStateError)
+        assert (error.effect, error.attempts) == (Effect.UNKNOWN, 1)
+
+
 async def test_closing_while_a_call_just_has_its_turn() -> None:
     """A call that has just had its turn ends before it sends anything."""
     async with leaving_nothing(), FaultServer([HANGS]) as server:
@@ -443,6 +525,50 @@ async def test_leaving_the_block_closes() -> None:
     await failure(archive(client), ClientStateError)
 
 
+async def test_a_client_that_was_never_closed() -> None:
+    """A client that goes away with an open session of its own warns by its own name."""
+    client: ThredfiClient | None = client_of("http://127.0.0.1:9")
+    assert client is not None
+    await failure(archive(client, retry=ONCE), ConnectError)
+    session = client._transport._session
+    assert session is not None
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        client = None
+        gc.collect()
+    said = [str(warning.message) for warning in caught if "ThredfiClient" in str(warning.message)]
+    assert said == ["<ThredfiClient http://127.0.0.1:9> was never closed: use 'async with', or await aclose()"]
+    assert {warning.category for warning in caught} == {ResourceWarning}
+    await session.close()
+
+
+@pytest.mark.parametrize("use", ["never", "closed", "given"])
+async def test_a_client_that_has_nothing_to_close(use: str) -> None:
+    """A client that was never used, was closed, or has a session of the caller's, goes away in silence."""
+    async with aiohttp.ClientSession() as session:
+        given: dict[str, Any] = {"session": session} if use == "given" else {}
+        client: ThredfiClient | None = client_of("http://127.0.0.1:9", **given)
+        assert client is not None
+        if use != "never":
+            await failure(archive(client, retry=ONCE), ConnectError)
+        if use == "closed":
+            await client.aclose()
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            client = None
+            gc.collect()
+    assert not [warning for warning in caught if "ThredfiClient" in str(warning.message)]
+
+
+def test_a_client_that_could_not_be_made_is_silent() -> None:
+    """A refused setting leaves nothing that warns."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(ConfigurationError):
+            client_of("nonsense")
+        gc.collect()
+
+
 async def test_hooks_are_the_clients_own() -> None:
     """Later changes to the sequence of hooks have no effect."""
     hook = Recorder()
@@ -466,9 +592,10 @@ async def test_the_limits_can_be_looked_at() -> None:
     limiter = client._limiter
     for _ in range(3):
         assert limiter.acquire_nowait()
-    limiter.queue(None)
+    waiting = limiter.queue(None)
     limiter.throttled(limiter.generation, 5.0)
     seen = client.limits
+    assert not waiting.done()
     assert (seen.in_use, seen.waiting, seen.max_in_flight, seen.rate) == (3, 1, 1, None)
     assert 4.0 < seen.cooldown <= 5.0
     await client.aclose()

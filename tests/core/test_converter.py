@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -22,8 +23,8 @@ from thredfi_async import (
     ResponseDecodeError,
 )
 from thredfi_async._codec.converter import Page, _thorough, encode, parse, structure, with_exact_numbers
-from thredfi_async._interfaces import Response
-from thredfi_async.resources._archiving import Archiving
+from thredfi_async._interfaces import Hidden, Next, Response, Success
+from thredfi_async.resources._archiving import Archiving, Given
 
 quick = settings(derandomize=True, deadline=None, max_examples=150)
 ID = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
@@ -206,11 +207,14 @@ def test_nothing_is_nothing(body: bytes) -> None:
         b"{}{}",
         b"NaN",
         b"[Infinity]",
-        b"1e999",
+        b'{"n": NaN, "s": "\\ud800"}',
+        b"[-Infinity]",
         b"9" * 5000,
-        b"\xef\xbb\xbf{}",
+        b"\xef\xbb\xbf",
+        b"\xef\xbb\xbf\xef\xbb\xbf{}",
         b'"\xff"',
-        b'"\\ud800"',
+        b'"\\ud80"',
+        b'"\xed\xa0\x80"',
         b"[" * 100_000,
         b"[" * 2000 + b"]" * 2000,
         "{}".encode("utf-16"),
@@ -225,6 +229,38 @@ def test_what_is_not_json(body: bytes) -> None:
     with pytest.raises(ResponseDecodeError, match=r"^the body is not JSON$") as raised:
         parse(body)
     assert raised.value.problems == ("$: the body is not JSON",)
+
+
+@pytest.mark.parametrize(
+    ("body", "value"),
+    [
+        (b'"\\ud83d"', "\ud83d"),
+        (b'{"\\udc00": ["\\ud83d\\ude00", "a\\ud83d"]}', {"\udc00": ["\U0001f600", "a\ud83d"]}),
+        (b"\xef\xbb\xbf{}", {}),
+        (b"\xef\xbb\xbf \n[1]", [1]),
+        (b"1e999", math.inf),
+        (b'{"n": 18446744073709551617, "s": "\\ud800"}', {"n": 2**64 + 1, "s": "\ud800"}),
+    ],
+    ids=repr,
+)
+def test_what_any_reader_of_json_takes(body: bytes, value: object) -> None:
+    """Escaped lone surrogates, a UTF-8 mark and numbers beyond a float are read, as other readers do."""
+    assert parse(body) == value
+
+
+@pytest.mark.parametrize("archived", [True, False])
+def test_a_record_with_half_a_character_is_read(archived: bool) -> None:
+    """A customer can be archived and settled although a name in its record ends in half an emoji."""
+    fields = {**NEEDED, "individual_name": "Jane", "notes": "x\ud83d", "is_archived": archived}
+    call = Archiving("https://api.example/c/", ID, Hidden(Given(None, None, None)))
+    verdict = call.first().judge(Response(200, {}, b"\xef\xbb\xbf" + json.dumps(fields).encode()))
+    if archived:
+        assert isinstance(verdict, Success)
+        assert verdict.value.notes == "x\ud83d"
+    else:
+        assert isinstance(verdict, Next)
+        assert json.loads(verdict.request.body or b"")["individual_name"] == "Jane"
+        assert "notes" not in json.loads(verdict.request.body or b"")
 
 
 # -- structuring
@@ -331,6 +367,16 @@ def test_what_is_needed(field: str) -> None:
 def test_nothing_is_coerced(field: str, value: object, problem: str) -> None:
     """A field of the wrong type is a problem that names the type and not the value."""
     assert problems_of({**NEEDED, field: value}) == [f"$.{field}: {problem}"]
+
+
+def test_of_very_many_entries_the_first_are_named() -> None:
+    """A list of many bad entries holds the loop up no longer than one of a few; what is bad behind them is said."""
+    document = {"url": "https://files.example", "expires_in": 1}
+    many = {**NEEDED, "documents": [{"url": 3}] * 100_000}
+    assert problems_of(many) == [f"$.documents[{place}].url: must be a string, not int" for place in range(20)]
+    assert problems_of({**NEEDED, "documents": [*[document] * 20, {"url": 3}]}) == [
+        "$: an entry of a list does not fit, behind its first 20"
+    ]
 
 
 def test_all_problems_at_once() -> None:
@@ -495,17 +541,17 @@ def test_a_number_that_python_cannot_write() -> None:
     request = request_with({"metadata": 10**5000})
     with pytest.raises(InvalidRequestError, match="too large to be encoded") as raised:
         encode(request)
-    assert (raised.value.__cause__, raised.value.__suppress_context__) == (None, True)
+    assert (raised.value.__cause__, raised.value.__context__) == (None, None)
 
 
 def test_the_servers_own_numbers_are_sent_back_to_the_digit() -> None:
     """A body from a record keeps integers beyond 64 bits, anywhere in its JSON."""
     big = 2**64 + 1
     fields = {**NEEDED, "individual_name": "Jane", "metadata": {"n": [big, 0.1]}, "transaction_tags": [-big, "gold"]}
-    call = Archiving("https://api.example/c/", ID, None, None, {})
+    call = Archiving("https://api.example/c/", ID, Hidden(Given(None, None, None)))
     verdict = call.first().judge(Response(200, {}, json.dumps(fields).encode()))
-    assert verdict.then is not None
-    assert json.loads(verdict.then.body or b"") == {
+    assert isinstance(verdict, Next)
+    assert json.loads(verdict.request.body or b"") == {
         name: fields[name] for name in ("individual_name", "metadata", "transaction_tags")
     }
 

@@ -1,6 +1,8 @@
 """Deadlines on one timer: each scope is cut off at its own time, as `asyncio.timeout_at` would do it."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator
 
 import pytest
@@ -79,6 +81,73 @@ async def test_a_cancellation_from_outside_stays_one(deadlines: Deadlines) -> No
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+
+
+async def test_very_many_deadlines_cost_little_and_ring_in_time(deadlines: Deadlines) -> None:
+    """Each of 20,000 deadlines costs the logarithm of their number, in whatever order they are set and lifted."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    scopes = [deadlines.scope() for _ in range(20_000)]
+    for number, scope in enumerate(scopes):
+        scope.reschedule(began + 60.0 + number * 7919 % 20_000)
+        scope.reschedule(began + 50.0 - number)
+        scope.reschedule(began + 60.0 + number)
+    assert 20_000 <= len(deadlines._heap) <= 2 * 20_000 + 64 + 1
+    for scope in scopes[::2]:
+        scope.reschedule(None)
+    scopes[1].reschedule(began + 60.0)
+    spent = loop.time() - began
+    assert 10_000 <= len(deadlines._heap) <= 2 * 10_000 + 64 + 1
+    # A list that is searched for each takes 5 s.
+    assert spent < 2.0
+    for scope in scopes:
+        scope.reschedule(None)
+    await ended_after(deadlines, 0.005)
+    assert len(deadlines._heap) <= 64 + 1
+
+
+async def test_what_has_ended_is_let_go(deadlines: Deadlines) -> None:
+    """Nothing of a call is kept until its deadline: neither its task nor the record that it returned."""
+
+    class Record:
+        pass
+
+    async def call() -> Record:
+        with deadlines.scope() as deadline:
+            deadline.reschedule(asyncio.get_running_loop().time() + 60.0)
+            await asyncio.sleep(0)
+        return Record()
+
+    records = [weakref.ref(record) for record in await asyncio.gather(*(call() for _ in range(1000)))]
+    await asyncio.sleep(0)
+    gc.collect()
+    assert sum(record() is not None for record in records) == 0
+
+
+async def test_what_has_ended_does_not_pile_up(deadlines: Deadlines) -> None:
+    """A client that makes calls for ever, each over long before its deadline, keeps few of them."""
+    loop = asyncio.get_running_loop()
+    for _ in range(10_000):
+        with deadlines.scope() as deadline:
+            deadline.reschedule(loop.time() + 60.0)
+            deadline.reschedule(loop.time() + 30.0)
+    assert len(deadlines._heap) <= 64 + 2
+    assert deadlines._waiting == 0
+
+
+async def test_all_that_are_due_ring_together(deadlines: Deadlines) -> None:
+    """A thousand deadlines at one time ring in one turn of the timer, and each scope once."""
+    moment = asyncio.get_running_loop().time() + 0.01
+
+    async def wait() -> None:
+        with deadlines.scope() as deadline:
+            deadline.reschedule(moment)
+            deadline.reschedule(moment)
+            await asyncio.get_running_loop().create_future()
+
+    ends = await asyncio.gather(*(wait() for _ in range(1000)), return_exceptions=True)
+    assert {type(end) for end in ends} == {TimeoutError}
+    assert (deadlines._waiting, deadlines._heap) == (0, [])
 
 
 async def test_another_error_goes_through(deadlines: Deadlines) -> None:

@@ -11,7 +11,6 @@ import pytest
 from thredfi_async import errors
 from thredfi_async._codec.error_envelope import error_class
 from thredfi_async._http_statuses import TRANSIENT
-from thredfi_async._outcomes import attempt_effect
 from thredfi_async.errors import (
     APIError,
     AuthenticationError,
@@ -22,10 +21,10 @@ from thredfi_async.errors import (
     ConnectError,
     ConnectionLostError,
     Effect,
+    InternalError,
     InvalidRequestError,
     NotFoundError,
     PermissionDeniedError,
-    Phase,
     RateLimitedError,
     RequestTimeoutError,
     ResponseDecodeError,
@@ -47,6 +46,8 @@ def api_error(kind: type[APIError], status: int) -> APIError:
         retry_after=1.5,
         body=b'{"error": "words of the server"}',
         request_id="req-1",
+        is_enveloped=True,
+        is_same_path=True,
     )
 
 
@@ -54,6 +55,7 @@ EXAMPLES: list[ThredfiError] = [
     ThredfiError("a root", request_id="req-1"),
     ConfigurationError("a setting"),
     ClientStateError("closed"),
+    InternalError("a part raised ValueError (a.py, line 1)"),
     InvalidRequestError(["email: is wrong", "city: is missing"]),
     TransportError("no answer"),
     ConnectError("a bad certificate", transient=False),
@@ -141,6 +143,7 @@ def test_errors_are_copied_and_pickled_whole(
     error.effect = Effect.UNKNOWN
     error.attempts = 3
     error.idempotency_key = "key-1"
+    error.is_budget_empty = error.is_token_error = True
     error.add_note("a note")
     twin = duplicate(error)
     assert twin is not error
@@ -177,6 +180,7 @@ def test_a_users_subclass_pickles_without_a_word_about_it() -> None:
 def test_a_new_error_has_done_nothing() -> None:
     """A new error has no effect, no attempts and no key."""
     error = ThredfiError("a sentence")
+    assert (error.is_token_error, error.is_budget_empty) == (False, False)
     assert (error.effect, error.attempts, error.request_id, error.idempotency_key, error.transient) == (
         Effect.NOT_APPLIED,
         0,
@@ -198,6 +202,12 @@ def test_the_servers_words_are_not_shown() -> None:
 def test_details_are_never_none() -> None:
     """An answer without details has empty ones."""
     assert APIError("400", status=400).details == {}
+
+
+def test_an_answer_is_not_the_apis_own_unless_it_is_known_to_be() -> None:
+    """Whoever builds an API error by hand claims neither the envelope nor a harmless redirect."""
+    error = APIError("400", status=400)
+    assert (error.is_enveloped, error.is_same_path) == (False, False)
 
 
 def test_effects_are_ordered() -> None:
@@ -222,57 +232,21 @@ def expected_class(status: int) -> type[APIError]:
 
 @pytest.mark.parametrize("status", range(100, 600))
 def test_every_status(status: int) -> None:
-    """Each status has its class, its `transient`, and the effect of an attempt."""
+    """Each status has its class and its `transient`."""
     kind = error_class(status)
     error = kind("no", status=status)
     assert kind is expected_class(status)
     assert error.transient is (status in {408, 429, 500, 502, 503, 504})
-    assert attempt_effect(error) is (Effect.UNKNOWN if status == 408 or status >= 500 else Effect.NOT_APPLIED)
 
 
 def test_a_status_out_of_range_is_a_servers_fault() -> None:
-    """Undefined statuses count as failures with an unknown effect."""
+    """Undefined statuses count as failures of the server."""
     assert error_class(999) is ServerError
-    assert attempt_effect(ServerError("999", status=999)) is Effect.UNKNOWN
 
 
 def test_transient_statuses() -> None:
     """Exactly these six statuses are retried."""
     assert frozenset({408, 429, 500, 502, 503, 504}) == TRANSIENT
-
-
-@pytest.mark.parametrize(
-    ("error", "effect"),
-    [
-        (ConnectError("refused"), Effect.NOT_APPLIED),
-        (ConnectionLostError("lost"), Effect.UNKNOWN),
-        (TransportError("whatever"), Effect.NOT_APPLIED),
-        (ConfigurationError("no"), Effect.NOT_APPLIED),
-        (ClientStateError("no"), Effect.NOT_APPLIED),
-        (InvalidRequestError(["no"]), Effect.NOT_APPLIED),
-    ],
-    ids=lambda value: type(value).__name__,
-)
-def test_an_attempt_without_an_answer(error: ThredfiError, effect: Effect) -> None:
-    """Only a request that can have left the machine may have been applied."""
-    assert attempt_effect(error) is effect
-
-
-@pytest.mark.parametrize(
-    ("phase", "effect"),
-    [("queue", Effect.NOT_APPLIED), ("connect", Effect.NOT_APPLIED), ("read", Effect.UNKNOWN)],
-)
-def test_an_attempt_that_timed_out(phase: Phase, effect: Effect) -> None:
-    """A read timeout comes after sending; queue and connect timeouts come before."""
-    assert attempt_effect(RequestTimeoutError("late", phase=phase)) is effect
-
-
-@pytest.mark.parametrize("effect", Effect)
-def test_whoever_read_the_answer_knows_its_effect(effect: Effect) -> None:
-    """A ResponseDecodeError carries the effect that the code that read the answer determined."""
-    error = ResponseDecodeError("odd")
-    error.effect = effect
-    assert attempt_effect(error) is effect
 
 
 @pytest.mark.parametrize(
@@ -285,6 +259,7 @@ def test_whoever_read_the_answer_knows_its_effect(effect: Effect) -> None:
         (RequestTimeoutError("x", phase="read"), True),
         (ResponseDecodeError("x"), False),
         (ClientStateError("x"), False),
+        (InternalError("x"), False),
         (ConfigurationError("x"), False),
         (InvalidRequestError(["x"]), False),
     ],

@@ -69,6 +69,8 @@ def test_names_that_cannot_be_sent(name: Any) -> None:
         "Accept",
         "Accept-Encoding",
         "Connection",
+        "Expect",
+        "EXPECT",
     ],
 )
 def test_headers_that_are_the_clients_own(name: str) -> None:

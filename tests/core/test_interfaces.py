@@ -1,28 +1,47 @@
 """The values between the layers: their reprs and their contents."""
 
 import time
+from typing import get_args, get_origin
 
 import attrs
 import pytest
 
 from thredfi_async import Attempt, CallEnded, ConnectError, Effect, RetryScheduled, SystemClock
-from thredfi_async._interfaces import Outcome, Request, Response, Verdict
+from thredfi_async._interfaces import Failure, Hidden, Next, Outcome, Request, Response, Success, Verdict
 
 SECRET = "Jane Doe, token abc"  # as in a body, a header or a value
 
 
-def test_a_verdict_gives_its_value() -> None:
-    """Without an error, the value is the result, even if it is None."""
-    assert Verdict(5).unwrap() == 5
-    assert Verdict[None](None).unwrap() is None
+def test_a_verdict_is_one_of_three() -> None:
+    """A verdict is a success, a failure or the next request, and nothing else."""
+    assert {get_origin(kind) or kind for kind in get_args(Verdict)} == {Success, Failure, Next}
 
 
-def test_a_verdict_raises_its_error() -> None:
-    """The same error object is raised, not a copy."""
+@pytest.mark.parametrize("kind", [Success, Failure, Next])
+def test_a_verdict_says_exactly_one_thing(kind: type) -> None:
+    """No verdict can be built without its only part, or with another one."""
+    (part,) = attrs.fields(kind)
+    assert part.default is attrs.NOTHING
+    for wrong in ({}, {part.name: 1, "error" if part.name == "value" else "value": 2}):
+        with pytest.raises(TypeError):
+            kind(**wrong)
+
+
+def test_a_verdict_keeps_what_it_was_given() -> None:
+    """The same objects come back, not copies; None is a value like any other."""
     error = ConnectError("refused")
-    with pytest.raises(ConnectError) as raised:
-        Verdict[int](error=error).unwrap()
-    assert raised.value is error
+    request = Request[int](method="GET", url="https://sandbox.thredfi.com/", judge=lambda _: Success(5))
+    assert (Success(5).value, Success(None).value) == (5, None)
+    assert (Failure(error).error, Next(request).request) == (error, request)
+
+
+def test_what_is_hidden_is_shown_by_no_tool() -> None:
+    """Neither `repr` nor `str` nor the tools that look into attrs classes, dicts and slots by name show the value."""
+    hidden = Hidden(SECRET)
+    assert hidden.reveal() == SECRET
+    assert (repr(hidden), str(hidden), f"{hidden}", repr([hidden])) == ("<Hidden>",) * 3 + ("[<Hidden>]",)
+    assert not attrs.has(Hidden)
+    assert not hasattr(hidden, "__dict__")
 
 
 def test_no_value_between_layers_shows_what_it_carries() -> None:
@@ -31,20 +50,20 @@ def test_no_value_between_layers_shows_what_it_carries() -> None:
     request = Request[str](
         method="POST",
         url="https://sandbox.thredfi.com/",
-        judge=lambda _: Verdict(SECRET),
+        judge=lambda _: Success(SECRET),
         headers={"X-Name": SECRET},
         body=SECRET.encode(),
     )
     outcome = Outcome(
         value=SECRET, response=response, effect=Effect.APPLIED, attempts=1, elapsed=0.1, idempotency_key=None
     )
-    for value in (response, request, Verdict(SECRET), outcome):
+    for value in (response, request, Success(SECRET), Next(request), outcome):
         assert "Jane" not in repr(value)
 
 
 def test_a_request_does_nothing_unless_it_says_so() -> None:
     """By default a request has no body, no key, no effect and no settling."""
-    request = Request[str](method="GET", url="https://sandbox.thredfi.com/", judge=lambda _: Verdict("x"))
+    request = Request[str](method="GET", url="https://sandbox.thredfi.com/", judge=lambda _: Success("x"))
     assert (request.body, request.idempotency_key, request.mutates, request.settle) == (None, None, False, None)
     assert dict(request.headers) == {}
 
@@ -52,6 +71,17 @@ def test_a_request_does_nothing_unless_it_says_so() -> None:
 def test_a_whole_answer_has_no_flaw() -> None:
     """Only a body that was cut has a flaw."""
     assert Response(200, {}, b"").flaw is None
+
+
+def test_an_answer_whose_connection_is_unknown_retires_nothing() -> None:
+    """By default, retiring the connection does nothing; answers compare without it."""
+    retired: list[int] = []
+    answer = Response(200, {}, b"", None, lambda: retired.append(1))
+    Response(200, {}, b"").retire()
+    assert not retired
+    answer.retire()
+    assert retired == [1]
+    assert answer == Response(200, {}, b"")
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from uuid import UUID
 
 import attrs
 import pytest
+from growth import assert_linear
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -276,7 +277,28 @@ def test_from_mapping_reports_everything_at_once() -> None:
         "postal_code: is missing; give UNSET to leave it out of the body on purpose",
         "country: must be two capital letters (ISO 3166-1 alpha-2), such as GB",
     )
-    assert raised.value.__suppress_context__
+    assert (raised.value.__cause__, raised.value.__context__) == (None, None)
+
+
+def test_from_mapping_suggests_names_for_the_first_few() -> None:
+    """Of very many unknown fields, only the first ten get a suggestion, which takes a while to find."""
+    strange = {f"citi{number}": "x" for number in range(12)}
+    with pytest.raises(InvalidRequestError) as raised:
+        CustomerRequest.from_mapping({**FIELDS, **strange})
+    assert raised.value.problems == tuple(
+        f"citi{number}: is not a documented field" + ("; did you mean city?" if number < 10 else "")
+        for number in range(12)
+    )
+
+
+def test_from_mapping_is_linear_in_unknown_fields() -> None:
+    """A mapping of 40,000 unknown fields is refused in a moment."""
+
+    def refuse(given: Mapping[str, Any]) -> None:
+        with pytest.raises(InvalidRequestError):
+            CustomerRequest.from_mapping(given)
+
+    assert_linear(refuse, lambda size: {**FIELDS, **{f"customer_field_{each}": 1 for each in range(size)}}, 5_000)
 
 
 def test_from_mapping_refuses_an_empty_one() -> None:

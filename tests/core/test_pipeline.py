@@ -1,9 +1,11 @@
 """The steps of one call: turns, tokens, attempts, waits, and settling at the end."""
 
 import asyncio
+import contextlib
 import logging
+import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
@@ -17,6 +19,7 @@ from helpers import (
     HANGS,
     ONCE,
     OTHER,
+    PATH,
     POST,
     STEADY,
     TOKEN,
@@ -45,9 +48,11 @@ from thredfi_async import (
     Customer,
     Effect,
     Event,
+    InternalError,
     InvalidRequestError,
     NotFoundError,
     PartnerCredentials,
+    PermissionDeniedError,
     RateLimitedError,
     RawResponse,
     RequestTimeoutError,
@@ -64,7 +69,19 @@ from thredfi_async._engine.access_tokens import StaticToken
 from thredfi_async._engine.lifecycle import Lifecycle
 from thredfi_async._engine.limiter import Limiter
 from thredfi_async._engine.pipeline import CallOptions, Pipeline
-from thredfi_async._interfaces import Progress, Request, Response, Send, SystemClock, Verdict
+from thredfi_async._interfaces import (
+    Failure,
+    Hidden,
+    Progress,
+    Request,
+    Response,
+    Secret,
+    Send,
+    Success,
+    SystemClock,
+    Unchanged,
+    Verdict,
+)
 
 if TYPE_CHECKING:
     from clocks import FakeClock
@@ -123,11 +140,8 @@ async def test_statuses_that_pass(status: int, clock: "FakeClock") -> None:
 @pytest.mark.parametrize(
     ("status", "effect"),
     [
-        *(
-            (status, Effect.NOT_APPLIED)
-            for status in (300, 399, 400, 401, 403, 404, 405, 409, 410, 413, 418, 422, 451, 499)
-        ),
-        *((status, Effect.UNKNOWN) for status in (501, 505, 507, 511, 520, 599, 999)),
+        *((status, Effect.NOT_APPLIED) for status in (401, 403, 404, 405, 410, 413, 418, 422, 451, 499)),
+        *((status, Effect.UNKNOWN) for status in (300, 399, 400, 409, 501, 505, 507, 511, 520, 599, 999)),
     ],
 )
 async def test_statuses_that_stay(status: int, effect: Effect, clock: "FakeClock") -> None:
@@ -137,6 +151,22 @@ async def test_statuses_that_stay(status: int, effect: Effect, clock: "FakeClock
             await archive(client, settle=False)
     error = caught.value
     assert (error.status, error.effect, error.attempts, error.transient) == (status, effect, 1, False)
+
+
+@pytest.mark.parametrize(
+    ("status", "effect"),
+    [
+        *((status, Effect.UNKNOWN) for status in (400, 401, 403, 404, 405, 406, 409, 410, 422, 451)),
+        *((status, Effect.NOT_APPLIED) for status in (407, 411, 413, 414, 417, 421, 426, 428, 429, 431)),
+    ],
+)
+@pytest.mark.parametrize("form", [faults.html, faults.detail], ids=["page", "framework"])
+async def test_refusals_outside_the_envelope(status: int, effect: Effect, form: Callable[[int], Answer]) -> None:
+    """A refusal that is not the API's own says nothing about the customer, unless its status does in any form."""
+    async with FaultServer([form(status)]) as server, client_of(server.url, retry=ONCE) as client:
+        with pytest.raises(APIError) as caught:
+            await archive(client, settle=False)
+    assert (caught.value.status, caught.value.effect, caught.value.attempts) == (status, effect, 1)
 
 
 @pytest.mark.parametrize(
@@ -622,42 +652,38 @@ async def test_a_providers_error_about_another_call(clock: "FakeClock") -> None:
 
 # Settling
 
-NO_CHANGE = "the server shows no change"
-
 
 @pytest.mark.parametrize(
-    ("post", "get", "already"),
+    ("post", "get"),
     [
-        pytest.param([LOST_APPLIED], faults.good(), False, id="lost"),
-        pytest.param([problem(501)], faults.good(), False, id="failed"),
-        pytest.param([faults.html()], faults.good(), False, id="a proxy's page"),
-        pytest.param([faults.literal(b"null")], faults.good(), False, id="null"),
-        pytest.param([faults.good().cut("body")], faults.good(), False, id="cut"),
-        pytest.param([Answer.json(200, bodies.active)], faults.good(), False, id="still active"),
-        pytest.param([Answer.json(200, bodies.customer(OTHER))], faults.good(), False, id="another customer"),
-        pytest.param([problem(409, "conflict")], faults.good(), True, id="409"),
-        pytest.param([problem(400, "already_archived")], faults.good(), True, id="400"),
-        pytest.param([faults.html(400)], faults.good(), True, id="400 of a proxy"),
-        pytest.param(
-            [
-                problem(409),
-            ],
-            Answer.json(200, archived_by_status),
-            True,
-            id="by status",
-        ),
+        pytest.param([LOST_APPLIED], faults.good(), id="lost"),
+        pytest.param([problem(501)], faults.good(), id="failed"),
+        pytest.param([faults.html()], faults.good(), id="a proxy's page"),
+        pytest.param([faults.literal(b"null")], faults.good(), id="null"),
+        pytest.param([faults.good().cut("body")], faults.good(), id="cut"),
+        pytest.param([Answer.json(200, bodies.active)], faults.good(), id="still active"),
+        pytest.param([Answer.json(200, bodies.customer(OTHER))], faults.good(), id="another customer"),
+        pytest.param([problem(409, "conflict")], faults.good(), id="409"),
+        pytest.param([problem(400, "already_archived")], faults.good(), id="400"),
+        pytest.param([faults.html(400)], faults.good(), id="400 of a proxy"),
+        pytest.param([faults.html(401)], faults.good(), id="401 of a proxy"),
+        pytest.param([faults.html(403)], faults.good(), id="403 of a proxy"),
+        pytest.param([faults.detail(404)], faults.good(), id="404 of a framework"),
+        pytest.param([Answer.content(404, b"", {})], faults.good(), id="a bare 404"),
+        pytest.param([problem(403).cut("body")], faults.good(), id="403 that is cut"),
+        pytest.param([faults.redirect(302, "/denied")], faults.good(), id="redirect"),
+        pytest.param([problem(409)], Answer.json(200, archived_by_status), id="by status"),
     ],
 )
-async def test_a_doubt_that_is_settled(post: list[Step], get: Step, already: bool) -> None:
-    """If one GET shows the customer archived, the call succeeds with that record."""
+async def test_a_doubt_that_is_settled(post: list[Step], get: Step) -> None:
+    """If one GET shows the customer archived, the call succeeds with that record; nobody knows whose work it is."""
     hook = Recorder()
     async with FaultServer(routes={POST: post, GET: [get]}) as server:
         async with client_of(server.url, retry=ONCE, hooks=[hook]) as client:
             done = await archive(client)
         assert server.remaining == 0
-    assert (done.attempts, done.already_archived, done.status) == (2, already, 200)
-    assert hook.ended.outcome == "succeeded"
-    assert hook.ended.effect is (Effect.NOT_APPLIED if already else Effect.UNKNOWN)
+    assert (done.attempts, done.already_archived, done.status) == (2, False, 200)
+    assert (hook.ended.outcome, hook.ended.effect) == ("succeeded", Effect.UNKNOWN)
     assert done.idempotency_key == server.requests[0].header("Idempotency-Key")
     assert server.requests[1].header("Idempotency-Key") is None
 
@@ -665,7 +691,7 @@ async def test_a_doubt_that_is_settled(post: list[Step], get: Step, already: boo
 @pytest.mark.parametrize(
     ("get", "said"),
     [
-        pytest.param(Answer.json(200, bodies.active), NO_CHANGE, id="active"),
+        pytest.param(Answer.json(200, bodies.active), "the server shows no change", id="active"),
         pytest.param(problem(404), "failed with NotFoundError", id="404"),
         pytest.param(problem(500), "failed with ServerError", id="500"),
         pytest.param(problem(401), "failed with AuthenticationError", id="401"),
@@ -677,27 +703,45 @@ async def test_a_doubt_that_is_settled(post: list[Step], get: Step, already: boo
     ],
 )
 @pytest.mark.parametrize(
-    ("post", "kind", "effect"),
+    ("post", "kind", "unchanged"),
     [
         pytest.param([LOST], ConnectionLostError, Effect.UNKNOWN, id="lost"),
         pytest.param([problem(500)], ServerError, Effect.UNKNOWN, id="failed"),
         pytest.param([faults.html()], ResponseDecodeError, Effect.UNKNOWN, id="no proof"),
         pytest.param([problem(409)], ConflictError, Effect.NOT_APPLIED, id="409"),
         pytest.param([problem(400, "odd")], BadRequestError, Effect.NOT_APPLIED, id="400"),
+        pytest.param([faults.html(403)], PermissionDeniedError, Effect.NOT_APPLIED, id="403 of a proxy"),
+        pytest.param([faults.detail(404)], NotFoundError, Effect.NOT_APPLIED, id="404 of a framework"),
+        pytest.param([faults.redirect(302, "/denied")], APIError, Effect.NOT_APPLIED, id="redirect"),
     ],
 )
 async def test_a_doubt_that_stands(
-    post: list[Step], kind: type[ThredfiError], effect: Effect, get: Step, said: str
+    post: list[Step], kind: type[ThredfiError], unchanged: Effect, get: Step, said: str
 ) -> None:
-    """If the GET does not show it archived, the error is raised, UNKNOWN if it was, and a note says why."""
+    """An active record makes an answered doubt NOT_APPLIED; a lost request, or no record, leaves UNKNOWN."""
     # aiohttp itself retries a GET once when the connection is lost.
     gets = [get] * (2 if "ConnectionLost" in said else 1)
     async with FaultServer(routes={POST: post, GET: gets}) as server:
         async with client_of(server.url, retry=ONCE) as client:
             error = await failure(archive(client), kind)
         assert server.remaining == 0
-    assert (error.effect, error.attempts) == (effect, 2)
+    is_told = said == "the server shows no change"
+    assert (error.effect, error.attempts) == (unchanged if is_told else Effect.UNKNOWN, 2)
     assert said in notes(error)
+    assert ("nothing was applied" in notes(error)) is (is_told and unchanged is Effect.NOT_APPLIED)
+    assert ("may still be in flight" in notes(error)) is (is_told and unchanged is Effect.UNKNOWN)
+
+
+async def test_a_doubt_beside_a_lost_request_stays_unknown(clock: "FakeClock") -> None:
+    """An active record says nothing of a request that was lost before the answer in doubt came."""
+    routes: dict[tuple[str, str], list[Step]] = {
+        POST: [LOST, faults.html(403)],
+        GET: [Answer.json(200, bodies.active)],
+    }
+    async with FaultServer(routes=routes) as server, client_of(server.url, clock=clock) as client:
+        error = await failure(archive(client), PermissionDeniedError)
+    assert (error.effect, error.attempts) == (Effect.UNKNOWN, 3)
+    assert "may still be in flight" in notes(error)
 
 
 @pytest.mark.parametrize(
@@ -706,7 +750,10 @@ async def test_a_doubt_that_stands(
         ([problem(404)], NotFoundError, Effect.NOT_APPLIED),
         ([problem(400, "validation_error")], BadRequestError, Effect.NOT_APPLIED),
         ([problem(429)], RateLimitedError, Effect.NOT_APPLIED),
-        ([faults.redirect(307, "/")], APIError, Effect.NOT_APPLIED),
+        ([faults.html(429)], RateLimitedError, Effect.NOT_APPLIED),
+        ([faults.html(413)], APIError, Effect.NOT_APPLIED),
+        ([faults.redirect(307, f"{PATH}archive")], APIError, Effect.NOT_APPLIED),
+        ([faults.redirect(301, f"https://other.example{PATH}archive/")], APIError, Effect.NOT_APPLIED),
         ([Answer.json(200, applied)], ResponseDecodeError, Effect.APPLIED),
     ],
 )
@@ -819,7 +866,7 @@ async def test_events_are_complete_and_in_order(clock: "FakeClock") -> None:
         RetryScheduled(attempts=1, wait=0.5, error="ServerError", **common),
         Attempt(number=2, status=None, error="ConnectionLostError", effect=unknown, request_id=None, **post),
         RetryScheduled(attempts=2, wait=1.0, error="ConnectionLostError", **common),
-        Attempt(number=3, status=409, error="ConflictError", effect=Effect.NOT_APPLIED, request_id="req-3", **post),
+        Attempt(number=3, status=409, error="ConflictError", effect=unknown, request_id="req-3", **post),
         Attempt(
             operation="customers.archive",
             number=4,
@@ -876,6 +923,24 @@ async def test_a_hook_that_fails_does_no_harm(clock: "FakeClock", caplog: pytest
     assert all(record.exc_info is None for record in caplog.records)
 
 
+@pytest.mark.parametrize(("failures", "is_asked"), [(0, True), (8, True), (9, False)])
+async def test_an_api_that_answers_others_is_asked(failures: int, is_asked: bool) -> None:
+    """An empty budget does not keep the question from an API that answers: only from one that answers no one."""
+    policy = RetryPolicy(max_attempts=1, budget=RetryBudget(1))
+    async with (
+        FaultServer([Healthy(), *[problem(503)] * failures, LOST, Healthy()]) as server,
+        client_of(server.url, retry=policy) as client,
+    ):
+        for _ in range(1 + failures):
+            with contextlib.suppress(ServerError):
+                await archive(client, settle=False)
+        if is_asked:
+            assert (await archive(client)).attempts == 2
+        else:
+            error = await failure(archive(client), ConnectionLostError)
+            assert (error.effect, error.is_budget_empty) == (Effect.UNKNOWN, True)
+
+
 # Foreign parts
 
 
@@ -883,7 +948,7 @@ def pipeline(send: Send, hook: Recorder, limiter: Limiter) -> Pipeline:
     """Yield a pipeline around a stand-in for the transport."""
     return Pipeline(
         send=send,
-        authenticator=StaticToken("token"),
+        authenticator=StaticToken(Hidden("token")),
         limiter=limiter,
         lifecycle=Lifecycle(),
         timeouts=Timeouts(),
@@ -896,28 +961,33 @@ def pipeline(send: Send, hook: Recorder, limiter: Limiter) -> Pipeline:
 
 @pytest.mark.parametrize("part", ["prepare", "send", "judge"])
 async def test_a_part_that_breaks(part: str) -> None:
-    """A foreign exception propagates, with a note and an event that have the effect, and the slot is released."""
+    """A foreign exception becomes an error with the effect, which shows none of its words; the slot is released."""
     hook, limiter = Recorder(), Limiter(1, time.monotonic)
 
     def judge(_: Response) -> Verdict[None]:
-        raise ZeroDivisionError
+        raise ZeroDivisionError("secret")
 
-    async def send(request: Request[T], headers: Mapping[str, str], timeouts: Timeouts, progress: Progress) -> Response:
+    async def send(request: Request[T], authorization: Secret, timeouts: Timeouts, progress: Progress) -> Response:
         if part == "send":
-            raise ZeroDivisionError
+            raise ZeroDivisionError("secret")
         progress.sent = True
         return Response(200, {}, b"")
 
     def prepare() -> Request[None]:
         if part == "prepare":
-            raise ZeroDivisionError
+            raise ZeroDivisionError("secret")
         return Request(method="POST", url="http://x/", judge=judge, mutates=True, idempotency_key="key")
 
-    with pytest.raises(ZeroDivisionError) as caught:
-        await pipeline(send, hook, limiter).run("operation", prepare, CallOptions())
+    call = pipeline(send, hook, limiter).run("operation", prepare, CallOptions())
+    error = await failure(call, InternalError)
     effect = Effect.UNKNOWN if part == "judge" else Effect.NOT_APPLIED
-    assert (hook.ended.outcome, hook.ended.error, hook.ended.effect) == ("failed", "ZeroDivisionError", effect)
-    assert f"operation failed with effect {effect.name}" in notes(caught.value)
+    attempts, key = (0, None) if part == "prepare" else (1, "key")
+    assert (error.effect, error.attempts, error.idempotency_key) == (effect, attempts, key)
+    assert (hook.ended.outcome, hook.ended.error, hook.ended.effect) == ("failed", "InternalError", effect)
+    place = r"\(.*test_pipeline\.py, line \d+\)"
+    words = f"a part of the client, or one that it was given, raised ZeroDivisionError {place}"
+    assert re.fullmatch(words, str(error))
+    assert (error.__cause__, error.__context__, error.transient) == (None, None, False)
     assert limiter.in_use == 0
 
 
@@ -960,31 +1030,31 @@ async def test_a_call_waits_out_a_cooldown_between_its_requests(clock: "FakeCloc
     assert clock.sleeps == [5.0]
 
 
-@pytest.mark.parametrize("found", [None, "the record"])
-async def test_closing_while_the_question_is_answered(found: str | None) -> None:
+@pytest.mark.parametrize("found", [Unchanged.UNCHANGED, "the record"])
+async def test_closing_while_the_question_is_answered(found: str | Unchanged) -> None:
     """If the client closes in the turn of the settling answer, an unchanged record is still no success."""
     hook, limiter = Recorder(), Limiter(1, time.monotonic)
 
     def judge(_: Response) -> Verdict[str]:
         error = ServerError("501", status=501)
         error.effect = Effect.UNKNOWN
-        return Verdict(error=error)
+        return Failure(error)
 
-    async def send(request: Request[T], headers: Mapping[str, str], timeouts: Timeouts, progress: Progress) -> Response:
+    async def send(request: Request[T], authorization: Secret, timeouts: Timeouts, progress: Progress) -> Response:
         progress.sent = True
         if request.method == "GET":
             parts.lifecycle.interrupt()
         return Response(200, {}, b"")
 
-    def ask() -> Request[str | None]:
-        return Request(method="GET", url="http://x/", judge=lambda _: Verdict(found))
+    def ask() -> Request[str | Unchanged]:
+        return Request(method="GET", url="http://x/", judge=lambda _: Success(found))
 
     def prepare() -> Request[str]:
         return Request(method="POST", url="http://x/", judge=judge, mutates=True, settle=ask)
 
     parts = pipeline(send, hook, limiter)
     call = parts.run("operation", prepare, CallOptions(retry=ONCE))
-    if found is not None:
+    if isinstance(found, str):
         assert (await call).value == found
     else:
         error = await failure(call, ServerError)

@@ -20,6 +20,7 @@ from thredfi_async import (
     ConnectError,
     ConnectionLostError,
     Effect,
+    InternalError,
     InvalidRequestError,
     NotFoundError,
     PermissionDeniedError,
@@ -40,11 +41,14 @@ REFUSED: dict[str, Any] = {
     "retry_after": 1.5,
     "body": b"\xff body",
     "request_id": "req-1",
+    "is_enveloped": True,
+    "is_same_path": True,
 }
 ERRORS: list[ThredfiError] = [
     ThredfiError("summary", request_id="req-1"),
     ConfigurationError("summary"),
     ClientStateError("summary"),
+    InternalError("summary"),
     InvalidRequestError(["email: wrong", "city: wrong"]),
     TransportError("summary"),
     ConnectError("summary", transient=False),
@@ -83,6 +87,7 @@ def stamped(error: ThredfiError) -> ThredfiError:
     """Return an error with everything that a call or a caller may add."""
     twin = copy.deepcopy(error)
     twin.effect, twin.attempts, twin.idempotency_key = Effect.UNKNOWN, 3, "key-1"
+    twin.is_token_error = twin.is_budget_empty = True
     twin.add_note("a first note")
     twin.add_note("a second note")
     return twin

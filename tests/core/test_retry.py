@@ -25,7 +25,7 @@ from thredfi_async import (
 )
 from thredfi_async._codec.error_envelope import error_class
 from thredfi_async._engine.retrying import retry_after_of, retrying
-from thredfi_async._interfaces import Verdict
+from thredfi_async._interfaces import Failure, Success, Verdict
 
 quick = settings(derandomize=True, deadline=None, max_examples=100)
 
@@ -38,7 +38,9 @@ def refusal(status: int, retry_after: float | None = None) -> APIError:
 class Run:
     """One call that ends in these errors, one after the other, and then in success."""
 
-    def __init__(self, policy: RetryPolicy, errors: Sequence[BaseException], left: float = math.inf) -> None:
+    def __init__(
+        self, policy: RetryPolicy, errors: Sequence[BaseException], left: float = math.inf, *, pays: bool = True
+    ) -> None:
         self.left = left
         self.attempts = 0
         self.waits: list[float] = []
@@ -48,7 +50,7 @@ class Run:
             policy,
             remaining=lambda: self.left,
             cooldown=lambda: 0.0,
-            pay=lambda _cost: True,
+            pay=lambda _cost: pays,
             sleep=self._sleep,
             before_sleep=lambda error, wait: self.announced.append((error, wait)),
         )
@@ -62,14 +64,26 @@ class Run:
         error = next(self._errors, None)
         match error:
             case None:
-                return Verdict("done")
+                return Success("done")
             case ThredfiError():
-                return Verdict(error=error)
+                return Failure(error)
             case _:
                 raise error
 
     async def end(self) -> Verdict[str]:
         return await self._again(self._attempt)
+
+    async def value(self) -> str:
+        """Return what the call succeeds with."""
+        verdict = await self.end()
+        assert isinstance(verdict, Success)
+        return verdict.value
+
+    async def error(self) -> ThredfiError:
+        """Return what the call fails with."""
+        verdict = await self.end()
+        assert isinstance(verdict, Failure)
+        return verdict.error
 
 
 # -- which errors
@@ -79,7 +93,7 @@ class Run:
 async def test_statuses_that_are_tried_again(status: int) -> None:
     """After these statuses the call is retried, and its success is the result."""
     run = Run(RetryPolicy(), [refusal(status)])
-    assert (await run.end()).unwrap() == "done"
+    assert await run.value() == "done"
     assert run.attempts == 2
 
 
@@ -91,7 +105,7 @@ async def test_statuses_that_are_tried_again(status: int) -> None:
 async def test_transport_errors_are_tried_again(error: ThredfiError) -> None:
     """Transport errors are retried."""
     run = Run(RetryPolicy(), [error, error])
-    assert (await run.end()).value == "done"
+    assert await run.value() == "done"
     assert run.attempts == 3
 
 
@@ -108,7 +122,7 @@ async def test_transport_errors_are_tried_again(error: ThredfiError) -> None:
 async def test_what_is_not_tried_again(error: ThredfiError) -> None:
     """Permanent errors end the call at once, with the same error object."""
     run = Run(RetryPolicy(), [error])
-    assert (await run.end()).error is error
+    assert await run.error() is error
     assert (run.attempts, run.waits, run.announced) == (1, [], [])
     assert not hasattr(error, "__notes__")
 
@@ -142,7 +156,7 @@ async def test_a_cancelled_sleep_ends_the_call() -> None:
     async def attempt() -> Verdict[str]:
         nonlocal attempts
         attempts += 1
-        return Verdict(error=refusal(503))
+        return Failure(refusal(503))
 
     again = retrying(
         RetryPolicy(),
@@ -165,7 +179,7 @@ async def test_attempts_are_counted(most: int) -> None:
     """After the last attempt its own error is the result, without a note."""
     errors = [refusal(503) for _ in range(most + 1)]
     run = Run(RetryPolicy(max_attempts=most), errors)
-    assert (await run.end()).error is errors[most - 1]
+    assert await run.error() is errors[most - 1]
     assert (run.attempts, len(run.waits)) == (most, most - 1)
     assert not any(hasattr(error, "__notes__") for error in errors)
 
@@ -184,7 +198,7 @@ async def test_calls_do_not_share_state() -> None:
     policy = RetryPolicy(max_attempts=3)
     runs = [Run(policy, [refusal(503)] * count) for count in (0, 1, 2, 3)]
     verdicts = await asyncio.gather(*(run.end() for run in runs))
-    assert [verdict.error is None for verdict in verdicts] == [True, True, True, False]
+    assert [type(verdict) for verdict in verdicts] == [Success, Success, Success, Failure]
     assert [run.attempts for run in runs] == [1, 2, 3, 3]
 
 
@@ -209,7 +223,7 @@ async def test_throttled_calls_wait_longer() -> None:
 async def test_very_many_attempts() -> None:
     """The doubling does not overflow a float."""
     run = Run(RetryPolicy(max_attempts=1200, jitter=lambda: 1.0), [refusal(503)] * 1199)
-    assert (await run.end()).value == "done"
+    assert await run.value() == "done"
     assert run.waits[-1] == 20.0
 
 
@@ -243,7 +257,7 @@ async def test_full_jitter(
         max_attempts=7, jitter=lambda: jitter, backoff_initial=initial, throttle_initial=throttle, backoff_max=most
     )
     run = Run(policy, [refusal(*answer) for answer in answers])
-    assert (await run.end()).value == "done"
+    assert await run.value() == "done"
     bounds = [
         min(most, (throttle if status == 429 else initial) * 2**number) for number, (status, _) in enumerate(answers)
     ]
@@ -265,7 +279,7 @@ async def test_a_longer_wait_than_is_allowed() -> None:
     """A Retry-After over the bound ends the call at once, with the number on the error and in its note."""
     error = refusal(429, 121.0)
     run = Run(RetryPolicy(), [error])
-    assert (await run.end()).error is error
+    assert await run.error() is error
     assert (run.waits, error.retry_after) == ([], 121.0)
     assert error.__notes__ == ["not tried again: the server asked to wait 121 s, and max_retry_after is 120 s"]
 
@@ -273,7 +287,7 @@ async def test_a_longer_wait_than_is_allowed() -> None:
 async def test_the_longest_wait_that_is_allowed() -> None:
     """A Retry-After equal to the bound is waited for."""
     run = Run(RetryPolicy(), [refusal(429, 120.0)])
-    assert (await run.end()).value == "done"
+    assert await run.value() == "done"
     assert run.waits == [120.0]
 
 
@@ -289,7 +303,7 @@ async def test_a_wait_past_the_deadline(left: float, note: str) -> None:
     """A call that would sleep past its deadline ends at once."""
     error = refusal(503, 2.0)
     run = Run(RetryPolicy(jitter=lambda: 0.0), [error], left)
-    assert (await run.end()).error is error
+    assert await run.error() is error
     assert (run.waits, error.__notes__) == ([], [note])
 
 
@@ -297,9 +311,35 @@ async def test_a_wait_within_the_deadline() -> None:
     """A wait that fits is made, and the deadline is checked again each time."""
     errors = [refusal(503, 2.0), refusal(503, 2.0)]
     run = Run(RetryPolicy(jitter=lambda: 0.0), errors, 3.0)
-    assert (await run.end()).error is errors[1]
+    assert await run.error() is errors[1]
     assert (run.waits, run.attempts) == ([2.0], 2)
     assert errors[1].__notes__ == ["not tried again: the next wait of 2 s would pass the deadline, with 1 s left"]
+
+
+async def test_an_empty_budget_is_an_attribute() -> None:
+    """A call that the budget does not pay for ends at once; nobody has to search its note for that."""
+    error = refusal(503)
+    run = Run(RetryPolicy(), [error], pays=False)
+    assert not error.is_budget_empty
+    assert await run.error() is error
+    assert (error.is_budget_empty, run.attempts, run.waits) == (True, 1, [])
+    assert error.__notes__ == ["not tried again: the retry budget is empty"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "error", "left"),
+    [
+        (RetryPolicy(max_attempts=1), refusal(503), math.inf),
+        (RetryPolicy(), refusal(404), math.inf),
+        (RetryPolicy(), refusal(429, 121.0), math.inf),
+        (RetryPolicy(), refusal(503, 2.0), 1.0),
+    ],
+    ids=["no attempts left", "lasting", "too long a wait", "no time left"],
+)
+async def test_another_reason_is_not_the_budget(policy: RetryPolicy, error: ThredfiError, left: float) -> None:
+    """A call that ends for another reason does not say that the budget is empty, though it would not have paid."""
+    assert await Run(policy, [error], left, pays=False).error() is error
+    assert not error.is_budget_empty
 
 
 # -- the policy
@@ -343,6 +383,6 @@ def test_what_the_server_asked_for(error: ThredfiError, seconds: float) -> None:
 async def test_no_error_of_tenacity_comes_out() -> None:
     """The last verdict is returned, never a RetryError."""
     run = Run(RetryPolicy(max_attempts=1), [refusal(503)])
-    verdict = await run.end()
-    assert not isinstance(verdict.error, tenacity.RetryError)
-    assert isinstance(verdict.error, ServerError)
+    error: BaseException = await run.error()
+    assert not isinstance(error, tenacity.RetryError)
+    assert isinstance(error, ServerError)

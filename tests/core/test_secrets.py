@@ -12,11 +12,12 @@ import sys
 import traceback
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
 import pytest
 from faultserver import Answer, Cut, FaultServer, Healthy, Request, bodies, faults, ports
+from rich.pretty import pretty_repr
 
 from thredfi_async import (
     AccessToken,
@@ -482,6 +483,24 @@ async def test_no_mark_shows_anywhere(name: str, observer: Observer) -> None:
     assert_nothing_shows(observer, end)
 
 
+def locals_of_ours(error: BaseException) -> Iterator[str]:
+    """Return the locals of our frames, as rich and structlog print them: containers and attrs classes from inside."""
+    for one in chain(error):
+        for frame, _ in traceback.walk_tb(one.__traceback__):
+            if frame.f_globals.get("__name__", "").startswith("thredfi_async"):
+                yield from (f"{name} = {pretty_repr(value)}" for name, value in frame.f_locals.items())
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+async def test_no_local_of_our_frames_shows_a_mark(name: str, observer: Observer) -> None:
+    """Tools that print the locals of a traceback's frames find neither secrets nor personal data in ours."""
+    end = await SCENARIOS[name](observer)
+    if isinstance(end, BaseException):
+        seen = "\n".join(locals_of_ours(end))
+        assert seen
+        assert not [mark for mark in (*SECRETS, PERSON) if mark in seen]
+
+
 @pytest.mark.parametrize("name", ["success", "500, settling refused"])
 async def test_object_of_a_call_under_way_shows_no_mark(name: str, observer: Observer) -> None:
     """No `repr` of our objects that are alive at any event shows a mark."""
@@ -514,11 +533,19 @@ def test_settings_that_are_refused_are_not_quoted() -> None:
         lambda: AccessToken(f"{TOKEN}\n"),
         lambda: CustomerRequest.from_mapping(WRONG_BODY),
         lambda: ThredfiClient.from_env({"THREDFI_TOKEN": TOKEN, "THREDFI_API_KEY": API_KEY}),
+        lambda: ThredfiClient.from_env({}, proxy=f"http://user:{PROXY_PASSWORD}@proxy.example"),
+        lambda: ThredfiClient(credentials=cast("Any", (PARTNER, API_KEY))),
+        lambda: ThredfiClient(token_provider=cast("Any", TOKEN)),
+        lambda: AccessToken("token", cast("Any", TOKEN)),
+        lambda: AccessToken(cast("Any", 3600), cast("Any", TOKEN)),
+        lambda: ThredfiClient("token").customers.list(
+            BUSINESS, headers={"X": TOKEN}, external_id=PERSON, timeouts=cast("Any", 3)
+        ),
     ]
     for make in makers:
         with pytest.raises(ThredfiError) as caught:
             make()
-        everything = shown(caught.value) + pickled(caught.value)
+        everything = shown(caught.value) + pickled(caught.value) + "\n".join(locals_of_ours(caught.value))
         assert not [mark for mark in (*SECRETS, PERSON) if mark in everything]
 
 

@@ -19,6 +19,7 @@ NO_SECONDS: dict[str, Any] = {
     "text": "10",
     "list": [10],
     "beyond floats": 10**400,
+    "beyond what Python writes out": 10**5000,
 }
 
 

@@ -1,7 +1,7 @@
 """What an answer means for the customer: only the answer itself can prove success."""
 
 import json
-from typing import Any
+from typing import Any, TypeVar
 from uuid import RFC_4122, UUID
 
 import pytest
@@ -11,16 +11,19 @@ from helpers import BUSINESS, CUSTOMER, OTHER, body
 from thredfi_async import (
     UNSET,
     APIError,
-    BadRequestError,
     Customer,
     CustomerRequest,
     Effect,
     InvalidRequestError,
     ResponseDecodeError,
+    ThredfiError,
 )
 from thredfi_async._codec.converter import Page
-from thredfi_async._interfaces import Request, Response
-from thredfi_async.resources._archiving import Archiving, _is_archived, judge_customer, judge_page
+from thredfi_async._interfaces import Failure, Hidden, Next, Request, Response, Success, Unchanged, Verdict
+from thredfi_async._outcomes import Standing, attempt_standing
+from thredfi_async.resources._archiving import Archiving, Given, _is_archived, judge_customer, judge_page
+
+T = TypeVar("T")
 
 URL = f"https://api.example/v1/platform/businesses/{BUSINESS}/customers/{CUSTOMER}/"
 
@@ -38,7 +41,19 @@ def about(http: int = 200, **overrides: Any) -> Response:
 
 def archiving(customer: Any = None, key: str | None = "key", **headers: str) -> Archiving:
     """Return the archiving of one call."""
-    return Archiving(URL, CUSTOMER, customer, key, headers)
+    return Archiving(URL, CUSTOMER, Hidden(Given(customer, key, headers)))
+
+
+def value(verdict: Verdict[T]) -> T:
+    """Return what a success says."""
+    assert isinstance(verdict, Success)
+    return verdict.value
+
+
+def error(verdict: Verdict[Any]) -> ThredfiError:
+    """Return how a failure failed."""
+    assert isinstance(verdict, Failure)
+    return verdict.error
 
 
 def post(customer: Any = None) -> Request[Customer]:
@@ -97,9 +112,7 @@ def test_the_question() -> None:
 @pytest.mark.parametrize("status_code", [200, 201, 202, 299])
 def test_proofs(overrides: dict[str, Any], status_code: int) -> None:
     """An answer proves success if it is about the customer and shows it archived, by the flag or by the status."""
-    verdict = post().judge(about(status_code, **overrides))
-    assert verdict.error is None
-    assert str(verdict.unwrap().id) == CUSTOMER
+    assert str(value(post().judge(about(status_code, **overrides))).id) == CUSTOMER
 
 
 @pytest.mark.parametrize(
@@ -108,7 +121,8 @@ def test_proofs(overrides: dict[str, Any], status_code: int) -> None:
         (b"", "the body is empty or null"),
         (b"null", "the body is empty or null"),
         (b"<html>", "the body is not JSON"),
-        (b"\xef\xbb\xbf{}", "the body is not JSON"),
+        (b"\xef\xbb\xbf{}", "not about the requested"),
+        (b'{"id": "\\ud800"}', "not about the requested"),
         (b"[]", "not about the requested"),
         (b'"text"', "not about the requested"),
         (b"true", "not about the requested"),
@@ -129,21 +143,21 @@ def test_proofs(overrides: dict[str, Any], status_code: int) -> None:
 )
 def test_no_proof(payload: object, said: str) -> None:
     """Any other success leaves the effect UNKNOWN, and is not sent again."""
-    verdict = post().judge(answer(payload))
-    assert isinstance(verdict.error, ResponseDecodeError)
-    assert said in str(verdict.error)
-    assert str(verdict.error).startswith("200, ")
-    assert str(verdict.error).endswith(", request id req-1")
-    assert (verdict.error.effect, verdict.error.transient) == (Effect.UNKNOWN, False)
-    assert verdict.error.request_id == "req-1"
+    problem = error(post().judge(answer(payload)))
+    assert isinstance(problem, ResponseDecodeError)
+    assert said in str(problem)
+    assert str(problem).startswith("200, ")
+    assert str(problem).endswith(", request id req-1")
+    assert (problem.effect, problem.transient) == (Effect.UNKNOWN, False)
+    assert problem.request_id == "req-1"
 
 
 def test_a_proof_that_was_cut_is_none() -> None:
     """An incomplete answer proves nothing, since anything may follow."""
     whole = about()
-    verdict = post().judge(Response(200, {}, whole.body, "is cut short"))
-    assert isinstance(verdict.error, ResponseDecodeError)
-    assert (str(verdict.error), verdict.error.effect) == ("200, the body is cut short", Effect.UNKNOWN)
+    problem = error(post().judge(Response(200, {}, whole.body, "is cut short")))
+    assert isinstance(problem, ResponseDecodeError)
+    assert (str(problem), problem.effect) == ("200, the body is cut short", Effect.UNKNOWN)
 
 
 @pytest.mark.parametrize(
@@ -161,42 +175,64 @@ def test_a_proof_that_was_cut_is_none() -> None:
 )
 def test_a_proof_that_cannot_be_read_whole(overrides: dict[str, Any]) -> None:
     """A proof that cannot be read completely is APPLIED; the error names the field and not its value."""
-    verdict = post().judge(about(**overrides))
-    assert isinstance(verdict.error, ResponseDecodeError)
-    assert (verdict.error.effect, verdict.error.transient) == (Effect.APPLIED, False)
-    (problem,) = verdict.error.problems
+    unreadable = error(post().judge(about(**overrides)))
+    assert isinstance(unreadable, ResponseDecodeError)
+    assert (unreadable.effect, unreadable.transient) == (Effect.APPLIED, False)
+    (problem,) = unreadable.problems
     assert problem.startswith(f"$.{next(iter(overrides))}")
-    assert "yesterday" not in f"{verdict.error}{problem}"
+    assert "yesterday" not in f"{unreadable}{problem}"
 
 
 @pytest.mark.parametrize(
-    ("status", "code", "doubtful"),
+    ("status", "code", "standing"),
     [
-        (400, "validation_error", False),
-        (400, "already_archived", True),
-        (400, None, True),
-        (409, "conflict", True),
-        (409, "validation_error", True),
-        (404, "not_found", False),
-        (422, "already_archived", False),
-        (403, None, False),
-        (503, None, False),
+        (400, "validation_error", Standing.NOT_APPLIED),
+        (400, "already_archived", Standing.IN_DOUBT),
+        (400, None, Standing.IN_DOUBT),
+        (409, "conflict", Standing.IN_DOUBT),
+        (409, "validation_error", Standing.IN_DOUBT),
+        (404, "not_found", Standing.NOT_APPLIED),
+        (422, "already_archived", Standing.NOT_APPLIED),
+        (403, None, Standing.NOT_APPLIED),
+        (503, None, Standing.UNKNOWN),
     ],
 )
-def test_refusals(status: int, code: str | None, doubtful: bool) -> None:
+def test_refusals(status: int, code: str | None, standing: Standing) -> None:
     """Some refusals may mean that the customer is already archived, which the API does not document."""
-    verdict = post().judge(answer({"error": "words", "error_code": code, "details": {"email": ["no"]}}, status))
-    assert isinstance(verdict.error, APIError)
-    assert (verdict.error.status, verdict.error.error_code, verdict.doubtful) == (status, code, doubtful)
-    assert "wrong fields: email" in str(verdict.error)
-    assert "words" not in str(verdict.error)
+    envelope = {"error": "words", "error_code": code, "details": {"email": ["no"]}}
+    refusal = error(post().judge(answer(envelope, status)))
+    assert isinstance(refusal, APIError)
+    assert (refusal.status, refusal.error_code, refusal.is_enveloped) == (status, code, True)
+    assert attempt_standing(refusal) is standing
+    assert "wrong fields: email" in str(refusal)
+    assert "words" not in str(refusal)
 
 
-def test_an_envelope_that_is_none() -> None:
-    """A proxy's 400 has no code, and so may mean anything."""
-    verdict = post().judge(answer(b"<html>", 400))
-    assert isinstance(verdict.error, BadRequestError)
-    assert verdict.doubtful
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 422])
+@pytest.mark.parametrize("payload", [b"<html>", b"", {"detail": "Not found."}, {}], ids=repr)
+def test_an_envelope_that_is_none(status: int, payload: object) -> None:
+    """A gateway's refusal may stand in the place of any answer."""
+    refusal = error(post().judge(answer(payload, status)))
+    assert isinstance(refusal, APIError)
+    assert (refusal.is_enveloped, attempt_standing(refusal)) == (False, Standing.IN_DOUBT)
+
+
+@pytest.mark.parametrize(
+    ("location", "standing"),
+    [
+        (f"{URL}archive", Standing.NOT_APPLIED),
+        (f"{URL}archive/".replace("api.example", "other.example"), Standing.NOT_APPLIED),
+        (f"{URL}archive/".replace("https:", "http:"), Standing.NOT_APPLIED),
+        (URL, Standing.IN_DOUBT),
+        ("/denied", Standing.IN_DOUBT),
+        ("", Standing.IN_DOUBT),
+    ],
+)
+def test_redirects(location: str, standing: Standing) -> None:
+    """A redirect of the POST to its own path, on another host or with another slash, was not processed."""
+    refusal = error(post().judge(Response(308, {"Location": location}, b"")))
+    assert isinstance(refusal, APIError)
+    assert attempt_standing(refusal) is standing
 
 
 # The record before and afterwards
@@ -204,9 +240,7 @@ def test_an_envelope_that_is_none() -> None:
 
 def test_a_record_that_is_archived_already() -> None:
     """If the record is already archived, nothing is posted."""
-    verdict = archiving().first().judge(about())
-    assert verdict.then is None
-    assert verdict.unwrap().is_archived
+    assert value(archiving().first().judge(about())).is_archived
 
 
 def test_a_record_that_is_active_becomes_the_body() -> None:
@@ -214,8 +248,8 @@ def test_a_record_that_is_active_becomes_the_body() -> None:
     request = archiving().first()
     assert (request.method, request.url, request.mutates, request.idempotency_key) == ("GET", URL, False, None)
     verdict = request.judge(about(archived=False, notes="", country="uk", email=None, vat_number=None))
-    then = verdict.then
-    assert then is not None
+    assert isinstance(verdict, Next)
+    then = verdict.request
     assert (then.method, then.mutates, then.idempotency_key) == ("POST", True, "key")
     assert then.body is not None
     sent = json.loads(then.body)
@@ -228,17 +262,17 @@ def test_a_record_that_is_active_becomes_the_body() -> None:
 @pytest.mark.parametrize("status", [404, 409, 503])
 def test_a_record_that_is_not_there(status: int) -> None:
     """A refused GET ends the call, and leaves nothing open."""
-    verdict = archiving().first().judge(answer({}, status))
-    assert isinstance(verdict.error, APIError)
-    assert (verdict.then, verdict.doubtful) == (None, False)
+    request = archiving().first()
+    assert (request.mutates, request.settle) == (False, None)
+    assert isinstance(error(request.judge(answer({}, status))), APIError)
 
 
 @pytest.mark.parametrize("payload", [bodies.customer(OTHER), b"<html>", b"null"], ids=["other", "html", "null"])
 def test_a_record_that_is_none(payload: object) -> None:
     """If the record cannot be read, nothing is posted, and the effect is NOT_APPLIED."""
     for verdict in (archiving().first().judge(answer(payload)), judge_customer(answer(payload), CUSTOMER)):
-        assert isinstance(verdict.error, ResponseDecodeError)
-        assert (verdict.then, verdict.error.effect) == (None, Effect.NOT_APPLIED)
+        assert isinstance(error(verdict), ResponseDecodeError)
+        assert error(verdict).effect is Effect.NOT_APPLIED
 
 
 @pytest.mark.parametrize(
@@ -252,13 +286,12 @@ def test_a_record_that_is_none(payload: object) -> None:
     ],
 )
 def test_the_record_afterwards(overrides: dict[str, Any], archived: bool) -> None:
-    """The later record is the call's result if it shows the customer archived, and None otherwise."""
+    """The later record is the call's result if it shows the customer archived, and UNCHANGED otherwise."""
     settle = post().settle
     assert settle is not None
-    verdict = settle().judge(about(**overrides))
-    assert verdict.error is None
-    assert (verdict.value is not None) is archived
-    read = judge_customer(about(**overrides), CUSTOMER).unwrap()
+    found = value(settle().judge(about(**overrides)))
+    read = value(judge_customer(about(**overrides), CUSTOMER))
+    assert found == (read if archived else Unchanged.UNCHANGED)
     assert _is_archived(read) is archived
 
 
@@ -266,8 +299,8 @@ def test_the_record_afterwards_that_is_none() -> None:
     """If the later record cannot be read, the verdict has the error."""
     settle = post().settle
     assert settle is not None
-    assert isinstance(settle().judge(answer({}, 404)).error, APIError)
-    assert isinstance(settle().judge(answer(bodies.customer(OTHER))).error, ResponseDecodeError)
+    assert isinstance(error(settle().judge(answer({}, 404))), APIError)
+    assert isinstance(error(settle().judge(answer(bodies.customer(OTHER)))), ResponseDecodeError)
 
 
 # Pages
@@ -278,7 +311,7 @@ def test_a_page() -> None:
     item = bodies.customer(CUSTOMER)
     del item["documents"]
     verdict = judge_page(answer({"count": 1, "next": "https://x/", "previous": None, "results": [item]}))
-    page = verdict.unwrap()
+    page = value(verdict)
     assert isinstance(page, Page)
     assert page.next == "https://x/"
     assert page.results[0].documents == ()
@@ -291,14 +324,14 @@ def test_a_page() -> None:
 )
 def test_a_page_that_is_none(payload: object) -> None:
     """An invalid page is a decode error without an effect."""
-    verdict = judge_page(answer(payload))
-    assert isinstance(verdict.error, ResponseDecodeError)
-    assert verdict.error.effect is Effect.NOT_APPLIED
+    problem = error(judge_page(answer(payload)))
+    assert isinstance(problem, ResponseDecodeError)
+    assert problem.effect is Effect.NOT_APPLIED
 
 
 def test_a_page_that_is_refused() -> None:
     """A refused page is an API error."""
-    assert isinstance(judge_page(answer({}, 403)).error, APIError)
+    assert isinstance(error(judge_page(answer({}, 403))), APIError)
 
 
 def test_a_new_key_is_a_uuid_of_version_4() -> None:

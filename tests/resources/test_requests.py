@@ -2,7 +2,9 @@
 
 import asyncio
 import math
+from collections import UserDict
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from enum import Enum
 from typing import Any
 from urllib.parse import parse_qsl
 from uuid import UUID
@@ -23,7 +25,7 @@ from thredfi_async import (
     ThredfiError,
 )
 from thredfi_async._checks.headers import LONGEST
-from thredfi_async.resources._requests import _next_link
+from thredfi_async.resources._requests import _followed
 
 UUID_RULE = "must be a UUID such as 3c90c3cc-0d44-4b50-8888-8dd25736052a, not"
 
@@ -177,7 +179,16 @@ async def test_header_values_that_cannot_be_sent(value: Any, problem: str, unuse
 
 @pytest.mark.parametrize(
     "name",
-    ["Authorization", "content-type", "Content-Length", "HOST", "Idempotency-Key", "Accept-Encoding", "Connection"],
+    [
+        "Authorization",
+        "content-type",
+        "Content-Length",
+        "HOST",
+        "Idempotency-Key",
+        "Accept-Encoding",
+        "Connection",
+        "Expect",
+    ],
 )
 async def test_headers_that_are_ours(name: str, unused: ThredfiClient) -> None:
     """Headers that the client sets are refused, in any case."""
@@ -356,8 +367,7 @@ async def test_links_to_strangers(link: str) -> None:
 )
 def test_one_origin_in_two_spellings(here: str, link: str) -> None:
     """A default port may be given or omitted."""
-    assert _next_link(link, here) is not None
-    assert _next_link(None, here) is None
+    assert _followed(link, here) is not None
 
 
 @pytest.mark.parametrize("circle", [["?page=1"], ["?page=2", "?page=1"], ["?page=2", "?page=3", "?page=4", "?page=2"]])
@@ -439,3 +449,39 @@ async def test_get() -> None:
         assert len(customer.documents) == 1
         error = await failure(client.customers.get(BUSINESS, CUSTOMER, retry=ONCE), ServerError)
     assert error.effect is Effect.NOT_APPLIED
+
+
+class Unreadable(UserDict[str, str]):
+    """Headers that cannot be read."""
+
+    def __getitem__(self, key: str) -> str:
+        raise LookupError("a secret")
+
+
+async def test_headers_that_cannot_be_read(unused: ThredfiClient) -> None:
+    """A mapping that raises is a wrong argument, and its exception is not even the context."""
+    headers = Unreadable({"X": "a"})
+    archive = unused.customers.archive(BUSINESS, CUSTOMER, body(), headers=headers)
+    get = unused.customers.get(BUSINESS, CUSTOMER, headers=headers)
+    for call in (archive, get):
+        with pytest.raises(InvalidRequestError) as caught:
+            await call
+        assert caught.value.problems == ("headers: reading them raised LookupError",)
+        assert caught.value.__context__ is None
+
+
+class Text(str, Enum):  # noqa: UP042 - whose members Python formats as their names
+    """Texts of a caller's own."""
+
+    KEY = "key-of-job-7"
+
+
+async def test_texts_of_a_subclass_are_sent_as_they_are() -> None:
+    """The key that is sent is the key that is told."""
+    async with FaultServer([Healthy()]) as server, client_of(server.url) as client:
+        raw = await client.customers.with_raw_response.archive(
+            BUSINESS, CUSTOMER, body(), idempotency_key=Text.KEY, headers={"X-Own": Text.KEY}
+        )
+    (request,) = server.requests
+    assert (request.header("Idempotency-Key"), request.header("X-Own")) == ("key-of-job-7", "key-of-job-7")
+    assert (raw.idempotency_key, type(raw.idempotency_key)) == ("key-of-job-7", str)

@@ -2,11 +2,11 @@
 
 import datetime as dt
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from operator import attrgetter, eq
 from types import NoneType
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, NoReturn, TypeVar, cast
 from uuid import UUID
 
 import attrs
@@ -49,6 +49,14 @@ def encode(request: CustomerRequest) -> bytes:
     Raises:
         InvalidRequestError: It contains a number or a nesting that Python's encoders cannot write.
     """
+    encoded = _encoded(request)
+    if encoded is None:
+        problem = "transaction_tags, metadata: hold a number or a nesting that is too large to be encoded"
+        raise InvalidRequestError([problem])
+    return encoded
+
+
+def _encoded(request: CustomerRequest) -> bytes | None:
     values = _field_values(request)
     body = dict(zip(CustomerRequest.FIELD_NAMES, values, strict=True))
     if Unset in set(map(type, values)):
@@ -56,17 +64,16 @@ def encode(request: CustomerRequest) -> bytes:
     try:
         return orjson.dumps(body)
     except TypeError:
-        # orjson is limited to 64-bit integers and 254 levels; JSON, and so the contract, is not.
+        # orjson stops at 64-bit integers and 254 levels; JSON, and so the contract, does not.
         pass
     try:
         return json.dumps(body, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
     except (ValueError, RecursionError):
-        problem = "transaction_tags, metadata: hold a number or a nesting that is too large to be encoded"
-        raise InvalidRequestError([problem]) from None
+        return None
 
 
 def parse(body: bytes) -> Any:  # noqa: ANN401 - JSON is anything
-    """Decode JSON strictly: UTF-8 without a mark, no NaN, no null at the top.
+    """Decode JSON as every reader of it does, but for NaN, which is none, and null at the top, which says nothing.
 
     Args:
         body: The bytes of an answer.
@@ -80,11 +87,26 @@ def parse(body: bytes) -> Any:  # noqa: ANN401 - JSON is anything
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError:
-        value = None
+        # orjson refuses lone surrogates that are escaped, a mark at the beginning, and numbers beyond a float.
+        value = _read_again(body)
     if value is None:
         problem = "the body is not JSON" if body.strip() not in {b"", b"null"} else "the body is empty or null"
         raise ResponseDecodeError(problem, problems=[f"$: {problem}"])
     return value
+
+
+def _read_again(body: bytes) -> Any:  # noqa: ANN401 - JSON is anything
+    try:
+        return _LENIENT.decode(body.decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        return None
+
+
+def _no_constant(_: str) -> NoReturn:
+    raise ValueError
+
+
+_LENIENT: Final = json.JSONDecoder(parse_constant=_no_constant)
 
 
 def structure(value: object, model: type[T]) -> T:
@@ -98,7 +120,8 @@ def structure(value: object, model: type[T]) -> T:
         The model.
 
     Raises:
-        ResponseDecodeError: A field does not fit the model; `.problems` names every one by its path.
+        ResponseDecodeError: A field does not fit the model; `.problems` names every one by its path, in a list those
+            of its first entries.
     """
     try:
         return cast("T", _QUICK[model](value, model))
@@ -106,11 +129,28 @@ def structure(value: object, model: type[T]) -> T:
         pass
     try:
         # The fast hooks stop at the first problem without its path; cattrs collects all problems.
-        return _thorough().structure(value, model)
+        # That takes its time, so that of very many entries only the first few are looked at.
+        _thorough().structure(_shortened(value, _DEEPEST), model)
+        problems = [f"$: an entry of a list does not fit, behind its first {_LOOKED_AT}"]
     except (cattrs.BaseValidationError, ValueError) as error:
         problems = _problems(error)
     where = ", ".join(problem.partition(":")[0] for problem in problems)
     raise ResponseDecodeError(f"the body cannot be read at {where}", problems=problems)
+
+
+_LOOKED_AT: Final = 20
+_DEEPEST: Final = 6
+"""Levels in which a model may have lists."""
+
+
+def _shortened(value: Any, levels: int) -> Any:  # noqa: ANN401 - JSON is anything
+    """Return parsed JSON with the first few entries of each list."""
+    if levels and isinstance(value, dict):
+        return {name: _shortened(each, levels - 1) for name, each in cast("dict[str, Any]", value).items()}
+    if levels and isinstance(value, list):
+        entries = cast("Sequence[Any]", value)
+        return [_shortened(each, levels - 1) for each in entries[:_LOOKED_AT]]
+    return value
 
 
 def with_exact_numbers(customer: Customer, body: bytes) -> Customer:
@@ -124,7 +164,7 @@ def with_exact_numbers(customer: Customer, body: bytes) -> Customer:
         The record with every digit of the numbers in its metadata and tags.
     """
     try:
-        fields = json.loads(body)
+        fields = _LENIENT.decode(body.decode("utf-8-sig"))
     except RecursionError:
         return customer  # nested too deeply to be sent at all
     tags = fields.get("transaction_tags") or ()

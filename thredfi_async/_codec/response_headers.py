@@ -10,7 +10,11 @@ from thredfi_async._interfaces import Response
 
 _VISIBLE: Final = re.compile(r"[!-~]{1,128}", re.ASCII)
 # float() and int() would accept "nan", "inf", "1_000" and digits of other scripts.
-_NUMBER: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?", re.ASCII)
+_NUMBER: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?", re.ASCII)
+_LONGEST: Final = 512
+"""Characters of a header that is read as a date."""
+_LONGEST_WAIT: Final = 1e12
+"""Seconds: more than anyone waits for, and few enough for every clock."""
 
 
 def request_id(response: Response) -> str | None:
@@ -29,12 +33,13 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         Seconds, never negative, or None without a valid header. A date counts from the answer's own `Date`, so that
         a wrong clock on either side does no harm.
     """
-    milliseconds = headers.get("retry-after-ms", "").strip()
-    if _NUMBER.fullmatch(milliseconds):
-        return float(milliseconds) / 1000
-    value = headers.get("Retry-After", "").strip()
-    if _NUMBER.fullmatch(value):
-        return float(value)
+    milliseconds = _seconds(headers.get("retry-after-ms", ""))
+    if milliseconds is not None:
+        return milliseconds / 1000
+    value = headers.get("Retry-After", "")
+    seconds = _seconds(value)
+    if seconds is not None:
+        return seconds
     until = _date(value)
     if until is None:
         return None
@@ -42,9 +47,18 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     return max(0.0, (until - now).total_seconds())
 
 
+def _seconds(value: str) -> float | None:
+    value = value.strip()
+    # A number that is too large for anything is still a number: longer than any wait.
+    return min(float(value), _LONGEST_WAIT) if _NUMBER.fullmatch(value) else None
+
+
 def _date(value: str) -> dt.datetime | None:
+    if len(value) > _LONGEST:
+        return None
     try:
         date = email.utils.parsedate_to_datetime(value)
-    except (ValueError, OverflowError):
+        # asctime has no zone and "-0000" is none: every HTTP-date is in UTC (RFC 9110, 5.6.7).
+        return date if date.tzinfo is not None else date.replace(tzinfo=dt.UTC)
+    except (ValueError, OverflowError, IndexError, TypeError):
         return None
-    return date if date.tzinfo is not None else None

@@ -7,8 +7,8 @@ from typing import Any, Final, Literal, TypeVar
 
 from thredfi_async._codec.response_headers import request_id
 from thredfi_async._engine.deadlines import Deadline
-from thredfi_async._interfaces import Budget, Clock, Outcome, Request, Response, Verdict
-from thredfi_async._outcomes import attempt_effect
+from thredfi_async._interfaces import Budget, Clock, Failure, Outcome, Request, Response, Success, Verdict
+from thredfi_async._outcomes import Standing, attempt_standing, is_answer
 from thredfi_async.errors import ClientStateError, Effect, RequestTimeoutError, ThredfiError
 from thredfi_async.events import Attempt, CallEnded, Event, Hook, RetryScheduled
 from thredfi_async.settings import Timeouts
@@ -42,9 +42,9 @@ class Call:
         "_scope",
         "_settle",
         "_spent",
+        "_standing",
         "_started",
         "attempts",
-        "effect",
         "generation",
         "holds_slot",
         "interrupted",
@@ -72,8 +72,7 @@ class Call:
         self._budget = budget
         self._clock = clock
         self._hooks = hooks
-        now = clock.monotonic()
-        self._asked = now if asked is None else asked
+        self._asked = clock.monotonic() if asked is None else asked
         self._started: float | None = None
         self._deadline: float | None = None
         self._scope: Deadline | None = None
@@ -81,12 +80,17 @@ class Call:
         self._response: Response | None = None
         self._spent = 0
         self.generation = 0
-        self.queued = now - self._asked
+        self.queued = self._since(self._asked)
         self.holds_slot = False
         self.interrupted = False
         self.attempts = 0
-        self.effect = Effect.NOT_APPLIED
+        self._standing = Standing.NOT_APPLIED
         self.sent = False
+
+    @property
+    def effect(self) -> Effect:
+        """What the call has done, as far as is known."""
+        return self._standing.effect
 
     @property
     def idempotency_key(self) -> str | None:
@@ -179,12 +183,12 @@ class Call:
         if self._scope is not None:
             self.set_deadline()
 
-    def question(self, verdict: Verdict[Any]) -> "Request[Any] | None":
+    def question(self) -> "Request[Any] | None":
         """Return the request that settles the call, if the outcome is open and settling is wanted and possible.
 
         From here on, the time that was reserved for settling can be spent.
         """
-        is_open = self.effect is Effect.UNKNOWN or verdict.doubtful
+        is_open = self._standing in {Standing.IN_DOUBT, Standing.UNKNOWN}
         if not is_open or self.interrupted or not self._can_be_settled():
             return None
         self._settle = False
@@ -193,32 +197,54 @@ class Call:
     def _can_be_settled(self) -> bool:
         return self._settle and self._request is not None and self._request.settle is not None
 
-    def attempted(self, request: Request[Any], verdict: Verdict[Any], response: Response | None, began: float) -> None:
+    def was_unchanged(self) -> None:
+        """Count a record that does not show the effect: of answered requests, none was applied."""
+        if self._standing is Standing.IN_DOUBT:
+            self._standing = Standing.NOT_APPLIED
+
+    def attempted(self, request: Request[Any], verdict: Verdict[Any], response: Response | None) -> Standing:
         """Count an attempt with a verdict; `sent` tells whether the request may have left."""
-        effect = Effect.NOT_APPLIED
+        standing = Standing.NOT_APPLIED
         if request.mutates and (self.sent or response is not None):
-            effect = Effect.APPLIED if verdict.error is None else attempt_effect(verdict.error)
-            self.effect = max(self.effect, effect)
+            match verdict:
+                case Success():
+                    standing = Standing.APPLIED
+                case Failure():
+                    standing = attempt_standing(verdict.error)
+                case _:
+                    standing = Standing.UNKNOWN
+            self._standing = max(self._standing, standing)
         self._response = response
-        if self._hooks:
-            self._tell(
-                Attempt(
-                    operation=self.operation,
-                    number=self.attempts,
-                    method=request.method,
-                    status=response.status if response is not None else None,
-                    error=type(verdict.error).__name__ if verdict.error is not None else None,
-                    effect=effect,
-                    elapsed=self._clock.monotonic() - began,
-                    request_id=request_id(response) if response is not None else None,
-                    idempotency_key=request.idempotency_key,
-                )
+        return standing
+
+    @property
+    def was_answered(self) -> bool:
+        """Whether the last attempt got an answer that is no failure of a server."""
+        return self._response is not None and is_answer(self._response.status)
+
+    def tell_attempt(self, request: Request[Any], verdict: Verdict[Any], standing: Standing, began: float) -> None:
+        """Tell the hooks of an attempt."""
+        if not self._hooks:
+            return
+        response, error = self._response, verdict.error if isinstance(verdict, Failure) else None
+        self._tell(
+            Attempt(
+                operation=self.operation,
+                number=self.attempts,
+                method=request.method,
+                status=response.status if response is not None else None,
+                error=type(error).__name__ if error is not None else None,
+                effect=standing.effect,
+                elapsed=self._since(began),
+                request_id=request_id(response) if response is not None else None,
+                idempotency_key=request.idempotency_key,
             )
+        )
 
     def cut_off(self, request: Request[Any]) -> None:
         """Count an attempt without a verdict."""
         if request.mutates and self.sent:
-            self.effect = max(self.effect, Effect.UNKNOWN)
+            self._standing = max(self._standing, Standing.UNKNOWN)
 
     def will_retry(self, error: ThredfiError, wait: float) -> None:
         """Tell the hooks of a retry."""
@@ -232,6 +258,13 @@ class Call:
             )
         )
 
+    def _since(self, began: float) -> float:
+        """Return the seconds since then for an event; a clock that fails must not change what it says."""
+        try:
+            return max(0.0, self._clock.monotonic() - began)
+        except Exception:  # noqa: BLE001 - whatever a clock raises
+            return 0.0
+
     # -- the end
 
     def outcome(self, value: T) -> Outcome[T]:
@@ -244,7 +277,7 @@ class Call:
             response=self._response,
             effect=self.effect,
             attempts=self.attempts,
-            elapsed=self._clock.monotonic() - (self._started or 0.0),
+            elapsed=self._since(self._started or 0.0),
             idempotency_key=self.idempotency_key,
         )
 
@@ -286,7 +319,7 @@ class Call:
                     outcome=outcome,
                     effect=self.effect,
                     attempts=self.attempts,
-                    elapsed=self._clock.monotonic() - self._asked,
+                    elapsed=self._since(self._asked),
                     queued=self.queued,
                     error=type(error).__name__ if error is not None else None,
                     request_id=request_id(self._response) if self._response is not None else None,

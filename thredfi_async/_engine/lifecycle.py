@@ -47,9 +47,10 @@ class Lifecycle:
         if self._interrupted:
             call.interrupt()
 
-    def leave(self, call: Interruptible) -> None:
+    def leave(self, call: Interruptible | None) -> None:
         """Count a call out."""
-        self._running.discard(call)
+        if call is not None:
+            self._running.discard(call)
         self._calls -= 1
         if self._calls == 0 and self._idle is not None and not self._idle.done():
             self._idle.set_result(None)

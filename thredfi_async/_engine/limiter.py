@@ -50,6 +50,9 @@ class Limiter:
     Args:
         limit: The window's upper bound and initial size.
         now: Returns the time, in monotonic seconds.
+
+    Attributes:
+        unanswered: Attempts in a row, of whatever calls, that got no answer, or a failure of a server.
     """
 
     def __init__(self, limit: int, now: Callable[[], float]) -> None:
@@ -64,6 +67,7 @@ class Limiter:
         self._arriving: deque[asyncio.Future[None]] = deque()
         self._pace: _Pace | None = None
         self._rate: LearnedRate | None = None
+        self.unanswered = 0
         self._timer: asyncio.TimerHandle | None = None
         # Looked up once: the look-up is a tenth of the cost of waiting.
         self._loop: asyncio.AbstractEventLoop | None = None

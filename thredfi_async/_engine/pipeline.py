@@ -5,21 +5,46 @@ ends with an unknown outcome, one request that asks the server for it.
 """
 
 from collections.abc import Callable, Coroutine
-from typing import Any, Final, TypeVar, TypeVarTuple
+from typing import TYPE_CHECKING, Any, Final, TypeVar, TypeVarTuple
 
 import attrs
 
 from thredfi_async._engine.call import Call
-from thredfi_async._engine.deadlines import Deadlines
+from thredfi_async._engine.deadlines import Deadline, Deadlines
 from thredfi_async._engine.lifecycle import Lifecycle
 from thredfi_async._engine.limiter import Limiter
 from thredfi_async._engine.retrying import RETRY_COST, retry_after_of, retrying
-from thredfi_async._http_statuses import SERVER_FAULT, THROTTLING, TOO_MANY_REQUESTS, UNAUTHORIZED
-from thredfi_async._interfaces import Authenticator, Clock, Outcome, Request, Response, Send, Verdict
-from thredfi_async.errors import APIError, InvalidRequestError, RequestTimeoutError, ThredfiError
+from thredfi_async._http_statuses import REQUEST_TIMEOUT, SERVER_FAULT, THROTTLING, TOO_MANY_REQUESTS, UNAUTHORIZED
+from thredfi_async._interfaces import (
+    Authenticator,
+    Clock,
+    Failure,
+    Next,
+    Outcome,
+    Request,
+    Response,
+    Send,
+    Success,
+    Unchanged,
+    Verdict,
+)
+from thredfi_async._outcomes import is_answer, raised_at
+from thredfi_async.errors import (
+    APIError,
+    ClientStateError,
+    Effect,
+    InternalError,
+    InvalidRequestError,
+    RequestTimeoutError,
+    ResponseDecodeError,
+    ThredfiError,
+)
 from thredfi_async.events import Hook
 from thredfi_async.retry import RetryBudget, RetryPolicy
 from thredfi_async.settings import Timeouts
+
+if TYPE_CHECKING:
+    import asyncio
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -101,38 +126,53 @@ class Pipeline:
             asyncio.CancelledError: The caller was cancelled; a note on it has the effect and the key.
         """
         self.lifecycle.enter()
-        asked = self.clock.monotonic()
-        # Before the call has any state but its arguments, since very many calls may wait at once.
-        if not self.limiter.acquire_nowait():
-            turn = self.limiter.queue((options.timeouts or self.timeouts).queue)
-            try:
-                await turn
-            except BaseException as error:
-                self.limiter.leave(turn)
-                call = self._begin(operation, options, asked)
-                call.failed(error)
-                self.lifecycle.leave(call)
-                raise
-        call = self._begin(operation, options, asked)
+        # Until it has its turn, a call is its arguments and no more: very many may wait at once.
+        call: Call | None = None
+        turn: asyncio.Future[None] | None = None
+        has_slot = False
+        asked = 0.0
         try:
-            call.has_turn(self.limiter.generation)
-            self.lifecycle.started(call)
-            request = prepare(*arguments)
-            call.turns_to(request)
-            policy = options.retry or self.retry
-            verdict = await self._within_deadline(call, self._reach_verdict(call, request, policy))
-            if verdict.error is not None and (question := call.question(verdict)) is not None:
-                verdict = await self._settle(call, verdict, verdict.error, question, policy)
-            outcome = call.outcome(verdict.unwrap())
+            try:
+                asked = self.clock.monotonic()
+                has_slot = self.limiter.acquire_nowait()
+                if not has_slot:
+                    turn = self.limiter.queue((options.timeouts or self.timeouts).queue)
+                    await turn
+                    has_slot, turn = True, None
+                call = self._begin(operation, options, asked)
+                call.holds_slot, has_slot = True, False
+                call.has_turn(self.limiter.generation)
+                self.lifecycle.started(call)
+                request = prepare(*arguments)
+                call.turns_to(request)
+                policy = options.retry or self.retry
+                verdict = await self._within_deadline(call, self._reach_verdict(call, request, policy))
+                if isinstance(verdict, Failure) and (question := call.question()) is not None:
+                    verdict = await self._settle(call, verdict, question, policy)
+                if isinstance(verdict, Failure):
+                    raise verdict.error
+                outcome = call.outcome(verdict.value)
+            finally:
+                if turn is not None:
+                    self.limiter.leave(turn)
+                elif has_slot or (call is not None and call.holds_slot):
+                    self.limiter.release()
         except BaseException as error:
-            call.failed(error)
-            raise
+            call = call or self._begin(operation, options, asked)
+            failure = (
+                error if isinstance(error, ThredfiError) or not isinstance(error, Exception) else _unexpected(error)
+            )
+            call.failed(failure)
+            if failure is error:
+                raise
         else:
+            assert call is not None  # noqa: S101 - it has an outcome
             call.ended("succeeded")
             return outcome
         finally:
-            self._give_turn_back(call)
             self.lifecycle.leave(call)
+        # Raised out here, so that the exception whose words may quote anything is not even its context.
+        raise failure
 
     def _begin(self, operation: str, options: CallOptions, asked: float) -> Call:
         return Call(
@@ -145,32 +185,40 @@ class Pipeline:
             asked=asked,
         )
 
-    async def _within_deadline(self, call: Call, work: Coroutine[Any, Any, Verdict[T]]) -> Verdict[T]:
+    async def _within_deadline(
+        self, call: Call, work: Coroutine[Any, Any, Success[T] | Failure]
+    ) -> Success[T] | Failure:
+        deadline: Deadline | None = None
         try:
-            with self.deadlines.scope() as deadline:
+            deadline = self.deadlines.scope()
+            with deadline:
                 call.watch(deadline)
                 return await work
         except RequestTimeoutError as error:
             # A later turn never came; the caller decides what that means for the call.
-            return Verdict(error=error)
+            return Failure(error)
         except TimeoutError:
-            return Verdict(error=call.deadline_error())
+            if deadline is None or not deadline.expired():
+                raise  # of a part of ours, or of the caller's
+            return Failure(call.deadline_error())
         finally:
             call.watch(None)
+            # If the scope could not be entered, the work was not begun.
+            work.close()
 
-    async def _reach_verdict(self, call: Call, request: Request[T], policy: RetryPolicy) -> Verdict[T]:
+    async def _reach_verdict(self, call: Call, request: Request[T], policy: RetryPolicy) -> Success[T] | Failure:
         while True:
             verdict = await self._attempt(call, request)
-            if verdict.error is not None and verdict.error.transient:
+            if isinstance(verdict, Failure) and verdict.error.transient:
                 verdict = await self._try_again(call, request, verdict, policy)
-            if verdict.then is None:
+            if not isinstance(verdict, Next):
                 return verdict
-            request = verdict.then
+            request = verdict.request
             call.turns_to(request)
 
-    async def _try_again(self, call: Call, request: Request[T], first: Verdict[T], policy: RetryPolicy) -> Verdict[T]:
+    async def _try_again(self, call: Call, request: Request[T], first: Failure, policy: RetryPolicy) -> Verdict[T]:
         # tenacity is used only now that it is needed, and gets the first verdict.
-        at_hand = [first]
+        at_hand: list[Verdict[T]] = [first]
 
         async def attempt() -> Verdict[T]:
             return at_hand.pop() if at_hand else await self._attempt(call, request)
@@ -191,30 +239,38 @@ class Pipeline:
             await self._take_turn(call)
         call.sent = False
         began = self.clock.monotonic()
-        response, header = None, ""
+        response, header = None, None
+        verdict: Verdict[T]
         try:
             try:
                 header = self.authenticator.header or await self.authenticator.renew()
                 call.attempts += 1
-                response = await self.send(request, {"Authorization": header}, call.timeouts, call)
+                response = await self.send(request, header, call.timeouts, call)
                 verdict = request.judge(response)
             except ThredfiError as error:
-                verdict = Verdict[T](error=error)
+                verdict = Failure(error)
             except BaseException:
                 call.cut_off(request)
                 raise
-            self._heed(call, verdict.error, response)
-            call.attempted(request, verdict, response, began)
+            standing = call.attempted(request, verdict, response)
+            self._heed(call, verdict, response)
+            call.tell_attempt(request, verdict, standing, began)
         finally:
             self._give_turn_back(call)
         is_refused = response is not None and response.status == UNAUTHORIZED
-        if is_refused and not again and self.authenticator.refuse(header):
+        if is_refused and not again and header is not None and self.authenticator.refuse(header):
             # In its own turn, since the API may have asked another call to back off in between.
             return await self._attempt(call, request, again=True)
         return verdict
 
-    def _heed(self, call: Call, error: ThredfiError | None, response: Response | None) -> None:
+    def _heed(self, call: Call, verdict: Verdict[Any], response: Response | None) -> None:
         """Let the limiter learn from an answer, whatever the result of its call."""
+        error = verdict.error if isinstance(verdict, Failure) else None
+        is_answered = response is not None and is_answer(response.status)
+        self.limiter.unanswered = 0 if is_answered else self.limiter.unanswered + 1
+        if response is not None and (isinstance(error, ResponseDecodeError) or response.status == REQUEST_TIMEOUT):
+            # What came may not have been the answer to this request: the next request must not get the next one.
+            response.retire()
         if isinstance(error, APIError) and error.status in THROTTLING:
             asked = retry_after_of(error)
             bearable = not self.retry.no_wait and asked <= self.retry.max_retry_after
@@ -224,32 +280,39 @@ class Pipeline:
             self.limiter.answered_well()
 
     async def _settle(
-        self, call: Call, verdict: Verdict[T], error: ThredfiError, question: Request[T | None], policy: RetryPolicy
-    ) -> Verdict[T]:
+        self, call: Call, verdict: Failure, question: Request[T | Unchanged], policy: RetryPolicy
+    ) -> Success[T] | Failure:
+        error = verdict.error
         asked, left = retry_after_of(error), call.remaining()
         wait = max(asked, self.limiter.cooldown()) if not policy.no_wait else 0.0
         if asked > policy.max_retry_after or wait >= left:
-            peace = f"the server asked to wait {max(asked, wait):g} s, longer than the call may wait"
-            error.add_note(f"the outcome was not checked: {peace if asked or wait else 'no time is left'}")
+            too_long = f"the server asked to wait {max(asked, wait):g} s, longer than the call may wait"
+            error.add_note(f"the outcome was not checked: {too_long if asked or wait else 'no time is left'}")
             return verdict
-        if not call.pay(RETRY_COST):
+        # An API that answers is asked: the budget is for one that does not.
+        is_answering = call.was_answered or self.limiter.unanswered < _NO_ONE_IS_ANSWERED
+        if not is_answering and not call.pay(RETRY_COST):
+            error.is_budget_empty = True
             error.add_note("the outcome was not checked: the retry budget is empty")
             return verdict
         answer = await self._within_deadline(call, self._ask(call, question, wait))
-        if answer.value is not None:
-            return Verdict(answer.value)
-        if answer.error is not None and call.interrupted:
-            return Verdict(error=answer.error)
-        if answer.error is None:
-            error.add_note("the outcome was checked: the server shows no change; a request may still be in flight")
+        if isinstance(answer, Success):
+            if not isinstance(answer.value, Unchanged):
+                return Success(answer.value)
+            call.was_unchanged()
+            error.add_note(_UNCHANGED[call.effect])
+        elif isinstance(answer.error, ClientStateError):
+            return answer
         else:
             error.add_note(f"checking the outcome failed with {type(answer.error).__name__}")
         return verdict
 
-    async def _ask(self, call: Call, question: Request[T | None], wait: float) -> Verdict[T | None]:
+    async def _ask(self, call: Call, question: Request[T | Unchanged], wait: float) -> Success[T | Unchanged] | Failure:
         if wait:
             await self.clock.sleep(wait)
-        return await self._attempt(call, question)
+        verdict = await self._attempt(call, question)
+        assert not isinstance(verdict, Next)  # noqa: S101 - a question has one answer
+        return verdict
 
     async def _take_turn(self, call: Call) -> None:
         # A call that has started spends its deadline on a cooldown; one that has not waits in the queue.
@@ -281,3 +344,17 @@ class Pipeline:
         if call.holds_slot:
             call.holds_slot = False
             self.limiter.release()
+
+
+def _unexpected(error: Exception) -> InternalError:
+    """Return the error for an exception that no part should have raised."""
+    return InternalError(f"a part of the client, or one that it was given, raised {raised_at(error)}")
+
+
+_NO_ONE_IS_ANSWERED: Final = 10
+"""Attempts in a row without an answer, after which the budget pays for questions: all calls may be asking."""
+_UNCHANGED: Final = {
+    Effect.NOT_APPLIED: "the outcome was checked: the server shows no change, and nothing was applied",
+    Effect.UNKNOWN: "the outcome was checked: the server shows no change; a request may still be in flight",
+}
+"""What is noted when the record does not show the effect."""

@@ -5,12 +5,12 @@ from typing import Any, Final
 
 import tenacity
 
-from thredfi_async._interfaces import Verdict
+from thredfi_async._interfaces import Failure, Verdict
 from thredfi_async.errors import APIError, RateLimitedError, ThredfiError
 from thredfi_async.retry import RetryPolicy
 
 RETRY_COST: Final = 14
-"""Budget tokens that a retry costs, and that the request that settles a call costs."""
+"""Budget tokens that a retry costs, and that the request that settles a call costs while the API answers no one."""
 _THROTTLED_COST: Final = 5
 
 
@@ -62,7 +62,7 @@ def retrying(  # noqa: PLR0913 - the parts of one call, by name
 
 
 def _is_transient(verdict: Verdict[Any]) -> bool:
-    return verdict.error is not None and verdict.error.transient
+    return isinstance(verdict, Failure) and verdict.error.transient
 
 
 def _last_verdict(state: tenacity.RetryCallState) -> Verdict[Any]:
@@ -72,9 +72,9 @@ def _last_verdict(state: tenacity.RetryCallState) -> Verdict[Any]:
 
 
 def _error(state: tenacity.RetryCallState) -> ThredfiError:
-    error = _last_verdict(state).error
-    assert error is not None  # noqa: S101 - only a transient error is waited for
-    return error
+    verdict = _last_verdict(state)
+    assert isinstance(verdict, Failure)  # noqa: S101 - only a transient error is waited for
+    return verdict.error
 
 
 class _FullJitter(tenacity.wait.wait_base):
@@ -118,4 +118,5 @@ class _GiveUp(tenacity.stop.stop_base):
         if wait >= left:
             return f"the next wait of {wait:.3g} s would pass the deadline, with {max(left, 0.0):.3g} s left"
         # Last, since it spends tokens.
-        return None if self._pay(cost_of(error)) else "the retry budget is empty"
+        error.is_budget_empty = not self._pay(cost_of(error))
+        return "the retry budget is empty" if error.is_budget_empty else None

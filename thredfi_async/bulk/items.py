@@ -150,7 +150,7 @@ def is_refusal(error: ThredfiError) -> bool:
         return True
     if not isinstance(error, APIError) or isinstance(error, AuthenticationError) or error.is_token_error:
         return False
-    return error.status in _REFUSALS and not error.transient and bool(error.error_code)
+    return error.status in _REFUSALS and not error.transient and error.is_enveloped
 
 
 _REFUSALS: Final = range(400, 500)
@@ -160,6 +160,7 @@ _CODES: Final = {
     "ConfigurationError": "configuration",
     "ConnectError": "connect_error",
     "ConnectionLostError": "connection_lost",
+    "InternalError": "internal_error",
     "InvalidRequestError": "invalid_request",
     "ResponseDecodeError": "decode_error",
 }

@@ -110,7 +110,7 @@ class Patience:
             is_probe: Whether it was a probe.
         """
         self.last = error
-        self._in_a_row += _BUDGET_EMPTY if is_unpaid(error) else 1
+        self._in_a_row += _BUDGET_EMPTY if error.is_budget_empty else 1
         if is_probe:
             self._probing = False
         if self._paused_at is None and self._in_a_row < IN_A_ROW:
@@ -126,8 +126,3 @@ class Patience:
     def left(self) -> None:
         """Note that a probe is no longer in flight."""
         self._probing = False
-
-
-def is_unpaid(error: ThredfiError) -> bool:
-    """Return whether a call ended because the client's retry budget was empty; its error has a note then."""
-    return any("the retry budget is empty" in note for note in getattr(error, "__notes__", ()))

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final, cast
 
 import attrs
 
@@ -11,10 +11,27 @@ from thredfi_async._codec import converter
 from thredfi_async._codec.error_envelope import api_error
 from thredfi_async._codec.response_headers import request_id
 from thredfi_async._http_statuses import SUCCESS
-from thredfi_async._interfaces import Request, Response, Verdict
+from thredfi_async._interfaces import Failure, Hidden, Next, Request, Response, Success, Unchanged, Verdict
 from thredfi_async._outcomes import says_archived
-from thredfi_async.errors import BadRequestError, ConflictError, Effect, ResponseDecodeError
+from thredfi_async.errors import Effect, ResponseDecodeError
 from thredfi_async.models import Customer, CustomerBody, CustomerRequest
+
+NO_HEADERS: Final[Mapping[str, str]] = {}
+
+
+@attrs.define(eq=False)
+class Given:
+    """What the caller gave for one archive call, which no traceback shows.
+
+    Args:
+        customer: The body to send; None for the server's own record.
+        idempotency_key: The caller's own key, if any.
+        headers: The caller's own headers, if any.
+    """
+
+    customer: CustomerBody | None = attrs.field(repr=False)
+    idempotency_key: str | None = attrs.field(repr=False)
+    headers: Mapping[str, str] | None = attrs.field(repr=False)
 
 
 @attrs.frozen(eq=False)
@@ -24,16 +41,12 @@ class Archiving:
     Args:
         url: The customer's URL, with its trailing slash.
         customer_id: The customer's id in lower case, to compare answers with.
-        body: The body to send; None for the server's own record.
-        idempotency_key: The caller's own key, if any.
-        headers: The caller's own headers.
+        given: What the caller gave.
     """
 
     url: str
     customer_id: str
-    body: CustomerBody | None = attrs.field(repr=False)
-    idempotency_key: str | None
-    headers: Mapping[str, str] = attrs.field(repr=False)
+    given: Hidden[Given]
 
     def first(self) -> Request[Customer]:
         """Build the call's first request: the POST, or the GET that fetches its body.
@@ -41,62 +54,64 @@ class Archiving:
         Raises:
             InvalidRequestError: The body breaks the contract.
         """
-        match self.body:
-            case None:
-                return Request(method="GET", url=self.url, judge=self._judge_record, headers=self.headers)
-            case CustomerRequest() as body:
-                return self._post(body)
-            case body:
-                return self._post(CustomerRequest.from_mapping(body))
+        if self.given.reveal().customer is None:
+            return Request(method="GET", url=self.url, judge=self._judge_record, headers=self._headers())
+        return self._post(_request_of(self.given))
+
+    def _headers(self) -> Mapping[str, str]:
+        return self.given.reveal().headers or NO_HEADERS
 
     def _post(self, body: CustomerRequest) -> Request[Customer]:
-        key = self.idempotency_key or _new_key()
+        key = self.given.reveal().idempotency_key or _new_key()
         ours = {"Content-Type": "application/json", "Idempotency-Key": key}
         return Request(
             method="POST",
             url=f"{self.url}archive/",
             judge=self._judge_answer,
-            headers={**self.headers, **ours},
+            headers={**self._headers(), **ours},
             body=converter.encode(body),
             mutates=True,
             idempotency_key=key,
             settle=self._question,
         )
 
-    def _question(self) -> Request[Customer | None]:
-        return Request(method="GET", url=self.url, judge=self._judge_afterwards, headers=self.headers)
+    def _question(self) -> Request[Customer | Unchanged]:
+        return Request(method="GET", url=self.url, judge=self._judge_afterwards, headers=self._headers())
 
     def _judge_record(self, response: Response) -> Verdict[Customer]:
         """Judge the record before the POST: either it is archived already, or it becomes the body."""
         verdict = judge_customer(response, self.customer_id)
-        if verdict.error is not None or _is_archived(verdict.unwrap()):
+        if isinstance(verdict, Failure) or _is_archived(verdict.value):
             return verdict
-        record = converter.with_exact_numbers(verdict.unwrap(), response.body)
-        return Verdict(then=self._post(CustomerRequest.from_customer(record)))
+        record = converter.with_exact_numbers(verdict.value, response.body)
+        return Next(self._post(CustomerRequest.from_customer(record)))
 
     def _judge_answer(self, response: Response) -> Verdict[Customer]:
         """Judge the answer to the POST; it proves success only if it shows this customer as archived."""
         if response.status not in SUCCESS:
-            error = api_error(response, fields=CustomerRequest.FIELD_NAMES)
-            # The API does not document its answer to archiving an archived customer: it may be one of these.
-            invalid = isinstance(error, BadRequestError) and error.error_code == "validation_error"
-            return Verdict(error=error, doubtful=isinstance(error, BadRequestError | ConflictError) and not invalid)
+            return Failure(api_error(response, url=f"{self.url}archive/", fields=CustomerRequest.FIELD_NAMES))
         effect = Effect.UNKNOWN
         try:
             record = _record_that_says_archived(response, self.customer_id)
             effect = Effect.APPLIED
-            return Verdict(converter.structure(record, Customer))
+            return Success(converter.structure(record, Customer))
         except ResponseDecodeError as error:
             error.effect = effect
-            return Verdict(error=_in_context(error, response))
+            return Failure(_in_context(error, response))
 
-    def _judge_afterwards(self, response: Response) -> Verdict[Customer | None]:
+    def _judge_afterwards(self, response: Response) -> Verdict[Customer | Unchanged]:
         """Judge the record after an attempt with an unknown outcome."""
         verdict = judge_customer(response, self.customer_id)
-        if verdict.error is not None:
-            return Verdict(error=verdict.error)
-        customer = verdict.unwrap()
-        return Verdict(customer if _is_archived(customer) else None)
+        if isinstance(verdict, Failure):
+            return verdict
+        return Success(verdict.value if _is_archived(verdict.value) else Unchanged.UNCHANGED)
+
+
+def _request_of(given: Hidden[Given]) -> CustomerRequest:
+    # Asked for each time: no traceback shows it.
+    if isinstance(given.reveal().customer, CustomerRequest):
+        return cast("CustomerRequest", given.reveal().customer)
+    return CustomerRequest.from_mapping(cast("Mapping[str, Any]", given.reveal().customer))
 
 
 def _new_key() -> str:
@@ -110,7 +125,7 @@ def _is_archived(customer: Customer) -> bool:
     return says_archived(customer.is_archived, customer.status)
 
 
-def judge_customer(response: Response, customer_id: str) -> Verdict[Customer]:
+def judge_customer(response: Response, customer_id: str) -> Success[Customer] | Failure:
     """Judge an answer that should be this customer.
 
     Args:
@@ -121,21 +136,21 @@ def judge_customer(response: Response, customer_id: str) -> Verdict[Customer]:
         The customer, or the error.
     """
     if response.status not in SUCCESS:
-        return Verdict(error=api_error(response))
+        return Failure(api_error(response))
     try:
-        return Verdict(converter.structure(_record(response, customer_id), Customer))
+        return Success(converter.structure(_record(response, customer_id), Customer))
     except ResponseDecodeError as error:
-        return Verdict(error=_in_context(error, response))
+        return Failure(_in_context(error, response))
 
 
 def judge_page(response: Response) -> Verdict[converter.Page]:
     """Judge an answer that should be a page of customers."""
     if response.status not in SUCCESS:
-        return Verdict(error=api_error(response))
+        return Failure(api_error(response))
     try:
-        return Verdict(converter.structure(_parsed(response), converter.Page))
+        return Success(converter.structure(_parsed(response), converter.Page))
     except ResponseDecodeError as error:
-        return Verdict(error=_in_context(error, response))
+        return Failure(_in_context(error, response))
 
 
 def _parsed(response: Response) -> Any:  # noqa: ANN401 - JSON is anything

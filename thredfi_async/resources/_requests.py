@@ -3,26 +3,25 @@
 import re
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import SplitResult, urlencode, urljoin, urlsplit
 from uuid import UUID
 
 import attrs
 
-from thredfi_async._checks.headers import headers_problems, value_problem
+from thredfi_async._checks.headers import headers_problems, plain, value_problem
 from thredfi_async._checks.identifiers import Identifier, identifier_problem
 from thredfi_async._checks.json import text_problem
 from thredfi_async._checks.numbers import whole_number
 from thredfi_async._codec.converter import Page
 from thredfi_async._engine.pipeline import CallOptions, Pipeline
-from thredfi_async._interfaces import Outcome, Request
+from thredfi_async._interfaces import Hidden, Outcome, Request
 from thredfi_async.errors import InvalidRequestError, ResponseDecodeError
-from thredfi_async.models import Customer, CustomerBody, CustomerRequest
-from thredfi_async.resources._archiving import Archiving, judge_customer, judge_page
+from thredfi_async.models import Customer, CustomerRequest
+from thredfi_async.resources._archiving import NO_HEADERS, Archiving, Given, judge_customer, judge_page
 
 _VISIBLE: Final = re.compile(r"[!-~]+", re.ASCII)
 _BODIES: Final = (CustomerRequest, Mapping)
-_NO_HEADERS: Final[Mapping[str, str]] = {}
 _PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -40,15 +39,8 @@ class CustomerRequests:
 
     # `archive` and `get` are not coroutines themselves, which saves a frame at every step of a call.
 
-    def archive(  # noqa: PLR0913 - two ids, the body, and the call's own settings
-        self,
-        business_id: Identifier,
-        customer_id: Identifier,
-        body: CustomerBody | None,
-        options: CallOptions,
-        *,
-        idempotency_key: str | None,
-        headers: Mapping[str, str] | None,
+    def archive(
+        self, business_id: Identifier, customer_id: Identifier, given: Hidden[Given], options: CallOptions
     ) -> Coroutine[Any, Any, Outcome[Customer]]:
         """Archive a customer; check here only what must be checked before the call has its turn."""
         problems: list[str] = []
@@ -56,61 +48,58 @@ class CustomerRequests:
         if not (isinstance(business_id, UUID) and isinstance(customer_id, UUID)):
             _check_identifier("business_id", business_id, problems)
             _check_identifier("customer_id", customer_id, problems)
-        _check_body(body, problems)
-        if idempotency_key is not None and (problem := value_problem(idempotency_key)) is not None:
-            problems.append(f"idempotency_key: {problem}")
-        where, checked = self.base_url, _checked(headers, problems)
-        return self.pipeline.run(
-            "customers.archive", _first, options, where, business_id, customer_id, body, idempotency_key, checked
-        )
+        checked = _checked(given, problems)
+        if problems:
+            raise InvalidRequestError(problems)
+        return self.pipeline.run("customers.archive", _first, options, self.base_url, business_id, customer_id, checked)
 
     def get(
         self,
         business_id: Identifier,
         customer_id: Identifier,
         options: CallOptions,
-        headers: Mapping[str, str] | None,
+        headers: Hidden[Mapping[str, str] | None],
     ) -> Coroutine[Any, Any, Outcome[Customer]]:
         """Get a customer."""
         problems: list[str] = []
         _check_identifier("business_id", business_id, problems)
         _check_identifier("customer_id", customer_id, problems)
-        checked, customer = _checked(headers, problems), _text(customer_id)
+        checked = _checked_headers(headers, problems)
+        if problems:
+            raise InvalidRequestError(problems)
+        customer = _text(customer_id)
         request = Request[Customer](
             method="GET",
             url=_url(self.base_url, _text(business_id), customer),
             judge=partial(judge_customer, customer_id=customer),
-            headers=checked,
+            headers=checked.reveal() or NO_HEADERS,
         )
         return self.pipeline.run("customers.get", lambda: request, options)
 
     def list(
         self,
         business_id: Identifier,
-        filters: Mapping[str, Any],
+        filters: Hidden[dict[str, Any]],
         options: CallOptions,
-        headers: Mapping[str, str] | None,
+        headers: Hidden[Mapping[str, str] | None],
     ) -> AsyncIterator[Customer]:
         """Check the arguments now, and iterate later."""
         problems: list[str] = []
         _check_identifier("business_id", business_id, problems)
-        size, external = filters.get("page_size"), filters.get("external_id")
-        if size is not None and whole_number(size) is not None:
-            problems.append("page_size: must be a whole number of at least 1")
-        if external is not None and (problem := _filter_problem(external)) is not None:
-            problems.append(f"external_id: {problem}")
-        checked = _checked(headers, problems)
-        query = urlencode({name: value for name, value in filters.items() if value is not None})
-        url = f"{self.base_url}/v1/platform/businesses/{_text(business_id)}/customers/" + (f"?{query}" if query else "")
-        return self._pages(url, options, checked)
+        _check_filters(filters.reveal(), problems)
+        checked = _checked_headers(headers, problems)
+        if problems:
+            raise InvalidRequestError(problems)
+        place = f"{self.base_url}/v1/platform/businesses/{_text(business_id)}/customers/"
+        return self._pages(_with_query(place, filters.reveal()), options, checked)
 
-    async def _pages(self, url: str, options: CallOptions, headers: Mapping[str, str]) -> AsyncIterator[Customer]:
-        following: str | None = url
+    async def _pages(
+        self, url: Hidden[str], options: CallOptions, headers: Hidden[Mapping[str, str] | None]
+    ) -> AsyncIterator[Customer]:
         # Links that form a circle must not keep us for ever: Brent's algorithm detects them in constant memory.
-        seen, steps, limit = "", 0, 1
-        while following is not None:
-            here = following
-            if here == seen:
+        here, seen, steps, limit = url, Hidden(""), 0, 1
+        while True:
+            if here.reveal() == seen.reveal():
                 raise ResponseDecodeError("the list's next links lead back to a page that was read before")
             steps += 1
             if steps == limit:
@@ -118,24 +107,24 @@ class CustomerRequests:
             page = await self._page(here, options, headers)
             for customer in page.results:
                 yield customer
-            following = _next_link(page.next, here)
+            if page.next is None:
+                return
+            following = _followed(page.next, here.reveal())
+            if following is None:
+                msg = "the list's next link leads to another origin, or nowhere; the token is not sent there"
+                raise ResponseDecodeError(msg, problems=["$.next: another origin"])
+            here = following
 
-    async def _page(self, url: str, options: CallOptions, headers: Mapping[str, str]) -> Page:
-        request = Request[Page](method="GET", url=url, judge=judge_page, headers=headers)
+    async def _page(self, url: Hidden[str], options: CallOptions, headers: Hidden[Mapping[str, str] | None]) -> Page:
+        request = Request[Page](
+            method="GET", url=url.reveal(), judge=judge_page, headers=headers.reveal() or NO_HEADERS
+        )
         return (await self.pipeline.run("customers.list", lambda: request, options)).value
 
 
-def _first(  # noqa: PLR0913, PLR0917 - the arguments that the pipeline keeps while the call waits
-    base_url: str,
-    business_id: Identifier,
-    customer_id: Identifier,
-    body: CustomerBody | None,
-    idempotency_key: str | None,
-    headers: Mapping[str, str],
-) -> Request[Customer]:
+def _first(base_url: str, business_id: Identifier, customer_id: Identifier, given: Hidden[Given]) -> Request[Customer]:
     customer = _text(customer_id)
-    url = _url(base_url, _text(business_id), customer)
-    return Archiving(url, customer, body, idempotency_key, headers).first()
+    return Archiving(_url(base_url, _text(business_id), customer), customer, given).first()
 
 
 def _url(base_url: str, business: str, customer: str) -> str:
@@ -151,11 +140,6 @@ def _text(identifier: Identifier) -> str:
     return identifier.lower() if isinstance(identifier, str) else str(identifier)
 
 
-def _check_body(body: object, problems: list[str]) -> None:
-    if body is not None and not isinstance(body, _BODIES):
-        problems.append(f"customer: must be a CustomerRequest or a mapping, not {type(body).__name__}")
-
-
 def _filter_problem(value: object) -> str | None:
     if not isinstance(value, str):
         return f"must be a string, not {type(value).__name__}"
@@ -163,27 +147,61 @@ def _filter_problem(value: object) -> str | None:
     return text_problem(value) if value else "must not be empty"
 
 
-def _checked(headers: Mapping[str, str] | None, problems: list[str]) -> Mapping[str, str]:
-    """Check the headers, and raise if any argument is invalid."""
-    if headers is not None:
-        problems.extend(headers_problems(headers))
-    if problems:
-        raise InvalidRequestError(problems)
-    # A copy, so that every attempt sends exactly what was checked.
-    return dict(headers) if headers else _NO_HEADERS
+def _checked(given: Hidden[Given], problems: list[str]) -> Hidden[Given]:
+    """Check what the caller gave for one archive call; what is returned, no caller can change."""
+    customer: object = given.reveal().customer
+    key, headers = given.reveal().idempotency_key, given.reveal().headers
+    if customer is not None and not isinstance(customer, _BODIES):
+        problems.append(f"customer: must be a CustomerRequest or a mapping, not {type(customer).__name__}")
+    if key is not None and (problem := value_problem(key)) is not None:
+        problems.append(f"idempotency_key: {problem}")
+    if key is None and headers is None:
+        return given
+    own = None if headers is None else _copied(headers, problems)
+    own_key = plain(key) if isinstance(key, str) else None
+    return Hidden(attrs.evolve(given.reveal(), idempotency_key=own_key, headers=own))
 
 
-def _next_link(link: str | None, here: str) -> str | None:
-    if link is None:
+def _checked_headers(
+    headers: Hidden[Mapping[str, str] | None], problems: list[str]
+) -> Hidden[Mapping[str, str] | None]:
+    return headers if headers.reveal() is None else Hidden(_copied(headers.reveal(), problems))
+
+
+def _copied(headers: Any, problems: list[str]) -> dict[str, str] | None:  # noqa: ANN401 - a caller's
+    """Copy headers and check the copy, so that every attempt sends exactly what was checked."""
+    try:
+        copy = dict(cast("Mapping[str, Any]", headers)) if isinstance(headers, Mapping) else headers
+    except Exception as error:  # noqa: BLE001 - whatever a caller's mapping raises
+        problems.append(f"headers: reading them raised {type(error).__name__}")
         return None
+    found = headers_problems(copy)
+    problems.extend(found)
+    return None if found else {plain(name): plain(value) for name, value in cast("dict[str, str]", copy).items()}
+
+
+def _check_filters(filters: Mapping[str, Any], problems: list[str]) -> None:
+    size, external = filters.get("page_size"), filters.get("external_id")
+    if size is not None and whole_number(size) is not None:
+        problems.append("page_size: must be a whole number of at least 1")
+    if external is not None and (problem := _filter_problem(external)) is not None:
+        problems.append(f"external_id: {problem}")
+
+
+def _with_query(url: str, filters: Mapping[str, Any]) -> Hidden[str]:
+    query = urlencode({name: value for name, value in filters.items() if value is not None})
+    return Hidden(f"{url}?{query}" if query else url)
+
+
+def _followed(link: str, here: str) -> Hidden[str] | None:
+    """Return where a page's next link leads; None for anywhere but the same origin."""
     try:
         absolute = urljoin(here, link) if _VISIBLE.fullmatch(link) else ""
         if _origin(urlsplit(absolute)) == _origin(urlsplit(here)):
-            return absolute
+            return Hidden(absolute)
     except ValueError:
         pass
-    msg = "the list's next link leads to another origin, or nowhere; the token is not sent there"
-    raise ResponseDecodeError(msg, problems=["$.next: another origin"])
+    return None
 
 
 def _origin(url: SplitResult) -> tuple[str, str | None, int | None, str | None]:

@@ -6,9 +6,10 @@ from typing import Any
 from thredfi_async._checks.identifiers import Identifier
 from thredfi_async._codec.response_headers import request_id
 from thredfi_async._engine.pipeline import AS_THE_CLIENT, CallOptions, Pipeline
-from thredfi_async._interfaces import Outcome
+from thredfi_async._interfaces import Hidden, Outcome
 from thredfi_async.errors import Effect
 from thredfi_async.models import Customer, CustomerBody, RawResponse
+from thredfi_async.resources._archiving import Given
 from thredfi_async.resources._requests import CustomerRequests
 from thredfi_async.retry import RetryPolicy
 from thredfi_async.settings import Timeouts
@@ -71,10 +72,10 @@ class Customers:
             ResponseDecodeError: A success status whose body proves nothing (UNKNOWN) or cannot be read fully (APPLIED).
             ClientStateError: The client is closed, or belongs to another event loop or process.
         """
+        given = Hidden(Given(customer, idempotency_key, headers))
+        customer, idempotency_key, headers = None, None, None  # no traceback shows them
         options = _options(timeouts, retry, settle=settle)
-        outcome = await self._requests.archive(
-            business_id, customer_id, customer, options, idempotency_key=idempotency_key, headers=headers
-        )
+        outcome = await self._requests.archive(business_id, customer_id, given, options)
         return outcome.value
 
     async def get(
@@ -101,8 +102,9 @@ class Customers:
         Raises:
             ThredfiError: As for `archive`; the effect is always NOT_APPLIED.
         """
+        hidden, headers = Hidden(headers), None  # no traceback shows them
         options = _options(timeouts, retry)
-        return (await self._requests.get(business_id, customer_id, options, headers)).value
+        return (await self._requests.get(business_id, customer_id, options, hidden)).value
 
     def list(  # noqa: PLR0913 - one business, the filters, and the call's own settings by name
         self,
@@ -134,11 +136,12 @@ class Customers:
             ResponseDecodeError: While iterating: a page cannot be read, or its next link leads to another origin.
             ThredfiError: While iterating, as for `get`.
         """
-        options = _options(timeouts, retry)
         filters: dict[str, Any] = {"external_id": external_id, "page_size": page_size}
         if include_archived:
             filters["include_archived"] = "true"
-        return self._requests.list(business_id, filters, options, headers)
+        hidden, own = Hidden(filters), Hidden(headers)
+        filters, external_id, headers = {}, None, None  # no traceback shows them
+        return self._requests.list(business_id, hidden, _options(timeouts, retry), own)
 
 
 class RawCustomers:
@@ -165,10 +168,10 @@ class RawCustomers:
         Returns:
             The customer, the answer that decided the call, and whether the customer was already archived.
         """
+        given = Hidden(Given(customer, idempotency_key, headers))
+        customer, idempotency_key, headers = None, None, None  # no traceback shows them
         options = _options(timeouts, retry, settle=settle)
-        outcome = await self._requests.archive(
-            business_id, customer_id, customer, options, idempotency_key=idempotency_key, headers=headers
-        )
+        outcome = await self._requests.archive(business_id, customer_id, given, options)
         return _raw(outcome, already_archived=outcome.effect is Effect.NOT_APPLIED)
 
     async def get(
@@ -185,8 +188,9 @@ class RawCustomers:
         Returns:
             The customer and the answer.
         """
+        hidden, headers = Hidden(headers), None  # no traceback shows them
         options = _options(timeouts, retry)
-        return _raw(await self._requests.get(business_id, customer_id, options, headers), already_archived=False)
+        return _raw(await self._requests.get(business_id, customer_id, options, hidden), already_archived=False)
 
 
 def _options(timeouts: Timeouts | None, retry: RetryPolicy | None, *, settle: bool = True) -> CallOptions:
