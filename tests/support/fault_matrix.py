@@ -89,6 +89,7 @@ class Row:
         archived: Whether the customer was archived before the call.
         rival: Another call that the server never answers: it has the client's only slot before this call, or
             waits for it behind this call's first attempt.
+        pure: The end with aiohttp's parser in Python, where that one takes another view of the bytes.
     """
 
     name: str
@@ -107,6 +108,7 @@ class Row:
     before: Step | None = None
     archived: bool = False
     rival: Literal["before", "behind"] | None = None
+    pure: Ends | None = None
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -129,13 +131,18 @@ def _found(attempts: int, received: str, applied: int = 1, connections: int = 1,
     return Ends("archived", "UNKNOWN", attempts, received, applied, connections, waited=waited)
 
 
+def _read_as_archived() -> Ends:
+    """Archived, as a GET over another connection shows after an answer that proves nothing."""
+    return _found(2, "POST GET", 1, 2)
+
+
 def _lost(says: str, received: str = "POST*4 GET", applied: int = 0, connections: int = 5, attempts: int = 5) -> Ends:
     """No answer came, and a GET shows no change."""
     return Ends("ConnectionLostError", "UNKNOWN", attempts, received, applied, connections, says)
 
 
-def _unread(says: str, received: str = "POST GET", applied: int = 0, connections: int = 1) -> Ends:
-    """The POST's answer proves nothing, and a GET shows no change."""
+def _unread(says: str, received: str = "POST GET", applied: int = 0, connections: int = 2) -> Ends:
+    """The POST's answer proves nothing, its connection is not used again, and a GET shows no change."""
     return Ends("ResponseDecodeError", "UNKNOWN", 2, received, applied, connections, says)
 
 
@@ -172,13 +179,19 @@ def _refusal(status: int, code: str = "server_error", **headers: str) -> Answer:
     return faults.problem(status, code, named)
 
 
+def _second_answer(customer_id: str) -> bytes:
+    """Return a whole answer about this customer, to be put before another."""
+    data = bodies.dump(bodies.customer(customer_id))
+    return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(data) + data
+
+
 _UNCHANGED: Final = "the server shows no change"
 _SMALL: Final = Call(max_body_kib=64)
 _RENEWED: Final = Call(credentials=True)
 _BODYLESS: Final = Call(body=False)
 _UNSETTLED: Final = Call(settle=False)
 _IMPATIENT: Final = Call(read=0.1)
-_HASTY: Final = Call(deadline=0.2)
+_HASTY: Final = Call(deadline=0.4)
 _GOOD: Final = faults.good()
 _ACTIVE: Final = Answer.json(200, bodies.active)
 _ANOTHER: Final = Answer.json(200, bodies.customer(OTHER))
@@ -192,6 +205,11 @@ _INVALID_TOKEN: Final = _refusal(401, "invalid_token")
 _FROM: Final = "Wed, 01 Jan 2025 00:00:00 GMT"
 _UNTIL: Final = "Wed, 01 Jan 2025 00:00:03 GMT"
 _ELSEWHERE: Final = "https://elsewhere.example/archive/"
+_PATH: Final = (
+    "/v1/platform/businesses/33333333-3333-4333-8333-333333333333"
+    "/customers/11111111-1111-4111-8111-111111111111/archive/"
+)
+_BARE_404: Final = Answer.content(404)
 
 # Few lines for each row, so that it reads like a table.
 # fmt: off
@@ -224,11 +242,11 @@ CONNECTING: Final = (
     ),
     Row(
         "plain HTTP on the TLS port", "connect", EVER, Cut("accept", "fin", saying=b"HTTP/1.1 400 Bad Request\r\n\r\n"),
-        _unreached("ClientConnectorSSLError", 4, 4), hits="connection", tls="good",
+        _unreached("does not speak TLS on this port: check base_url", 1, 1), hits="connection", tls="good",
     ),
     Row(
         "plain HTTP on the TLS port", "connect", 1, Cut("accept", "fin", saying=b"HTTP/1.1 400 Bad Request\r\n\r\n"),
-        _archived(2, "POST", 1, 2), hits="connection", tls="good",
+        _unreached("does not speak TLS on this port", 1, 1), hits="connection", tls="good",
     ),
     Row(
         "FIN in the TLS handshake", "connect", EVER, Cut("accept", "fin"), _unreached("ClientConnectorError", 4, 4),
@@ -274,25 +292,19 @@ CONNECTING: Final = (
         Ends("RequestTimeoutError connect", "NOT_APPLIED", 2, "CONNECT*2", 0, 0, "Timeouts.connect"), hits="CONNECT",
         reach="CONNECT", call=Call(connect=0.1, max_attempts=2),
     ),
-    Row(
-        "proxy wants credentials (407), plain HTTP", "headers", EVER, faults.proxy_refusal(), _refused("APIError 407"),
-        reach="proxy",
-    ),
-    Row(
-        "proxy cannot reach the API (502), plain HTTP", "headers", EVER, faults.html(502),
-        Ends("ServerError 502", "UNKNOWN", 5, "POST*4 GET", 0, 1, _UNCHANGED), reach="proxy",
-    ),
+    Row("a proxy, but the API is on this machine", "connect", EVER, None, _archived(1, "POST"), reach="proxy"),
 )
 
 SENDING: Final = (
     Row("RST at accept", "connect", 1, Cut("accept", "rst"), _archived(2, "POST", 1, 2), hits="connection"),
     Row(
-        "FIN at accept", "connect", EVER, Cut("accept", "fin"), _lost("lost", "", 0, 4, 4), hits="connection",
-        call=_UNSETTLED,
+        "FIN at accept", "connect", EVER, Cut("accept", "fin"), _unreached("ServerDisconnected", 4, 4),
+        hits="connection",
     ),
+    Row("FIN at accept", "connect", 3, Cut("accept", "fin"), _archived(4, "POST", 1, 4), hits="connection"),
     Row(
-        "half-close at accept", "connect", EVER, Cut("accept", "half-close"), _lost("lost", "", 0, 2, 2),
-        hits="connection", call=Call(settle=False, max_attempts=2),
+        "half-close at accept", "connect", EVER, Cut("accept", "half-close"), _unreached("ServerDisconnected", 2, 2),
+        hits="connection", call=Call(max_attempts=2),
     ),
     Row(
         "hang at accept", "connect", EVER, Cut("accept", "hang"),
@@ -372,7 +384,9 @@ ANSWER_HEADERS: Final = (
         "no HTTP after it was applied", "headers", EVER, faults.garbage_status_line().applied(),
         _found(5, "POST*4 GET", 4, 5),
     ),
-    Row("HTTP/2 frames", "headers", EVER, Answer.raw(bytes.fromhex("00000604") + bytes(11)), _lost("not HTTP")),
+    Row(
+        "HTTP/2 frames", "headers", EVER, Answer.raw(bytes.fromhex("00000604") + bytes(11), "fin"), _lost("not HTTP"),
+    ),
     Row("cut in the status line", "headers", EVER, _GOOD.cut("status"), _lost("ServerDisconnected")),
     Row("cut in the headers by FIN", "headers", EVER, _GOOD.cut("headers"), _lost("ServerDisconnected")),
     Row(
@@ -384,6 +398,24 @@ ANSWER_HEADERS: Final = (
         call=_IMPATIENT,
     ),
     Row("two lengths", "headers", EVER, faults.two_lengths(), _lost("not HTTP")),
+    *(
+        Row(f"{what}{', applied' if applied else ''}", "headers", EVER, answer.applied() if applied else answer, ends)
+        for what, answer in (
+            ("a length and chunks", faults.lengths("Content-Length: {}", "Transfer-Encoding: chunked", chunked=True)),
+            ("a length that is no number", faults.lengths("Content-Length: {}x")),
+            ("a length with a sign", faults.lengths("Content-Length: +{}")),
+            ("a length below zero", faults.lengths("Content-Length: -{}")),
+            ("a list of lengths", faults.lengths("Content-Length: {0}, {0}")),
+            ("a length that is empty", faults.lengths("Content-Length: ")),
+        )
+        for applied, ends in ((False, _lost("not HTTP")), (True, _found(5, "POST*4 GET", 4, 5)))
+    ),
+    Row("two lengths, applied", "headers", EVER, faults.two_lengths().applied(), _found(5, "POST*4 GET", 4, 5)),
+    Row("a long head", "headers", EVER, faults.long_heads().applied(), _archived(1, "POST")),
+    Row(
+        "a long head, of the record", "headers", EVER, faults.long_heads(), _found(5, "POST*4 GET", 4, 5), hits="GET",
+        post=(_APPLIED_RST,),
+    ),
     Row("a header of a MiB", "headers", EVER, faults.huge_header(), _lost("not HTTP")),
     Row("1,000 headers", "headers", EVER, faults.many_headers(1000), _lost("not HTTP")),
     Row("headers without end", "headers", EVER, faults.endless_headers(), _lost("not HTTP")),
@@ -391,6 +423,16 @@ ANSWER_HEADERS: Final = (
     Row(
         "100 and 103 before the answer", "headers", EVER, faults.informational(before=_GOOD.applied()),
         _archived(1, "POST"),
+    ),
+    Row(
+        "103, and then silence", "headers", EVER, Cut("request", "hang", saying=b"HTTP/1.1 103 Early Hints\r\n\r\n"),
+        Ends("RequestTimeoutError read", "UNKNOWN", 3, "POST*2 GET", 0, 3, "no data for longer"),
+        call=Call(read=0.1, max_attempts=2),
+    ),
+    Row(
+        "100, and then silence, applied", "headers", 1,
+        Cut("request", "hang", saying=b"HTTP/1.1 100 Continue\r\n\r\n", applied=True),
+        _archived(2, "POST*2", 2, 2), call=_IMPATIENT,
     ),
     Row(
         "101, as if it were a websocket", "headers", EVER, Answer.content(101, framing="none"),
@@ -403,22 +445,42 @@ ANSWER_HEADERS: Final = (
     Row("204", "headers", EVER, Answer.content(204, framing="none"), _unread("empty or null")),
     Row(
         "204 after it was applied", "headers", EVER, Answer.content(204, framing="none").applied(),
-        _found(2, "POST GET"),
+        _read_as_archived(),
     ),
-    Row("204 with a body", "headers", EVER, faults.no_content_with_body(), _lost("not HTTP")),
+    Row("204 with a body", "headers", EVER, faults.no_content_with_body(), _lost("not HTTP"), pure=_unread("empty")),
     *(
         Row(
             f"{status} to another host", "headers", EVER, faults.redirect(status, _ELSEWHERE),
-            _refused(f"APIError {status}", "a redirect to elsewhere.example"),
+            _refused(f"APIError {status}", "a redirect to elsewhere.example", "POST GET", 2),
         )
         for status in (301, 302, 303, 307, 308)
     ),
-    Row(
-        "307 to the same host", "headers", EVER, faults.redirect(307, "/archive/"),
-        _refused("APIError 307", "the same host"),
+    *(
+        Row(f"307 to {what}", "headers", EVER, faults.redirect(307, place), _refused("APIError 307", says))
+        for what, place, says in (
+            ("https", f"https://127.0.0.1{_PATH}", "a redirect to 127.0.0.1"),
+            ("the same path of another host", f"https://elsewhere.example{_PATH}", "a redirect to elsewhere.example"),
+            ("the path without its slash", _PATH.removesuffix("/"), "the same host"),
+        )
     ),
-    Row("300 without a place", "headers", EVER, Answer.content(300), _refused("APIError 300")),
-    Row("304", "headers", EVER, Answer.content(304, framing="none"), _refused("APIError 304")),
+    Row(
+        "303 to the same path of another host", "headers", EVER,
+        faults.redirect(303, f"https://elsewhere.example{_PATH}"), _refused("APIError 303", "", "POST GET", 2),
+    ),
+    Row(
+        "308 to where it was sent", "headers", EVER, faults.redirect(308, _PATH),
+        _refused("APIError 308", "", "POST GET", 2),
+    ),
+    Row(
+        "308 to where it was sent, applied", "headers", EVER, faults.redirect(308, _PATH).applied(),
+        _found(2, "POST GET"),
+    ),
+    Row(
+        "307 to another path", "headers", EVER, faults.redirect(307, "/archive/"),
+        _refused("APIError 307", "the same host", "POST GET", 2),
+    ),
+    Row("300 without a place", "headers", EVER, Answer.content(300), _refused("APIError 300", "", "POST GET", 2)),
+    Row("304", "headers", EVER, Answer.content(304, framing="none"), _refused("APIError 304", "", "POST GET", 2)),
 )
 
 STATUSES: Final = (
@@ -432,7 +494,7 @@ STATUSES: Final = (
     ),
     Row(
         "400 for another reason, archived before", "headers", EVER, _refusal(400, "bad_state"),
-        Ends("archived", "NOT_APPLIED", 2, "POST GET", 0), get=(_GOOD,), archived=True,
+        Ends("archived", "UNKNOWN", 2, "POST GET", 0), get=(_GOOD,), archived=True,
     ),
     Row(
         "400 with a page", "headers", EVER, faults.html(400),
@@ -452,21 +514,43 @@ STATUSES: Final = (
     ),
     Row("403", "headers", EVER, _refusal(403, "permission_denied"), _refused("PermissionDeniedError 403")),
     Row("404", "headers", EVER, _refusal(404, "not_found"), _refused("NotFoundError 404")),
-    Row("405 with nothing", "headers", EVER, Answer.content(405), _refused("APIError 405")),
     Row("409", "headers", EVER, _refusal(409, "conflict"), _refused("ConflictError 409", _UNCHANGED, "POST GET", 2)),
     Row(
         "409, archived before", "headers", EVER, _refusal(409, "conflict"),
-        Ends("archived", "NOT_APPLIED", 2, "POST GET", 0), get=(_GOOD,), archived=True,
+        Ends("archived", "UNKNOWN", 2, "POST GET", 0), get=(_GOOD,), archived=True,
     ),
-    Row("409, not settled", "headers", EVER, _refusal(409, "conflict"), _refused("ConflictError 409"), call=_UNSETTLED),
+    Row(
+        "409, not settled", "headers", EVER, _refusal(409, "conflict"),
+        Ends("ConflictError 409", "UNKNOWN", 1, "POST", 0), call=_UNSETTLED,
+    ),
     Row(
         "409, and the question fails", "headers", EVER, _refusal(409, "conflict"),
-        _refused("ConflictError 409", "failed with ServerError", "POST GET", 2), get=(_NOTHING,),
+        Ends("ConflictError 409", "UNKNOWN", 2, "POST GET", 0, says="failed with ServerError"), get=(_NOTHING,),
     ),
+    Row(
+        "409 after it was applied", "headers", EVER, _refusal(409, "conflict").applied(), _found(2, "POST GET"),
+    ),
+    *(
+        Row(f"{status} in the envelope", "headers", EVER, _refusal(status), _refused(f"APIError {status}"))
+        for status in (402, 405, 406, 410, 415, 423, 451)
+    ),
+    *(
+        Row(f"{status} {form}", "headers", EVER, answer(status), _refused(f"APIError {status}"))
+        for status in (407, 411, 413, 414, 417, 421, 426, 428, 431)
+        for form, answer in (
+            ("in the envelope", _refusal), ("with a page", faults.html), ("with nothing", Answer.content),
+        )
+    ),
+    Row("429 with a page", "headers", EVER, faults.html(429), _refused("RateLimitedError 429", "", "POST*4", 4)),
+    Row("429 with nothing", "headers", 1, Answer.content(429), _archived(2, "POST*2")),
     Row("422", "headers", EVER, _refusal(422, "unprocessable"), _refused("UnprocessableEntityError 422")),
-    Row("408", "headers", 1, faults.html(408), _archived(2, "POST*2")),
-    Row("408", "headers", EVER, faults.html(408), Ends("APIError 408", "UNKNOWN", 5, "POST*4 GET", 0, 1, _UNCHANGED)),
-    Row("408 after it was applied", "headers", EVER, faults.html(408).applied(), _found(5, "POST*4 GET", 4)),
+    Row("408", "headers", 1, faults.html(408), _archived(2, "POST*2", 1, 2)),
+    Row("408", "headers", EVER, faults.html(408), Ends("APIError 408", "UNKNOWN", 5, "POST*4 GET", 0, 5, _UNCHANGED)),
+    Row(
+        "408 in the envelope", "headers", EVER, _refusal(408),
+        Ends("APIError 408", "UNKNOWN", 5, "POST*4 GET", 0, 5, _UNCHANGED),
+    ),
+    Row("408 after it was applied", "headers", EVER, faults.html(408).applied(), _found(5, "POST*4 GET", 4, 5)),
     Row("429", "headers", 1, _refusal(429), _archived(2, "POST*2")),
     Row("429", "headers", EVER, _refusal(429), _refused("RateLimitedError 429", "", "POST*4", 4)),
     Row("429 for 2 s", "headers", 1, _refusal(429, Retry_After="2"), _archived(2, "POST*2", waited=2.0)),
@@ -543,6 +627,92 @@ STATUSES: Final = (
     Row("404 with a body cut short", "body", 1, _refusal(404).cut("body"), _archived(2, "POST*2", 1, 2)),
 )
 
+GATEWAYS: Final = (
+    *(
+        row
+        for what, how, answer in (
+            ("400 with nothing", "BadRequestError 400", Answer.content(400)),
+            ("401 with a page", "AuthenticationError 401", faults.html(401)),
+            ("403 with a page", "PermissionDeniedError 403", faults.html(403)),
+            ("403 with nothing", "PermissionDeniedError 403", Answer.content(403)),
+            ("404 with a page", "NotFoundError 404", faults.html(404)),
+            ("404 with nothing", "NotFoundError 404", _BARE_404),
+            ("405 with nothing", "APIError 405", Answer.content(405)),
+            ("410 with a page", "APIError 410", faults.html(410)),
+            ("422 with a page", "UnprocessableEntityError 422", faults.html(422)),
+            ("499 with nothing", "APIError 499", Answer.content(499)),
+            ("403 with a detail", "PermissionDeniedError 403", faults.detail(403)),
+            ("404 with a detail", "NotFoundError 404", faults.detail(404)),
+            ("400 with a list", "BadRequestError 400", _with([{"error_code": "no"}], 400)),
+            ("403 with another error object", "PermissionDeniedError 403", _with({"error": {"code": 7}}, 403)),
+            ("403 with a code that is no text", "PermissionDeniedError 403", _with({"error_code": 403}, 403)),
+            ("403 with a code that is empty", "PermissionDeniedError 403", _with({"error_code": ""}, 403)),
+            ("302 to a page for signing in", "APIError 302", faults.redirect(302, "/login/")),
+            ("302 to another machine", "APIError 302", faults.redirect(302, "https://login.example/?next=a")),
+            ("307 to the path with a query", "APIError 307", faults.redirect(307, f"{_PATH}?again=1")),
+            ("303 to a path below", "APIError 303", faults.redirect(303, f"{_PATH}done/")),
+        )
+        for row in (
+            Row(
+                f"{what}, in the place of the request", "headers", EVER, answer,
+                _refused(how, _UNCHANGED, "POST GET", 2),
+            ),
+            Row(f"{what}, in the place of the answer", "headers", EVER, answer.applied(), _found(2, "POST GET")),
+            Row(
+                f"{what}, in the place of every answer", "headers", EVER, answer.applied(),
+                Ends(how, "UNKNOWN", 2, "POST GET", 1, says="checking the outcome failed with"), get=(answer,),
+            ),
+        )
+    ),
+    Row(
+        "403 with a text as its error", "headers", EVER, _with({"error": "no"}, 403),
+        _refused("PermissionDeniedError 403"),
+    ),
+    Row(
+        "403 with a code alone", "headers", EVER, _with({"error_code": "no"}, 403),
+        _refused("PermissionDeniedError 403", "403, no"),
+    ),
+    Row(
+        "401 with a page, in the place of the answer, the token can be renewed", "headers", 1,
+        faults.html(401).applied(), _archived(2, "token POST token POST", 2), call=_RENEWED,
+    ),
+    Row(
+        "401 with a page, in the place of every answer, the token can be renewed", "headers", EVER,
+        faults.html(401).applied(), _found(3, "token POST token POST GET", 2), call=_RENEWED,
+    ),
+    Row(
+        "401 with a page, and then the API's own 403", "headers", 1, faults.html(401).applied(),
+        _found(3, "token POST token POST GET"), call=_RENEWED, then=(_refusal(403),),
+    ),
+    Row(
+        "403 with a page, not settled", "headers", EVER, faults.html(403).applied(),
+        Ends("PermissionDeniedError 403", "UNKNOWN", 1, "POST", 1, says="an HTML page, not the API's own error"),
+        call=_UNSETTLED,
+    ),
+    Row(
+        "403 with a page, after a lost request", "headers", 1, _RST,
+        Ends("PermissionDeniedError 403", "UNKNOWN", 3, "POST*2 GET", 0, 2, _UNCHANGED), then=(faults.html(403),),
+    ),
+    Row(
+        "403 with a page, without an archive body", "headers", EVER, faults.html(403).applied(),
+        _found(3, "GET POST GET"), call=_BODYLESS,
+    ),
+    *(
+        Row(
+            f"{status} with a page, in the place of the answer", "headers", EVER, faults.html(status).applied(),
+            _found(5, "POST*4 GET", 4),
+        )
+        for status in (502, 504)
+    ),
+    *(
+        Row(
+            f"{status} with a page, in the place of the answer", "headers", EVER, faults.html(status).applied(),
+            _found(2, "POST GET"),
+        )
+        for status in (501, 520, 599)
+    ),
+)
+
 ANSWER_BODY: Final = (
     Row("cut by FIN", "body", EVER, _GOOD.cut("body"), _lost("ClientPayloadError")),
     Row("cut by FIN", "body", 1, _GOOD.cut("body"), _archived(2, "POST*2", 1, 2)),
@@ -570,11 +740,11 @@ ANSWER_BODY: Final = (
     ),
     Row(
         "ended by FIN alone, and cut", "body", EVER, Answer.json(200, bodies.archived, framing="close").cut("body"),
-        _unread("not JSON", connections=2),
+        _unread("not JSON"),
     ),
     Row(
         "ended by FIN alone, and cut, applied", "body", EVER,
-        Answer.json(200, bodies.archived, framing="close").cut("body").applied(), _found(2, "POST GET", 1, 2),
+        Answer.json(200, bodies.archived, framing="close").cut("body").applied(), _read_as_archived(),
     ),
     Row(
         "dripped, never silent for long", "body", EVER, _GOOD.applied().drip(200, 0.005), _archived(1, "POST"),
@@ -589,11 +759,11 @@ ANSWER_BODY: Final = (
         Ends("RequestTimeoutError deadline", "UNKNOWN", 2, "POST GET", 0, 2, _UNCHANGED), call=_HASTY,
     ),
     Row(
-        "dripped past the deadline, applied", "body", EVER, _GOOD.applied().drip(8, 0.02), _found(2, "POST GET", 1, 2),
+        "dripped past the deadline, applied", "body", EVER, _GOOD.applied().drip(8, 0.02), _read_as_archived(),
         call=_HASTY,
     ),
     Row("empty", "body", EVER, faults.literal(b""), _unread("empty or null")),
-    Row("empty, applied", "body", EVER, faults.literal(b"").applied(), _found(2, "POST GET")),
+    Row("empty, applied", "body", EVER, faults.literal(b"").applied(), _read_as_archived()),
     Row("null", "body", EVER, faults.literal(), _unread("empty or null")),
     Row("a list", "body", EVER, faults.literal(b"[]"), _unread("not about the requested")),
     Row("half a customer", "body", EVER, faults.literal(b'{"id": "1'), _unread("not JSON")),
@@ -603,10 +773,10 @@ ANSWER_BODY: Final = (
         Ends("ResponseDecodeError", "UNKNOWN", 1, "POST", 1, says="not JSON"), call=_UNSETTLED,
     ),
     Row("another customer", "body", EVER, _ANOTHER, _unread("not about the requested")),
-    Row("another customer, applied", "body", EVER, _ANOTHER.applied(), _found(2, "POST GET")),
+    Row("another customer, applied", "body", EVER, _ANOTHER.applied(), _read_as_archived()),
     Row("no id", "body", EVER, _without("id"), _unread("not about the requested")),
     Row("still active", "body", EVER, _ACTIVE, _unread("does not say that the customer is archived")),
-    Row("still active, yet applied", "body", EVER, _ACTIVE.applied(), _found(2, "POST GET")),
+    Row("still active, yet applied", "body", EVER, _ACTIVE.applied(), _read_as_archived()),
     Row(
         "archived in words only", "body", EVER, _without(status="ACTIVE", is_archived="true"),
         _unread("does not say that the customer is archived"),
@@ -627,16 +797,21 @@ ANSWER_BODY: Final = (
         "documented texts that are null", "body", EVER, _without(email=None, notes=None).applied(),
         _archived(1, "POST"),
     ),
-    Row("behind a byte order mark", "body", EVER, faults.byte_order_mark(), _unread("not JSON")),
+    Row("behind a byte order mark", "body", EVER, faults.byte_order_mark().applied(), _archived(1, "POST")),
+    Row("an escaped lone surrogate", "body", EVER, faults.lone_surrogate().applied(), _archived(1, "POST")),
+    Row(
+        "an escaped lone surrogate, in the record", "body", EVER, faults.lone_surrogate(),
+        _found(5, "POST*4 GET", 4, 5), hits="GET", post=(_APPLIED_RST,),
+    ),
     Row("a charset that does not exist", "body", EVER, faults.charset().applied(), _archived(1, "POST")),
     Row("UTF-16", "body", EVER, faults.charset("utf-16", "utf-16"), _unread("not JSON")),
     Row("invalid UTF-8", "body", EVER, faults.invalid_utf8(), _unread("not JSON")),
-    Row("invalid UTF-8, applied", "body", EVER, faults.invalid_utf8().applied(), _found(2, "POST GET")),
-    Row("a number of 5,000 digits", "body", EVER, faults.huge_number().applied(), _found(2, "POST GET")),
+    Row("invalid UTF-8, applied", "body", EVER, faults.invalid_utf8().applied(), _read_as_archived()),
+    Row("a number of 5,000 digits", "body", EVER, faults.huge_number().applied(), _read_as_archived()),
     Row("NaN", "body", EVER, faults.not_a_number(), _unread("not JSON")),
     Row("nested 100,000 deep", "body", EVER, faults.deep_nesting(), _unread("not JSON")),
     Row(
-        "without end", "body", EVER, faults.endless_body(), _unread("longer than max_body_bytes", connections=2),
+        "without end", "body", EVER, faults.endless_body(), _unread("longer than max_body_bytes"),
         call=_SMALL,
     ),
     Row(
@@ -645,6 +820,19 @@ ANSWER_BODY: Final = (
         call=Call(settle=False, max_body_kib=64),
     ),
     Row("gzip, as it should be", "body", EVER, faults.encoded("gzip").applied(), _archived(1, "POST")),
+    Row("gzip of two members", "body", EVER, faults.gzip_members(2).applied(), _archived(1, "POST")),
+    Row(
+        "gzip of a hundred members, padded with zeros", "body", EVER, faults.gzip_members(100, padding=7).applied(),
+        _archived(1, "POST"),
+    ),
+    Row(
+        "gzip of two members, in the record", "body", EVER, faults.gzip_members(2), _found(5, "POST*4 GET", 4, 5),
+        hits="GET", post=(_APPLIED_RST,),
+    ),
+    Row(
+        "gzip, and then something else", "body", EVER, faults.gzip_members(2, tail=b"{}").applied(),
+        _read_as_archived(),
+    ),
     Row("gzip cut short", "body", EVER, faults.truncated("gzip", 200), _unread("cut short")),
     Row("gzip without its checksum", "body", EVER, faults.truncated("gzip", -8), _unread("cut short")),
     Row("gzip in name only", "body", EVER, faults.mislabelled_encoding(), _unread("not the gzip")),
@@ -653,7 +841,7 @@ ANSWER_BODY: Final = (
         call=_SMALL,
     ),
     Row(
-        "a gzip bomb, applied", "body", EVER, faults.decompression_bomb("gzip", 64).applied(), _found(2, "POST GET"),
+        "a gzip bomb, applied", "body", EVER, faults.decompression_bomb("gzip", 64).applied(), _read_as_archived(),
         call=_SMALL,
     ),
     *(
@@ -662,7 +850,7 @@ ANSWER_BODY: Final = (
         for row in (
             Row(
                 f"{encoding}, not requested", "body", EVER, faults.encoded(encoding).applied(),
-                _found(2, "POST GET"),
+                _read_as_archived(),
             ),
             Row(f"{encoding} cut short", "body", EVER, faults.truncated(encoding, 3), _unread("not JSON")),
             Row(
@@ -678,19 +866,45 @@ ANSWER_BODY: Final = (
 )
 
 STRAYS: Final = (
-    Row("an answer about another customer", "connect", 1, None, _archived(2, "POST", 1, 2), before=faults.stray(OTHER)),
-    Row("a 404", "connect", 1, None, _archived(2, "POST", 1, 2), before=Stray(_GOOD, _refusal(404))),
+    Row(
+        "a 404", "connect", 1, None, _archived(1, "POST", 1, 2), before=Stray(_GOOD, _refusal(404)),
+        call=Call(max_attempts=1),
+    ),
+    Row(
+        "a 404 with nothing", "connect", 1, None, _archived(1, "POST", 1, 2), before=Stray(_GOOD, _BARE_404),
+        call=Call(max_attempts=1),
+    ),
     Row(
         "a 408 and FIN", "connect", 1, None, _archived(1, "POST", 1, 2),
         before=Stray(_GOOD, faults.html(408).closing()),
     ),
     Row(
-        "an answer about another customer, and no second attempt", "connect", 1, None,
-        _unreached("ServerDisconnected", 1, 1), before=faults.stray(OTHER), call=Call(max_attempts=1),
+        "an answer about another customer", "connect", 1, None, _archived(1, "POST", 1, 2),
+        before=faults.stray(OTHER), call=Call(max_attempts=1),
     ),
     Row(
         "a customer still active, before a GET", "connect", 1, None, Ends("archived", "NOT_APPLIED", 1, "GET", 0, 2),
         before=Stray(_GOOD, _ACTIVE), get=(_GOOD,), archived=True, call=_BODYLESS,
+    ),
+    Row(
+        "a 404 with nothing, and then the answer", "headers", EVER,
+        _GOOD.applied().preceded_by(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"),
+        _found(2, "POST GET", 1, 2),
+    ),
+    Row(
+        "a 404 with nothing, and the answer after the question", "headers", EVER,
+        Stray(_BARE_404, _GOOD.applied()), _found(2, "POST GET"),
+    ),
+    Row(
+        "two answers", "headers", 1, _GOOD.applied().preceded_by(_second_answer(OTHER)), _found(2, "POST GET", 1, 2),
+    ),
+    Row(
+        "a 503 when it is accepted", "connect", 1, faults.full(2), _archived(2, "POST", 1, 2, waited=2.0),
+        hits="connection",
+    ),
+    Row(
+        "a 503 when it is accepted, and FIN", "connect", 1, faults.full(2, how="fin"),
+        _archived(2, "POST", 1, 2, waited=2.0), hits="connection",
     ),
 )
 
@@ -740,7 +954,7 @@ SETTLING: Final = (
     ),
     Row(
         "lost, then another customer", "headers", 1, _RST,
-        Ends("ResponseDecodeError", "UNKNOWN", 3, "POST*2 GET", 0, 2, _UNCHANGED), then=(_ANOTHER,),
+        Ends("ResponseDecodeError", "UNKNOWN", 3, "POST*2 GET", 0, 3, _UNCHANGED), then=(_ANOTHER,),
     ),
     Row(
         "applied and lost, then silence", "headers", 1, _APPLIED_RST, _found(3, "POST*2 GET", 2, 3),
@@ -749,7 +963,7 @@ SETTLING: Final = (
     *(
         Row(
             f"the question is answered with {what}", "headers", EVER, answer,
-            Ends("ResponseDecodeError", "UNKNOWN", 2, "POST GET", 1, 1, says), hits="GET", post=(_PAGE.applied(),),
+            Ends("ResponseDecodeError", "UNKNOWN", 2, "POST GET", 1, 2, says), hits="GET", post=(_PAGE.applied(),),
         )
         for what, answer, says in (
             ("a customer still active", _ACTIVE, _UNCHANGED),
@@ -765,26 +979,26 @@ SETTLING: Final = (
         )
     ),
     Row(
-        "the question is answered with 401", "headers", 1, _INVALID_TOKEN, _found(3, "token POST GET token GET"),
+        "the question is answered with 401", "headers", 1, _INVALID_TOKEN, _found(3, "token POST GET token GET", 1, 2),
         hits="GET", post=(_PAGE.applied(),), call=_RENEWED,
     ),
     Row(
         "the question is met with silence", "headers", EVER, _HANG,
-        Ends("ResponseDecodeError", "UNKNOWN", 2, "POST GET", 1, 1, "failed with RequestTimeoutError"), hits="GET",
+        Ends("ResponseDecodeError", "UNKNOWN", 2, "POST GET", 1, 2, "failed with RequestTimeoutError"), hits="GET",
         post=(_PAGE.applied(),), call=_IMPATIENT,
     ),
     Row(
         "the question's connection is reset (aiohttp sends a GET twice)", "headers", 1, Cut("headers", "rst"),
-        _found(2, "POST GET*2", 1, 2), hits="GET", post=(_PAGE.applied(),),
+        _found(2, "POST GET*2", 1, 3), hits="GET", post=(_PAGE.applied(),),
     ),
     Row(
         "the question's connection is reset (aiohttp sends a GET twice)", "headers", EVER, Cut("headers", "rst"),
-        Ends("ResponseDecodeError", "UNKNOWN", 2, "POST GET*2", 1, 2, "failed with ConnectionLostError"), hits="GET",
+        Ends("ResponseDecodeError", "UNKNOWN", 2, "POST GET*2", 1, 3, "failed with ConnectionLostError"), hits="GET",
         post=(_PAGE.applied(),),
     ),
     Row(
         "the question's answer is cut", "body", EVER, _GOOD.cut("body"),
-        Ends("ResponseDecodeError", "UNKNOWN", 2, "POST GET", 1, 1, "failed with ConnectionLostError"), hits="GET",
+        Ends("ResponseDecodeError", "UNKNOWN", 2, "POST GET", 1, 2, "failed with ConnectionLostError"), hits="GET",
         post=(_PAGE.applied(),),
     ),
 )
@@ -811,6 +1025,11 @@ FINDING_THE_BODY: Final = (
     Row(
         "silence", "headers", EVER, _HANG, Ends("RequestTimeoutError read", "NOT_APPLIED", 2, "GET*2", 0, 2, "no data"),
         hits="GET", call=Call(body=False, read=0.1, max_attempts=2),
+    ),
+    Row(
+        "103, and then silence", "headers", EVER, Cut("request", "hang", saying=b"HTTP/1.1 103 Early Hints\r\n\r\n"),
+        Ends("RequestTimeoutError read", "NOT_APPLIED", 2, "GET*2", 0, 2, "no data"), hits="GET",
+        call=Call(body=False, read=0.1, max_attempts=2),
     ),
     Row(
         "cut", "body", EVER, _GOOD.cut("body"), Ends("ConnectionLostError", "NOT_APPLIED", 4, "GET*4", 0, 4, "lost"),
@@ -867,7 +1086,16 @@ TOKENS: Final = (
     ),
     Row(
         "a lifetime below zero", "body", EVER, _with({"access_token": "t", "token_type": "Bearer", "expires_in": -1}),
-        _refused("ResponseDecodeError", "no bearer token", "token", 0), hits="token", call=_RENEWED,
+        _refused("ResponseDecodeError", "expires_in", "token*4", 0), hits="token", call=_RENEWED,
+    ),
+    Row(
+        "a lifetime of zero, once", "body", 1, _with({"access_token": "t", "token_type": "Bearer", "expires_in": 0}),
+        _archived(1, "token*2 POST"), hits="token", call=_RENEWED,
+    ),
+    Row(
+        "a lifetime written as text", "body", EVER,
+        _with({"access_token": "t", "token_type": "Bearer", "expires_in": "3600"}), _archived(1, "token POST"),
+        hits="token", call=_RENEWED,
     ),
     Row(
         "a token of another type", "body", EVER, _with({"access_token": "t", "token_type": "mac", "expires_in": 60}),
@@ -940,7 +1168,7 @@ LIMITS: Final = (
     ),
     Row(
         "a budget for one retry", "headers", EVER, _NOTHING,
-        Ends("ServerError 503", "UNKNOWN", 2, "POST*2", 0, 1, "budget is empty"), call=Call(budget=27),
+        Ends("ServerError 503", "UNKNOWN", 3, "POST*2 GET", 0, 1, "budget is empty"), call=Call(budget=27),
     ),
     Row(
         "a budget for a retry and the question", "headers", EVER, _refusal(500).applied(), _found(3, "POST*2 GET", 2),
@@ -951,8 +1179,15 @@ LIMITS: Final = (
         _refused("RateLimitedError 429", "budget is empty", "POST*2", 2), call=Call(budget=9),
     ),
     Row(
-        "an empty budget, too low for settling", "body", EVER, _PAGE.applied(),
-        Ends("ResponseDecodeError", "UNKNOWN", 1, "POST", 1, 1, "not checked: the retry budget is empty"),
+        "an empty budget, and a lost answer", "headers", 1, _APPLIED_RST, _found(2, "POST GET", connections=2),
+        call=Call(budget=13, max_attempts=1),
+    ),
+    Row(
+        "an empty budget, and an answer that proves nothing", "body", EVER, _PAGE.applied(), _read_as_archived(),
+        call=Call(budget=13),
+    ),
+    Row(
+        "an empty budget, and a gateway's 402", "headers", EVER, faults.html(402).applied(), _found(2, "POST GET"),
         call=Call(budget=13),
     ),
     Row("the caller's own key", "headers", 2, _APPLIED_RST, _archived(3, "POST*3", 3, 3), call=Call(key="my-key")),
@@ -965,6 +1200,7 @@ MATRIX: Final[dict[str, tuple[Row, ...]]] = {
     "Sending": SENDING,
     "The answer's headers": ANSWER_HEADERS,
     "Statuses": STATUSES,
+    "Gateways that refuse": GATEWAYS,
     "The answer's body": ANSWER_BODY,
     "Unrequested answers": STRAYS,
     "Settling": SETTLING,

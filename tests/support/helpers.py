@@ -184,7 +184,7 @@ STUCK = [
     ("sleeping after a 429", Effect.NOT_APPLIED, 1),
     ("queued again", Effect.UNKNOWN, 1),
     ("settling", Effect.UNKNOWN, 2),
-    ("settling a 409", Effect.NOT_APPLIED, 2),
+    ("settling a 409", Effect.UNKNOWN, 2),
     ("waiting to settle", Effect.UNKNOWN, 1),
 ]
 """All states in which a call can wait, with its effect and its attempts by then."""

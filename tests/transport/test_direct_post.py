@@ -1,24 +1,25 @@
 """A POST without aiohttp's session: the same request, the same answers, and no interference with other requests."""
 
 import asyncio
+import contextlib
 from typing import Any
 from unittest import mock
 
 import aiohttp
 import pytest
-from faultserver import FaultServer, Healthy, faults
-from helpers import BUSINESS, CUSTOMER, ONCE, body, client_of, failure
+from faultserver import Cut, Endless, FaultServer, Healthy, faults
+from helpers import BUSINESS, CUSTOMER, ONCE, Recorder, body, client_of, failure
 
-from thredfi_async import APIError, ConnectError, ConnectionLostError, Effect, Timeouts
-from thredfi_async._interfaces import Request, Verdict
+from thredfi_async import APIError, ConnectError, Effect, RequestTimeoutError, Timeouts
+from thredfi_async._interfaces import Request, Success
 from thredfi_async._transport.connections import Connector
-from thredfi_async._transport.direct_post import LONGEST, DirectPost
+from thredfi_async._transport.direct_post import LONGEST, DirectPost, _BufferedProtocol
 
 
 def request_of(**changed: Any) -> Request[None]:
     """Return a request that can be sent directly, with changes."""
     usual: dict[str, Any] = {"method": "POST", "url": "https://api.example/a/", "body": b""}
-    return Request(judge=lambda _: Verdict(), **usual | changed)
+    return Request(judge=lambda _: Success(None), **usual | changed)
 
 
 async def test_the_session_would_send_the_same() -> None:
@@ -100,10 +101,108 @@ async def test_a_connection_may_idle_for_longer_than_an_answer() -> None:
 
 
 async def test_a_connection_that_is_gone_before_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pooled connection may be lost in the same moment; whether anything was written is unknown."""
+    """A pooled connection may be lost in the same moment; it is looked at before the first byte is written."""
     lent = mock.Mock(protocol=None)
-    monkeypatch.setattr(Connector, "connect", mock.AsyncMock(return_value=lent))
+    monkeypatch.setattr(Connector, "lend", mock.AsyncMock(return_value=lent))
     async with FaultServer([]) as server, client_of(server.url, retry=ONCE) as client:
-        error = await failure(client.customers.archive(BUSINESS, CUSTOMER, body(), settle=False), ConnectionLostError)
-    assert error.effect is Effect.UNKNOWN
+        error = await failure(client.customers.archive(BUSINESS, CUSTOMER, body()), ConnectError)
+    assert (error.effect, error.transient, error.attempts) == (Effect.NOT_APPLIED, True, 1)
     lent.close.assert_called_once_with()
+
+
+@pytest.mark.parametrize("how", ["closed", "reset", "said something"])
+async def test_a_connection_that_goes_while_it_is_lent(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What happens between the pool and the first byte is certain: nothing was sent, and another attempt is made."""
+    lend = Connector.lend
+    lendings = 0
+
+    async def spoil(*arguments: Any) -> Any:
+        nonlocal lendings
+        connection: Any = await lend(*arguments)
+        lendings += 1
+        if lendings == 2:
+            match how:
+                case "closed":
+                    connection.protocol.transport.close()
+                case "reset":
+                    connection.protocol.transport.abort()
+                case _:
+                    connection.protocol.data_received(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+        return connection
+
+    monkeypatch.setattr(Connector, "lend", spoil)
+    hook = Recorder()
+    async with FaultServer([Healthy(), Healthy()]) as server, client_of(server.url, hooks=[hook]) as client:
+        for _ in range(2):
+            assert (await client.customers.archive(BUSINESS, CUSTOMER, body())).is_archived
+        assert [request.connection for request in server.requests] == [1, 2]
+    assert [(attempt.error, attempt.effect) for attempt in hook.attempts] == [
+        (None, Effect.APPLIED),
+        ("ConnectError", Effect.NOT_APPLIED),
+        (None, Effect.APPLIED),
+    ]
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["our-session", "given"])
+async def test_a_connection_that_the_session_finds_closed(own: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By way of a session it is the same: on a connection that is closed already, nothing of a request leaves."""
+    kind = Connector if own else aiohttp.TCPConnector
+    connect = kind.connect
+    lendings = 0
+
+    async def spoil(*arguments: Any) -> Any:
+        nonlocal lendings
+        connection: Any = await connect(*arguments)
+        lendings += 1
+        if lendings == 1:
+            connection.protocol.transport.abort()
+        return connection
+
+    monkeypatch.setattr(kind, "connect", spoil)
+    async with FaultServer([Healthy()]) as server, contextlib.AsyncExitStack() as stack:
+        settings = {} if own else {"session": await stack.enter_async_context(aiohttp.ClientSession())}
+        async with client_of(server.url, retry=ONCE, **settings) as client:
+            error = await failure(client.customers.archive(BUSINESS, CUSTOMER, body(notes="x" * LONGEST)), ConnectError)
+        assert not server.requests
+    assert (error.effect, error.attempts) == (Effect.NOT_APPLIED, 1)
+
+
+@pytest.mark.parametrize("status", [100, 102, 103])
+@pytest.mark.parametrize("method", ["POST", "long POST", "GET"])
+async def test_silence_after_an_announcement(method: str, status: int) -> None:
+    """After an informational answer, `Timeouts.read` still bounds the silence."""
+    announced = Cut("request", "hang", saying=b"HTTP/1.1 %d Wait\r\n\r\n" % status)
+    timeouts = Timeouts(read=0.05, deadline=20.0)
+    async with FaultServer([announced]) as server, client_of(server.url, retry=ONCE, timeouts=timeouts) as client:
+        fields = body(notes="x" * LONGEST) if method == "long POST" else body()
+        call = (
+            client.customers.get(BUSINESS, CUSTOMER)
+            if method == "GET"
+            else client.customers.archive(BUSINESS, CUSTOMER, fields, settle=False)
+        )
+        error = await failure(call, RequestTimeoutError)
+        assert (error.phase, error.effect) == ("read", Effect.NOT_APPLIED if method == "GET" else Effect.UNKNOWN)
+        await server.until(lambda: server.open_connections == 0)
+
+
+async def test_announcements_that_never_end() -> None:
+    """Announcements are no answer: the deadline bounds however many of them come."""
+    endless = Endless(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n" * 10)
+    timeouts = Timeouts(read=5.0, deadline=0.3)
+    async with FaultServer([endless]) as server, client_of(server.url, retry=ONCE, timeouts=timeouts) as client:
+        call = client.customers.archive(BUSINESS, CUSTOMER, body(), settle=False)
+        error = await failure(call, RequestTimeoutError)
+        assert (error.phase, error.effect) == ("deadline", Effect.UNKNOWN)
+        await server.until(lambda: server.open_connections == 0)
+
+
+async def test_no_timer_runs_where_silence_is_allowed() -> None:
+    """Without `Timeouts.read`, a connection that had a timer keeps none."""
+    protocol = _BufferedProtocol(asyncio.get_running_loop(), memoryview(bytearray(64)))
+    protocol.read_timeout = 30.0
+    protocol._reschedule_timeout()
+    assert protocol._watch is not None
+    protocol.read_timeout = None
+    protocol._reschedule_timeout()
+    protocol._look()
+    assert protocol._watch is None

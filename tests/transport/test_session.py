@@ -1,6 +1,7 @@
 """What is sent over the wire, and how aiohttp's exceptions are translated: our errors keep nothing of them."""
 
 import asyncio
+import contextlib
 import gzip
 import os
 import pickle
@@ -20,6 +21,7 @@ from aiohttp.client_reqrep import ConnectionKey
 from faultserver import (
     Answer,
     Cut,
+    Ending,
     FaultServer,
     Healthy,
     Step,
@@ -29,8 +31,22 @@ from faultserver import (
     faults,
     ports,
 )
-from faultserver.certificates import Certificate
-from helpers import BUSINESS, CUSTOMER, ONCE, PATH, PATIENCE, body, client_of, failure, leaving_nothing
+from faultserver import Request as Received
+from faultserver.certificates import NAME, Certificate
+from helpers import (
+    BUSINESS,
+    CUSTOMER,
+    ONCE,
+    OTHER,
+    PATH,
+    PATIENCE,
+    Recorder,
+    body,
+    client_of,
+    failure,
+    leaving_nothing,
+    until,
+)
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
@@ -55,10 +71,13 @@ from thredfi_async import (
     TransportError,
     __version__,
 )
-from thredfi_async._interfaces import Request, Response, Verdict
+from thredfi_async._interfaces import Hidden, Request, Response, Success
+from thredfi_async._transport.connections import Connector
 from thredfi_async._transport.exceptions import EXCEPTIONS, translate
-from thredfi_async._transport.session import AiohttpTransport, TransportOptions, _Body
+from thredfi_async._transport.session import AiohttpTransport, TransportOptions, _Body, _is_ambiguous
 
+SAMPLE = Received("POST", f"{PATH}archive/", [], 1)
+_ANOTHER = Answer.json(200, bodies.customer(OTHER))
 SECRET_URL = URL("https://user:secret-password@secret-host.example/secret-path")
 
 
@@ -370,10 +389,12 @@ async def test_a_certificate_that_can_be_trusted() -> None:
 
 
 async def test_plain_text_where_tls_should_be() -> None:
-    """Nothing is sent to a server without TLS."""
+    """Nothing is sent to a server without TLS, and it is asked only once: the next answer would be the same."""
     async with FaultServer([faults.plain_text_on_tls_port()]) as server:
-        error = await ending(server.https_url, ConnectError)
-    assert error.effect is Effect.NOT_APPLIED
+        error = await ending(server.https_url, ConnectError, retry=RetryPolicy())
+        assert server.connections == 1
+    assert (error.effect, error.transient, error.attempts) == (Effect.NOT_APPLIED, False, 1)
+    assert str(error) == "no connection: the server does not speak TLS on this port: check base_url"
 
 
 async def test_a_fingerprint_that_does_not_match() -> None:
@@ -425,8 +446,8 @@ async def send(options: TransportOptions, url: str) -> Response:
 
     transport = AiohttpTransport(options)
     try:
-        request = Request[None](method="GET", url=f"{url}{PATH}", judge=lambda _: Verdict())
-        return await transport.send(request, {}, options.timeouts, Progress())
+        request = Request[None](method="GET", url=f"{url}{PATH}", judge=lambda _: Success(None))
+        return await transport.send(request, Hidden("Bearer secret-token"), options.timeouts, Progress())
     finally:
         await transport.aclose()
 
@@ -517,7 +538,7 @@ async def test_gzip_cut_short(keep: int) -> None:
     async with FaultServer([faults.truncated("gzip", keep)]) as server:
         error = await ending(server.url, ResponseDecodeError)
     assert error.effect is Effect.UNKNOWN
-    assert str(error) == "200, the body is cut short"
+    assert str(error) == f"200, the body is {'cut short' if keep else 'empty or null'}"
 
 
 async def test_gzip_that_is_none() -> None:
@@ -574,33 +595,164 @@ async def test_an_error_body_too_long_costs_the_connection() -> None:
         assert server.connections == 2
 
 
+@pytest.mark.parametrize(
+    ("headers", "ambiguous"),
+    [
+        ([], False),
+        ([("Transfer-Encoding", "chunked")], False),
+        ([("Content-Length", "5")], False),
+        ([("Content-Length", "5"), ("content-length", "5")], False),
+        ([("Content-Length", "5"), ("Content-Length", "6")], True),
+        ([("Content-Length", "5"), ("Content-Length", "5"), ("Content-Length", "05")], True),
+        ([("Content-Length", ""), ("Content-Length", "5")], True),
+        ([("Content-Length", "5"), ("Content-Length", "")], True),
+        ([("Content-Length", "5"), ("Transfer-Encoding", "chunked")], True),
+        ([("content-length", "5"), ("transfer-encoding", "identity")], True),
+        ([("Content-Length", "")], True),
+        ([("Content-Length", "five")], True),
+        ([("Content-Length", "+5")], True),
+        ([("Content-Length", "-5")], True),
+        ([("Content-Length", "5, 5")], True),
+        ([("Content-Length", "0x5")], True),
+        ([("Content-Length", "1_0")], True),
+        ([("Content-Length", "\u0665")], True),
+        ([("Content-Length", "\u00b2")], True),
+    ],
+)
+def test_where_an_answer_ends(headers: list[tuple[str, str]], ambiguous: bool) -> None:
+    """An end that can be read in two ways is refused by ourselves, whatever aiohttp's parser lets pass."""
+    assert _is_ambiguous(CIMultiDictProxy(CIMultiDict(headers))) is ambiguous
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["our-session", "given"])
+@pytest.mark.parametrize("method", ["POST", "GET"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        faults.two_lengths(),
+        faults.two_lengths(-7),
+        faults.lengths("Content-Length: {}", "Content-Length: "),
+        faults.lengths("Content-Length: ", "Content-Length: {}"),
+        faults.lengths("Content-Length: {}", "Transfer-Encoding: chunked", chunked=True),
+        faults.lengths("Transfer-Encoding: chunked", "Content-Length: {}", chunked=True),
+        faults.lengths("Content-Length: +{}"),
+    ],
+)
+async def test_an_ambiguous_end_is_a_lost_answer(answer: Answer, method: str, own: bool) -> None:
+    """With either parser, and in a given session too, such an answer proves nothing, and its connection is closed."""
+    async with FaultServer([answer]) as server, contextlib.AsyncExitStack() as stack:
+        settings = {} if own else {"session": await stack.enter_async_context(aiohttp.ClientSession())}
+        async with client_of(server.url, retry=ONCE, **settings) as client:
+            call = archiving(client) if method == "POST" else client.customers.get(BUSINESS, CUSTOMER)
+            error = await failure(call, ConnectionLostError)
+            await server.until(lambda: server.open_connections == 0)
+    assert error.effect is (Effect.UNKNOWN if method == "POST" else Effect.NOT_APPLIED)
+
+
+async def test_the_rest_of_an_ambiguous_answer_is_no_ones() -> None:
+    """The next request goes over another connection: what is left on this one might pass for its answer."""
+    halved = Answer.raw(b"HTTP/1.1 404 x\r\nContent-Length: 2\r\nContent-Length: 60\r\n\r\n{}")
+    async with FaultServer([halved, Healthy()]) as server:
+        async with client_of(server.url, retry=ONCE) as client:
+            await failure(archiving(client, settle=False), ConnectionLostError)
+            assert (await archiving(client)).is_archived
+        assert [request.connection for request in server.requests] == [1, 2]
+
+
+@pytest.mark.parametrize("method", ["POST", "GET"])
+async def test_long_heads_are_read(method: str) -> None:
+    """A line of 60,000 bytes and 900 fields more are read, and the connection is used again."""
+    answer = faults.long_heads()
+    async with FaultServer([answer, answer]) as server, client_of(server.url, retry=ONCE) as client:
+        for _ in range(2):
+            found = await (archiving(client) if method == "POST" else client.customers.get(BUSINESS, CUSTOMER))
+            assert found.is_archived
+        assert server.connections == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [faults.long_heads(70_000, 1), faults.long_heads(1, 1100), faults.huge_header(), faults.many_headers()],
+    ids=["line", "fields", "MiB", "100,000"],
+)
+@pytest.mark.parametrize("method", ["POST", "GET"])
+async def test_heads_without_bound_are_lost(answer: Answer, method: str) -> None:
+    """Beyond 64 KiB a line, or 1,000 fields, an answer is lost."""
+    async with FaultServer([answer], repeat_last=True) as server, client_of(server.url, retry=ONCE) as client:
+        call = archiving(client) if method == "POST" else client.customers.get(BUSINESS, CUSTOMER)
+        error = await failure(call, ConnectionLostError)
+        await server.until(lambda: server.open_connections == 0)
+    assert error.effect is (Effect.UNKNOWN if method == "POST" else Effect.NOT_APPLIED)
+
+
 # Stray answers
 
 
-async def test_a_stray_answer_on_an_idle_connection() -> None:
-    """An answer that came before the request, even a 404, is not taken for the request's own."""
-    stray = Stray(faults.good(), faults.problem(404))
-    async with FaultServer([stray, Healthy()]) as server, client_of(server.url, retry=ONCE) as client:
+@pytest.mark.parametrize(
+    "stray", [faults.problem(404), Answer.content(404), faults.good()], ids=["404", "bare", "good"]
+)
+async def test_a_stray_answer_on_an_idle_connection(stray: Answer) -> None:
+    """What came before the request is not its answer: another connection is taken, and no attempt is spent."""
+    hook = Recorder()
+    script: list[Step] = [Stray(faults.good(), stray), Healthy()]
+    async with FaultServer(script) as server, client_of(server.url, retry=ONCE, hooks=[hook]) as client:
         await archiving(client)
-        await server.until(lambda: server.played == 1)
-        await asyncio.sleep(0.02)
-        error = await failure(archiving(client), ConnectError)
-        assert (error.effect, error.transient) == (Effect.NOT_APPLIED, True)
+        await has_a_stray(client, 1)
         assert (await archiving(client)).is_archived
         assert (len(server.requests), server.connections) == (2, 2)
+        assert [attempt.number for attempt in hook.attempts] == [1, 1]
+        await server.until(lambda: server.open_connections == 1)
 
 
-async def test_a_stray_answer_does_not_stop_a_call() -> None:
-    """If attempts are left, the call continues over another connection."""
-    stray = Stray(faults.good(), faults.problem(404))
-    async with (
-        FaultServer([stray, Healthy()]) as server,
-        client_of(server.url, retry=RetryPolicy(backoff_initial=0.001)) as client,
-    ):
-        await archiving(client)
-        await server.until(lambda: server.played == 1)
-        await asyncio.sleep(0.02)
-        assert (await client.customers.archive(BUSINESS, CUSTOMER, body())).is_archived
+@pytest.mark.parametrize("method", ["POST", "GET"])
+@pytest.mark.parametrize("count", [5, 20])
+async def test_many_strays_cost_no_attempt(count: int, method: str) -> None:
+    """However many idle connections got a stray answer, a call that may try only once is answered."""
+    gate, idle = asyncio.Event(), asyncio.Event()
+    first = Stray(faults.good().held(gate), faults.problem(404).held(idle), 0.0)
+    script: list[Step] = [*[first] * count, Healthy()]
+    async with FaultServer(script) as server, client_of(server.url, retry=ONCE) as client:
+        calls = [asyncio.create_task(_coroutine(archiving(client))) for _ in range(count)]
+        await server.until(lambda: server.connections == count)
+        gate.set()
+        await asyncio.gather(*calls)
+        idle.set()
+        await has_a_stray(client, count)
+        found = await (archiving(client) if method == "POST" else client.customers.get(BUSINESS, CUSTOMER))
+        assert str(found.id) == CUSTOMER
+        assert (server.connections, len(server.requests)) == (count + 1, count + 1)
+        await server.until(lambda: server.open_connections == 1)
+
+
+async def has_a_stray(client: ThredfiClient, count: int) -> None:
+    """Wait until that many idle connections have read something that no request asked for."""
+    assert client._transport._session is not None
+    connector = client._transport._session.connector
+    assert isinstance(connector, Connector)
+    await until(lambda: sum(each.should_close for pool in connector._conns.values() for each, _ in pool) == count)
+
+
+@pytest.mark.parametrize("method", ["POST", "GET"])
+@pytest.mark.parametrize("first", [_ANOTHER, faults.html(408), faults.html(200)], ids=["another", "408", "page"])
+async def test_a_doubtful_connection_is_lent_to_no_other(first: Answer, method: str) -> None:
+    """After an answer about another customer, or a 408, the next request must not get the next answer there."""
+    async with FaultServer([first, Healthy()]) as server, client_of(server.url, retry=ONCE) as client:
+        call = archiving(client) if method == "POST" else client.customers.get(BUSINESS, CUSTOMER)
+        await failure(call, APIError if first.render(SAMPLE).startswith(b"HTTP/1.1 408") else ResponseDecodeError)
+        assert (await archiving(client)).is_archived
+        assert [request.connection for request in server.requests] == [1, 2]
+        await server.until(lambda: server.open_connections == 1)
+
+
+@pytest.mark.parametrize("how", ["hang", "half-close", "fin"])
+@pytest.mark.parametrize("method", ["POST", "GET"])
+async def test_a_server_that_is_full_is_heard(method: str, how: Ending) -> None:
+    """A 503 that was sent at accept, before any request, is the answer, and its Retry-After is kept."""
+    async with FaultServer([faults.full(7, how=how)]) as server, client_of(server.url, retry=ONCE) as client:
+        call = archiving(client) if method == "POST" else client.customers.get(BUSINESS, CUSTOMER)
+        error = await failure(call, ServerError)
+    assert (error.status, error.retry_after) == (503, 7.0)
+    assert not server.applied
 
 
 # Redirects
@@ -608,15 +760,21 @@ async def test_a_stray_answer_does_not_stop_a_call() -> None:
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("place", ["another origin", "the same origin"])
-async def test_redirects_are_not_followed(status: int, place: str) -> None:
-    """Nothing is sent to the other host, the POST does not become a GET, and the error names the host."""
+@pytest.mark.parametrize("path", [f"{PATH}archive/", f"{PATH}archive", "/elsewhere/", f"{PATH}archive/?a=b", PATH])
+async def test_redirects_are_not_followed(status: int, place: str, path: str) -> None:
+    """Nothing is sent to the other host, no POST becomes a GET, and only "the same, but there" is a no."""
     async with FaultServer() as stranger:
-        location = f"{stranger.url}/elsewhere/" if place == "another origin" else "/elsewhere/"
+        location = f"{stranger.url}{path}" if place == "another origin" else path
         async with FaultServer([faults.redirect(status, location)]) as server:
             error = await ending(server.url, APIError, retry=RetryPolicy())
             assert [request.method for request in server.requests] == ["POST"]
         assert stranger.connections == 0
-    assert (error.status, error.effect, error.attempts) == (status, Effect.NOT_APPLIED, 1)
+    is_same = path.rstrip("/") == f"{PATH}archive" and status != 303
+    # Where it was sent to in the first place is no other place.
+    is_same = is_same and not (place == "the same origin" and path == f"{PATH}archive/")
+    assert (error.status, error.attempts) == (status, 1)
+    assert error.effect is (Effect.NOT_APPLIED if is_same else Effect.UNKNOWN)
+    assert error.is_same_path is is_same
     assert f"a redirect to {'127.0.0.1' if place == 'another origin' else 'the same host'}" in str(error)
 
 
@@ -647,6 +805,25 @@ async def test_an_own_session_that_is_closed() -> None:
     error = await ending("http://127.0.0.1:9", ClientStateError, session=session, retry=RetryPolicy())
     assert str(error) == "the session that this client was given is closed"
     assert error.effect is Effect.NOT_APPLIED
+
+
+def test_an_own_session_of_another_loop() -> None:
+    """A session belongs to the loop that it was made on: on another one nothing is sent, and the message says why."""
+
+    async def make() -> aiohttp.ClientSession:
+        return aiohttp.ClientSession()
+
+    async def use(session: aiohttp.ClientSession) -> ClientStateError:
+        async with FaultServer() as server:
+            error: ClientStateError = await ending(server.url, ClientStateError, session=session, retry=RetryPolicy())
+            return error
+
+    with asyncio.Runner() as first, asyncio.Runner() as second:
+        session = first.run(make())
+        error = second.run(use(session))
+        first.run(session.close())
+    assert str(error) == "the session that this client was given belongs to another event loop"
+    assert (error.effect, error.transient, error.attempts) == (Effect.NOT_APPLIED, False, 1)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -777,27 +954,26 @@ async def test_an_own_session_whose_trace_breaks(when: str) -> None:
 # Proxies
 
 
-async def test_a_proxy_gets_the_absolute_url() -> None:
-    """A plain request goes to the proxy in absolute form, and its answer is the answer."""
-    async with FaultServer([Healthy()]) as proxy, client_of("http://127.0.0.1:9", proxy=proxy.url) as client:
-        await archiving(client)
-    assert proxy.requests[0].target == f"http://127.0.0.1:9{PATH}archive/"
-
-
-async def test_a_proxy_that_refuses_a_plain_request() -> None:
-    """A proxy's 407 to a plain request is an ordinary answer, and nothing was applied."""
-    async with FaultServer([faults.proxy_refusal()]) as proxy:
-        error = await ending("http://127.0.0.1:9", APIError, proxy=proxy.url)
-    assert (error.status, error.effect) == (407, Effect.NOT_APPLIED)
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_a_proxy_sees_nothing_of_this_machine(scheme: str, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For an API on this machine there is no proxy: plain http would show it the token."""
+    async with FaultServer() as proxy:
+        monkeypatch.setenv(f"{scheme}_proxy", proxy.url)
+        monkeypatch.delenv("no_proxy", raising=False)
+        for settings in ({"proxy": proxy.url}, {"trust_env": True}):
+            async with client_of(f"{scheme}://{host}:9", retry=ONCE, **settings) as client:
+                await failure(archiving(client), ConnectError)
+        assert proxy.connections == 0
 
 
 async def test_a_proxy_that_refuses_to_connect() -> None:
     """A 407 to CONNECT: no connection, nothing sent, and the token never left."""
     async with FaultServer([faults.proxy_refusal()]) as proxy:
         url = proxy.url.replace("//", "//user:secret-password@")
-        error = await ending("https://127.0.0.1:9", ConnectError, proxy=url, retry=RetryPolicy())
+        error = await ending(f"https://{NAME}", ConnectError, proxy=url, retry=RetryPolicy())
         (request,) = proxy.requests
-    assert request.method == "CONNECT"
+    assert (request.method, request.target) == ("CONNECT", f"{NAME}:443")
     assert request.header("Authorization") is None
     assert (error.effect, error.transient, error.attempts) == (Effect.NOT_APPLIED, False, 1)
     assert str(error) == "no connection: the proxy answered 407"
@@ -807,25 +983,38 @@ async def test_a_proxy_that_refuses_to_connect() -> None:
 async def test_a_proxy_that_is_away() -> None:
     """If the proxy is not there, nothing was sent, and a retry may succeed."""
     with ports.refused() as url:
-        error = await ending("http://127.0.0.1:9", ConnectError, proxy=url)
+        error = await ending(f"https://{NAME}", ConnectError, proxy=url)
     assert (error.effect, error.transient) == (Effect.NOT_APPLIED, True)
 
 
 @pytest.mark.parametrize(
     ("trust_env", "no_proxy", "through"),
-    [(True, "", True), (True, "127.0.0.1", False), (True, "*", False), (False, "", False)],
+    [(True, "", True), (True, NAME, False), (True, "*", False), (False, "", False)],
 )
 async def test_a_proxy_from_the_environment(
     trust_env: bool, no_proxy: str, through: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The proxy is used if the client trusts the environment, and NO_PROXY does not name the host."""
-    async with FaultServer([Healthy()]) as proxy, FaultServer([Healthy()]) as server:
-        monkeypatch.setenv("http_proxy", proxy.url.removeprefix("http://"))
+
+    async def resolve(*_: Any, **__: Any) -> Any:
+        raise OSError(-2, "Name or service not known")
+
+    monkeypatch.setattr(aiohttp.DefaultResolver, "resolve", resolve)
+    async with FaultServer([faults.proxy_refusal()]) as proxy:
+        monkeypatch.setenv("https_proxy", proxy.url.removeprefix("http://"))
         monkeypatch.setenv("no_proxy", no_proxy)
-        async with client_of(server.url, trust_env=trust_env) as client:
-            await archiving(client)
-        assert len(proxy.requests) == through
-        assert len(server.requests) != through
+        error = await ending(f"https://{NAME}", ConnectError, trust_env=trust_env)
+        assert [request.target for request in proxy.requests] == [f"{NAME}:443"] * through
+    assert ("the proxy answered 407" in str(error)) is through
+
+
+@pytest.mark.parametrize("way", ["trust_env", "proxy"])
+async def test_an_own_session_with_a_proxy_for_plain_http(way: str) -> None:
+    """A session that would send a plain request, and so the token, to a proxy is refused at once."""
+    options: dict[str, Any] = {"trust_env": True} if way == "trust_env" else {"proxy": "http://proxy.example:3128"}
+    async with aiohttp.ClientSession(**options) as session:
+        with pytest.raises(ConfigurationError, match="must have no proxy and no trust_env for plain http"):
+            client_of("http://127.0.0.1:9", session=session)
 
 
 async def test_netrc_is_never_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -8,19 +8,20 @@ aiohttp's: the pool with its DNS and TLS, and the parser.
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self, TypeVar, cast
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.http_exceptions import HttpProcessingError
+from multidict import CIMultiDictProxy
 from yarl import URL
 
-from thredfi_async._interfaces import Progress, Request
-from thredfi_async._transport.connections import Connector
+from thredfi_async._interfaces import Progress, Request, Secret
+from thredfi_async._transport.connections import LONGEST_LINE, MOST_HEADERS, Connector, Protocol
 
 T = TypeVar("T")
-Read = Callable[[int, Mapping[str, str], aiohttp.StreamReader], Awaitable[T]]
+Read = Callable[[int, CIMultiDictProxy[str], aiohttp.StreamReader, Callable[[], None]], Awaitable[T]]
 
 LONGEST: Final = 65536
 """Maximum bytes to write at once; a longer body would have to wait until the server reads it."""
@@ -35,7 +36,7 @@ _SWITCHING_PROTOCOLS: Final = 101
 _SESSIONS_OWN: Final = vars(aiohttp.ClientSession).get("_request")
 
 
-class _Protocol(ResponseHandler, asyncio.BufferedProtocol):
+class _BufferedProtocol(Protocol, asyncio.BufferedProtocol):
     """Reads into one existing buffer, and detects silence with one timer that keeps running.
 
     asyncio allocates and frees 256 KiB for each read: a tenth of a call.
@@ -121,7 +122,7 @@ class DirectPost:
         if not KNOWN:
             return None
         buffer = memoryview(bytearray(_READ_AT_ONCE))
-        connector._factory = partial(_Protocol, asyncio.get_running_loop(), buffer)  # type: ignore[assignment] # noqa: SLF001 - no public way
+        connector.make(partial(_BufferedProtocol, asyncio.get_running_loop(), buffer))
         return cls(session, connector, headers)
 
     def can_send(self, request: Request[Any]) -> bool:
@@ -134,7 +135,7 @@ class DirectPost:
     async def post(
         self,
         request: Request[Any],
-        headers: Mapping[str, str],
+        authorization: Secret,
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's
         progress: Progress,
         read: Read[T],
@@ -143,10 +144,10 @@ class DirectPost:
 
         Args:
             request: A request that `can_send` accepts.
-            headers: Headers besides the request's own and the constant ones.
+            authorization: The Authorization header.
             timeout: `connect`, `sock_connect` and `sock_read` apply.
             progress: Its `sent` becomes true when the first byte is about to be written.
-            read: Reads the answer from its status, headers and body.
+            read: Reads the answer from its status, headers and body; the last argument retires the connection.
 
         Returns:
             What `read` returned.
@@ -154,25 +155,43 @@ class DirectPost:
         Raises:
             aiohttp.ClientError: No complete answer was received; other exceptions as from a session.
         """
-        peer, message = self._written(request, headers)
+        place = request.url.index("/", request.url.index("://") + 3)
+        peer, constant = self._peers.get(request.url[:place]) or self._prepare(request.url[:place])
+        message = _Message.of(request, request.url[place:], constant, authorization)
+        if message is None:
+            # The callers check this too, but a missed line break would turn one request into two.
+            raise ValueError("the URL or a header contains a line break")
         try:
-            connection = await self._connector.connect(peer, [], timeout)
+            connection = await self._connector.lend(peer, [], timeout)
         except TimeoutError as error:
             raise aiohttp.ConnectionTimeoutError from error
         try:
             # All calls of this iteration of the event loop write together in the next: that wakes the server once, not
             # once for each call, which saves a quarter of a call when there are many.
             await asyncio.sleep(0)
-            # From here on it counts as sent: not every event loop tells whether a server closed before or during the
-            # write.
-            progress.sent = True
-            protocol, transport = _open(connection)
-            protocol.set_response_params(auto_decompress=False, read_until_eof=True, read_timeout=timeout.sock_read)
-            transport.write(message)
+            protocol = _usable(connection)
+            # This reads what a server that is full said at once, before any request.
+            protocol.set_response_params(
+                auto_decompress=False,
+                read_until_eof=True,
+                read_timeout=timeout.sock_read,
+                max_line_size=LONGEST_LINE,
+                max_field_size=LONGEST_LINE,
+                max_headers=MOST_HEADERS,
+            )
+            if protocol.should_close:
+                protocol.force_close()
+            if not protocol.should_close or not protocol.has_answer:
+                transport = _open(protocol)
+                # From here on it counts as sent.
+                progress.sent = True
+                transport.write(message.data)
             protocol.start_timeout()
-            answer, content = await protocol.read()
+            # Not by way of `Protocol.read`: one coroutine less.
+            answer, content = await ResponseHandler.read(protocol)
             while answer.code in _CONTINUE and answer.code != _SWITCHING_PROTOCOLS:
-                answer, content = await protocol.read()
+                protocol.start_timeout()
+                answer, content = await ResponseHandler.read(protocol)
         except HttpProcessingError:
             connection.close()
             # As the session reports it: the answer is not HTTP.
@@ -181,23 +200,10 @@ class DirectPost:
             connection.close()
             raise
         try:
-            return await read(answer.code, answer.headers, content)
+            return await read(answer.code, answer.headers, content, protocol.force_close)
         finally:
             # This closes the connection unless the answer was read completely.
             connection.release()
-
-    def _written(self, request: Request[Any], headers: Mapping[str, str]) -> tuple[aiohttp.ClientRequest, bytes]:
-        """Encode a request; return its server and its bytes."""
-        place = request.url.index("/", request.url.index("://") + 3)
-        origin, target = request.url[:place], request.url[place:]
-        peer, constant = self._peers.get(origin) or self._prepare(origin)
-        lines = constant | _lines(request.headers) | _lines(headers)
-        body = request.body or b""
-        head = f"POST {target} HTTP/1.1\r\n{''.join(lines.values())}Content-Length: {len(body)}\r\n\r\n"
-        if not head.count("\r") == head.count("\n") == len(lines) + 3:
-            # The callers check this too, but a missed line break would turn one request into two.
-            raise ValueError("the URL or a header contains a line break")
-        return peer, head.encode("ascii") + body
 
     def _prepare(self, origin: str) -> tuple[aiohttp.ClientRequest, dict[str, str]]:
         """Prepare a server: a request that gives the pool its address, and the constant header lines."""
@@ -207,13 +213,42 @@ class DirectPost:
         return prepared
 
 
+class _Message:
+    """The bytes of a request, which no traceback shows."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    @classmethod
+    def of(cls, request: Request[Any], target: str, constant: dict[str, str], authorization: Secret) -> Self | None:
+        """Encode a request; None if its URL or a header contains a line break."""
+        lines = constant | _lines(request.headers)
+        lines["authorization"] = f"Authorization: {authorization.reveal()}\r\n"
+        body = request.body or b""
+        head = f"POST {target} HTTP/1.1\r\n{''.join(lines.values())}Content-Length: {len(body)}\r\n\r\n"
+        if not head.count("\r") == head.count("\n") == len(lines) + 3:
+            return None
+        return cls(head.encode("ascii") + body)
+
+
 def _lines(headers: Mapping[str, str]) -> dict[str, str]:
     """Return header lines by lower-case name, so that later headers replace earlier ones."""
     return {name.lower(): f"{name}: {value}\r\n" for name, value in headers.items()}
 
 
-def _open(connection: Connection) -> tuple[ResponseHandler, asyncio.Transport]:
-    protocol = connection.protocol
-    if protocol is None or protocol.should_close or protocol.transport is None or protocol.transport.is_closing():
+def _usable(connection: Connection) -> Protocol:
+    protocol = cast("Protocol | None", connection.protocol)
+    if protocol is None:
         raise aiohttp.ServerDisconnectedError
-    return protocol, protocol.transport
+    # What came over a new connection is no one else's answer.
+    if protocol.should_close and not protocol.is_new:
+        raise aiohttp.ServerDisconnectedError from protocol.lost
+    return protocol
+
+
+def _open(protocol: Protocol) -> asyncio.Transport:
+    if protocol.transport is None or protocol.transport.is_closing():
+        raise aiohttp.ServerDisconnectedError from protocol.lost
+    return protocol.transport

@@ -1,4 +1,4 @@
-"""Removes secrets from the body of a refusal: the credentials of the request, and the queries of URLs."""
+"""Hides, in the bodies of refused responses, our own credentials and the secret part of URLs."""
 
 import base64
 import re
@@ -6,27 +6,43 @@ from typing import Final
 
 _HIDDEN: Final = b"[hidden]"
 _SHORTEST: Final = 8
-# A URL up to its query, which is the secret of a presigned one. JSON, and JSON inside JSON, may escape slashes.
-_QUERY: Final = re.compile(
-    rb"""(https?:(?:\\*/){2}(?:[^\s"'<>?\\]|\\+/)*)(?:\?|\\+u003f)(?:[^\s"'<>\\]|\\+[/u])*""", re.IGNORECASE
-)
+# JSON, and JSON inside JSON, may escape slashes. Every quantifier here is possessive or ends where it cannot go on, and
+# the search continues behind what was looked at: the work is linear in the body's size.
+_SCHEME: Final = re.compile(rb"https?:(?:\\*+/){2}", re.IGNORECASE)
+_UP_TO_QUERY: Final = re.compile(rb"""(?:[^\s"'<>?\\]|\\++/)*+""")
+_QUERY: Final = re.compile(rb"""(?:\?|\\++u003f)(?:[^\s"'<>\\]|\\++[/u])*+""", re.IGNORECASE)
 
 
 def redacted(body: bytes, authorization: str) -> bytes:
-    """Hide our credentials where a server or a proxy quotes them, and the queries of URLs.
+    """Hide our credentials and the queries of URLs in a body.
 
     Args:
-        body: The body of a refusal; it is stored on an error, and so goes wherever errors go.
+        body: The body of a refused response: it is kept on an error, and errors are logged and sent anywhere.
         authorization: The Authorization header that the request carried.
 
     Returns:
-        The body with `[hidden]` instead of them; JSON stays JSON.
+        The body, with `[hidden]` in their place; JSON stays JSON.
     """
     for secret in _secrets(authorization):
-        # A shorter one is not a real secret, and may be a word that the server uses itself.
+        # A shorter string is not secret, and may be an ordinary word.
         if len(secret) >= _SHORTEST:
             body = body.replace(secret, _HIDDEN).replace(secret.replace(b"/", b"\\/"), _HIDDEN)
-    return _QUERY.sub(rb"\1?" + _HIDDEN, body)
+    return _without_queries(body)
+
+
+def _without_queries(body: bytes) -> bytes:
+    """Hide the query of each URL: in a presigned one, it is the secret."""
+    kept: list[bytes] = []
+    done = at = 0
+    while (scheme := _SCHEME.search(body, at)) is not None:
+        path = _UP_TO_QUERY.match(body, scheme.end())
+        at = path.end() if path is not None else scheme.end()
+        # A URL that begins within the path ends where the path does, and has the same query.
+        query = _QUERY.match(body, at)
+        if query is not None:
+            kept += body[done:at], b"?", _HIDDEN
+            done = at = query.end()
+    return body if not kept else b"".join([*kept, body[done:]])
 
 
 def _secrets(authorization: str) -> list[bytes]:

@@ -1,19 +1,22 @@
 """Sends single requests over one session of aiohttp's client."""
 
 import asyncio
+import re
 import ssl
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, Self, TypeAlias, TypeVar
 
 import aiohttp
 import attrs
 from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http import StreamWriter
+from multidict import CIMultiDictProxy
 from yarl import URL
 
 from thredfi_async._http_statuses import SUCCESS
-from thredfi_async._interfaces import Progress, Request, Response
-from thredfi_async._transport.connections import Connector
+from thredfi_async._interfaces import Progress, Request, Response, Secret
+from thredfi_async._transport.connections import LENT, LONGEST_LINE, MOST_HEADERS, Connector
 from thredfi_async._transport.direct_post import DirectPost
 from thredfi_async._transport.exceptions import translate
 from thredfi_async._transport.redaction import redacted
@@ -73,13 +76,13 @@ class AiohttpTransport:
         self._constant_headers: Mapping[str, str] = {} if options.session is None else _HEADERS
 
     async def send(
-        self, request: Request[T], headers: Mapping[str, str], timeouts: Timeouts, progress: Progress
+        self, request: Request[T], authorization: Secret, timeouts: Timeouts, progress: Progress
     ) -> Response:
         """Send one request once and read its complete answer, up to `max_body_bytes`.
 
         Args:
             request: What to send.
-            headers: Headers besides the request's own.
+            authorization: The Authorization header.
             timeouts: `connect` and `read` apply here.
             progress: Its `sent` becomes true when the first byte may be about to be written.
 
@@ -88,22 +91,21 @@ class AiohttpTransport:
 
         Raises:
             TransportError: No complete answer was received.
-            ClientStateError: The session that was given to the client is closed.
+            ClientStateError: The session that was given to the client is closed, or belongs to another event loop.
         """
         session = self._session or self._open()
-        if session.closed:
-            raise ClientStateError("the session that this client was given is closed")
+        self._check(session)
         # A body reports when it starts to leave; without one, we cannot tell.
         progress.sent = request.body is None
         timeout = self._own_timeout if timeouts is self._options.timeouts else self._timeout(timeouts)
         try:
             if self._direct_post is not None and self._direct_post.can_send(request):
-                answer = await self._direct_post.post(request, headers, timeout, progress, self._read)
+                answer = await self._direct_post.post(request, authorization, timeout, progress, self._read)
             else:
                 request_made = session.request(
                     request.method,
                     URL(request.url, encoded=True),
-                    headers={**self._constant_headers, **request.headers, **headers},
+                    headers={**self._constant_headers, **request.headers, "Authorization": authorization.reveal()},
                     data=None if request.body is None else _Body(request.body, progress),
                     timeout=timeout,
                     # Following a redirect would turn the POST into a GET, or send our headers to another host.
@@ -112,8 +114,14 @@ class AiohttpTransport:
                     proxy=self._options.proxy,
                 )
                 # Leaving the context closes the connection if the answer was not read completely.
-                async with await request_made as response:
-                    answer = await self._read(response.status, response.headers, response.content)
+                lent_before = LENT.set(None)
+                try:
+                    async with await request_made as response:
+                        lent = LENT.get()
+                        retire = _nothing if lent is None else lent.force_close
+                        answer = await self._read(response.status, response.headers, response.content, retire)
+                finally:
+                    LENT.reset(lent_before)
         except asyncio.CancelledError:
             if not _was_closed_meanwhile(session):
                 raise
@@ -123,14 +131,27 @@ class AiohttpTransport:
         else:
             if answer.status in SUCCESS:
                 return answer
-            return attrs.evolve(answer, body=redacted(answer.body, headers.get("Authorization", "")))
+            return attrs.evolve(answer, body=redacted(answer.body, authorization.reveal()))
         # Raised outside the handler, so that aiohttp's exception, which has the request's headers, is not its context.
         raise failure
+
+    def _check(self, session: aiohttp.ClientSession) -> None:
+        if session.closed:
+            raise ClientStateError("the session that this client was given is closed")
+        # aiohttp's public name for it is deprecated.
+        if session is self._options.session and vars(session).get("_loop") is not asyncio.get_running_loop():
+            raise ClientStateError("the session that this client was given belongs to another event loop")
 
     async def aclose(self) -> None:
         """Close the session if the client created it."""
         if self._session is not None and self._session is not self._options.session:
             await self._session.close()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a session that the client has to close."""
+        session = self._session
+        return session is not None and session is not self._options.session and not session.closed
 
     def _timeout(self, timeouts: Timeouts) -> aiohttp.ClientTimeout:
         # `total` and `connect` run while a request waits for a pooled connection (aio-libs/aiohttp#10313). In our own
@@ -149,15 +170,28 @@ class AiohttpTransport:
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             headers=_HEADERS,
+            max_line_size=LONGEST_LINE,
+            max_field_size=LONGEST_LINE,
+            max_headers=MOST_HEADERS,
         )
         if options.proxy is None:
             self._direct_post = DirectPost.over(self._session, connector, _HEADERS)
         return self._session
 
-    async def _read(self, status: int, headers: Mapping[str, str], stream: aiohttp.StreamReader) -> Response:
+    async def _read(
+        self,
+        status: int,
+        headers: CIMultiDictProxy[str],
+        stream: aiohttp.StreamReader,
+        retire: Callable[[], None],
+    ) -> Response:
         if status < SUCCESS.start:
             # An unrequested 101 is not an answer to the request, and tells nothing about it.
             raise aiohttp.ServerDisconnectedError
+        if _is_ambiguous(headers):
+            # The rest of it must not be the next request's answer.
+            retire()
+            raise aiohttp.ClientPayloadError
         bound = self._options.max_body_bytes
         content, flaw = await stream.readany(), None
         if not stream.at_eof():
@@ -172,7 +206,7 @@ class AiohttpTransport:
         if encoding in _GZIP and not is_decompressed and flaw is None:
             content, flaw = _gunzip(content, bound)
         # A body in an encoding that was not requested stays as it is: parsing it will fail, since it is not JSON.
-        return Response(status, headers, content, flaw)
+        return Response(status, headers, content, flaw, retire)
 
 
 class _Body(aiohttp.Payload):
@@ -194,6 +228,9 @@ class _Body(aiohttp.Payload):
         return bytes(self._value).decode(encoding, errors)
 
     async def write(self, writer: AbstractStreamWriter) -> None:
+        # On a connection that is closed already, nothing leaves.
+        if isinstance(writer, StreamWriter) and (writer.transport is None or writer.transport.is_closing()):
+            raise aiohttp.ClientConnectionResetError
         self._progress.sent = True
         await writer.write(self._value)
 
@@ -202,24 +239,55 @@ class _Body(aiohttp.Payload):
         await self.write(writer)
 
 
+def _nothing() -> None:
+    """Do nothing: a session of the caller's own has its own connections."""
+
+
 def _was_closed_meanwhile(session: aiohttp.ClientSession) -> bool:
     """Return whether the session's closing caused a cancellation: it cancels the requests that wait in its pool."""
     task = asyncio.current_task()
     return session.closed and (task is None or not task.cancelling())
 
 
+def _is_ambiguous(headers: CIMultiDictProxy[str]) -> bool:
+    """Return whether an answer's end can be read in two ways, which aiohttp's Python parser accepts."""
+    first, *others = headers.getall("Content-Length", (None,))
+    if first is None:
+        return False
+    is_number = first.isascii() and first.isdigit()
+    return not is_number or "Transfer-Encoding" in headers or any(other != first for other in others)
+
+
 def _gunzip(body: bytes, bound: int) -> tuple[bytes, str | None]:
-    # aiohttp's own decompression is not bounded in time: a small body may become gigabytes in one step.
-    stream = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-    try:
-        plain = stream.decompress(body, bound + 1)
-    except zlib.error:
-        return b"", "is not the gzip that it is said to be"
-    if len(plain) > bound:
-        return plain[:bound], f"is longer than max_body_bytes ({bound})"
-    return plain, None if stream.eof else "is cut short"
+    """Decompress every member of a gzip body.
+
+    aiohttp's own decompression is not bounded in time: a small body may become gigabytes in one step.
+    """
+    plain, at = bytearray(), 0
+    view = memoryview(body)
+    while at < len(body):
+        member, step = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16), _FIRST_STEP
+        while not member.eof:
+            piece = view[at : at + step]
+            if not piece:
+                return bytes(plain), "is cut short"
+            try:
+                plain += member.decompress(piece, bound + 1 - len(plain))
+            except zlib.error:
+                return b"", "is not the gzip that it is said to be"
+            if len(plain) > bound:
+                return bytes(plain[:bound]), f"is longer than max_body_bytes ({bound})"
+            # What is left behind the member's end is copied each time: little, while members are small.
+            at += len(piece) - len(member.unused_data)
+            step = min(2 * step, _LONGEST_STEP)
+        padding = _PADDING.match(body, at)
+        at = at if padding is None else padding.end()
+    return bytes(plain), None
 
 
+_FIRST_STEP: Final = 512
+_LONGEST_STEP: Final = 65_536
+_PADDING: Final = re.compile(rb"\x00*+")
 _GZIP: Final = frozenset({"gzip", "x-gzip"})
 _HEADERS: Final[Mapping[str, str]] = {
     "Accept": "application/json",

@@ -11,7 +11,7 @@ from . import bodies
 from .answer import Answer, Headers, framed, head, pairs
 from .content_encoding import Encoding, bomb, encode
 from .steps import Cut, Endless, Stray
-from .wire import Ending, Request
+from .wire import Ending, Point, Request
 
 Payload = Callable[[Request], Any]
 
@@ -39,6 +39,19 @@ def two_lengths(difference: int = 7) -> Answer:
         body = _body(request)
         lengths = [("Content-Length", str(len(body))), ("Content-Length", str(len(body) + difference))]
         return head(200, [*_JSON, *lengths]) + body
+
+    return Answer.raw(render, "fin")
+
+
+def lengths(*lines: str, chunked: bool = False) -> Answer:
+    """Return a good body behind headers that leave open where it ends; `{}` in them is its length."""
+
+    def render(request: Request) -> bytes:
+        body = _body(request)
+        named = [line.format(len(body)).split(": ", 1) for line in lines]
+        return head(200, [*_JSON, *((name, value) for name, value in named)]) + framed(
+            "chunked" if chunked else "length", body
+        )
 
     return Answer.raw(render, "fin")
 
@@ -87,6 +100,11 @@ def many_headers(count: int = 100_000) -> Answer:
     return Answer.json(200, bodies.archived, [(f"X-{number}", "x") for number in range(count)])
 
 
+def long_heads(size: int = 60_000, count: int = 900) -> Answer:
+    """Return a good answer whose head is as long as gateways make it, within the client's bounds."""
+    return Answer.json(200, bodies.archived, [("X-Filler", "x" * size), *((f"X-{n}", "x") for n in range(count))])
+
+
 def endless_headers() -> Endless:
     """Return an endless header block."""
     return Endless(b"HTTP/1.1 200 OK\r\n", b"X-Filler: " + b"x" * 1000 + b"\r\n")
@@ -129,6 +147,18 @@ def decompression_bomb(encoding: Encoding, mebibytes: int = 256, *, status: int 
     return _encoded(encoding, lambda _: bomb(encoding, mebibytes), status)
 
 
+def gzip_members(members: int = 2, *, padding: int = 0, tail: bytes = b"") -> Answer:
+    """Return a gzip body of several members, zeros behind each, and something behind all of them."""
+
+    def body(request: Request) -> bytes:
+        plain = _body(request)
+        size = -(-len(plain) // members)
+        parts = [plain[start : start + size] for start in range(0, len(plain), size)]
+        return b"".join(encode("gzip", part) + bytes(padding) for part in parts) + tail
+
+    return _encoded("gzip", body)
+
+
 def mislabelled_encoding(name: str = "gzip") -> Answer:
     """Return plain JSON that is labelled with an encoding, known or not."""
     return _encoded(name, _body)
@@ -151,6 +181,11 @@ def byte_order_mark() -> Answer:
 def invalid_utf8() -> Answer:
     """Return a good body in which one text is not UTF-8."""
     return _spliced("notes", b'"caf\xe9 \xff\xfe"')
+
+
+def lone_surrogate(text: bytes = rb'"\ud83d"') -> Answer:
+    """Return a good body in which one text is half of a surrogate pair, escaped, as JavaScript writes it."""
+    return _spliced("notes", text)
 
 
 def huge_number(digits: int = 5000) -> Answer:
@@ -184,6 +219,11 @@ def problem(status: int, error_code: str = "server_error", headers: Headers = No
     return Answer.json(status, bodies.problem(error_code), headers)
 
 
+def detail(status: int, text: str = "Not found.") -> Answer:
+    """Return an error as a web framework words it, which is not the API's envelope."""
+    return Answer.json(status, {"detail": text})
+
+
 # Place
 
 
@@ -195,6 +235,13 @@ def redirect(status: int, location: str) -> Answer:
 def proxy_refusal() -> Answer:
     """Return a 407 to CONNECT and absolute-form alike."""
     return html(407, {"Proxy-Authenticate": 'Basic realm="proxy"'}).closing()
+
+
+def full(seconds: int = 2, *, at: Point = "accept", how: Ending = "half-close") -> Cut:
+    """Return a 503 of a server that is full, before it has read any request."""
+    page = b"full"
+    said = head(503, {"Retry-After": str(seconds), "Content-Length": str(len(page)), "Connection": "close"}) + page
+    return Cut(at, how, saying=said)
 
 
 def plain_text_on_tls_port() -> Cut:
