@@ -1,20 +1,25 @@
 """The client: it wires the parts and owns their lifetime; policy lives in the parts."""
 
+import asyncio
+import inspect
 import os
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Coroutine, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Final, Self, TypedDict, Unpack
+from typing import Any, Final, Self, TypedDict, Unpack, cast
+from urllib.parse import urlsplit
 
 import aiohttp
 
 from thredfi_async._checks.numbers import whole_number
-from thredfi_async._checks.urls import checked_base_url, checked_proxy, environment_proxy
+from thredfi_async._checks.urls import checked_base_url, checked_proxy, environment_proxy, is_loopback
 from thredfi_async._engine.access_tokens import RenewedToken, StaticToken, client_credentials
 from thredfi_async._engine.deadlines import Deadlines
 from thredfi_async._engine.lifecycle import Lifecycle
 from thredfi_async._engine.limiter import Limiter, Limits
 from thredfi_async._engine.pipeline import Pipeline
-from thredfi_async._interfaces import Clock, SystemClock
+from thredfi_async._engine.steady_clock import SteadyClock
+from thredfi_async._interfaces import Clock, Hidden, Secret, SystemClock
 from thredfi_async._transport.session import AiohttpTransport, Ssl, TransportOptions
 from thredfi_async.auth import PartnerCredentials, TokenProvider
 from thredfi_async.errors import ConfigurationError
@@ -94,10 +99,16 @@ class ThredfiClient:
         clock: Clock | None = None,
     ) -> None:
         """Check the settings and wire the parts; this does not connect."""
-        base_url = checked_base_url(base_url.value if isinstance(base_url, Environment) else base_url)
+        # No traceback shows these: a URL may hold a password.
+        secret, holder, provider = Hidden(token), Hidden(credentials), Hidden(token_provider)
+        token, credentials, token_provider = None, None, None
+        address, base_url = Hidden(base_url.value if isinstance(base_url, Environment) else base_url), ""
+        through, proxy = Hidden(proxy), None
+        base_url = checked_base_url(address.reveal())
         _check_kinds(timeouts, retry)
+        _check_session(session, base_url)
         _check_counts(max_connections=max_connections, max_concurrency=max_concurrency, max_body_bytes=max_body_bytes)
-        clock = clock or SystemClock()
+        clock = SystemClock() if clock is None else SteadyClock(clock)
         self._lifecycle = Lifecycle()
         self._limiter = Limiter(max_concurrency or max_connections, clock.monotonic)
         self._transport = AiohttpTransport(
@@ -105,20 +116,24 @@ class ThredfiClient:
                 timeouts=timeouts,
                 max_connections=max_connections,
                 max_body_bytes=max_body_bytes,
-                proxy=checked_proxy(environment_proxy(base_url) if trust_env and proxy is None else proxy),
+                proxy=_proxy(base_url, through, trust_env=trust_env),
                 ssl=ssl,
                 session=session,
             )
         )
         self._authenticator: StaticToken | RenewedToken
-        match _the_only(token=token, credentials=credentials, token_provider=token_provider):
-            case str(given):
-                self._authenticator = StaticToken(given)
-            case PartnerCredentials() as given:
-                fetch = client_credentials(given, base_url, self._transport.send, timeouts)
+        match _the_only_way(token=secret, credentials=holder, token_provider=provider):
+            case "token":
+                self._authenticator = StaticToken(cast("Secret", secret))
+            case "credentials":
+                fetch = client_credentials(
+                    cast("Hidden[PartnerCredentials]", holder).reveal(), base_url, self._transport.send, timeouts
+                )
                 self._authenticator = RenewedToken(fetch, clock)
-            case given:
-                self._authenticator = RenewedToken(given, clock)
+            case _:
+                self._authenticator = RenewedToken(cast("Hidden[TokenProvider]", provider).reveal(), clock)
+        if ssl is False:
+            _warn_of_no_verification()
         self._deadlines = Deadlines()
         pipeline = Pipeline(
             send=self._transport.send,
@@ -152,12 +167,14 @@ class ThredfiClient:
         Raises:
             ConfigurationError: Variables are missing, or contradict each other; the message names them.
         """
-        environ = os.environ if environ is None else environ
-        variables = {name: value for name, value in environ.items() if value}
+        # No local of ours holds a secret: a traceback may show it.
+        variables, environ = _Variables(os.environ if environ is None else environ), None
+        given = Hidden(settings)
+        del settings
+        if given.reveal().get("base_url") is None:
+            given.reveal()["base_url"] = _where(variables)
         credentials = _credentials(variables)
-        if settings.get("base_url") is None:
-            settings["base_url"] = _where(variables)
-        return cls(variables.get("THREDFI_TOKEN"), credentials=credentials, **settings)
+        return cls(variables.get("THREDFI_TOKEN"), credentials=credentials, **given.reveal())
 
     @property
     def base_url(self) -> str:
@@ -190,14 +207,17 @@ class ThredfiClient:
         try:
             await self._lifecycle.drain(drain)
         finally:
-            # Also if closing is cancelled: nothing may be left running.
+            # Also if closing is cancelled, and once more meanwhile: nothing may be left running.
             self._limiter.close()
             self._lifecycle.interrupt()
-            await self._lifecycle.drain(None)
-            self._deadlines.close()
-            await self._authenticator.aclose()
-            await self._transport.aclose()
-            self._lifecycle.is_closed = True
+            await _to_its_end(self._end())
+
+    async def _end(self) -> None:
+        await self._lifecycle.drain(None)
+        self._deadlines.close()
+        await self._authenticator.aclose()
+        await self._transport.aclose()
+        self._lifecycle.is_closed = True
 
     async def __aenter__(self) -> Self:
         """Return the client itself."""
@@ -209,24 +229,54 @@ class ThredfiClient:
         """Close the client."""
         await self.aclose()
 
+    def __del__(self, _warn: Any = warnings.warn) -> None:  # noqa: ANN401 - kept while the interpreter ends
+        """Warn of a client that was never closed."""
+        transport = vars(self).get("_transport")
+        if transport is not None and transport.is_open:
+            _warn(f"{self!r} was never closed: use 'async with', or await aclose()", ResourceWarning, source=self)
+
     def __repr__(self) -> str:
         """Show the base URL, and no secret."""
         return f"<ThredfiClient {self._base_url}>"
 
 
-def _the_only(**ways: object) -> Any:  # noqa: ANN401 - matched by type where it is used
-    given = {name: way for name, way in ways.items() if way is not None}
+def _the_only_way(**ways: Hidden[Any]) -> str:
+    """Return the name of the one way in which credentials were given."""
+    given = [name for name, way in ways.items() if way.reveal() is not None]
     if len(given) != 1:
-        found = " and ".join(given) or "none"
-        raise ConfigurationError(f"give exactly one of {', '.join(ways)}, not {found}")
-    name, way = given.popitem()
-    if not {
-        "token": isinstance(way, str),
-        "credentials": isinstance(way, PartnerCredentials),
-        "token_provider": callable(way),
-    }[name]:
-        raise ConfigurationError(f"{name} must not be {type(way).__name__}; see ThredfiClient")
-    return way
+        raise ConfigurationError(f"give exactly one of {', '.join(ways)}, not {' and '.join(given) or 'none'}")
+    name = given[0]
+    way = ways[name]
+    is_right = {
+        "token": type(way.reveal()) is str,
+        "credentials": isinstance(way.reveal(), PartnerCredentials),
+        "token_provider": callable(way.reveal()),
+    }
+    if not is_right[name]:
+        raise ConfigurationError(f"{name} must not be {type(way.reveal()).__name__}; see ThredfiClient")
+    return name
+
+
+async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """Await this to its end, however often the caller is cancelled; then the cancellation goes on."""
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
+    await task
+
+
+def _warn_of_no_verification() -> None:
+    # At the caller's line, also by way of `from_env`.
+    frame, level = inspect.currentframe(), 1
+    while frame is not None and frame.f_code.co_filename == __file__:
+        frame, level = frame.f_back, level + 1
+    warnings.warn("ssl=False: certificates are not verified, and anyone may answer", RuntimeWarning, stacklevel=level)
 
 
 def _check_kinds(timeouts: object, retry: object) -> None:
@@ -252,18 +302,47 @@ def _check_counts(*, max_connections: int, max_concurrency: int | None, max_body
         raise ConfigurationError(msg)
 
 
-def _credentials(variables: Mapping[str, str]) -> PartnerCredentials | None:
+class _Variables:
+    """Environment variables, which no traceback shows; an empty one counts as unset."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+
+    def get(self, name: str) -> str | None:
+        return self._environ.get(name) or None
+
+
+def _credentials(variables: _Variables) -> PartnerCredentials | None:
     names = ("THREDFI_PARTNER_UUID", "THREDFI_API_KEY")
-    given = [name for name in names if name in variables]
-    if "THREDFI_TOKEN" in variables and given:
+    given = [name for name in names if variables.get(name) is not None]
+    has_token = variables.get("THREDFI_TOKEN") is not None
+    if has_token and given:
         raise ConfigurationError(f"set THREDFI_TOKEN or {' and '.join(names)}, not both")
-    if "THREDFI_TOKEN" not in variables and len(given) < len(names):
+    if not has_token and len(given) < len(names):
         missing = " and ".join(name for name in names if name not in given)
         raise ConfigurationError(f"set THREDFI_TOKEN, or {' and '.join(names)}; not set: {missing}")
-    return PartnerCredentials(*(variables[name] for name in names)) if given else None
+    return PartnerCredentials(*(variables.get(name) or "" for name in names)) if given else None
 
 
-def _where(variables: Mapping[str, str]) -> Environment | str:
+def _proxy(base_url: str, proxy: Hidden[str | None], *, trust_env: bool) -> str | None:
+    """Return the proxy to use: none for this machine, where the token would leave it in clear."""
+    if proxy.reveal() is None and trust_env:
+        proxy = Hidden(environment_proxy(base_url))
+    checked_proxy(proxy.reveal())
+    return None if is_loopback(urlsplit(base_url).hostname or "") else proxy.reveal()
+
+
+def _check_session(session: aiohttp.ClientSession | None, base_url: str) -> None:
+    """Refuse a session that would send a token in clear to a proxy."""
+    if session is None or not base_url.startswith("http:"):
+        return
+    if session.trust_env or vars(session).get("_default_proxy") is not None:
+        raise ConfigurationError(
+            "session must have no proxy and no trust_env for plain http: the proxy would see the token"
+        )
+
+
+def _where(variables: _Variables) -> Environment | str:
     url, name = variables.get("THREDFI_BASE_URL"), variables.get("THREDFI_ENVIRONMENT")
     if url is not None and name is not None:
         raise ConfigurationError("set THREDFI_BASE_URL or THREDFI_ENVIRONMENT, not both")

@@ -22,6 +22,7 @@ _OURS: Final = frozenset(
         "accept",
         "accept-encoding",
         "connection",
+        "expect",
     }
 )
 
@@ -33,6 +34,11 @@ def value_problem(value: object) -> str | None:
     if len(value) > LONGEST:
         return f"must not be longer than {LONGEST} characters"
     return None if _VALUE.fullmatch(value) else "must be visible ASCII characters, and not empty"
+
+
+def plain(text: str) -> str:
+    """Return a string itself, of which a subclass (such as an Enum with texts) may be formatted as another."""
+    return str.__str__(text)
 
 
 def is_token(value: object) -> bool:

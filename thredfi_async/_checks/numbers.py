@@ -2,19 +2,21 @@
 
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeGuard
 
 from thredfi_async.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import attrs
 
+_WRITTEN_OUT: Final = 1000
+
 Check: TypeAlias = Callable[[Any], str | None]
 
 
 def whole_number(value: object) -> str | None:
     """Check for a whole number of at least 1; true is refused."""
-    return None if type(value) is int and value >= 1 else f"must be a whole number of at least 1, not {value!r}"
+    return None if type(value) is int and value >= 1 else f"must be a whole number of at least 1, not {_shown(value)}"
 
 
 def positive(what: str) -> Check:
@@ -27,18 +29,20 @@ def positive(what: str) -> Check:
         The check.
     """
     return lambda value: (
-        None if _is_number(value) and value > 0 else f"must be a positive number of {what}, not {value!r}"
+        None if _is_number(value) and value > 0 else f"must be a positive number of {what}, not {_shown(value)}"
     )
 
 
 def seconds_or_zero(value: object) -> str | None:
     """Check for a finite number of seconds, or 0."""
-    return None if _is_number(value) and value >= 0 else f"must be a number of seconds, not {value!r}"
+    return None if _is_number(value) and value >= 0 else f"must be a number of seconds, not {_shown(value)}"
 
 
 def part_of_one(value: object) -> str | None:
     """Check for a fraction: above 0, and at most 1."""
-    return None if _is_number(value) and 0 < value <= 1 else f"must be above 0 and at most 1, or None, not {value!r}"
+    return (
+        None if _is_number(value) and 0 < value <= 1 else f"must be above 0 and at most 1, or None, not {_shown(value)}"
+    )
 
 
 def seconds_between(least: float, most: float, words: str) -> Check:
@@ -76,6 +80,11 @@ def must_be(check: Check, *, optional: bool = False) -> Callable[[object, "attrs
             raise ConfigurationError(f"{type(instance).__name__}.{attribute.name} {problem}")
 
     return validator
+
+
+def _shown(value: object) -> str:
+    # Python refuses to write out a very large integer.
+    return repr(value) if not isinstance(value, int) or value.bit_length() < _WRITTEN_OUT else "a number that large"
 
 
 def _is_number(value: object) -> TypeGuard[float]:

@@ -23,17 +23,25 @@ def checked_base_url(base_url: object) -> str:
     Raises:
         ConfigurationError: No scheme or host, parts that are not allowed, or plain http to another machine.
     """
+    url, problem = _read_base_url(base_url)
+    if problem is not None:
+        del base_url  # no traceback shows it: it may hold a password
+        raise ConfigurationError(problem)
+    return url
+
+
+def _read_base_url(base_url: object) -> tuple[str, str | None]:
+    """Return the URL, or what is wrong with it."""
     if not isinstance(base_url, str):
-        raise ConfigurationError(f"base_url must be an Environment or a string, not {type(base_url).__name__}")
+        return "", f"base_url must be an Environment or a string, not {type(base_url).__name__}"
     url = _split(base_url)
     if url is None or url.scheme not in {"http", "https"} or not _is_host(url.hostname):
-        raise ConfigurationError(f"base_url must be an absolute URL such as {_EXAMPLE}")
+        return "", f"base_url must be an absolute URL such as {_EXAMPLE}"
     if "@" in url.netloc or "?" in base_url or "#" in base_url:
-        raise ConfigurationError("base_url must not hold a user, a query or a fragment")
+        return "", "base_url must not hold a user, a query or a fragment"
     if url.scheme == "http" and not is_loopback(url.hostname or ""):
-        msg = f"base_url must use https for {url.hostname}: plain http would show the token to the network"
-        raise ConfigurationError(msg)
-    return f"{url.scheme}://{url.netloc}{url.path.rstrip('/')}"
+        return "", f"base_url must use https for {url.hostname}: plain http would show the token to the network"
+    return f"{url.scheme}://{url.netloc}{url.path.rstrip('/')}", None
 
 
 def environment_proxy(base_url: str) -> str | None:
@@ -67,11 +75,15 @@ def checked_proxy(proxy: str | None) -> str | None:
     Raises:
         ConfigurationError: It is not an http or https URL; the message does not show it: it may contain a password.
     """
-    if proxy is not None:
-        url = _split(str(proxy))
-        if url is None or url.scheme not in {"http", "https"} or not _is_host(url.hostname):
-            raise ConfigurationError("proxy must be an http or https URL such as http://proxy.example:3128")
+    if proxy is not None and not _is_http(str(proxy)):
+        del proxy  # no traceback shows it
+        raise ConfigurationError("proxy must be an http or https URL such as http://proxy.example:3128")
     return proxy
+
+
+def _is_http(text: str) -> bool:
+    url = _split(text)
+    return url is not None and url.scheme in {"http", "https"} and _is_host(url.hostname)
 
 
 def is_loopback(host: str) -> bool:
