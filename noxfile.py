@@ -160,6 +160,27 @@ def contract(session: nox.Session) -> None:
 
 
 @nox.session
+def pure_parser(session: nox.Session) -> None:
+    """Run the tests of the transport and the fault matrix with aiohttp's Python parser, which its pure wheel has."""
+    session.install(".[all]", *group("test"))
+    session.run("python", "-m", "pytest", "tests/transport", *session.posargs, env={"AIOHTTP_NO_EXTENSIONS": "1"})
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Throw everything at archive calls for 5 minutes, and hold each statement against the server: `-- --seed N`."""
+    session.install(".", "uvloop; sys_platform != 'win32'")
+    session.run("python", "tools/fuzz.py", *session.posargs)
+
+
+@nox.session
+def gateways(session: nox.Session) -> None:
+    """Archive through nginx, haproxy and squid that misbehave, and hold each statement against the server."""
+    session.install(".")
+    session.run("python", "tools/gateways.py", *session.posargs)
+
+
+@nox.session
 def soak(session: nox.Session) -> None:
     """Archive 50,000 customers through all faults, and check every result against the server: `-- --seed N`."""
     session.install(".")
