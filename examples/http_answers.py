@@ -12,6 +12,7 @@ from typing import Any, Final
 from uuid import uuid4
 
 from thredfi_async import (
+    APIError,
     BadRequestError,
     ConflictError,
     Effect,
@@ -73,6 +74,10 @@ def answer_to(error: ThredfiError) -> Answer:
         return Answer(503, {"archived": False}, {"Retry-After": "1"})
     # A refusal of the token endpoint says nothing about the customer.
     is_ours = error.is_token_error and not error.transient
+    is_gateways = isinstance(error, APIError) and not error.is_enveloped and not error.transient
+    if is_gateways and not is_ours:
+        # A gateway refused, which knows nothing of customers.
+        return Answer(502, {"archived": False})
     status = _OURS if is_ours else next(status for kind, status in _STATUS if isinstance(error, kind))
     return Answer(status, {"archived": False, **_wrong(error)}, _later(error))
 

@@ -35,6 +35,7 @@ from thredfi_async import (
     ConflictError,
     ConnectError,
     Effect,
+    InternalError,
     InvalidRequestError,
     NotFoundError,
     PermissionDeniedError,
@@ -251,7 +252,7 @@ def test_service_ends_what_it_has_begun(name: str) -> None:
             asking.join()
             upstream.shutdown()
             serving.join()
-        assert [reply.status for reply in replies] == [404]
+        assert [reply.status for reply in replies] == [502]
         assert upstream.headers[0]["X-Request-Id"] == "order-8"
         # uvicorn ends itself by the received signal, after it has finished its work.
         assert service.process.wait(10) in {0, -signal.SIGTERM}
@@ -259,12 +260,12 @@ def test_service_ends_what_it_has_begun(name: str) -> None:
 
 ERRORS: list[tuple[ThredfiError, int]] = [
     (InvalidRequestError(["name: is missing"]), 422),
-    (BadRequestError("s", status=400, details={"email": ["Ann is no address"]}), 422),
-    (UnprocessableEntityError("s", status=422), 422),
-    (AuthenticationError("s", status=401), 500),
-    (PermissionDeniedError("s", status=403), 404),
-    (NotFoundError("s", status=404), 404),
-    (ConflictError("s", status=409), 409),
+    (BadRequestError("s", status=400, is_enveloped=True, details={"email": ["Ann is no address"]}), 422),
+    (UnprocessableEntityError("s", status=422, is_enveloped=True), 422),
+    (AuthenticationError("s", status=401, is_enveloped=True), 500),
+    (PermissionDeniedError("s", status=403, is_enveloped=True), 404),
+    (NotFoundError("s", status=404, is_enveloped=True), 404),
+    (ConflictError("s", status=409, is_enveloped=True), 409),
     (RateLimitedError("s", status=429, retry_after=2.1), 503),
     (ServerError("s", status=503), 502),
     (ConnectError("s"), 502),
@@ -272,6 +273,9 @@ ERRORS: list[tuple[ThredfiError, int]] = [
     (RequestTimeoutError("s", phase="deadline"), 502),
     (ResponseDecodeError("s"), 502),
     (ClientStateError("s"), 500),
+    (InternalError("s"), 500),
+    (NotFoundError("s", status=404), 502),
+    (PermissionDeniedError("s", status=403), 502),
 ]
 
 
