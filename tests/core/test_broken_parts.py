@@ -237,7 +237,11 @@ async def test_a_part_that_breaks(part: str, script: Sequence[Step], afterwards:
 async def test_a_judge_without_a_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is no verdict says nothing: the call does not claim that the request was applied."""
     case = Case([(404, False)], Breaker("", 0, afterwards=False))
-    monkeypatch.setattr(case, "_judge", lambda _: None)
+
+    def judge(_: Response) -> None:
+        """Forget to return."""
+
+    monkeypatch.setattr(case, "_judge", judge)
     with pytest.raises(InternalError) as raised:
         await case.run()
     assert raised.value.effect is Effect.UNKNOWN

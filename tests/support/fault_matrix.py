@@ -298,12 +298,12 @@ CONNECTING: Final = (
 SENDING: Final = (
     Row("RST at accept", "connect", 1, Cut("accept", "rst"), _archived(2, "POST", 1, 2), hits="connection"),
     Row(
-        "FIN at accept", "connect", EVER, Cut("accept", "fin"), _unreached("ServerDisconnected", 4, 4),
+        "FIN at accept", "connect", EVER, Cut("accept", "fin"), _unreached("no connection", 4, 4),
         hits="connection",
     ),
     Row("FIN at accept", "connect", 3, Cut("accept", "fin"), _archived(4, "POST", 1, 4), hits="connection"),
     Row(
-        "half-close at accept", "connect", EVER, Cut("accept", "half-close"), _unreached("ServerDisconnected", 2, 2),
+        "half-close at accept", "connect", EVER, Cut("accept", "half-close"), _unreached("no connection", 2, 2),
         hits="connection", call=Call(max_attempts=2),
     ),
     Row(
