@@ -1,7 +1,6 @@
 """How gzip bodies are read: every member, zeros behind them, up to the bound, in linear time."""
 
 import gzip
-import time
 import zlib
 from typing import Any
 
@@ -77,21 +76,11 @@ def test_it_is_linear_in_the_number_of_members(member: bytes) -> None:
     assert_linear(lambda packed: _gunzip(packed, LARGE), lambda size: member * size, 300)
 
 
-def test_a_million_members() -> None:
-    """A million members that hold a byte each are read, and in seconds."""
-    packed = TINY * 1_000_000
-    began = time.perf_counter()
-    plain, flaw = _gunzip(packed, LARGE)
-    assert (len(plain), flaw) == (1_000_000, None)
-    assert time.perf_counter() - began < 20
-
-
-def test_a_million_members_beyond_the_bound() -> None:
-    """Beyond the bound, no member is looked at."""
-    packed = TINY * 1_000_000
-    began = time.perf_counter()
+def test_very_many_members() -> None:
+    """Members that hold a byte each are read, and no more of them than the bound allows."""
+    packed = TINY * 100_000
+    assert _gunzip(packed, LARGE) == (b"x" * 100_000, None)
     assert _gunzip(packed, 1000) == (b"x" * 1000, "is longer than max_body_bytes (1000)")
-    assert time.perf_counter() - began < 0.5
 
 
 def test_padding_without_end_is_linear() -> None:

@@ -1,7 +1,6 @@
 """What a refused body may show, and how long it takes to find out."""
 
 import re
-import time
 from collections.abc import Callable
 
 import pytest
@@ -63,12 +62,3 @@ SHAPES: dict[str, Callable[[int], bytes]] = {
 def test_it_is_linear(shape: str) -> None:
     """However a body is made, eight times its size takes about eight times as long."""
     assert_linear(lambda body: redacted(body, "Bearer 0123456789"), SHAPES[shape], 65_536)
-
-
-@pytest.mark.parametrize("shape", SHAPES)
-def test_it_is_quick(shape: str) -> None:
-    """A body of 64 KiB holds the event loop up for milliseconds."""
-    body = SHAPES[shape](65_536)
-    began = time.perf_counter()
-    redacted(body, "Basic " + "QUxBRERJTjpPUEVOLVNFU0FNRQ==")
-    assert time.perf_counter() - began < 0.25
