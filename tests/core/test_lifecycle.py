@@ -44,6 +44,14 @@ async def test_a_call_that_waits_for_its_turn_counts() -> None:
     assert await lifetime.drain(0)
 
 
+async def test_a_call_that_never_was_is_counted_out() -> None:
+    """What fails before there is a call leaves too."""
+    lifetime = Lifecycle()
+    lifetime.enter()
+    lifetime.leave(None)
+    assert await lifetime.drain(0)
+
+
 async def test_draining_waits_for_the_last_call() -> None:
     """Two waiters are notified at the same time, and a drain that timed out can be repeated."""
     lifetime = Lifecycle()

@@ -42,6 +42,7 @@ from thredfi_async import (
     AuthenticationError,
     BadRequestError,
     CallEnded,
+    ClientStateError,
     ConflictError,
     ConnectError,
     ConnectionLostError,
@@ -988,6 +989,30 @@ async def test_a_part_that_breaks(part: str) -> None:
     words = f"a part of the client, or one that it was given, raised ZeroDivisionError {place}"
     assert re.fullmatch(words, str(error))
     assert (error.__cause__, error.__context__, error.transient) == (None, None, False)
+    assert limiter.in_use == 0
+
+
+@pytest.mark.parametrize(
+    ("second", "kind"), [(ClientStateError("closed"), ClientStateError), (TimeoutError(), InternalError)]
+)
+async def test_a_question_that_ends_otherwise(second: Exception, kind: type[ThredfiError]) -> None:
+    """A client that was closed, or a timeout that is not ours, ends the call in the middle of its question."""
+    hook, limiter = Recorder(), Limiter(1, time.monotonic)
+
+    def judge(_: Response) -> Verdict[None]:
+        raise NotImplementedError
+
+    async def send(request: Request[T], authorization: Secret, timeouts: Timeouts, progress: Progress) -> Response:
+        progress.sent = True
+        raise second if request.method == "GET" else ConnectionLostError("lost")
+
+    def question() -> Request[Any]:
+        return Request(method="GET", url="http://x/", judge=judge)
+
+    request = Request[None](method="POST", url="http://x/", judge=judge, mutates=True, settle=question)
+    call = pipeline(send, hook, limiter).run("operation", lambda: request, CallOptions(retry=ONCE))
+    error = await failure(call, kind)
+    assert (error.effect, error.attempts) == (Effect.UNKNOWN, 2)
     assert limiter.in_use == 0
 
 

@@ -8,6 +8,7 @@ import pickle
 import ssl
 import tracemalloc
 from collections.abc import AsyncGenerator, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -17,6 +18,7 @@ import aiohttp.client
 import aiohttp.client_exceptions
 import pytest
 from aiohttp.client_exceptions import UnixClientConnectorError
+from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ConnectionKey
 from faultserver import (
     Answer,
@@ -647,6 +649,27 @@ async def test_an_ambiguous_end_is_a_lost_answer(answer: Answer, method: str, ow
             error = await failure(call, ConnectionLostError)
             await server.until(lambda: server.open_connections == 0)
     assert error.effect is (Effect.UNKNOWN if method == "POST" else Effect.NOT_APPLIED)
+
+
+async def test_an_ambiguous_answer_is_refused_by_ourselves() -> None:
+    """Also where aiohttp's parser lets it pass: nothing of it is read, and its connection is lent to no one."""
+    transport = AiohttpTransport(TransportOptions(timeouts=Timeouts(), max_connections=1, max_body_bytes=100))
+    headers = CIMultiDictProxy(CIMultiDict[str]([("Content-Length", "5"), ("Content-Length", "6")]))
+    retired = mock.Mock()
+    with pytest.raises(aiohttp.ClientPayloadError):
+        await transport._read(200, headers, mock.Mock(), retired)
+    retired.assert_called_once_with()
+
+
+async def test_a_connection_that_aiohttp_makes_itself_is_lent() -> None:
+    """If aiohttp no longer makes connections with our class, calls go on with its own."""
+    async with FaultServer([Healthy()]) as server, client_of(server.url) as client:
+        transport = client._transport
+        transport._open()
+        transport._direct_post = None
+        connector: Any = transport._session.connector if transport._session is not None else None
+        connector.make(partial(ResponseHandler, asyncio.get_running_loop()))
+        assert (await archiving(client)).is_archived
 
 
 async def test_the_rest_of_an_ambiguous_answer_is_no_ones() -> None:

@@ -341,9 +341,8 @@ class Pipeline:
         return self.budget if policy.budget else None
 
     def _give_turn_back(self, call: Call) -> None:
-        if call.holds_slot:
-            call.holds_slot = False
-            self.limiter.release()
+        call.holds_slot = False
+        self.limiter.release()
 
 
 def _unexpected(error: Exception) -> InternalError:
