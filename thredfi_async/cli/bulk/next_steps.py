@@ -32,11 +32,11 @@ def commands_of(
     failures = str(journal.with_suffix(".not-archived.csv").name)
     invalid_lines = None if facts.invalid_lines is None else Path(facts.invalid_lines)
     if invalid_lines is not None and invalid_lines.exists():
-        mended = ["bulk", "archive", str(invalid_lines), "--journal", str(journal.with_suffix(".fixed.db"))]
-        mended += ["--business-id", facts.business_id] if facts.business_id else []
+        fixed = ["bulk", "archive", str(invalid_lines), "--journal", str(journal.with_suffix(".fixed.db"))]
+        fixed += ["--business-id", facts.business_id] if facts.business_id else []
         bad = Next(
             why=f"fix the invalid lines in {invalid_lines.name}, then run that file with",
-            command=connection.repeated(*mended),
+            command=connection.repeated(*fixed),
         )
     else:
         bad = Next(why="see the invalid lines with", command=command("bulk", "report", str(journal)))
