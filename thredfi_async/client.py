@@ -106,6 +106,7 @@ class ThredfiClient:
         through, proxy = Hidden(proxy), None
         base_url = checked_base_url(address.reveal())
         _check_kinds(timeouts, retry)
+        _check_hooks(hooks)
         _check_session(session, base_url)
         _check_counts(max_connections=max_connections, max_concurrency=max_concurrency, max_body_bytes=max_body_bytes)
         clock = SystemClock() if clock is None else SteadyClock(clock)
@@ -283,6 +284,11 @@ def _check_kinds(timeouts: object, retry: object) -> None:
     for name, value, kind in (("timeouts", timeouts, Timeouts), ("retry", retry, RetryPolicy)):
         if not isinstance(value, kind):
             raise ConfigurationError(f"{name} must be a {kind.__name__}, not {type(value).__name__}")
+
+
+def _check_hooks(hooks: object) -> None:
+    if not isinstance(hooks, Sequence):
+        raise ConfigurationError(f"hooks must be a list of hooks, such as [LoggingHook()], not {type(hooks).__name__}")
 
 
 def _check_counts(*, max_connections: int, max_concurrency: int | None, max_body_bytes: int) -> None:

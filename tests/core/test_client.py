@@ -118,6 +118,12 @@ async def test_ssl_belongs_to_the_sessions_connector() -> None:
             client_of("https://api.example", session=session, ssl=False)
 
 
+def test_hooks_are_a_list() -> None:
+    """A hook alone is refused with the setting's name, not with a TypeError of its first call."""
+    with pytest.raises(ConfigurationError, match=r"^hooks must be a list of hooks, such as \[LoggingHook\(\)\], not "):
+        client_of("https://api.example", hooks=Recorder())
+
+
 def test_certificates_that_are_not_verified() -> None:
     """`ssl=False` warns where the client is made, and another `ssl` does not."""
     with pytest.warns(RuntimeWarning, match="^ssl=False: certificates are not verified") as caught:
