@@ -23,6 +23,7 @@ from work import BUSINESS, TOKEN, Work, answer, works
 from thredfi_async import CustomerRequest, RetryPolicy, ThredfiClient, Timeouts
 from thredfi_async._codec import converter
 from thredfi_async._engine.access_tokens import StaticToken
+from thredfi_async._engine.availability import Availability
 from thredfi_async._engine.lifecycle import Lifecycle
 from thredfi_async._engine.limiter import Limiter
 from thredfi_async._engine.pipeline import CallOptions, Pipeline
@@ -189,15 +190,17 @@ async def _in_the_pipeline(response: Response) -> dict[str, float]:
 
 
 def _pipeline(send: Send, limiter: Limiter, token: StaticToken) -> Pipeline:
+    clock = SystemClock()
     return Pipeline(
         send=send,
         authenticator=token,
         limiter=limiter,
+        availability=Availability(clock, limiter),
         lifecycle=Lifecycle(),
         timeouts=_REACH.timeouts,
         retry=RetryPolicy(),
         budget=RetryBudget(),
-        clock=SystemClock(),
+        clock=clock,
     )
 
 

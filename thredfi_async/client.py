@@ -14,6 +14,7 @@ import aiohttp
 from thredfi_async._checks.numbers import whole_number
 from thredfi_async._checks.urls import checked_base_url, checked_proxy, environment_proxy, is_loopback
 from thredfi_async._engine.access_tokens import RenewedToken, StaticToken, client_credentials
+from thredfi_async._engine.availability import Availability
 from thredfi_async._engine.deadlines import Deadlines
 from thredfi_async._engine.lifecycle import Lifecycle
 from thredfi_async._engine.limiter import Limiter, Limits
@@ -140,6 +141,7 @@ class ThredfiClient:
             send=self._transport.send,
             authenticator=self._authenticator,
             limiter=self._limiter,
+            availability=Availability(clock, self._limiter),
             lifecycle=self._lifecycle,
             timeouts=timeouts,
             retry=retry,

@@ -21,6 +21,7 @@ from thredfi_async import (
 )
 from thredfi_async._codec.error_envelope import error_class
 from thredfi_async._engine.access_tokens import StaticToken
+from thredfi_async._engine.availability import Availability
 from thredfi_async._engine.deadlines import Deadlines
 from thredfi_async._engine.lifecycle import Lifecycle
 from thredfi_async._engine.limiter import Limiter
@@ -152,6 +153,7 @@ class Case:
             send=self._send,
             authenticator=brittle("authenticator", Renewing(Hidden("token"))),
             limiter=brittle("limiter", self.limiter),
+            availability=brittle("availability", Availability(SteadyClock(FakeClock()), self.limiter)),
             lifecycle=brittle("lifecycle", self.lifecycle),
             timeouts=Timeouts(),
             retry=RetryPolicy(jitter=around("jitter", lambda: 1.0)),

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from helpers import until
@@ -21,7 +21,11 @@ from thredfi_async import (
     ThredfiError,
     Timeouts,
 )
+from thredfi_async._engine.availability import MANY
 from thredfi_async.mock_server import Fault, FaultKind, Faults, MockServer, SeededCustomer
+
+if TYPE_CHECKING:
+    from thredfi_async._engine.availability import Caller
 
 ALWAYS_503 = Faults(rates={FaultKind.SERVER_ERROR: 1.0}, include_gets=True)
 FAILURE = Fault(FaultKind.SERVER_ERROR, status=500)
@@ -35,7 +39,8 @@ def client_of(server: MockServer, *, retry: RetryPolicy, **settings: Any) -> Thr
 
 def answers_no_one(client: ThredfiClient) -> None:
     """Bring a client to where many attempts in a row got no answer."""
-    client._limiter.unanswered = 100
+    for _ in range(MANY):
+        client.customers._requests.pipeline.availability.went_unanswered(cast("Caller", object()), 0.0)
 
 
 async def archived(client: ThredfiClient, customer: SeededCustomer, **options: Any) -> Customer:

@@ -19,6 +19,7 @@ from thredfi_async import (
     Hook,
     RequestTimeoutError,
     ResponseDecodeError,
+    RetryPolicy,
     ThredfiError,
     Timeouts,
 )
@@ -34,7 +35,10 @@ if TYPE_CHECKING:
 
 def call_of(clock: "FakeClock", *hooks: Hook, settle: bool = True, **timeouts: Any) -> Call:
     """Return a new call."""
-    return Call("operation", timeouts=Timeouts(**timeouts), settle=settle, budget=None, clock=clock, hooks=hooks)
+    policy = RetryPolicy()
+    return Call(
+        "operation", timeouts=Timeouts(**timeouts), settle=settle, policy=policy, budget=None, clock=clock, hooks=hooks
+    )
 
 
 def request_of(*, mutates: bool = True, settles: bool = True) -> Request[str]:

@@ -67,6 +67,7 @@ from thredfi_async import (
     Timeouts,
 )
 from thredfi_async._engine.access_tokens import StaticToken
+from thredfi_async._engine.availability import Availability
 from thredfi_async._engine.lifecycle import Lifecycle
 from thredfi_async._engine.limiter import Limiter
 from thredfi_async._engine.pipeline import CallOptions, Pipeline
@@ -951,6 +952,7 @@ def pipeline(send: Send, hook: Recorder, limiter: Limiter) -> Pipeline:
         send=send,
         authenticator=StaticToken(Hidden("token")),
         limiter=limiter,
+        availability=Availability(SystemClock(), limiter),
         lifecycle=Lifecycle(),
         timeouts=Timeouts(),
         retry=STEADY,

@@ -39,7 +39,12 @@ class Run:
     """One call that ends in these errors, one after the other, and then in success."""
 
     def __init__(
-        self, policy: RetryPolicy, errors: Sequence[BaseException], left: float = math.inf, *, pays: bool = True
+        self,
+        policy: RetryPolicy,
+        errors: Sequence[BaseException],
+        left: float = math.inf,
+        *,
+        given_up: str | None = None,
     ) -> None:
         self.left = left
         self.attempts = 0
@@ -50,7 +55,7 @@ class Run:
             policy,
             remaining=lambda: self.left,
             cooldown=lambda: 0.0,
-            pay=lambda _cost: pays,
+            given_up=lambda: given_up,
             sleep=self._sleep,
             before_sleep=lambda error, wait: self.announced.append((error, wait)),
         )
@@ -162,7 +167,7 @@ async def test_a_cancelled_sleep_ends_the_call() -> None:
         RetryPolicy(),
         remaining=lambda: math.inf,
         cooldown=lambda: 0.0,
-        pay=lambda _cost: True,
+        given_up=lambda: None,
         sleep=sleep,
         before_sleep=lambda _error, _wait: None,
     )
@@ -316,30 +321,13 @@ async def test_a_wait_within_the_deadline() -> None:
     assert errors[1].__notes__ == ["not tried again: the next wait of 2 s would pass the deadline, with 1 s left"]
 
 
-async def test_an_empty_budget_is_an_attribute() -> None:
-    """A call that the budget does not pay for ends at once; nobody has to search its note for that."""
+async def test_a_call_that_is_given_up() -> None:
+    """A call that cannot be sent again, for a reason outside its policy, ends at once; a note has the reason."""
     error = refusal(503)
-    run = Run(RetryPolicy(), [error], pays=False)
-    assert not error.is_budget_empty
+    run = Run(RetryPolicy(), [error], given_up="the API answers no one")
     assert await run.error() is error
-    assert (error.is_budget_empty, run.attempts, run.waits) == (True, 1, [])
-    assert error.__notes__ == ["not tried again: the retry budget is empty"]
-
-
-@pytest.mark.parametrize(
-    ("policy", "error", "left"),
-    [
-        (RetryPolicy(max_attempts=1), refusal(503), math.inf),
-        (RetryPolicy(), refusal(404), math.inf),
-        (RetryPolicy(), refusal(429, 121.0), math.inf),
-        (RetryPolicy(), refusal(503, 2.0), 1.0),
-    ],
-    ids=["no attempts left", "lasting", "too long a wait", "no time left"],
-)
-async def test_another_reason_is_not_the_budget(policy: RetryPolicy, error: ThredfiError, left: float) -> None:
-    """A call that ends for another reason does not say that the budget is empty, though it would not have paid."""
-    assert await Run(policy, [error], left, pays=False).error() is error
-    assert not error.is_budget_empty
+    assert (run.attempts, run.waits) == (1, [])
+    assert error.__notes__ == ["not tried again: the API answers no one"]
 
 
 # -- the policy

@@ -7,7 +7,7 @@ import attrs
 import pytest
 from clocks import FakeClock
 
-from thredfi_async import Attempt, CallEnded, Effect, Event, LoggingHook, RetryScheduled, Timeouts
+from thredfi_async import Attempt, CallEnded, Effect, Event, Hook, LoggingHook, RetryPolicy, RetryScheduled, Timeouts
 from thredfi_async._engine.call import Call
 
 ATTEMPT = Attempt(
@@ -59,6 +59,19 @@ TOLD: list[tuple[Event, int, str]] = [
         "customers.archive cancelled: effect UNKNOWN, 4 attempts, 3.000 s, error None, key key-1",
     ),
 ]
+
+
+def call_of(clock: FakeClock, *hooks: Hook) -> Call:
+    """Return a call that tells these hooks."""
+    return Call(
+        "customers.get",
+        timeouts=Timeouts(),
+        settle=True,
+        policy=RetryPolicy(),
+        budget=None,
+        clock=clock,
+        hooks=hooks,
+    )
 
 
 @pytest.mark.parametrize(("event", "level", "message"), TOLD, ids=[type(event).__name__ for event, _, _ in TOLD])
@@ -115,7 +128,7 @@ class Keeping:
 def test_a_failing_hook_disturbs_nobody(caplog: pytest.LogCaptureFixture, clock: FakeClock) -> None:
     """A hook's exception is logged by name only; other hooks and the call continue."""
     kept = Keeping()
-    call = Call("customers.get", timeouts=Timeouts(), settle=True, budget=None, clock=clock, hooks=(Failing(), kept))
+    call = call_of(clock, Failing(), kept)
     clock.now += 2.0
     call.ended("succeeded")
     assert [(type(event), event.operation) for event in kept.events] == [(CallEnded, "customers.get")]
@@ -132,6 +145,6 @@ def test_a_hook_that_wants_to_stop_the_program_does(clock: FakeClock) -> None:
         def on_event(self, event: Event, /) -> None:
             raise KeyboardInterrupt
 
-    call = Call("customers.get", timeouts=Timeouts(), settle=True, budget=None, clock=clock, hooks=(Interrupted(),))
+    call = call_of(clock, Interrupted())
     with pytest.raises(KeyboardInterrupt):
         call.ended("succeeded")

@@ -7,10 +7,12 @@ from typing import Any, Final, Literal, TypeVar
 
 from thredfi_async._codec.response_headers import request_id
 from thredfi_async._engine.deadlines import Deadline
+from thredfi_async._engine.retrying import RETRY_COST, cost_of, is_throttling, longest_wait
 from thredfi_async._interfaces import Budget, Clock, Failure, Outcome, Request, Response, Success, Verdict
-from thredfi_async._outcomes import Standing, attempt_standing, is_answer
+from thredfi_async._outcomes import Standing, attempt_standing
 from thredfi_async.errors import ClientStateError, Effect, RequestTimeoutError, ThredfiError
 from thredfi_async.events import Attempt, CallEnded, Event, Hook, RetryScheduled
+from thredfi_async.retry import RetryPolicy
 from thredfi_async.settings import Timeouts
 
 T = TypeVar("T")
@@ -25,6 +27,7 @@ class Call:
         operation: The call's name, for events.
         timeouts: Its bounds.
         settle: Whether to check an unknown outcome with one more request.
+        policy: How it is retried.
         budget: The budget that pays for its retries; None if retries are free.
         clock: The source of time.
         hooks: Receive its events.
@@ -36,10 +39,15 @@ class Call:
         "_budget",
         "_clock",
         "_deadline",
+        "_failed_at",
+        "_has_paid",
         "_hooks",
+        "_outage",
+        "_patience_ends",
         "_request",
         "_response",
         "_scope",
+        "_served_before",
         "_settle",
         "_spent",
         "_standing",
@@ -49,9 +57,11 @@ class Call:
         "holds_slot",
         "interrupted",
         "operation",
+        "policy",
         "queued",
         "sent",
         "timeouts",
+        "tries",
     )
 
     def __init__(  # noqa: PLR0913 - the call's settings, by name
@@ -60,6 +70,7 @@ class Call:
         *,
         timeouts: Timeouts,
         settle: bool,
+        policy: RetryPolicy,
         budget: Budget | None,
         clock: Clock,
         hooks: tuple[Hook, ...],
@@ -69,6 +80,7 @@ class Call:
         self.operation = operation
         self.timeouts = timeouts
         self._settle = settle
+        self.policy = policy
         self._budget = budget
         self._clock = clock
         self._hooks = hooks
@@ -79,6 +91,11 @@ class Call:
         self._request: Request[Any] | None = None
         self._response: Response | None = None
         self._spent = 0
+        self._failed_at = self._outage = -math.inf
+        self._patience_ends = math.inf
+        self._served_before = 0
+        self._has_paid = False
+        self.tries = 0
         self.generation = 0
         self.queued = self._since(self._asked)
         self.holds_slot = False
@@ -147,6 +164,48 @@ class Call:
         self._spent += cost if allowed else 0
         return allowed
 
+    # -- an API that answers no one
+
+    def waits_until(self, began: float) -> float:
+        """Return when its own backoffs would have ended, if the API has answered no one since `began`.
+
+        It is fixed when the call first asks: an attempt that fails meanwhile does not move it.
+        """
+        if self._outage != began:
+            self._outage, self._patience_ends = began, math.inf
+        wait = longest_wait(self.policy, self.tries)
+        if self.tries:
+            ends = max(self._failed_at, began) + wait
+        else:
+            # Not sent yet: it keeps half of its time for being sent.
+            asked = max(self._asked, began)
+            ends = asked + min(wait, max(0.0, self.remaining() + self._clock.monotonic() - asked) / 2)
+        self._patience_ends = min(self._patience_ends, ends)
+        return self._patience_ends
+
+    def pay_for_probe(self) -> bool:
+        """Pay for being sent again while the API answers no one; return whether the budget allowed it."""
+        self._has_paid = self.pay(RETRY_COST)
+        return self._has_paid
+
+    def pay_for_retry(self, error: ThredfiError, served: int) -> bool:
+        """Pay for a retry while the API answers others.
+
+        Args:
+            error: How the last attempt failed.
+            served: How many requests the API has served by now.
+
+        Returns:
+            Whether the budget allowed it. If the API has served others since that attempt, the first retry is free,
+            and so is each one after throttling.
+        """
+        if self._has_paid:  # as a probe
+            self._has_paid = False
+            return True
+        is_proven = served > self._served_before
+        is_free = is_proven and (self.tries == 1 or is_throttling(error))
+        return is_free or self.pay(cost_of(error))
+
     # -- the deadline
 
     def watch(self, deadline: Deadline | None) -> None:
@@ -180,6 +239,7 @@ class Call:
     def turns_to(self, request: Request[Any]) -> None:
         """Continue with this request."""
         self._request = request
+        self.tries = 0
         if self._scope is not None:
             self.set_deadline()
 
@@ -192,6 +252,8 @@ class Call:
         if not is_open or self.interrupted or not self._can_be_settled():
             return None
         self._settle = False
+        # The question waits for no backoffs of its own.
+        self.tries = self.policy.max_attempts
         return self._request.settle() if self._request is not None and self._request.settle is not None else None
 
     def _can_be_settled(self) -> bool:
@@ -217,11 +279,6 @@ class Call:
         self._response = response
         return standing
 
-    @property
-    def was_answered(self) -> bool:
-        """Whether the last attempt got an answer that is no failure of a server."""
-        return self._response is not None and is_answer(self._response.status)
-
     def tell_attempt(self, request: Request[Any], verdict: Verdict[Any], standing: Standing, began: float) -> None:
         """Tell the hooks of an attempt."""
         if not self._hooks:
@@ -240,6 +297,10 @@ class Call:
                 idempotency_key=request.idempotency_key,
             )
         )
+
+    def attempt_failed(self, served: int) -> None:
+        """Note the moment of a failed attempt, and how many requests the API had served by then."""
+        self._failed_at, self._served_before = self._clock.monotonic(), served
 
     def cut_off(self, request: Request[Any]) -> None:
         """Count an attempt without a verdict."""

@@ -4,14 +4,16 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 import attrs
 
 from thredfi_async._engine.learned_rate import LearnedRate
 from thredfi_async.errors import ClientStateError, RequestTimeoutError
+from thredfi_async.retry import RetryPolicy
 
 _LONGEST_RAMP: Final = 1.0
+_ANY_POLICY: Final = RetryPolicy()
 
 
 @attrs.frozen(kw_only=True)
@@ -33,6 +35,34 @@ class Limits:
     cooldown: float
 
 
+class Turn(asyncio.Future[None]):
+    """A place in the queue; its result is a slot.
+
+    Attributes:
+        asked: When the call was made.
+        policy: How it is retried.
+        timeout: Seconds that it may wait, or None.
+    """
+
+    __slots__ = ("asked", "policy", "timeout")
+
+    asked: float
+    policy: RetryPolicy
+    timeout: float | None
+
+
+class Gate(Protocol):
+    """Holds calls back that were not sent yet."""
+
+    def waits(self, turn: Turn, now: float) -> float:
+        """Return for how many seconds this one waits at most; it may have a slot if not over 0."""
+        ...
+
+    def lets_go(self, turn: Turn, now: float) -> None:
+        """Note that this one has got a slot."""
+        ...
+
+
 class Limiter:
     """Slots for requests: as many as the API can take, first come, first served.
 
@@ -50,9 +80,6 @@ class Limiter:
     Args:
         limit: The window's upper bound and initial size.
         now: Returns the time, in monotonic seconds.
-
-    Attributes:
-        unanswered: Attempts in a row, of whatever calls, that got no answer, or a failure of a server.
     """
 
     def __init__(self, limit: int, now: Callable[[], float]) -> None:
@@ -63,11 +90,12 @@ class Limiter:
         self._in_use = 0
         self._halvings = 0
         # A call that returns for another attempt goes before new calls.
-        self._returning: deque[asyncio.Future[None]] = deque()
-        self._arriving: deque[asyncio.Future[None]] = deque()
+        self._returning: deque[Turn] = deque()
+        self._arriving: deque[Turn] = deque()
+        self._gate: Gate | None = None
+        self._passed = -math.inf
         self._pace: _Pace | None = None
         self._rate: LearnedRate | None = None
-        self.unanswered = 0
         self._timer: asyncio.TimerHandle | None = None
         # Looked up once: the look-up is a tenth of the cost of waiting.
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -94,7 +122,7 @@ class Limiter:
 
     def cooldown(self) -> float:
         """Return the seconds for which every call is still held back; 0 without a cooldown."""
-        return 0.0 if self._pace is None else max(0.0, self._pace.begins - self._now())
+        return 0.0 if self._pace is None else max(0.0, self._pace.begins - self._time())
 
     def limits(self) -> Limits:
         """Return a snapshot of all limits."""
@@ -102,43 +130,55 @@ class Limiter:
             in_use=self.in_use,
             waiting=self.waiting,
             max_in_flight=self.window,
-            rate=None if self._rate is None else self._rate.allowed(self._now()),
+            rate=None if self._rate is None else self._rate.allowed(self._time()),
             cooldown=self.cooldown(),
         )
 
     def acquire_nowait(self) -> bool:
         """Take a slot if one is free and no call waits; return whether it did."""
-        if self._returning or self._arriving or not self._has_slot():
+        if self._returning or self._arriving or self._gate is not None or not self._has_slot():
             return False
         self._take()
         return True
 
-    async def acquire(self, timeout: float | None, *, returning: bool = False) -> None:  # noqa: ASYNC109 - a bare timer is cheaper than a scope
+    async def acquire(
+        self,
+        timeout: float | None,  # noqa: ASYNC109 - a bare timer is cheaper than a scope
+        asked: float = 0.0,
+        policy: RetryPolicy = _ANY_POLICY,
+        *,
+        returning: bool = False,
+    ) -> None:
         """Wait for a slot.
 
         Args:
             timeout: Seconds to wait at most, or None.
+            asked: When the call was made.
+            policy: How it is retried.
             returning: Whether the call has had a slot before; such calls go first.
 
         Raises:
             RequestTimeoutError: No slot came in time; the phase is `queue`.
             ClientStateError: The client was closed meanwhile.
         """
-        turn = self.queue(timeout, returning=returning)
+        turn = self.queue(timeout, asked, policy, returning=returning)
         try:
             await turn
         except BaseException:
             self.leave(turn)
             raise
 
-    def queue(self, timeout: float | None, *, returning: bool = False) -> asyncio.Future[None]:
+    def queue(
+        self, timeout: float | None, asked: float = 0.0, policy: RetryPolicy = _ANY_POLICY, *, returning: bool = False
+    ) -> Turn:
         """Join the queue, as `acquire` does, without a coroutine for each waiter.
 
         Returns:
             A future to await: its result is a slot. A caller that gets an exception from it must call `leave`.
         """
         loop = self._loop = self._loop or asyncio.get_running_loop()
-        turn: asyncio.Future[None] = loop.create_future()
+        turn = Turn(loop=loop)
+        turn.asked, turn.policy, turn.timeout = asked, policy, timeout
         (self._returning if returning else self._arriving).append(turn)
         if self._in_use < self._window:
             self._serve()
@@ -147,7 +187,7 @@ class Limiter:
             turn.add_done_callback(lambda _: timer.cancel())
         return turn
 
-    def leave(self, turn: asyncio.Future[None]) -> None:
+    def leave(self, turn: Turn) -> None:
         """Leave the queue; a slot that came in the same moment is passed on."""
         if not turn.cancel() and not turn.cancelled() and turn.exception() is None:
             self.release()
@@ -160,7 +200,7 @@ class Limiter:
 
     def answered_well(self) -> None:
         """Record a good answer: the API can take the present load."""
-        if self._rate is not None and self._rate.answered_well(self._now()):
+        if self._rate is not None and self._rate.answered_well(self._time()):
             self._rate = None
         if self._window < self._limit:
             self._window = min(float(self._limit), self._window + 1.0 / self._window)
@@ -175,15 +215,30 @@ class Limiter:
             too_many: Whether it refused because of too many requests, which teaches a rate. An API that is unavailable
                 now and then may be so at any rate.
         """
-        now = self._now()
+        now = self._time()
         if generation == self._halvings:
             self._halvings += 1
             self._window = max(1.0, self._window / 2)
         if too_many:
             self._rate = self._rate or LearnedRate(now)
             self._rate.throttled(now, now + max(hold, self.cooldown()))
-        if hold > self.cooldown():
-            self._pace = _Pace(now + hold, min(hold, _LONGEST_RAMP), self.window)
+        self.hold_back(hold)
+
+    def hold_back(self, seconds: float) -> None:
+        """Give out no slot for so long, unless that is so already."""
+        if seconds > self.cooldown():
+            self._pace = _Pace(self._time() + seconds, min(seconds, _LONGEST_RAMP), self.window)
+
+    def hold_arrivals(self, gate: Gate | None) -> None:
+        """Let this decide when a call gets a slot that was not sent yet; None lets all go."""
+        self._gate = gate
+        self.serve()
+
+    def serve(self) -> None:
+        """Give out slots again, since a call may have to wait for less time than it seemed."""
+        self._stop_timer()
+        if self._returning or self._arriving:
+            self._serve()
 
     def close(self) -> None:
         """End every wait with a ClientStateError."""
@@ -195,7 +250,7 @@ class Limiter:
         self._stop_timer()
 
     def _has_slot(self) -> bool:
-        return self._in_use + 1 <= self._window and (self._is_unpaced() or self._now() >= self._next())
+        return self._in_use + 1 <= self._window and (self._is_unpaced() or self._time() >= self._next())
 
     def _is_unpaced(self) -> bool:
         return self._pace is None and self._rate is None
@@ -210,25 +265,40 @@ class Limiter:
         if self._pace is not None and self._pace.step():
             self._pace = None
         if self._rate is not None:
-            self._rate.take(self._now())
+            self._rate.take(self._time())
 
     def _serve(self) -> None:
-        """Give out the available slots, and set the timer for when the pace allows more."""
-        for turns in (self._returning, self._arriving):
-            while turns and (turns[0].done() or self._has_slot()):
-                turn = turns.popleft()
-                if not turn.done():
-                    self._take()
-                    turn.set_result(None)
-        waiting = bool(self._returning or self._arriving)
+        """Give out the available slots, and set the timer for when the pace or the gate allows more."""
+        while self._returning and (self._returning[0].done() or self._has_slot()):
+            self._give(self._returning.popleft())
+        held_back = 0.0
+        while self._arriving and (self._arriving[0].done() or self._has_slot()):
+            turn = self._arriving[0]
+            if self._gate is not None and not turn.done():
+                held_back = self._gate.waits(turn, self._time())
+                if held_back > 0.0:
+                    break
+                self._gate.lets_go(turn, self._time())
+            self._give(self._arriving.popleft())
+        waits = bool(self._returning) or bool(self._arriving)
         # One timer, which may expire too early after the pace was moved: then it is set again. Without a free slot,
         # the next release calls this method.
-        if waiting and not self._is_unpaced() and self._timer is None and self._in_use < self.window:
-            self._timer = asyncio.get_running_loop().call_later(self._next() - self._now(), self._ring)
+        if waits and (held_back > 0.0 or not self._is_unpaced()) and self._timer is None and self._in_use < self.window:
+            wait = max(held_back, self._next() - self._time())
+            self._timer = asyncio.get_running_loop().call_later(wait, self._ring, self._time() + wait)
 
-    def _ring(self) -> None:
-        self._timer = None
+    def _give(self, turn: Turn) -> None:
+        if not turn.done():
+            self._take()
+            turn.set_result(None)
+
+    def _ring(self, due: float) -> None:
+        # A clock of a test may stand still: who waits for this moment must not wait for ever.
+        self._timer, self._passed = None, due
         self._serve()
+
+    def _time(self) -> float:
+        return max(self._now(), self._passed)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

@@ -5,16 +5,17 @@ ends with an unknown outcome, one request that asks the server for it.
 """
 
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Final, TypeVar, TypeVarTuple
+from typing import Any, Final, TypeVar, TypeVarTuple
 
 import attrs
 
+from thredfi_async._engine.availability import ANSWERS_NO_ONE, BUDGET_IS_EMPTY, Availability
 from thredfi_async._engine.call import Call
 from thredfi_async._engine.deadlines import Deadline, Deadlines
 from thredfi_async._engine.lifecycle import Lifecycle
-from thredfi_async._engine.limiter import Limiter
-from thredfi_async._engine.retrying import RETRY_COST, retry_after_of, retrying
-from thredfi_async._http_statuses import REQUEST_TIMEOUT, SERVER_FAULT, THROTTLING, TOO_MANY_REQUESTS, UNAUTHORIZED
+from thredfi_async._engine.limiter import Limiter, Turn
+from thredfi_async._engine.retrying import is_throttling, retry_after_of, retrying
+from thredfi_async._http_statuses import REQUEST_TIMEOUT, SERVER_FAULT, THROTTLING, UNAUTHORIZED
 from thredfi_async._interfaces import (
     Authenticator,
     Clock,
@@ -42,9 +43,6 @@ from thredfi_async.errors import (
 from thredfi_async.events import Hook
 from thredfi_async.retry import RetryBudget, RetryPolicy
 from thredfi_async.settings import Timeouts
-
-if TYPE_CHECKING:
-    import asyncio
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -87,6 +85,7 @@ class Pipeline:
         send: Sends one request.
         authenticator: Provides the Authorization header.
         limiter: Gives out turns.
+        availability: Decides who is sent while the API answers no one.
         lifecycle: Knows whether calls are allowed, and which are in flight.
         deadlines: Cuts calls off at their deadlines.
         timeouts: For calls without their own.
@@ -99,6 +98,7 @@ class Pipeline:
     send: Send
     authenticator: Authenticator
     limiter: Limiter
+    availability: Availability
     lifecycle: Lifecycle
     timeouts: Timeouts
     retry: RetryPolicy
@@ -128,7 +128,7 @@ class Pipeline:
         self.lifecycle.enter()
         # Until it has its turn, a call is its arguments and no more: very many may wait at once.
         call: Call | None = None
-        turn: asyncio.Future[None] | None = None
+        turn: Turn | None = None
         has_slot = False
         asked = 0.0
         try:
@@ -136,7 +136,8 @@ class Pipeline:
                 asked = self.clock.monotonic()
                 has_slot = self.limiter.acquire_nowait()
                 if not has_slot:
-                    turn = self.limiter.queue((options.timeouts or self.timeouts).queue)
+                    bound = (options.timeouts or self.timeouts).queue
+                    turn = self.limiter.queue(bound, asked, options.retry or self.retry)
                     await turn
                     has_slot, turn = True, None
                 call = self._begin(operation, options, asked)
@@ -145,10 +146,9 @@ class Pipeline:
                 self.lifecycle.started(call)
                 request = prepare(*arguments)
                 call.turns_to(request)
-                policy = options.retry or self.retry
-                verdict = await self._within_deadline(call, self._reach_verdict(call, request, policy))
+                verdict = await self._within_deadline(call, self._reach_verdict(call, request))
                 if isinstance(verdict, Failure) and (question := call.question()) is not None:
-                    verdict = await self._settle(call, verdict, question, policy)
+                    verdict = await self._settle(call, verdict, question)
                 if isinstance(verdict, Failure):
                     raise verdict.error
                 outcome = call.outcome(verdict.value)
@@ -179,6 +179,7 @@ class Pipeline:
             operation,
             timeouts=options.timeouts or self.timeouts,
             settle=options.settle,
+            policy=options.retry or self.retry,
             budget=self._budget(options.retry or self.retry),
             clock=self.clock,
             hooks=self.hooks,
@@ -206,38 +207,65 @@ class Pipeline:
             # If the scope could not be entered, the work was not begun.
             work.close()
 
-    async def _reach_verdict(self, call: Call, request: Request[T], policy: RetryPolicy) -> Success[T] | Failure:
+    async def _reach_verdict(self, call: Call, request: Request[T]) -> Success[T] | Failure:
         while True:
             verdict = await self._attempt(call, request)
             if isinstance(verdict, Failure) and verdict.error.transient:
-                verdict = await self._try_again(call, request, verdict, policy)
+                verdict = await self._try_again(call, request, verdict)
             if not isinstance(verdict, Next):
                 return verdict
             request = verdict.request
             call.turns_to(request)
 
-    async def _try_again(self, call: Call, request: Request[T], first: Failure, policy: RetryPolicy) -> Verdict[T]:
+    async def _try_again(self, call: Call, request: Request[T], failure: Failure) -> Verdict[T]:
         # tenacity is used only now that it is needed, and gets the first verdict.
-        at_hand: list[Verdict[T]] = [first]
+        latest: Verdict[T] = failure
+        refusal: str | None = None
+        has_begun = False
 
         async def attempt() -> Verdict[T]:
-            return at_hand.pop() if at_hand else await self._attempt(call, request)
+            nonlocal failure, latest, refusal, has_begun
+            if has_begun:
+                refusal = await self._refusal(call, failure.error)
+                if refusal is None:
+                    latest = await self._attempt(call, request)
+                    failure = latest if isinstance(latest, Failure) else failure
+            has_begun = True
+            return latest
+
+        def given_up() -> str | None:
+            return refusal or (ANSWERS_NO_ONE if self.availability.has_given_up(call) else None)
 
         again = retrying(
-            policy,
+            call.policy,
             remaining=call.remaining,
             cooldown=self.limiter.cooldown,
-            pay=call.pay,
+            given_up=given_up,
             sleep=self.clock.sleep,
             before_sleep=call.will_retry,
         )
-        return await again(attempt)
+        self.availability.retrying += 1
+        try:
+            return await again(attempt)
+        finally:
+            self.availability.retrying -= 1
+
+    async def _refusal(self, call: Call, error: ThredfiError) -> str | None:
+        """Wait until the call may be sent again; return why it may not, if so."""
+        refusal = await self.availability.admit(call)
+        if refusal is None and not call.pay_for_retry(error, self.availability.served):
+            refusal = BUDGET_IS_EMPTY
+        error.is_budget_empty = refusal is BUDGET_IS_EMPTY
+        return refusal
 
     async def _attempt(self, call: Call, request: Request[T], *, again: bool = False) -> Verdict[T]:
         """Send the request, and once more if its token was refused and another can be fetched."""
         if not call.holds_slot:
             await self._take_turn(call)
+        if call.tries == 0 and self.availability.answers_no_one:
+            self.availability.starts(call)
         call.sent = False
+        call.tries += 1
         began = self.clock.monotonic()
         response, header = None, None
         verdict: Verdict[T]
@@ -257,6 +285,8 @@ class Pipeline:
             call.tell_attempt(request, verdict, standing, began)
         finally:
             self._give_turn_back(call)
+            if self.availability.answers_no_one:
+                self.availability.left(call)
         is_refused = response is not None and response.status == UNAUTHORIZED
         if is_refused and not again and header is not None and self.authenticator.refuse(header):
             # In its own turn, since the API may have asked another call to back off in between.
@@ -266,36 +296,38 @@ class Pipeline:
     def _heed(self, call: Call, verdict: Verdict[Any], response: Response | None) -> None:
         """Let the limiter learn from an answer, whatever the result of its call."""
         error = verdict.error if isinstance(verdict, Failure) else None
-        is_answered = response is not None and is_answer(response.status)
-        self.limiter.unanswered = 0 if is_answered else self.limiter.unanswered + 1
         if response is not None and (isinstance(error, ResponseDecodeError) or response.status == REQUEST_TIMEOUT):
             # What came may not have been the answer to this request: the next request must not get the next one.
             response.retire()
         if isinstance(error, APIError) and error.status in THROTTLING:
             asked = retry_after_of(error)
-            bearable = not self.retry.no_wait and asked <= self.retry.max_retry_after
-            too_many = error.status == TOO_MANY_REQUESTS
-            self.limiter.throttled(call.generation, asked if bearable else 0.0, too_many=too_many)
+            hold = asked if not self.retry.no_wait and asked <= self.retry.max_retry_after else 0.0
+            if self.availability.answers_no_one:
+                # It is down, and not overloaded: that teaches neither a rate nor a window.
+                self.limiter.hold_back(hold)
+            else:
+                self.limiter.throttled(call.generation, hold, too_many=is_throttling(error))
         elif response is not None and response.status < SERVER_FAULT:
             self.limiter.answered_well()
+            self.availability.served += 1
+        if response is not None and is_answer(response.status):
+            self.availability.answered()
+        else:
+            self.availability.went_unanswered(call, self.limiter.cooldown())
+        if error is not None:
+            call.attempt_failed(self.availability.served)
 
-    async def _settle(
-        self, call: Call, verdict: Failure, question: Request[T | Unchanged], policy: RetryPolicy
-    ) -> Success[T] | Failure:
-        error = verdict.error
+    async def _settle(self, call: Call, verdict: Failure, question: Request[T | Unchanged]) -> Success[T] | Failure:
+        error, policy = verdict.error, call.policy
         asked, left = retry_after_of(error), call.remaining()
         wait = max(asked, self.limiter.cooldown()) if not policy.no_wait else 0.0
         if asked > policy.max_retry_after or wait >= left:
             too_long = f"the server asked to wait {max(asked, wait):g} s, longer than the call may wait"
             error.add_note(f"the outcome was not checked: {too_long if asked or wait else 'no time is left'}")
             return verdict
-        # An API that answers is asked: the budget is for one that does not.
-        is_answering = call.was_answered or self.limiter.unanswered < _NO_ONE_IS_ANSWERED
-        if not is_answering and not call.pay(RETRY_COST):
-            error.is_budget_empty = True
-            error.add_note("the outcome was not checked: the retry budget is empty")
+        answer = await self._within_deadline(call, self._ask(call, verdict, question, wait))
+        if answer is verdict:
             return verdict
-        answer = await self._within_deadline(call, self._ask(call, question, wait))
         if isinstance(answer, Success):
             if not isinstance(answer.value, Unchanged):
                 return Success(answer.value)
@@ -307,12 +339,19 @@ class Pipeline:
             error.add_note(f"checking the outcome failed with {type(answer.error).__name__}")
         return verdict
 
-    async def _ask(self, call: Call, question: Request[T | Unchanged], wait: float) -> Success[T | Unchanged] | Failure:
+    async def _ask(
+        self, call: Call, verdict: Failure, question: Request[T | Unchanged], wait: float
+    ) -> Success[T | Unchanged] | Failure:
+        """Ask what became of the call; its own verdict if that cannot be asked."""
         if wait:
             await self.clock.sleep(wait)
-        verdict = await self._attempt(call, question)
-        assert not isinstance(verdict, Next)  # noqa: S101 - a question has one answer
-        return verdict
+        if (refusal := await self.availability.admit(call)) is not None:
+            verdict.error.is_budget_empty = refusal is BUDGET_IS_EMPTY
+            verdict.error.add_note(f"the outcome was not checked: {refusal}")
+            return verdict
+        answer = await self._attempt(call, question)
+        assert not isinstance(answer, Next)  # noqa: S101 - a question has one answer
+        return answer
 
     async def _take_turn(self, call: Call) -> None:
         # A call that has started spends its deadline on a cooldown; one that has not waits in the queue.
@@ -350,8 +389,6 @@ def _unexpected(error: Exception) -> InternalError:
     return InternalError(f"a part of the client, or one that it was given, raised {raised_at(error)}")
 
 
-_NO_ONE_IS_ANSWERED: Final = 10
-"""Attempts in a row without an answer, after which the budget pays for questions: all calls may be asking."""
 _UNCHANGED: Final = {
     Effect.NOT_APPLIED: "the outcome was checked: the server shows no change, and nothing was applied",
     Effect.UNKNOWN: "the outcome was checked: the server shows no change; a request may still be in flight",

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import tenacity
 
+from thredfi_async._http_statuses import UNAVAILABLE
 from thredfi_async._interfaces import Failure, Verdict
 from thredfi_async.errors import APIError, RateLimitedError, ThredfiError
 from thredfi_async.retry import RetryPolicy
@@ -19,6 +20,33 @@ def cost_of(error: ThredfiError) -> int:
     return _THROTTLED_COST if isinstance(error, RateLimitedError) else RETRY_COST
 
 
+def is_throttling(error: ThredfiError) -> bool:
+    """Return whether the API refused because of its load: a 429, or a 503 that says when to come back."""
+    if isinstance(error, RateLimitedError):
+        return True
+    return isinstance(error, APIError) and error.status == UNAVAILABLE and error.retry_after is not None
+
+
+def longest_wait(policy: RetryPolicy, tries: int) -> float:
+    """Return the upper bound of all backoffs that are left, in seconds.
+
+    Args:
+        policy: The policy.
+        tries: Attempts of the request so far.
+    """
+    if policy.no_wait:
+        return 0.0
+    left, number, total = policy.max_attempts - max(1, tries), max(1, tries), 0.0
+    while left > 0 and (bound := _bound(policy, policy.backoff_initial, number)) < policy.backoff_max:
+        left, number, total = left - 1, number + 1, total + bound
+    return total + max(0, left) * policy.backoff_max
+
+
+def _bound(policy: RetryPolicy, initial: float, number: int) -> float:
+    """Return the upper bound of the backoff after this attempt of a request."""
+    return min(policy.backoff_max, initial * 2.0 ** min(number - 1, 64))
+
+
 def retry_after_of(error: ThredfiError) -> float:
     """Return how long the server asked to wait, in seconds; 0 if it did not ask."""
     return (error.retry_after or 0.0) if isinstance(error, APIError) else 0.0
@@ -29,7 +57,7 @@ def retrying(  # noqa: PLR0913 - the parts of one call, by name
     *,
     remaining: Callable[[], float],
     cooldown: Callable[[], float],
-    pay: Callable[[int], bool],
+    given_up: Callable[[], str | None],
     sleep: Callable[[float], Awaitable[None]],
     before_sleep: Callable[[ThredfiError, float], None],
 ) -> tenacity.AsyncRetrying:
@@ -39,7 +67,7 @@ def retrying(  # noqa: PLR0913 - the parts of one call, by name
         policy: The policy.
         remaining: Returns the seconds left before the deadline.
         cooldown: Returns the seconds that the API asks every call to wait.
-        pay: Takes the cost of a retry from the budget; returns whether it was there.
+        given_up: Returns why the call cannot be sent again, whatever its policy says; None if it can.
         sleep: Waits.
         before_sleep: Is called before each wait with its cause and its seconds.
 
@@ -54,7 +82,7 @@ def retrying(  # noqa: PLR0913 - the parts of one call, by name
         # Only verdicts are checked: a predicate on exceptions could retry a cancellation.
         retry=tenacity.retry_if_result(_is_transient),
         wait=tenacity.wait_none() if policy.no_wait else _FullJitter(policy, cooldown),
-        stop=_GiveUp(policy, remaining, pay),
+        stop=_GiveUp(policy, remaining, given_up),
         sleep=sleep,
         before_sleep=announce,
         retry_error_callback=_last_verdict,
@@ -91,25 +119,24 @@ class _FullJitter(tenacity.wait.wait_base):
         error, policy = _error(retry_state), self._policy
         throttled = isinstance(error, RateLimitedError)
         initial = policy.throttle_initial if throttled else policy.backoff_initial
-        bound = min(policy.backoff_max, initial * 2.0 ** min(retry_state.attempt_number - 1, 64))
+        bound = _bound(policy, initial, retry_state.attempt_number)
         return max(policy.jitter() * bound, retry_after_of(error), self._cooldown())
 
 
 class _GiveUp(tenacity.stop.stop_base):
     """Decides when to stop; adds the reason to the error unless it is the number of attempts."""
 
-    def __init__(self, policy: RetryPolicy, remaining: Callable[[], float], pay: Callable[[int], bool]) -> None:
+    def __init__(self, policy: RetryPolicy, remaining: Callable[[], float], given_up: Callable[[], str | None]) -> None:
         self._policy = policy
         self._remaining = remaining
-        self._pay = pay
+        self._given_up = given_up
 
     def __call__(self, retry_state: tenacity.RetryCallState) -> bool:
-        if retry_state.attempt_number >= self._policy.max_attempts:
-            return True
-        reason = self._reason(_error(retry_state), retry_state.upcoming_sleep)
+        error, is_last = _error(retry_state), retry_state.attempt_number >= self._policy.max_attempts
+        reason = self._given_up() or (None if is_last else self._reason(error, retry_state.upcoming_sleep))
         if reason is not None:
-            _error(retry_state).add_note(f"not tried again: {reason}")
-        return reason is not None
+            error.add_note(f"not tried again: {reason}")
+        return is_last or reason is not None
 
     def _reason(self, error: ThredfiError, wait: float) -> str | None:
         longest, left = self._policy.max_retry_after, self._remaining()
@@ -117,6 +144,4 @@ class _GiveUp(tenacity.stop.stop_base):
             return f"the server asked to wait {asked:g} s, and max_retry_after is {longest:g} s"
         if wait >= left:
             return f"the next wait of {wait:.3g} s would pass the deadline, with {max(left, 0.0):.3g} s left"
-        # Last, since it spends tokens.
-        error.is_budget_empty = not self._pay(cost_of(error))
-        return "the retry budget is empty" if error.is_budget_empty else None
+        return None

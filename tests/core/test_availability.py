@@ -1,0 +1,384 @@
+"""An API that answers no one: one call after another finds out, and none is lost that can be saved."""
+
+import asyncio
+import random
+from collections import Counter
+from typing import Literal, TypeVar
+
+import attrs
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from virtual_time import LoopClock, run_virtually
+
+from thredfi_async import ConnectError, ConnectionLostError, Effect, RetryBudget, RetryPolicy, ThredfiError, Timeouts
+from thredfi_async._codec.error_envelope import api_error
+from thredfi_async._engine.access_tokens import StaticToken
+from thredfi_async._engine.availability import MANY, Availability
+from thredfi_async._engine.lifecycle import Lifecycle
+from thredfi_async._engine.limiter import Limiter
+from thredfi_async._engine.pipeline import CallOptions, Pipeline
+from thredfi_async._interfaces import Failure, Hidden, Progress, Request, Response, Secret, Success, Unchanged, Verdict
+
+T = TypeVar("T")
+Mode = Literal["503", "reset", "closed"]
+MODES: tuple[Mode, ...] = ("503", "reset", "closed")
+BACKOFFS = 0.5 + 1.0 + 2.0
+"""What the default policy's three backoffs take at most."""
+
+
+@attrs.define(kw_only=True)
+class Api:
+    """A simulated API that is away now and then.
+
+    Args:
+        mode: How it fails while it is away.
+        outages: When it is away: from and until.
+        latency: Seconds that an answer takes.
+        poisoned: Requests, by their number, that it never answers well.
+    """
+
+    mode: Mode = "503"
+    outages: tuple[tuple[float, float], ...] = ()
+    latency: float = 0.01
+    poisoned: frozenset[int] = frozenset()
+    posts: int = 0
+    questions: int = 0
+    archived: set[int] = attrs.field(factory=set[int])
+    caught: int = 0
+    """Requests in flight when an outage began."""
+
+    def is_away(self) -> bool:
+        """Return whether it is away now."""
+        now = asyncio.get_running_loop().time()
+        return any(begin <= now < end for begin, end in self.outages)
+
+    async def send(
+        self, request: Request[T], authorization: Secret, timeouts: Timeouts, progress: Progress
+    ) -> Response:
+        """Answer one request as the transport would report it."""
+        del authorization, timeouts
+        number = int(request.url)
+        self.posts += request.mutates
+        self.questions += not request.mutates
+        if self.mode == "closed" and self.is_away():
+            await asyncio.sleep(0)
+            raise ConnectError("refused")
+        progress.sent = True
+        was_away = self.is_away()
+        await asyncio.sleep(self.latency)
+        if self.is_away() or number in self.poisoned:
+            self.caught += self.is_away() and not was_away
+            if self.mode == "503" or number in self.poisoned:
+                status = 500 if number in self.poisoned else 503
+                return Response(status, {}, b'{"error": "away", "error_code": "away"}')
+            raise ConnectionLostError("reset")
+        if request.mutates:
+            self.archived.add(number)
+        return Response(200, {}, b"{}")
+
+
+@attrs.define
+class Ends:
+    """How the calls of a run ended."""
+
+    api: Api
+    lost: dict[int, ThredfiError] = attrs.field(factory=dict[int, ThredfiError])
+    ended: dict[int, float] = attrs.field(factory=dict[int, float])
+    in_use: int = 0
+    waiting: int = 0
+
+
+def judge(response: Response) -> Verdict[None]:
+    """Judge an answer."""
+    return Success(None) if response.status == 200 else Failure(api_error(response))
+
+
+def run(  # noqa: PLR0917 - what may differ from run to run
+    api: Api,
+    calls: int,
+    connections: int = 100,
+    policy: RetryPolicy | None = None,
+    timeouts: Timeouts | None = None,
+    seed: int = 0,
+    gap: float = 0.0,
+) -> Ends:
+    """Run calls against a simulated API, each `gap` seconds after the one before."""
+    jitter = random.Random(seed).random
+    policy = attrs.evolve(policy or RetryPolicy(), jitter=jitter)
+    ends = Ends(api)
+
+    async def main() -> None:
+        clock = LoopClock()
+        limiter = Limiter(connections, clock.monotonic)
+        pipeline = Pipeline(
+            send=api.send,
+            authenticator=StaticToken(Hidden("token")),
+            limiter=limiter,
+            availability=Availability(clock, limiter),
+            lifecycle=Lifecycle(),
+            timeouts=timeouts or Timeouts(),
+            retry=policy,
+            budget=RetryBudget(),
+            clock=clock,
+        )
+
+        def prepare(number: int) -> Request[None]:
+            def question() -> Request[Unchanged | None]:
+                def found(response: Response) -> Verdict[Unchanged | None]:
+                    if response.status != 200:
+                        return Failure(api_error(response))
+                    return Success(None if number in api.archived else Unchanged.UNCHANGED)
+
+                return Request(method="GET", url=str(number), judge=found)
+
+            return Request(method="POST", url=str(number), judge=judge, mutates=True, settle=question)
+
+        async def one(number: int) -> None:
+            await asyncio.sleep(gap * number)
+            try:
+                await pipeline.run("operation", prepare, CallOptions(), number)
+            except ThredfiError as error:
+                ends.lost[number] = error
+            ends.ended[number] = clock.monotonic()
+
+        async with asyncio.TaskGroup() as group:
+            for number in range(calls):
+                group.create_task(one(number))
+        ends.in_use, ends.waiting = limiter.in_use, limiter.waiting
+
+    run_virtually(main())
+    assert len(ends.ended) == calls
+    assert (ends.in_use, ends.waiting) == (0, 0)
+    for number, error in ends.lost.items():
+        # What is said of each is true.
+        assert error.effect is not Effect.APPLIED
+        assert error.effect is Effect.UNKNOWN or number not in api.archived
+    return ends
+
+
+# A blip
+
+
+@pytest.mark.parametrize("mode", ["503", "reset"])
+@pytest.mark.parametrize("connections", [1, 2, 9, 10, 11, 100, 1000])
+@pytest.mark.parametrize("attempts", [2, 4])
+def test_a_blip_costs_no_call(mode: Mode, connections: int, attempts: int) -> None:
+    """If everything in flight fails once, every call succeeds, with one retry for each that failed."""
+    calls = min(5000, 50 * connections)
+    api = Api(mode=mode, outages=((0.045, 0.0501),))
+    ends = run(api, calls, connections, RetryPolicy(max_attempts=attempts))
+    assert not ends.lost
+    assert api.posts <= calls + connections + 1
+
+
+def test_a_blip_costs_no_call_that_may_only_ask() -> None:
+    """With a single attempt, the question settles every call, as soon as one was answered."""
+    api = Api(mode="reset", outages=((0.045, 0.0501),))
+    ends = run(api, 2000, 200, RetryPolicy(max_attempts=1))
+    assert api.caught == 200
+    assert api.questions == 200
+    # Nothing was applied, and a request that was lost may still be on its way.
+    assert {error.effect for error in ends.lost.values()} == {Effect.UNKNOWN}
+    assert all("the server shows no change" in "".join(error.__notes__) for error in ends.lost.values())
+
+
+# A dead API
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("connections", [20, 100, 500])
+def test_a_dead_api_costs_little_more_than_an_attempt_each(mode: Mode, connections: int) -> None:
+    """500 calls send at most 550 requests, and end when their own backoffs would have ended at the latest."""
+    api = Api(mode=mode, outages=((0.0, 1e9),))
+    ends = run(api, 500, connections)
+    assert len(ends.lost) == 500
+    assert api.posts + api.questions <= 550
+    # The first 503s narrow the window, so that the last calls take a little longer.
+    assert max(ends.ended.values()) <= BACKOFFS + 4 * 500 / connections * api.latency + 0.5
+    effect = Effect.NOT_APPLIED if mode == "closed" else Effect.UNKNOWN
+    assert {error.effect for error in ends.lost.values()} == {effect}
+
+
+@pytest.mark.parametrize("attempts", [1, 2, 8])
+def test_a_dead_api_costs_little_whatever_the_policy(attempts: int) -> None:
+    """Calls of another policy wait for as long as its own backoffs."""
+    api = Api(mode="reset", outages=((0.0, 1e9),))
+    policy = RetryPolicy(max_attempts=attempts)
+    ends = run(api, 500, 100, policy)
+    backoffs = sum(min(20.0, 0.5 * 2.0**number) for number in range(attempts - 1))
+    assert api.posts + api.questions <= 550
+    assert max(ends.ended.values()) <= backoffs + 1.0
+
+
+def test_a_lone_call_makes_all_its_attempts() -> None:
+    """One call waits for no other: it is sent as often as its policy says, and asks in the end."""
+    api = Api(outages=((0.0, 1e9),))
+    ends = run(api, 1)
+    assert (ends.lost[0].attempts, api.posts, api.questions) == (5, 4, 1)
+
+
+def test_calls_that_arrive_at_a_dead_api() -> None:
+    """A call each 50 ms for a minute: each ends within its own backoffs, and the probes stay few."""
+    api = Api(outages=((0.0, 1e9),))
+    ends = run(api, 1200, gap=0.05)
+    assert all(ended - 0.05 * number <= BACKOFFS + 0.5 for number, ended in ends.ended.items())
+    assert api.posts + api.questions <= 1.1 * 1200
+
+
+def test_calls_with_a_bound_for_their_turn_are_sent_within_it() -> None:
+    """A call that may queue for 1 s is not told that no turn came, when only the API is away."""
+    api = Api(mode="reset", outages=((0.0, 1e9),))
+    ends = run(api, 500, 50, timeouts=Timeouts(queue=1.0))
+    assert {type(error) for error in ends.lost.values()} == {ConnectionLostError}
+    assert api.posts + api.questions <= 550
+
+
+# An outage
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("seed", range(3))
+def test_a_short_outage_costs_no_call(mode: Mode, seed: int) -> None:
+    """4,000 calls lose none when the API is away for 0.3 s."""
+    ends = run(Api(mode=mode, outages=((0.2, 0.5),)), 4_000, seed=seed)
+    assert not ends.lost
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("seed", range(3))
+def test_an_outage_costs_no_more_than_was_in_flight(mode: Mode, seed: int) -> None:
+    """4,000 calls: in 3 s without an API only those can fail that were sent when it went; the others wait."""
+    api = Api(mode=mode, outages=((0.2, 3.2),))
+    ends = run(api, 4_000, seed=seed)
+    assert len(ends.lost) <= 100
+    assert api.posts <= 4_000 + 250
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_an_outage_costs_no_call_that_may_try_longer(mode: Mode) -> None:
+    """With `max_attempts=8`, an outage of 3 s costs no call."""
+    ends = run(Api(mode=mode, outages=((0.2, 3.2),)), 4_000, policy=RetryPolicy(max_attempts=8))
+    assert not ends.lost
+
+
+def test_calls_that_were_not_sent_spend_nothing() -> None:
+    """Those that wait for the probe are sent once, when the API is back."""
+    ends = Counter[int]()
+    api = Api(mode="reset", outages=((0.0, 2.0),))
+    outcome = run(api, 2000, 50)
+    for error in outcome.lost.values():
+        ends[error.attempts] += 1
+    assert api.posts <= 2000 + 50 + 20
+    assert not outcome.lost
+
+
+def test_two_outages_in_a_row() -> None:
+    """A second outage finds every call as patient as the first did."""
+    ends = run(Api(mode="503", outages=((0.2, 0.5), (0.8, 1.1), (1.5, 1.8))), 4_000)
+    assert not ends.lost
+
+
+# One record, not the API
+
+
+def test_poisoned_records_hold_up_no_other() -> None:
+    """50 records at which the server always fails, among 5,000: every other one is archived at once."""
+    poisoned = frozenset(range(0, 5000, 100))
+    api = Api(poisoned=poisoned)
+    ends = run(api, 5000, 20)
+    assert set(ends.lost) == poisoned
+    sound = [ended for number, ended in ends.ended.items() if number not in poisoned]
+    assert max(sound) <= 5000 / 20 * api.latency * 1.5 + 1.0
+
+
+def test_a_group_of_poisoned_records_gives_way() -> None:
+    """Twenty poisoned records alone are taken for an outage; a sound call that comes then waits its own backoffs."""
+    api = Api(poisoned=frozenset(range(20)))
+    ends = run(api, 21, 50, gap=0.02)
+    assert 20 not in ends.lost
+    assert ends.ended[20] <= 0.02 * 20 + BACKOFFS + 2 * api.latency
+
+
+# All of it
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(
+    mode=st.sampled_from(MODES),
+    calls=st.integers(1, 120),
+    connections=st.integers(1, 60),
+    attempts=st.integers(1, 6),
+    outages=st.lists(st.tuples(st.floats(0.0, 4.0), st.floats(0.0, 20.0)), max_size=3),
+    latency=st.sampled_from([0.0, 0.001, 0.05, 1.0]),
+    poisoned=st.frozensets(st.integers(0, 120), max_size=15),
+    deadline=st.sampled_from([None, 0.5, 5.0, 120.0]),
+    gap=st.sampled_from([0.0, 0.01, 0.3]),
+    seed=st.integers(0, 3),
+)
+def test_every_call_ends(  # noqa: PLR0917 - each may differ
+    mode: Mode,
+    calls: int,
+    connections: int,
+    attempts: int,
+    outages: list[tuple[float, float]],
+    latency: float,
+    poisoned: frozenset[int],
+    deadline: float | None,
+    gap: float,
+    seed: int,
+) -> None:
+    """Whatever the API does: every call ends, is told the truth, and keeps to its attempts and its time."""
+    api = Api(
+        mode=mode,
+        outages=tuple((begin, begin + length) for begin, length in outages),
+        latency=latency,
+        poisoned=poisoned,
+    )
+    policy = RetryPolicy(max_attempts=attempts)
+    ends = run(api, calls, connections, policy, Timeouts(deadline=deadline), seed, gap)
+    assert all(error.attempts <= attempts + 1 for error in ends.lost.values())
+    assert api.posts <= calls * attempts
+
+
+async def _cut(after: int) -> list[str]:
+    """Cancel calls that wait for a probe, one after the other; return how each ended."""
+    clock, held = LoopClock(), asyncio.Event()
+    limiter = Limiter(40, clock.monotonic)
+    api = Api(mode="reset", outages=((0.0, 2.0),))
+
+    async def send(request: Request[T], authorization: Secret, timeouts: Timeouts, progress: Progress) -> Response:
+        if api.posts > MANY + after:
+            await held.wait()
+        return await api.send(request, authorization, timeouts, progress)
+
+    pipeline = Pipeline(
+        send=send,
+        authenticator=StaticToken(Hidden("token")),
+        limiter=limiter,
+        availability=Availability(clock, limiter),
+        lifecycle=Lifecycle(),
+        timeouts=Timeouts(),
+        retry=RetryPolicy(),
+        budget=RetryBudget(),
+        clock=clock,
+    )
+
+    def prepare(number: int) -> Request[None]:
+        return Request(method="POST", url=str(number), judge=judge, mutates=True)
+
+    calls = [asyncio.create_task(pipeline.run("operation", prepare, CallOptions(), number)) for number in range(80)]
+    await asyncio.sleep(0.3)
+    for call in calls[::2]:
+        call.cancel()
+        await asyncio.sleep(0)
+    held.set()
+    ends = await asyncio.gather(*calls, return_exceptions=True)
+    assert limiter.in_use == 0
+    return [type(end).__name__ for end in ends[1::2]]
+
+
+@pytest.mark.parametrize("after", [0, 1, 5, 40])
+def test_calls_that_are_cut_while_they_wait(after: int) -> None:
+    """A probe that is cancelled makes way for the next; those that are left are sent when the API is back."""
+    assert set(run_virtually(_cut(after))) == {"Outcome"}
