@@ -22,9 +22,8 @@ class RetryPolicy:
         throttle_initial: Replaces `backoff_initial` after a 429, in seconds; 1 by default.
         max_retry_after: The longest Retry-After, in seconds, that the call waits for; 120 by default.
             A longer one ends the call at once.
-        budget: Whether retries are limited by a budget that all calls of the client share, so that an API that is
-            down costs a big job little more than one attempt per call; true by default. Clients can share a
-            `RetryBudget` of your own.
+        budget: Whether a budget that all calls of the client share limits the retries that no evidence supports; true
+            by default. Clients can share a `RetryBudget` of your own.
         no_wait: True skips every wait, including Retry-After and cooldowns: for tests, with a low `max_attempts`.
         jitter: Returns the fraction of the upper bound to wait, from 0 to 1; `random.random` by default.
 
@@ -45,9 +44,9 @@ class RetryPolicy:
 class RetryBudget:
     """Tokens that retries cost and successes return, as in botocore's standard mode.
 
-    A retry costs 14 tokens, and so does the request that settles a call while the API answers no one; a retry after a
-    429 costs 5. A call that
-    succeeds returns what its own retries cost, or 1.
+    While the API serves others, the first retry of a request is free, and so is each retry after throttling. Any other
+    retry costs 14 tokens, or 5 after a 429. While the API answers no one, a probe costs 14. A call that succeeds
+    returns what its own retries cost, or 1.
 
     Args:
         capacity: Tokens at the start, and at most; 500 by default.

@@ -1,6 +1,7 @@
 """An API that answers no one: one call after another finds out, and none is lost that can be saved."""
 
 import asyncio
+import math
 import random
 from collections import Counter
 from typing import Literal, TypeVar
@@ -9,6 +10,7 @@ import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from multidict import CIMultiDict
 from virtual_time import LoopClock, run_virtually
 
 from thredfi_async import ConnectError, ConnectionLostError, Effect, RetryBudget, RetryPolicy, ThredfiError, Timeouts
@@ -76,6 +78,33 @@ class Api:
         if request.mutates:
             self.archived.add(number)
         return Response(200, {}, b"{}")
+
+
+@attrs.define(kw_only=True)
+class Bucket(Api):
+    """An API with a token bucket in front of it."""
+
+    rate: float
+    burst: float
+    status: int = 429
+    retry_after: str | None = None
+    _tokens: float = math.nan
+    _filled_at: float = 0.0
+
+    async def send(
+        self, request: Request[T], authorization: Secret, timeouts: Timeouts, progress: Progress
+    ) -> Response:
+        """Refuse the request if the bucket is empty."""
+        now = asyncio.get_running_loop().time()
+        tokens = self.burst if math.isnan(self._tokens) else self._tokens + (now - self._filled_at) * self.rate
+        self._tokens, self._filled_at = min(self.burst, tokens), now
+        if self._tokens >= 1.0:
+            self._tokens -= 1.0
+            return await super().send(request, authorization, timeouts, progress)
+        progress.sent = True
+        await asyncio.sleep(self.latency / 10)
+        headers = {} if self.retry_after is None else {"Retry-After": self.retry_after}
+        return Response(self.status, CIMultiDict(headers), b'{"error": "slow down", "error_code": "throttled"}')
 
 
 @attrs.define
@@ -298,6 +327,30 @@ def test_a_group_of_poisoned_records_gives_way() -> None:
     ends = run(api, 21, 50, gap=0.02)
     assert 20 not in ends.lost
     assert ends.ended[20] <= 0.02 * 20 + BACKOFFS + 2 * api.latency
+
+
+# Throttling
+
+
+def test_throttling_spends_no_budget_while_others_are_served() -> None:
+    """A gather of 3,000 near a fast API that throttles without Retry-After: none ends for an empty budget."""
+    api = Bucket(rate=500.0, burst=50.0)
+    ends = run(api, 3000, policy=RetryPolicy(max_attempts=8))
+    assert not any(error.is_budget_empty for error in ends.lost.values())
+
+
+@pytest.mark.parametrize("retry_after", ["1", None])
+def test_a_503_with_a_retry_after_teaches_a_rate_as_a_429_does(retry_after: str | None) -> None:
+    """One that says when to come back is about the number of requests; one that does not may be at any rate."""
+    used: dict[int, float] = {}
+    for status in (429, 503):
+        api = Bucket(rate=200.0, burst=20.0, status=status, retry_after=retry_after)
+        ends = run(api, 6000, policy=RetryPolicy(max_attempts=50))
+        used[status] = len(api.archived) / max(ends.ended.values()) / api.rate
+        assert not ends.lost
+    if retry_after is not None:
+        assert used[503] == pytest.approx(used[429], rel=0.1)
+        assert used[503] > 0.6
 
 
 # All of it

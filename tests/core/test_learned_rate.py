@@ -177,7 +177,7 @@ def test_refusals_at_random_do_not_bring_it_down() -> None:
 
 
 def test_an_api_that_is_unavailable_teaches_no_rate() -> None:
-    """A 503 says nothing about the number of requests; it only halves the window."""
+    """A 503 without a Retry-After says nothing about the number of requests; it only halves the window."""
     clock = Clock()
     limiter = Limiter(64, clock.monotonic)
     for _ in range(4):
