@@ -181,6 +181,13 @@ def gateways(session: nox.Session) -> None:
 
 
 @nox.session
+def outages(session: nox.Session) -> None:
+    """Break an API in every way that comes and goes, also behind nginx and haproxy, and count what that costs."""
+    session.install(".")
+    session.run("python", "tools/outages.py", *session.posargs, env=SUPPORT)
+
+
+@nox.session
 def soak(session: nox.Session) -> None:
     """Archive 50,000 customers through all faults, and check every result against the server: `-- --seed N`."""
     session.install(".")

@@ -11,6 +11,7 @@ import asyncio
 import collections
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -86,6 +87,12 @@ class Gateway:
         self.program = program
         self._text = text
         self._parts = parts
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def reload(self) -> None:
+        """Let it read its configuration again, as its operator does: new processes, and the old ones finish."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGHUP if self.program == "nginx" else signal.SIGUSR2)
 
     @asynccontextmanager
     async def before(self, api: int) -> AsyncGenerator[str]:
@@ -99,11 +106,11 @@ class Gateway:
             config = _written(Path(folder, "config"), self._text.format(folder=folder, port=port, api=api, **parts))
             command = {
                 "nginx": ["nginx", "-c", str(config), "-p", folder, "-e", f"{folder}/early.log"],
-                "haproxy": ["haproxy", "-db", "-q", "-f", str(config)],
+                "haproxy": ["haproxy", "-W", "-db", "-q", "-f", str(config)],
                 "squid": ["squid", "-N", "-f", str(config)],
             }[self.program]
             log = Path(folder, "output")
-            process = _started(command, log)
+            process = self._process = _started(command, log)
             try:
                 await _listening(port, process, log)
                 yield f"http://127.0.0.1:{port}"
@@ -114,6 +121,14 @@ class Gateway:
                 except subprocess.TimeoutExpired:
                     process.kill()
                     process.wait()
+
+
+def is_installed(program: str) -> bool:
+    """Return whether this program is there; say so if it is not."""
+    is_there = shutil.which(program, path=_PATH) is not None
+    if not is_there:
+        say(f"{program} is not installed, and is left out\n")
+    return is_there
 
 
 def _written(path: Path, text: str) -> Path:
@@ -229,9 +244,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("names", nargs="*", help="the beginning of a gateway's name; all by default")
     options = parser.parse_args()
-    missing = [name for name in ("nginx", "haproxy", "squid") if shutil.which(name, path=_PATH) is None]
-    for name in missing:
-        say(f"{name} is not installed, and is left out\n")
+    missing = [name for name in ("nginx", "haproxy", "squid") if not is_installed(name)]
     names = tuple(options.names)
     chosen = [each for each in GATEWAYS if each.program not in missing and (not names or each.name.startswith(names))]
     false = sum(asyncio.run(run(gateway, options.calls, options.seed)) for gateway in chosen)
