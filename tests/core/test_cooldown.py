@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from clocks import LoopClock
 
 from thredfi_async import (
     Attempt,
@@ -62,7 +63,7 @@ def client_of(server: MockServer, *hooks: Watcher, **settings: Any) -> ThredfiCl
     """Return a client, with hooks that may inspect it."""
     if "credentials" not in settings:
         settings["token"] = server.token
-    settings = {"retry": RetryPolicy(jitter=lambda: 0.0), **settings}
+    settings = {"retry": RetryPolicy(jitter=lambda: 0.0), "clock": LoopClock(), **settings}
     client = ThredfiClient(base_url=server.url, hooks=hooks, **settings)
     for hook in hooks:
         hook.client = client
