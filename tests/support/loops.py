@@ -61,7 +61,7 @@ if sys.platform != "win32":
             super().__init__()
             self._now = super().time()
             self._timers: list[asyncio.TimerHandle] = []
-            self._is_ticking = False
+            super().call_later(_TICK, self._tick)
 
         def time(self) -> float:
             return self._now
@@ -78,9 +78,6 @@ if sys.platform != "win32":
                 return self.call_soon(callback, *args, context=context)
             timer = asyncio.TimerHandle(when, callback, args, self, context)
             heapq.heappush(self._timers, timer)
-            if not self._is_ticking:
-                self._is_ticking = True
-                super().call_later(_TICK, self._tick)
             return timer
 
         def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
@@ -91,9 +88,7 @@ if sys.platform != "win32":
             # A timer may be early by half a millisecond, as uvloop's own.
             while self._timers and self._timers[0].when() <= self._now + _TICK / 2:
                 self.call_soon(_ring, heapq.heappop(self._timers))
-            self._is_ticking = bool(self._timers)
-            if self._is_ticking:
-                super().call_later(_TICK, self._tick)
+            super().call_later(_TICK, self._tick)
 
     def _ring(timer: asyncio.TimerHandle) -> None:
         if not timer.cancelled():
