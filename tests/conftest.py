@@ -1,7 +1,6 @@
 """Fixtures of every test: both event loops, a fake clock, and mocked answers."""
 
 import asyncio
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,17 +10,13 @@ import aiohttp
 import pytest
 from aioresponses import aioresponses
 from clocks import FakeClock
+from loops import FACTORIES
 from natsserver import NatsServer
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Run every asynchronous test on each of these loops."""
-    factories: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop}
-    if sys.platform != "win32":
-        import uvloop  # noqa: PLC0415 - not available on Windows
-
-        factories["uvloop"] = uvloop.new_event_loop
-    return factories
+    return FACTORIES
 
 
 UNMEASURED = {"bulk", "cli", "docs", "worker"}
@@ -38,7 +33,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     """Mark a test with its loop and folder, which decide in which process of `nox -s tests` it runs."""
     callspec = getattr(item, "callspec", None)
     factory = callspec.params.get("_asyncio_loop_factory") if callspec else None
-    if getattr(factory, "__module__", "").partition(".")[0] == "uvloop":
+    if factory is not None and factory is FACTORIES.get("uvloop"):
         item.add_marker("uvloop")
     if item.path.parent.name in UNMEASURED:
         item.add_marker("unmeasured")

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from clocks import LoopClock
 from faultserver import Answer, Cut, FaultServer, Healthy, Routes, bodies, faults
 
 from thredfi_async import (
@@ -35,7 +36,8 @@ LOST = Cut("request", "rst", applied=True)
 
 def client_of(server: FaultServer, **settings: Any) -> ThredfiClient:
     """Return a client that never waits."""
-    given: dict[str, Any] = {"retry": AGAIN, "timeouts": Timeouts(read=2.0, deadline=5.0), **settings}
+    usual: dict[str, Any] = {"retry": AGAIN, "timeouts": Timeouts(read=2.0, deadline=5.0), "clock": LoopClock()}
+    given = usual | settings
     if not given.keys() & {"credentials", "token_provider"}:
         given["token"] = "token-of-the-test"
     return ThredfiClient(base_url=server.url, **given)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from clocks import LoopClock
 from helpers import until
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,7 +35,8 @@ THROTTLED = Fault(FaultKind.THROTTLE)
 
 def client_of(server: MockServer, *, retry: RetryPolicy, **settings: Any) -> ThredfiClient:
     """Return a client that does not wait between attempts, unless its policy does."""
-    return ThredfiClient(server.token, base_url=server.url, retry=retry, **settings)
+    usual: dict[str, Any] = {"clock": LoopClock()}
+    return ThredfiClient(server.token, base_url=server.url, retry=retry, **usual | settings)
 
 
 def answers_no_one(client: ThredfiClient) -> None:

@@ -17,6 +17,7 @@ import aiohttp
 import pytest
 from faultserver import bodies
 from helpers import BUSINESS, CUSTOMER, body
+from loops import loop_name
 
 from thredfi_async import CustomerRequest, ThredfiClient
 from thredfi_async._transport.session import AiohttpTransport
@@ -115,11 +116,6 @@ async def calls_beyond_a_post() -> int:
         bare = await calls_made(lambda: post(session, url, content))
         archive = client.customers.archive
         return await calls_made(lambda: archive(BUSINESS, CUSTOMER, CustomerRequest(**fields))) - bare
-
-
-def loop_name() -> str:
-    """Return the name of the running event loop's kind."""
-    return "uvloop" if type(asyncio.get_running_loop()).__module__.startswith("uvloop") else "asyncio"
 
 
 async def test_functions_that_one_call_calls() -> None:

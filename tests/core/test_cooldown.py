@@ -1,11 +1,11 @@
 """The shared cooldown, over real sockets: which calls it holds back, for how long, and how they resume."""
 
 import asyncio
-import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from clocks import LoopClock
 
 from thredfi_async import (
     Attempt,
@@ -62,7 +62,7 @@ def client_of(server: MockServer, *hooks: Watcher, **settings: Any) -> ThredfiCl
     """Return a client, with hooks that may inspect it."""
     if "credentials" not in settings:
         settings["token"] = server.token
-    settings = {"retry": RetryPolicy(jitter=lambda: 0.0), **settings}
+    settings = {"retry": RetryPolicy(jitter=lambda: 0.0), "clock": LoopClock(), **settings}
     client = ThredfiClient(base_url=server.url, hooks=hooks, **settings)
     for hook in hooks:
         hook.client = client
@@ -91,7 +91,7 @@ def histogram(times: list[float], begins: float, width: float, count: int) -> li
 async def test_one_429_holds_back_two_hundred_calls_and_they_resume_gradually() -> None:
     """During the cooldown only requests in flight arrive, and afterwards no more than the pace allows."""
     asyncio.get_running_loop().set_debug(False)  # so slow that arrivals would not look like a burst
-    async with MockServer(200, latency=0.02, keep_arrivals=True) as server:
+    async with MockServer(200, latency=0.02, keep_arrivals=True, clock=LoopClock().monotonic) as server:
         server.queue_faults(server.customers[20].customer_id, THROTTLED)
         watcher = Watcher()
         async with client_of(server, watcher, max_connections=40) as client:
@@ -117,14 +117,14 @@ async def test_one_429_holds_back_two_hundred_calls_and_they_resume_gradually() 
 @pytest.mark.parametrize("fault", [THROTTLED, UNAVAILABLE], ids=["429", "503"])
 async def test_cooldown_outlives_the_call_that_was_told_of_it(fault: Fault) -> None:
     """The throttled call has one attempt and fails at once; another one still waits."""
-    async with MockServer(2, keep_arrivals=True) as server:
+    async with MockServer(2, keep_arrivals=True, clock=LoopClock().monotonic) as server:
         first, second = server.customers
         server.queue_faults(first.customer_id, fault)
         watcher = Watcher()
         async with client_of(server, watcher) as client:
             with pytest.raises((RateLimitedError, ServerError)) as caught:
                 await archived(client, first, retry=ONCE, settle=False)
-            assert time.monotonic() < watcher.begins
+            assert asyncio.get_running_loop().time() < watcher.begins
             await archived(client, second)
         assert caught.value.retry_after == HOLD
         assert watcher.begins
@@ -133,7 +133,7 @@ async def test_cooldown_outlives_the_call_that_was_told_of_it(fault: Fault) -> N
 
 async def test_cooldown_outlives_the_cancellation_of_the_call_that_was_told_of_it() -> None:
     """The throttled call is cancelled in the same moment; another one still waits."""
-    async with MockServer(2, keep_arrivals=True) as server:
+    async with MockServer(2, keep_arrivals=True, clock=LoopClock().monotonic) as server:
         first, second = server.customers
         server.queue_faults(first.customer_id, THROTTLED)
         calls: list[asyncio.Task[Customer]] = []
@@ -149,7 +149,7 @@ async def test_cooldown_outlives_the_cancellation_of_the_call_that_was_told_of_i
 
 async def test_call_that_was_told_to_wait_comes_back_after_the_wait_and_succeeds() -> None:
     """A throttled call waits for its Retry-After, and then succeeds."""
-    async with MockServer(1, keep_arrivals=True) as server:
+    async with MockServer(1, keep_arrivals=True, clock=LoopClock().monotonic) as server:
         customer = server.customers[0]
         server.queue_faults(customer.customer_id, THROTTLED)
         watcher = Watcher()
@@ -203,12 +203,12 @@ async def test_started_call_whose_deadline_ends_before_the_cooldown_fails_at_onc
             await failed.seen.wait()
             with pytest.raises(RateLimitedError):
                 await archived(client, second, retry=ONCE)
-            began = time.monotonic()
+            began = asyncio.get_running_loop().time()
             with pytest.raises(
                 RequestTimeoutError, match=r"^the API asked every call to wait .* s, and the deadline ends in"
             ) as caught:
                 await sleeping
-            assert time.monotonic() - began < 1.0
+            assert asyncio.get_running_loop().time() - began < 1.0
         assert server.requests.of(first.customer_id).requests == 1
     assert (caught.value.phase, caught.value.effect, caught.value.attempts) == ("deadline", Effect.UNKNOWN, 1)
 
@@ -245,7 +245,9 @@ async def test_question_is_left_out_when_the_api_wants_peace_for_longer_than_is_
 
 async def test_token_endpoint_that_throttles_holds_back_every_call() -> None:
     """No call is sent before the token endpoint's wait has passed, since every call needs a token."""
-    async with MockServer(3, faults=Faults(token=[THROTTLED]), keep_arrivals=True) as server:
+    async with MockServer(
+        3, faults=Faults(token=[THROTTLED]), keep_arrivals=True, clock=LoopClock().monotonic
+    ) as server:
         credentials = PartnerCredentials(server.partner_uuid, server.api_key)
         async with client_of(server, credentials=credentials) as client:
             await asyncio.gather(*(archived(client, customer) for customer in server.customers))

@@ -34,6 +34,7 @@ from helpers import (
     slots_in_use,
     until,
 )
+from loops import loop_name
 
 from thredfi_async import (
     AccessToken,
@@ -383,7 +384,7 @@ async def test_the_queue_is_bounded() -> None:
     assert (error.phase, error.effect, error.attempts) == ("queue", Effect.NOT_APPLIED, 0)
     assert "Timeouts.queue" in str(error)
     # uvloop's timers count whole milliseconds; asyncio's are exact.
-    early = 0.001 if "uvloop" in type(asyncio.get_running_loop()).__module__ else 0.0
+    early = 0.001 if loop_name() == "uvloop" else 0.0
     assert hook.ended.queued >= 0.02 - early
 
 

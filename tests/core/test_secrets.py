@@ -16,6 +16,7 @@ from typing import Any, cast
 from urllib.parse import quote
 
 import pytest
+from clocks import LoopClock
 from faultserver import Answer, Cut, FaultServer, Healthy, Request, bodies, faults, ports
 from rich.pretty import pretty_repr
 
@@ -243,7 +244,7 @@ async def client_of(observer: Observer, url: str, **settings: Any) -> AsyncGener
     """Yield a client with both hooks, and check its own repr too."""
     if not settings.keys() & {"credentials", "token_provider"}:
         settings["token"] = TOKEN
-    settings = {"retry": ONCE, "timeouts": SOON, **settings}
+    settings = {"retry": ONCE, "timeouts": SOON, "clock": LoopClock(), **settings}
     async with ThredfiClient(base_url=url, hooks=[observer, LoggingHook()], **settings) as client:
         observer.see(repr(client), repr(client.customers), repr(vars(client)))
         yield client

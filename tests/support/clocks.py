@@ -1,6 +1,16 @@
-"""A clock whose sleeps end at once."""
+"""The clocks of the tests: one that follows the running loop, and one whose sleeps end at once."""
 
 import asyncio
+
+
+class LoopClock:
+    """A clock that tells the running loop's time: a slow machine spends neither a call's timers nor its bounds."""
+
+    def monotonic(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
 
 
 class FakeClock:

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from clocks import LoopClock
 from faultserver import Cut, FaultServer, Step, bodies, faults, ports
 
 from thredfi_async import (
@@ -47,7 +48,7 @@ def client_of(url: str, **settings: Any) -> ThredfiClient:
     """Return a client with a static token and no jitter, unless the settings say otherwise."""
     if not {"credentials", "token_provider"} & settings.keys():
         settings.setdefault("token", "secret-token")
-    usual: dict[str, Any] = {"base_url": url, "timeouts": PATIENCE, "retry": STEADY}
+    usual: dict[str, Any] = {"base_url": url, "timeouts": PATIENCE, "retry": STEADY, "clock": LoopClock()}
     return ThredfiClient(**usual | settings)
 
 

@@ -8,7 +8,7 @@ from unittest import mock
 import aiohttp
 import pytest
 from faultserver import Cut, Endless, FaultServer, Healthy, faults
-from helpers import BUSINESS, CUSTOMER, ONCE, Recorder, body, client_of, failure
+from helpers import BUSINESS, CUSTOMER, ONCE, Recorder, body, client_of, failure, ring
 
 from thredfi_async import APIError, ConnectError, Effect, RequestTimeoutError, Timeouts
 from thredfi_async._interfaces import Request, Success
@@ -189,12 +189,29 @@ async def test_silence_after_an_announcement(method: str, status: int) -> None:
 async def test_announcements_that_never_end() -> None:
     """Announcements are no answer: the deadline bounds however many of them come."""
     endless = Endless(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n" * 10)
-    timeouts = Timeouts(read=5.0, deadline=0.3)
-    async with FaultServer([endless]) as server, client_of(server.url, retry=ONCE, timeouts=timeouts) as client:
-        call = client.customers.archive(BUSINESS, CUSTOMER, body(), settle=False)
-        error = await failure(call, RequestTimeoutError)
+    async with FaultServer([endless]) as server, client_of(server.url, retry=ONCE) as client:
+        archive = client.customers.archive(BUSINESS, CUSTOMER, body(), settle=False)
+        call = asyncio.create_task(failure(archive, RequestTimeoutError))
+        await server.until(lambda: len(server.requests) == 1)
+        for _ in range(3):  # of the loop's iterations, each with thousands of announcements
+            await asyncio.sleep(0)
+        ring(client)
+        error = await call
         assert (error.phase, error.effect) == ("deadline", Effect.UNKNOWN)
         await server.until(lambda: server.open_connections == 0)
+
+
+async def test_data_may_come_when_the_timer_is_due() -> None:
+    """A timer of uvloop that is due at once does not know its time; data that comes before it rings is no error."""
+    protocol = _BufferedProtocol(asyncio.get_running_loop(), memoryview(bytearray(64)))
+    protocol.read_timeout = 0.0001
+    protocol._reschedule_timeout()
+    protocol.read_timeout = 30.0
+    protocol._reschedule_timeout()
+    await asyncio.sleep(0.002)
+    assert protocol.exception() is None
+    protocol.connection_lost(None)
+    assert protocol._watch is None
 
 
 async def test_no_timer_runs_where_silence_is_allowed() -> None:

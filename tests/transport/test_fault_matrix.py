@@ -6,7 +6,6 @@ import errno
 import hashlib
 import math
 import socket
-import time
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 from compat import PARSES_IN_PYTHON
-from fault_matrix import MATRIX, OTHER, Call, Ends, Row
+from fault_matrix import MATRIX, OTHER, Ends, Row
 from fault_matrix_page import PAGE, markdown
 from faultserver import Answer, Connection, Cut, FaultServer, Healthy, Point, Request, Step, Stray, bodies
 from faultserver.certificates import NAME, client_context, server_context
@@ -46,19 +45,14 @@ ROWS = {f"{section}: {row}": row for section, rows in MATRIX.items() for row in 
 
 
 class Clock:
-    """The system's clock, but it skips sleeps.
+    """The running loop's clock, but it skips sleeps."""
 
-    For a call with a short deadline it stands still: deadlines still expire, by the event loop's clock, but a slow
-    machine does not use up the time that is reserved for settling.
-    """
-
-    def __init__(self, call: Call) -> None:
+    def __init__(self) -> None:
         self.waited = 0.0
         self.on_sleep: Callable[[], None] = lambda: None
-        self._stands_still = call.deadline is not None and call.deadline < 1
 
     def monotonic(self) -> float:
-        return self.waited if self._stands_still else time.monotonic() + self.waited
+        return asyncio.get_running_loop().time() + self.waited
 
     async def sleep(self, seconds: float) -> None:
         self.waited += seconds
@@ -137,7 +131,7 @@ class World:
 
     def __init__(self, row: Row, monkeypatch: pytest.MonkeyPatch) -> None:
         self.row = row
-        self.clock = Clock(row.call)
+        self.clock = Clock()
         self.recorder = Recorder()
         self.resolver = Resolver(row)
         self.is_listening = row.reach not in {"refused", "unanswered"}

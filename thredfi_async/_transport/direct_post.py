@@ -51,7 +51,8 @@ class _BufferedProtocol(Protocol, asyncio.BufferedProtocol):
         # All connections share it: the data is copied before the next read.
         self._room = buffer
         self._silent_until: float | None = None
-        self._watch: asyncio.TimerHandle | None = None
+        self._watch: asyncio.Handle | None = None
+        self._looks_at = 0.0
 
     def connection_lost(self, exc: BaseException | None) -> None:
         super().connection_lost(exc)
@@ -69,9 +70,9 @@ class _BufferedProtocol(Protocol, asyncio.BufferedProtocol):
             self._silent_until = None
             return
         self._silent_until = until = self._loop.time() + self._read_timeout
-        if self._watch is None or self._watch.when() > until:
+        if self._watch is None or self._looks_at > until:
             self._stop_watch()
-            self._watch = self._loop.call_at(until, self._look)
+            self._look_at(until)
 
     def _drop_timeout(self) -> None:
         self._silent_until = None
@@ -81,9 +82,14 @@ class _BufferedProtocol(Protocol, asyncio.BufferedProtocol):
         if self._silent_until is None:
             return
         if self._loop.time() < self._silent_until:
-            self._watch = self._loop.call_at(self._silent_until, self._look)
+            self._look_at(self._silent_until)
         else:
             self._on_read_timeout()
+
+    def _look_at(self, when: float) -> None:
+        # Noted here: for what is due within half a millisecond, uvloop makes a handle that does not know its time.
+        self._looks_at = when
+        self._watch = self._loop.call_at(when, self._look)
 
     def _stop_watch(self) -> None:
         if self._watch is not None:
