@@ -8,10 +8,11 @@ from typing import Literal, TypeVar
 
 import attrs
 import pytest
+from clocks import LoopClock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from multidict import CIMultiDict
-from virtual_time import LoopClock, run_virtually
+from virtual_time import run_virtually
 
 from thredfi_async import ConnectError, ConnectionLostError, Effect, RetryBudget, RetryPolicy, ThredfiError, Timeouts
 from thredfi_async._codec.error_envelope import api_error

@@ -5,8 +5,6 @@ import selectors
 from collections.abc import Coroutine, Mapping
 from typing import Any, TypeVar
 
-from thredfi_async import Clock
-
 T = TypeVar("T")
 
 
@@ -33,16 +31,6 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self._jumping.now
-
-
-class LoopClock(Clock):
-    """A clock that tells the running loop's time."""
-
-    def monotonic(self) -> float:
-        return asyncio.get_running_loop().time()
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
 
 
 def run_virtually(work: Coroutine[Any, Any, T]) -> T:
