@@ -48,7 +48,7 @@ def lowest() -> list[str]:
     for requirement in map(Requirement, requirements):
         if requirement.name == PYPROJECT["project"]["name"]:
             continue  # an extra that includes our other extras
-        (bound,) = requirement.specifier
+        (bound,) = (each for each in requirement.specifier if each.operator == ">=")
         pins.append(f"{requirement.name}=={bound.version}" + (f"; {requirement.marker}" if requirement.marker else ""))
     return pins
 
