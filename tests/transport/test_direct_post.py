@@ -13,7 +13,7 @@ from helpers import BUSINESS, CUSTOMER, ONCE, Recorder, body, client_of, failure
 from thredfi_async import APIError, ConnectError, Effect, RequestTimeoutError, Timeouts
 from thredfi_async._interfaces import Request, Success
 from thredfi_async._transport.connections import Connector
-from thredfi_async._transport.direct_post import LONGEST, DirectPost, _BufferedProtocol
+from thredfi_async._transport.direct_post import LONGEST, _BufferedProtocol
 
 
 def request_of(**changed: Any) -> Request[None]:

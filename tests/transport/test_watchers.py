@@ -239,7 +239,9 @@ STATES: dict[str, Callable[[Any], None]] = {
         session, "_request_class", type("Ours", (aiohttp.ClientRequest,), {"send": plain(aiohttp.ClientRequest.send)})
     ),
     "ClientResponse.start is not aiohttp's own": lambda session: setattr(
-        session, "_response_class", type("Ours", (aiohttp.ClientResponse,), {"start": plain(aiohttp.ClientResponse.start)})
+        session,
+        "_response_class",
+        type("Ours", (aiohttp.ClientResponse,), {"start": plain(aiohttp.ClientResponse.start)}),
     ),
     "the session, or a method of it, is not aiohttp's own": lambda session: delattr(session, "_middlewares"),
 }
@@ -252,12 +254,13 @@ async def test_a_session_that_was_changed(reason: str, posts: Posts, monkeypatch
     assert await posts.is_direct()
     direct_post = posts.client._transport._direct_post
     assert direct_post is not None
-    attributes = dict(vars(posts.session))
+    attributes: dict[str, Any] = dict(vars(posts.session))
     headers = posts.session.headers.copy()
     STATES[reason](posts.session)
     assert direct_post._watchers.reason() == reason
-    vars(posts.session).clear()
-    vars(posts.session).update({**attributes, "_default_headers": headers})
+    changed: dict[str, Any] = vars(posts.session)
+    changed.clear()
+    changed.update({**attributes, "_default_headers": headers})
     assert direct_post._watchers.reason() is None
 
 

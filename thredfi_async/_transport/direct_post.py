@@ -13,7 +13,6 @@ from typing import Any, Final, Self, TypeVar, cast
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
-from aiohttp.connector import Connection
 from aiohttp.http_exceptions import HttpProcessingError
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
@@ -177,7 +176,7 @@ class DirectPost:
             await asyncio.sleep(0)
             protocol = cast("Protocol | None", connection.protocol)
             if protocol is None:
-                raise aiohttp.ServerDisconnectedError
+                raise aiohttp.ServerDisconnectedError  # noqa: TRY301 - a function more for every call
             # This reads what a server that is full said at once, before any request.
             protocol.set_response_params(
                 auto_decompress=False,

@@ -10,6 +10,7 @@ nothing: a function is told from what it is made of.
 
 import os
 import sys
+from pathlib import Path
 from types import FunctionType
 from typing import Any, Final
 
@@ -39,7 +40,7 @@ _FUNCTIONS: Final = (
 
 A direct POST calls the other methods of the connector and the protocol as a session does: what replaces them is called.
 """
-_FOLDER: Final = os.path.dirname(aiohttp.client.__file__)
+_FOLDER: Final = Path(aiohttp.client.__file__).parent
 # `os.environ` itself takes a microsecond for an answer.
 _environment: Final[dict[Any, Any]] = vars(os.environ)["_data"]
 _variable: Final = os.environ.encodekey(VARIABLE)
@@ -141,4 +142,4 @@ def _is_own(function: object) -> bool:
         return False
     module = sys.modules.get(function.__module__)
     is_at_home = module is not None and function.__globals__ is vars(module)
-    return is_at_home and os.path.dirname(function.__code__.co_filename) == _FOLDER
+    return is_at_home and Path(function.__code__.co_filename).parent == _FOLDER
