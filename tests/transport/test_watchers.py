@@ -96,6 +96,12 @@ class Proxy:
         self.__code__ = function.__code__
         self.__globals__ = function.__globals__
 
+    def __eq__(self, other: object) -> bool:
+        return bool(self.__wrapped__ == other)
+
+    def __hash__(self) -> int:
+        return hash(self.__wrapped__)
+
     def __get__(self, instance: object, kind: type | None = None) -> Any:
         return self if instance is None else functools.partial(self.__wrapped__, instance)
 

@@ -66,34 +66,31 @@ class Watchers:
         self._connector = connector
         self._headers = headers
         # These were found to be aiohttp's own: the objects themselves, wherever they stand.
-        self._functions: tuple[object, ...] = ()
+        self._functions: tuple[object, ...] = (None,) * len(_FUNCTIONS)
         self._code: object = None
 
     def reason(self) -> str | None:
         """Return why POSTs must go through the session now; None if nothing would miss them there."""
-        # This runs before every POST: to write the names out costs a third of a loop over them.
+        # This runs before every POST: to write the names out costs a third of a loop over them. `is`, since a proxy says
+        # that it equals what it stands for.
         session, attributes = self._session, self._attributes
-        functions = code = None
+        a, b, c, d, e, f, g, h, i, j, k = self._functions
         try:
             kind = type(session)
             request, response, connector = session._request_class, session._response_class, aiohttp.TCPConnector
-            functions = (
-                kind.request,
-                kind._request,
-                request.__init__,
-                request.send,
-                request.write_bytes,
-                response.__init__,
-                response.start,
-                connector.connect,
-                connector._create_connection,
-                connector._create_direct_connection,
-                connector._get_ssl_context,
-            )
-            code = kind._request.__code__
             if (
-                functions == self._functions
-                and code is self._code
+                kind.request is a
+                and kind._request is b
+                and kind._request.__code__ is self._code
+                and request.__init__ is c
+                and request.send is d
+                and request.write_bytes is e
+                and response.__init__ is f
+                and response.start is g
+                and connector.connect is h
+                and connector._create_connection is i
+                and connector._create_direct_connection is j
+                and connector._get_ssl_context is k
                 and not session._trace_configs
                 and not session._middlewares
                 and session._connector is self._connector
@@ -104,23 +101,30 @@ class Watchers:
                 and _environment.get(_variable) in _on
             ):
                 return None
+            return self._look()
         except AttributeError:
-            return self._look(None, None)
-        return self._look(functions, code)
+            return "the session, or a method of it, is not aiohttp's own"
 
-    def _look(self, functions: tuple[object, ...] | None, code: object) -> str | None:
+    def _look(self) -> str | None:
         """Look closely, and keep functions that are aiohttp's own."""
         if not KNOWN:
             return f"aiohttp {aiohttp.__version__} has not been checked for a shorter way"
         if _environment.get(_variable) not in _on:
             return f"{VARIABLE} is set"
-        if functions is None:
-            return "the session, or a method of it, is not aiohttp's own"
-        for name, function in zip(_FUNCTIONS, functions, strict=True):
-            if not _is_own(function):
-                return f"{name} is not aiohttp's own"
-        self._functions, self._code = functions, code
         session = self._session
+        kinds: dict[str, type] = {
+            "ClientSession": type(session),
+            "ClientRequest": session._request_class,
+            "ClientResponse": session._response_class,
+            "TCPConnector": aiohttp.TCPConnector,
+        }
+        functions = list[Any]()
+        for name in _FUNCTIONS:
+            kind, _, method = name.partition(".")
+            functions.append(getattr(kinds[kind], method))
+            if not _is_own(functions[-1]):
+                return f"{name} is not aiohttp's own"
+        self._functions, self._code = tuple(functions), type(session)._request.__code__
         reasons = {
             "the session has trace configs": session._trace_configs,
             "the session has middlewares": session._middlewares,
