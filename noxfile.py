@@ -167,6 +167,13 @@ def pure_parser(session: nox.Session) -> None:
 
 
 @nox.session
+def tracers(session: nox.Session) -> None:
+    """Show what real tracers, recorders and mocks see of the client's requests, each in a process of its own."""
+    session.install(".", *group("tracers"))
+    session.run("python", "tools/tracers.py", *session.posargs, env=SUPPORT)
+
+
+@nox.session
 def fuzz(session: nox.Session) -> None:
     """Throw everything at archive calls for 5 minutes, and hold each statement against the server: `-- --seed N`."""
     session.install(".", "uvloop; sys_platform != 'win32'")

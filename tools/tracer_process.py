@@ -13,27 +13,21 @@ import os
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from unittest import mock
 
 MOMENTS = ("before the import", "before the first call", "after the first call", "after it, a new client")
 
 
-class Watcher(Protocol):
-    """Starts to watch, and counts by method what it saw."""
-
-    def __init__(self, given: dict[str, Any]) -> None: ...
-    async def start(self) -> None: ...
-    def seen(self) -> Counter[str]: ...
-    async def stop(self) -> None: ...
-
-
 class Nothing:
-    """No watcher: then POSTs are to go directly."""
+    """No watcher: then POSTs are to go directly. The others start, and count by method what they saw."""
 
-    package, header, mocks = "aiohttp", "", False
+    package: str = "aiohttp"
+    header: str = ""
+    mocks: bool = False
 
     def __init__(self, given: dict[str, Any]) -> None:
         self.given = given
@@ -49,7 +43,8 @@ class Nothing:
 
 
 class OpenTelemetry(Nothing):
-    package, header = "opentelemetry.instrumentation.aiohttp_client", "traceparent"
+    package = "opentelemetry.instrumentation.aiohttp_client"
+    header = "traceparent"
 
     async def start(self) -> None:
         sdk = importlib.import_module("opentelemetry.sdk.trace")
@@ -64,15 +59,16 @@ class OpenTelemetry(Nothing):
 
 
 class Sentry(Nothing):
-    package, header = "sentry_sdk", "sentry-trace"
+    package = "sentry_sdk"
+    header = "sentry-trace"
 
     async def start(self) -> None:
         sentry = importlib.import_module("sentry_sdk")
         transport = importlib.import_module("sentry_sdk.transport").Transport
-        nowhere = type("Nowhere", (transport,), {"capture_envelope": lambda *_: None})
+        nowhere = type("Nowhere", (transport,), {"capture_envelope": mock.Mock()})
         options: dict[str, Any] = {"auto_session_tracking": False, "transport": nowhere}
         sentry.init(dsn="http://key@127.0.0.1:9/1", traces_sample_rate=1.0, **options)
-        self.transaction = sentry.start_transaction(name="test", op="test")
+        self.transaction: Any = sentry.start_transaction(name="test", op="test")
         self.transaction.__enter__()
 
     def seen(self) -> Counter[str]:
@@ -81,13 +77,14 @@ class Sentry(Nothing):
 
 
 class Datadog(Nothing):
-    package, header = "ddtrace", "x-datadog-trace-id"
+    package = "ddtrace"
+    header = "x-datadog-trace-id"
 
     async def start(self) -> None:
         ddtrace = importlib.import_module("ddtrace")
         tracing = importlib.import_module("ddtrace.trace")
         self.methods: Counter[str] = Counter()
-        keep = type("Keep", (tracing.TraceFilter,), {"process_trace": lambda _, trace: self._keep(trace)})
+        keep = type("Keep", (tracing.TraceFilter,), {"process_trace": staticmethod(self._keep)})
         tracing.tracer.configure(trace_processors=[keep()])
         ddtrace.patch(aiohttp=True)
 
@@ -101,17 +98,12 @@ class Datadog(Nothing):
 class Aioresponses(Nothing):
     """With the few lines that its version 0.7.9 needs on aiohttp 3.14 (pnuckowski/aioresponses#289)."""
 
-    package, mocks = "aioresponses", True
+    package = "aioresponses"
+    mocks = True
 
     async def start(self) -> None:
-        core = importlib.import_module("aioresponses.core")
-        response: Any = core.ClientResponse
-
-        class Response(response):  # type: ignore[misc]
-            def __init__(self, *args: Any, **kwargs: Any) -> None:
-                super().__init__(*args, **{"stream_writer": mock.Mock(), **kwargs})
-
-        core.ClientResponse = Response
+        core: Any = importlib.import_module("aioresponses.core")
+        core.ClientResponse = partial(core.ClientResponse, stream_writer=mock.Mock())
         self.mocked = core.aioresponses()
         self.mocked.start()
         for method in ("post", "get"):
@@ -154,7 +146,10 @@ class VcrReplaying(VcrRecording):
             "headers": {"Content-Type": ["application/json"]},
             "body": {"string": json.dumps(self.given["customer"])},
         }
-        requests = [{"method": m, "uri": self.given[m.lower()], "body": None, "headers": {}} for m in ("POST", "GET")]
+        requests: list[dict[str, Any]] = [
+            {"method": method, "uri": self.given[method.lower()], "body": None, "headers": {}}
+            for method in ("POST", "GET")
+        ]
         interactions = [{"request": request, "response": answer} for request in requests]
         path.write_text(json.dumps({"version": 1, "interactions": interactions}))
         return str(path)
@@ -168,12 +163,13 @@ class VcrReplaying(VcrRecording):
 
 
 class Aiointercept(Nothing):
-    package, mocks = "aiointercept", True
+    package = "aiointercept"
+    mocks = True
 
     async def start(self) -> None:
         self.mocked = importlib.import_module("aiointercept").aiointercept(mock_external_urls=True)
         await self.mocked.__aenter__()
-        self.answers = {}
+        self.answers: dict[str, Any] = {}
         for method in ("post", "get"):
             add = getattr(self.mocked, method)
             self.answers[method.upper()] = add(self.given[method], payload=self.given["customer"], repeat=True)
@@ -252,13 +248,13 @@ async def main(name: str, moment: str, given: dict[str, Any]) -> dict[str, Any]:
         if moment == MOMENTS[3]:
             client = await stack.enter_async_context(new_client())
             session = await stack.enter_async_context(aiohttp.ClientSession())
-        sees: list[Callable[[], Awaitable[None]]] = [lambda: ours(client, given), lambda: bare(session, given)]
-        counts: list[Counter[str]] = [watcher.seen()]
-        for each in sees:
-            await each()
-            counts.append(watcher.seen())
+        counts = [watcher.seen()]
+        await ours(client, given)
+        counts.append(watcher.seen())
+        await bare(session, given)
+        counts.append(watcher.seen())
         await watcher.stop()
-    seen = [dict(after - before) for before, after in zip(counts, counts[1:], strict=False)]
+    seen = [dict(after - before) for before, after in pairwise(counts)]
     return {"seen": seen, "ends": ends.found, "lines": lines}
 
 

@@ -35,7 +35,7 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     received: list[tuple[str, dict[str, str]]]
 
-    def do_GET(self) -> None:  # noqa: N802 - http.server's name
+    def do_GET(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.received.append((self.command, {name.lower(): value for name, value in self.headers.items()}))
         answer = json.dumps(customer(CUSTOMER)).encode()
@@ -54,14 +54,16 @@ class Handler(BaseHTTPRequestHandler):
 class Row:
     """What one watcher saw that started at one moment."""
 
-    def __init__(self, name: str, moment: str, found: dict[str, Any], received: list[tuple[str, dict[str, str]]]) -> None:
+    def __init__(
+        self, name: str, moment: str, found: dict[str, Any], received: list[tuple[str, dict[str, str]]]
+    ) -> None:
         kind = WATCHERS[name]
         # Before a watcher starts late, the client and the bare session each send two requests.
         earlier = 2 if moment in MOMENTS[2:] else 0
         mine = [each for each in received if "x-bare" not in each[1]][earlier:]
         others = [each for each in received if "x-bare" in each[1]][earlier:]
         self.name, self.moment = name, moment
-        self.seen, self.control = (Counter(seen) for seen in found["seen"])
+        self.seen, self.control = (Counter[str](seen) for seen in found["seen"])
         self.sent, self.sent_by_control = (Counter(method for method, _ in some) for some in (mine, others))
         self.headers, self.control_headers = (
             Counter(method for method, headers in some if kind.header and kind.header in headers)
@@ -106,7 +108,8 @@ class Row:
 def watch(of: tuple[str, str]) -> Row:
     """Run one process with a server of its own."""
     name, moment = of
-    handler = type("Own", (Handler,), {"received": []})
+    received: list[tuple[str, dict[str, str]]] = []
+    handler = type("Own", (Handler,), {"received": received})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         server.daemon_threads = True
         Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
@@ -124,7 +127,7 @@ def watch(of: tuple[str, str]) -> Row:
         server.shutdown()
     if done.returncode:
         raise SystemExit(f"{name}, {moment}: the process failed\n{done.stdout}\n{done.stderr}")
-    return Row(name, moment, json.loads(done.stdout.splitlines()[-1]), handler.received)
+    return Row(name, moment, json.loads(done.stdout.splitlines()[-1]), received)
 
 
 def is_installed(kind: type[Nothing]) -> bool:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 from unittest import mock
 
 import aiohttp
@@ -260,13 +260,13 @@ async def test_a_session_that_was_changed(reason: str, posts: Posts, monkeypatch
     assert await posts.is_direct()
     direct_post = posts.client._transport._direct_post
     assert direct_post is not None
-    attributes: dict[str, Any] = dict(vars(posts.session))
+    state = cast("dict[str, Any]", vars(posts.session))
+    attributes = dict(state)
     headers = posts.session.headers.copy()
     STATES[reason](posts.session)
     assert direct_post._watchers.reason() == reason
-    changed: dict[str, Any] = vars(posts.session)
-    changed.clear()
-    changed.update({**attributes, "_default_headers": headers})
+    state.clear()
+    state.update({**attributes, "_default_headers": headers})
     assert direct_post._watchers.reason() is None
 
 

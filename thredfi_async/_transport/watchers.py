@@ -71,8 +71,8 @@ class Watchers:
 
     def reason(self) -> str | None:
         """Return why POSTs must go through the session now; None if nothing would miss them there."""
-        # This runs before every POST: to write the names out costs a third of a loop over them. `is`, since a proxy says
-        # that it equals what it stands for.
+        # This runs before every POST: to write the names out costs a third of a loop over them. A proxy says that it
+        # equals what it stands for, hence `is`.
         session, attributes = self._session, self._attributes
         a, b, c, d, e, f, g, h, i, j, k = self._functions
         try:
