@@ -49,6 +49,10 @@ class Protocol(ResponseHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         self.lost = exc
         super().connection_lost(exc)
+        # Who reads later is told why: aiohttp tells only one who reads already.
+        error = self.exception()
+        if error is not None and error.__cause__ is None:
+            error.__cause__ = exc
 
     def writable(self) -> asyncio.Transport:
         """Return the transport, to which the first byte of a request is about to be written.
