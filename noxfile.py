@@ -48,7 +48,7 @@ def lowest() -> list[str]:
     for requirement in map(Requirement, requirements):
         if requirement.name == PYPROJECT["project"]["name"]:
             continue  # an extra that includes our other extras
-        (bound,) = requirement.specifier
+        (bound,) = (each for each in requirement.specifier if each.operator == ">=")
         pins.append(f"{requirement.name}=={bound.version}" + (f"; {requirement.marker}" if requirement.marker else ""))
     return pins
 
@@ -164,6 +164,13 @@ def pure_parser(session: nox.Session) -> None:
     """Run the tests of the transport and the fault matrix with aiohttp's Python parser, which its pure wheel has."""
     session.install(".[all]", *group("test"))
     session.run("python", "-m", "pytest", "tests/transport", *session.posargs, env={"AIOHTTP_NO_EXTENSIONS": "1"})
+
+
+@nox.session
+def tracers(session: nox.Session) -> None:
+    """Show what real tracers, recorders and mocks see of the client's requests, each in a process of its own."""
+    session.install(".", *group("tracers"))
+    session.run("python", "tools/tracers.py", *session.posargs, env=SUPPORT)
 
 
 @nox.session

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from thredfi_async._checks.numbers import whole_number
+from thredfi_async._checks.numbers import positive_seconds, whole_number
 from thredfi_async._checks.urls import checked_base_url, checked_proxy, environment_proxy, is_loopback
 from thredfi_async._engine.access_tokens import RenewedToken, StaticToken, client_credentials
 from thredfi_async._engine.availability import Availability
@@ -31,6 +31,7 @@ from thredfi_async.settings import Environment, Timeouts
 
 __all__ = ["ClientSettings", "ThredfiClient"]
 
+_MAX_CONNECTION_AGE: Final = 300.0
 _MAX_BODY_BYTES: Final = 8 * 1024 * 1024
 _DRAIN: Final = 30.0
 
@@ -43,6 +44,7 @@ class ClientSettings(TypedDict, total=False):
     retry: RetryPolicy
     max_connections: int
     max_concurrency: int | None
+    max_connection_age: float | None
     hooks: Sequence[Hook]
     session: aiohttp.ClientSession | None
     proxy: str | None
@@ -68,6 +70,8 @@ class ThredfiClient:
         retry: How calls are retried.
         max_connections: Maximum number of connections; 100 by default.
         max_concurrency: Maximum number of requests in flight; `max_connections` by default, and never more.
+        max_connection_age: Seconds after which a connection takes no further request, so that a load balancer that is
+            drained or moved is left under load too; 300 by default, up to a tenth less for each, None for no maximum.
         hooks: Receive events, such as `LoggingHook()`.
         session: Your own aiohttp session, with its own connector; the client never closes it.
         proxy: URL of an HTTP proxy.
@@ -91,6 +95,7 @@ class ThredfiClient:
         retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
         max_connections: int = 100,
         max_concurrency: int | None = None,
+        max_connection_age: float | None = _MAX_CONNECTION_AGE,
         hooks: Sequence[Hook] = (),
         session: aiohttp.ClientSession | None = None,
         proxy: str | None = None,
@@ -110,6 +115,7 @@ class ThredfiClient:
         _check_hooks(hooks)
         _check_session(session, base_url)
         _check_counts(max_connections=max_connections, max_concurrency=max_concurrency, max_body_bytes=max_body_bytes)
+        _check_age(max_connection_age)
         clock = SystemClock() if clock is None else SteadyClock(clock)
         self._lifecycle = Lifecycle()
         self._limiter = Limiter(max_concurrency or max_connections, clock.monotonic)
@@ -117,7 +123,9 @@ class ThredfiClient:
             TransportOptions(
                 timeouts=timeouts,
                 max_connections=max_connections,
+                max_connection_age=max_connection_age,
                 max_body_bytes=max_body_bytes,
+                now=clock.monotonic,
                 proxy=_proxy(base_url, through, trust_env=trust_env),
                 ssl=ssl,
                 session=session,
@@ -308,6 +316,11 @@ def _check_counts(*, max_connections: int, max_concurrency: int | None, max_body
             "requests would spend their timeouts waiting for a connection"
         )
         raise ConfigurationError(msg)
+
+
+def _check_age(max_connection_age: float | None) -> None:
+    if max_connection_age is not None and (problem := positive_seconds(max_connection_age)) is not None:
+        raise ConfigurationError(f"max_connection_age {problem}; None is no maximum")
 
 
 class _Variables:

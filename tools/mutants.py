@@ -169,7 +169,7 @@ MUTANTS = (
     ),
     Mutant(
         "body bound after decompression",
-        "_transport/session.py",
+        "_transport/gzip.py",
         "if len(plain) > bound:",
         "if bound < 0:",
         _behaviour("body_over_the_bound_is_not_read"),
@@ -180,6 +180,20 @@ MUTANTS = (
         "allow_redirects=False,",
         "allow_redirects=True,",
         ("transport/test_direct_post.py::test_the_session_follows_no_redirect_either",),
+    ),
+    Mutant(
+        "requests for watchers",
+        "_transport/watchers.py",
+        "if not _is_own(function):",
+        "if False:",
+        ("transport/test_watchers.py::test_a_function_that_was_replaced",),
+    ),
+    Mutant(
+        "age of connections",
+        "_transport/connections.py",
+        "self._now() < protocol.expires",
+        "True",
+        ("transport/test_connections.py::test_an_old_connection_is_lent_no_more",),
     ),
     Mutant(
         "key stability",

@@ -91,6 +91,10 @@ def archive(client: ThredfiClient, **options: Any) -> Awaitable[Customer]:
         ({"token": "a", "max_concurrency": 101}, r"max_concurrency \(101\) must not be over max_connections \(100\)"),
         ({"token": "a", "max_body_bytes": 1.5}, "max_body_bytes must be a whole number"),
         *(
+            ({"token": "a", "max_connection_age": age}, "max_connection_age must be a positive number of seconds")
+            for age in (0, -1.0, float("nan"), float("inf"), "300", True)
+        ),
+        *(
             ({"token": "a", "proxy": proxy}, "proxy must be an http or https URL")
             for proxy in ("", "proxy:3128", "socks5://proxy:1", "http://", "http://a..b", "http://h:99999", 5)
         ),

@@ -13,7 +13,7 @@ from helpers import BUSINESS, CUSTOMER, ONCE, Recorder, body, client_of, failure
 from thredfi_async import APIError, ConnectError, Effect, RequestTimeoutError, Timeouts
 from thredfi_async._interfaces import Request, Success
 from thredfi_async._transport.connections import Connector
-from thredfi_async._transport.direct_post import LONGEST, DirectPost, _BufferedProtocol
+from thredfi_async._transport.direct_post import LONGEST, _BufferedProtocol
 
 
 def request_of(**changed: Any) -> Request[None]:
@@ -54,23 +54,13 @@ async def test_a_body_that_is_long() -> None:
     ("changed", "takes"),
     [({}, True), ({"body": b"x" * (LONGEST + 1)}, False), ({"body": None}, False), ({"method": "GET"}, False)],
 )
-def test_what_goes_this_way(changed: dict[str, Any], takes: bool) -> None:
+async def test_what_goes_this_way(changed: dict[str, Any], takes: bool) -> None:
     """A POST with a body that can be written at once is sent directly."""
-    assert DirectPost(mock.Mock(), mock.Mock(), {}).can_send(request_of(**changed)) is takes
-
-
-def test_a_session_that_is_stood_in_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """If a test library has replaced the session's method, every request goes through it."""
-    monkeypatch.setattr(aiohttp.ClientSession, "_request", mock.AsyncMock())
-    assert not DirectPost(mock.Mock(), mock.Mock(), {}).can_send(request_of())
-
-
-async def test_an_aiohttp_that_nobody_has_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With an unchecked version of aiohttp, its session sends all requests."""
-    monkeypatch.setattr("thredfi_async._transport.direct_post.KNOWN", False)
-    monkeypatch.setattr(DirectPost, "post", mock.AsyncMock(side_effect=AssertionError))
-    async with FaultServer([Healthy()]) as server, client_of(server.url) as client:
-        assert (await client.customers.archive(BUSINESS, CUSTOMER, body())).is_archived
+    async with client_of("https://api.example") as client:
+        client._transport._open()
+        direct_post = client._transport._direct_post
+        assert direct_post is not None
+        assert direct_post.can_send(request_of(**changed)) is takes
 
 
 async def test_the_session_follows_no_redirect_either() -> None:
@@ -110,9 +100,11 @@ async def test_a_connection_that_is_gone_before_it_is_used(monkeypatch: pytest.M
     lent.close.assert_called_once_with()
 
 
+@pytest.mark.parametrize("way", ["1", "0"], ids=["direct", "session"])
 @pytest.mark.parametrize("how", ["closed", "reset", "said something"])
-async def test_a_connection_that_goes_while_it_is_lent(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_connection_that_goes_while_it_is_lent(how: str, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What happens between the pool and the first byte is certain: nothing was sent, and another attempt is made."""
+    monkeypatch.setenv("THREDFI_DIRECT_POST", way)
     lend = Connector.lend
     lendings = 0
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thredfi_async import Effect, ResponseDecodeError
-from thredfi_async._transport.session import _gunzip
+from thredfi_async._transport.gzip import gunzip
 
 LARGE = 1 << 30
 EMPTY = gzip.compress(b"", mtime=0)
@@ -27,7 +27,7 @@ TINY = gzip.compress(b"x", mtime=0)
 def test_it_reads_what_gzip_reads(members: list[tuple[bytes, int, int]]) -> None:
     """Members of any size and level, with any padding, are read as the standard library reads them."""
     packed = b"".join(gzip.compress(plain, level, mtime=0) + bytes(padding) for plain, level, padding in members)
-    assert _gunzip(packed, LARGE) == (gzip.decompress(packed), None)
+    assert gunzip(packed, LARGE) == (gzip.decompress(packed), None)
 
 
 @given(
@@ -37,7 +37,7 @@ def test_it_reads_what_gzip_reads(members: list[tuple[bytes, int, int]]) -> None
 def test_the_bound_is_exact(members: list[bytes], bound: int) -> None:
     """The bound counts the plain bytes of all members together."""
     plain = b"".join(members)
-    read, flaw = _gunzip(b"".join(map(gzip.compress, members)), bound)
+    read, flaw = gunzip(b"".join(map(gzip.compress, members)), bound)
     assert read == plain[:bound]
     assert flaw == (None if len(plain) <= bound else f"is longer than max_body_bytes ({bound})")
 
@@ -47,7 +47,7 @@ def test_a_cut_is_noticed(members: list[bytes], data: st.DataObject) -> None:
     """Wherever the last member is cut, the body is incomplete."""
     packed = [gzip.compress(plain, mtime=0) for plain in members]
     keep = data.draw(st.integers(1, len(packed[-1]) - 1))
-    _, flaw = _gunzip(b"".join(packed[:-1]) + packed[-1][:keep], LARGE)
+    _, flaw = gunzip(b"".join(packed[:-1]) + packed[-1][:keep], LARGE)
     assert flaw == "is cut short"
 
 
@@ -67,25 +67,25 @@ def test_a_cut_is_noticed(members: list[bytes], data: st.DataObject) -> None:
 )
 def test_what_is_no_gzip(packed: bytes) -> None:
     """Anything else than members and zeros is refused, and nothing of it is kept."""
-    assert _gunzip(packed, LARGE) == (b"", "is not the gzip that it is said to be")
+    assert gunzip(packed, LARGE) == (b"", "is not the gzip that it is said to be")
 
 
 @pytest.mark.parametrize("member", [EMPTY, TINY, TINY + bytes(10_000), gzip.compress(bytes(5_000))])
 def test_it_is_linear_in_the_number_of_members(member: bytes) -> None:
     """Eight times as many members take about eight times as long."""
-    assert_linear(lambda packed: _gunzip(packed, LARGE), lambda size: member * size, 300)
+    assert_linear(lambda packed: gunzip(packed, LARGE), lambda size: member * size, 300)
 
 
 def test_very_many_members() -> None:
     """Members that hold a byte each are read, and no more of them than the bound allows."""
     packed = TINY * 100_000
-    assert _gunzip(packed, LARGE) == (b"x" * 100_000, None)
-    assert _gunzip(packed, 1000) == (b"x" * 1000, "is longer than max_body_bytes (1000)")
+    assert gunzip(packed, LARGE) == (b"x" * 100_000, None)
+    assert gunzip(packed, 1000) == (b"x" * 1000, "is longer than max_body_bytes (1000)")
 
 
 def test_padding_without_end_is_linear() -> None:
     """Zeros are skipped at once, however many there are."""
-    assert_linear(lambda packed: _gunzip(packed, LARGE), lambda size: TINY + bytes(size), 1_000_000)
+    assert_linear(lambda packed: gunzip(packed, LARGE), lambda size: TINY + bytes(size), 1_000_000)
 
 
 @pytest.mark.parametrize("members", [2, 50])

@@ -661,12 +661,12 @@ async def test_an_ambiguous_answer_is_refused_by_ourselves() -> None:
     retired.assert_called_once_with()
 
 
-async def test_a_connection_that_aiohttp_makes_itself_is_lent() -> None:
+async def test_a_connection_that_aiohttp_makes_itself_is_lent(monkeypatch: pytest.MonkeyPatch) -> None:
     """If aiohttp no longer makes connections with our class, calls go on with its own."""
+    monkeypatch.setenv("THREDFI_DIRECT_POST", "0")
     async with FaultServer([Healthy()]) as server, client_of(server.url) as client:
         transport = client._transport
         transport._open()
-        transport._direct_post = None
         connector: Any = transport._session.connector if transport._session is not None else None
         connector.make(partial(ResponseHandler, asyncio.get_running_loop()))
         assert (await archiving(client)).is_archived

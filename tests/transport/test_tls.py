@@ -139,11 +139,13 @@ async def test_a_client_certificate_that_is_refused_after_sending(method: str, s
             )
 
 
+@pytest.mark.parametrize("way", ["1", "0"], ids=["direct", "session"])
 @pytest.mark.parametrize("shows", ["nothing", "a certificate of an unknown authority"])
 async def test_a_client_certificate_that_is_refused_before_the_first_byte(
-    shows: Shown, monkeypatch: pytest.MonkeyPatch
+    shows: Shown, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In TLS 1.3 the refusal may also come before anything was written; it says the same."""
+    """In TLS 1.3 the refusal may also come before anything was written; it says the same, whichever way it went."""
+    monkeypatch.setenv("THREDFI_DIRECT_POST", way)
     lend = Connector.lend
 
     async def late(*arguments: Any) -> Any:

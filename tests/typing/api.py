@@ -85,6 +85,7 @@ def clients(session: aiohttp.ClientSession, context: ssl.SSLContext) -> None:
         retry=RetryPolicy(max_attempts=1, jitter=lambda: 0.5),
         max_connections=10,
         max_concurrency=5,
+        max_connection_age=60,
         hooks=[LoggingHook(), Counter()],
         session=session,
         proxy="http://proxy:3128",
@@ -95,7 +96,7 @@ def clients(session: aiohttp.ClientSession, context: ssl.SSLContext) -> None:
     )
     ThredfiClient("token", ssl=False)
     assert_type(ThredfiClient.from_env(), ThredfiClient)
-    ThredfiClient.from_env({"THREDFI_TOKEN": "token"}, max_connections=5)
+    ThredfiClient.from_env({"THREDFI_TOKEN": "token"}, max_connections=5, max_connection_age=None)
     assert_type(PartnerCredentials(BUSINESS, "key").partner_uuid, str)
 
     ThredfiClient("token", Environment.SANDBOX)  # type: ignore[call-arg, arg-type]  # pyright: ignore[reportCallIssue]

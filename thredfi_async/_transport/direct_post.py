@@ -6,19 +6,20 @@ aiohttp's: the pool with its DNS and TLS, and the parser.
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Final, Self, TypeVar, cast
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
-from aiohttp.connector import Connection
 from aiohttp.http_exceptions import HttpProcessingError
-from multidict import CIMultiDictProxy
+from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from thredfi_async._interfaces import Progress, Request, Secret
 from thredfi_async._transport.connections import LONGEST_LINE, MOST_HEADERS, Connector, Protocol
+from thredfi_async._transport.watchers import Watchers
 
 T = TypeVar("T")
 Read = Callable[[int, CIMultiDictProxy[str], aiohttp.StreamReader, Callable[[], None]], Awaitable[T]]
@@ -26,14 +27,11 @@ Read = Callable[[int, CIMultiDictProxy[str], aiohttp.StreamReader, Callable[[], 
 LONGEST: Final = 65536
 """Maximum bytes to write at once; a longer body would have to wait until the server reads it."""
 
-KNOWN: Final = aiohttp.__version__.startswith("3.14.")
-"""Whether this code was checked against this aiohttp's internals; otherwise every request uses the session."""
-
 _READ_AT_ONCE: Final = 65536
 """Bytes to read from a connection at once."""
+_logger = logging.getLogger("thredfi_async")
 _CONTINUE: Final = range(100, 200)
 _SWITCHING_PROTOCOLS: Final = 101
-_SESSIONS_OWN: Final = vars(aiohttp.ClientSession).get("_request")
 
 
 class _BufferedProtocol(Protocol, asyncio.BufferedProtocol):
@@ -111,11 +109,13 @@ class DirectPost:
         self._session = session
         self._connector = connector
         self._headers = headers
+        self._watchers = Watchers(session, connector, CIMultiDict(headers))
+        self._told: set[str] = set()
         self._peers: dict[str, tuple[aiohttp.ClientRequest, dict[str, str]]] = {}
 
     @classmethod
-    def over(cls, session: aiohttp.ClientSession, connector: Connector, headers: Mapping[str, str]) -> Self | None:
-        """Create a `DirectPost` if this aiohttp allows it.
+    def over(cls, session: aiohttp.ClientSession, connector: Connector, headers: Mapping[str, str]) -> Self:
+        """Create a `DirectPost`; if it is of use, new connections are made so that they cost it less.
 
         Args:
             session: The session: one of our own, without a proxy.
@@ -123,20 +123,25 @@ class DirectPost:
             headers: The headers that every request has.
 
         Returns:
-            The `DirectPost`; None if this code was not checked against this aiohttp's internals.
+            The `DirectPost`.
         """
-        if not KNOWN:
-            return None
-        buffer = memoryview(bytearray(_READ_AT_ONCE))
-        connector.make(partial(_BufferedProtocol, asyncio.get_running_loop(), buffer))
-        return cls(session, connector, headers)
+        direct_post = cls(session, connector, headers)
+        if direct_post._watchers.reason() is None:
+            buffer = memoryview(bytearray(_READ_AT_ONCE))
+            connector.make(partial(_BufferedProtocol, asyncio.get_running_loop(), buffer))
+        return direct_post
 
     def can_send(self, request: Request[Any]) -> bool:
-        """Return whether a request can be sent this way; the session sends the others."""
+        """Return whether a request can be sent this way now; the session sends the others."""
         if request.method != "POST" or request.body is None or len(request.body) > LONGEST:
             return False
-        # aioresponses and similar libraries replace this method: then requests must go through the session.
-        return vars(aiohttp.ClientSession).get("_request") is _SESSIONS_OWN
+        reason = self._watchers.reason()
+        if reason is None:
+            return True
+        if reason not in self._told:
+            self._told.add(reason)
+            _logger.info("POSTs go through aiohttp's session, which costs a little more: %s", reason)
+        return False
 
     async def post(
         self,
@@ -175,7 +180,9 @@ class DirectPost:
             # All calls of this iteration of the event loop write together in the next: that wakes the server once, not
             # once for each call, which saves a quarter of a call when there are many.
             await asyncio.sleep(0)
-            protocol = _usable(connection)
+            protocol = cast("Protocol | None", connection.protocol)
+            if protocol is None:
+                raise aiohttp.ServerDisconnectedError  # noqa: TRY301 - a function more for every call
             # This reads what a server that is full said at once, before any request.
             protocol.set_response_params(
                 auto_decompress=False,
@@ -187,8 +194,8 @@ class DirectPost:
             )
             if protocol.should_close:
                 protocol.force_close()
-            if not protocol.should_close or not protocol.has_answer:
-                transport = _open(protocol)
+            if not protocol.is_new or not protocol.has_answer:
+                transport = protocol.writable()
                 # From here on it counts as sent.
                 progress.sent = True
                 transport.write(message.data)
@@ -242,19 +249,3 @@ class _Message:
 def _lines(headers: Mapping[str, str]) -> dict[str, str]:
     """Return header lines by lower-case name, so that later headers replace earlier ones."""
     return {name.lower(): f"{name}: {value}\r\n" for name, value in headers.items()}
-
-
-def _usable(connection: Connection) -> Protocol:
-    protocol = cast("Protocol | None", connection.protocol)
-    if protocol is None:
-        raise aiohttp.ServerDisconnectedError
-    # What came over a new connection is no one else's answer.
-    if protocol.should_close and not protocol.is_new:
-        raise aiohttp.ServerDisconnectedError from protocol.lost
-    return protocol
-
-
-def _open(protocol: Protocol) -> asyncio.Transport:
-    if protocol.transport is None or protocol.transport.is_closing():
-        raise aiohttp.ServerDisconnectedError from protocol.lost
-    return protocol.transport

@@ -1,9 +1,8 @@
 """Sends single requests over one session of aiohttp's client."""
 
 import asyncio
-import re
 import ssl
-import zlib
+import time
 from collections.abc import Callable, Mapping
 from typing import Final, Self, TypeAlias, TypeVar
 
@@ -16,9 +15,10 @@ from yarl import URL
 
 from thredfi_async._http_statuses import SUCCESS
 from thredfi_async._interfaces import Progress, Request, Response, Secret
-from thredfi_async._transport.connections import LENT, LONGEST_LINE, MOST_HEADERS, Connector
+from thredfi_async._transport.connections import LENT, LONGEST_LINE, MOST_HEADERS, Connector, Protocol
 from thredfi_async._transport.direct_post import DirectPost
 from thredfi_async._transport.exceptions import translate
+from thredfi_async._transport.gzip import gunzip
 from thredfi_async._transport.redaction import redacted
 from thredfi_async._version import __version__
 from thredfi_async.errors import ClientStateError, ConfigurationError
@@ -37,7 +37,9 @@ class TransportOptions:
     Args:
         timeouts: The bounds, unless a call has its own.
         max_connections: Maximum number of connections.
+        max_connection_age: Seconds after which a connection is lent no more; None for no maximum.
         max_body_bytes: Maximum size of an answer's body in bytes, after decompression.
+        now: Returns the time by which connections age, in seconds that never step.
         proxy: URL of an HTTP proxy; hidden in `repr`, since it may contain a password.
         ssl: The `ssl` of aiohttp's connector.
         session: The caller's own session; it is used unchanged, and never closed.
@@ -46,6 +48,8 @@ class TransportOptions:
     timeouts: Timeouts
     max_connections: int
     max_body_bytes: int
+    max_connection_age: float | None = None
+    now: Callable[[], float] = time.monotonic
     proxy: str | None = attrs.field(default=None, repr=False)
     ssl: Ssl = True
     session: aiohttp.ClientSession | None = None
@@ -164,7 +168,7 @@ class AiohttpTransport:
     def _open(self) -> aiohttp.ClientSession:
         options = self._options
         # One connection more than calls can use, for fetching a token while they all wait for it.
-        connector = Connector(limit=options.max_connections + 1, ssl=options.ssl)
+        connector = Connector(options.max_connections + 1, options.ssl, options.max_connection_age, options.now)
         self._session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -204,7 +208,7 @@ class AiohttpTransport:
         encoding = headers.get("Content-Encoding", "").strip().lower()
         is_decompressed = self._options.session is not None and self._options.session.auto_decompress
         if encoding in _GZIP and not is_decompressed and flaw is None:
-            content, flaw = _gunzip(content, bound)
+            content, flaw = gunzip(content, bound)
         # A body in an encoding that was not requested stays as it is: parsing it will fail, since it is not JSON.
         return Response(status, headers, content, flaw, retire)
 
@@ -228,8 +232,11 @@ class _Body(aiohttp.Payload):
         return bytes(self._value).decode(encoding, errors)
 
     async def write(self, writer: AbstractStreamWriter) -> None:
-        # On a connection that is closed already, nothing leaves.
-        if isinstance(writer, StreamWriter) and (writer.transport is None or writer.transport.is_closing()):
+        lent = LENT.get()
+        if isinstance(lent, Protocol):
+            lent.writable()
+        elif isinstance(writer, StreamWriter) and (writer.transport is None or writer.transport.is_closing()):
+            # On a connection that is closed already, nothing leaves.
             raise aiohttp.ClientConnectionResetError
         self._progress.sent = True
         await writer.write(self._value)
@@ -258,36 +265,6 @@ def _is_ambiguous(headers: CIMultiDictProxy[str]) -> bool:
     return not is_number or "Transfer-Encoding" in headers or any(other != first for other in others)
 
 
-def _gunzip(body: bytes, bound: int) -> tuple[bytes, str | None]:
-    """Decompress every member of a gzip body.
-
-    aiohttp's own decompression is not bounded in time: a small body may become gigabytes in one step.
-    """
-    plain, at = bytearray(), 0
-    view = memoryview(body)
-    while at < len(body):
-        member, step = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16), _FIRST_STEP
-        while not member.eof:
-            piece = view[at : at + step]
-            if not piece:
-                return bytes(plain), "is cut short"
-            try:
-                plain += member.decompress(piece, bound + 1 - len(plain))
-            except zlib.error:
-                return b"", "is not the gzip that it is said to be"
-            if len(plain) > bound:
-                return bytes(plain[:bound]), f"is longer than max_body_bytes ({bound})"
-            # What is left behind the member's end is copied each time: little, while members are small.
-            at += len(piece) - len(member.unused_data)
-            step = min(2 * step, _LONGEST_STEP)
-        padding = _PADDING.match(body, at)
-        at = at if padding is None else padding.end()
-    return bytes(plain), None
-
-
-_FIRST_STEP: Final = 512
-_LONGEST_STEP: Final = 65_536
-_PADDING: Final = re.compile(rb"\x00*+")
 _GZIP: Final = frozenset({"gzip", "x-gzip"})
 _HEADERS: Final[Mapping[str, str]] = {
     "Accept": "application/json",
