@@ -184,7 +184,7 @@ MUTANTS = (
     Mutant(
         "requests for watchers",
         "_transport/watchers.py",
-        "if not _is_own(function):",
+        "if not _is_own(functions[-1]):",
         "if False:",
         ("transport/test_watchers.py::test_a_function_that_was_replaced",),
     ),
