@@ -70,9 +70,9 @@ class Availability:
         self._probe_at = self._probed_at = -math.inf
         self._failed_probes = 0
         self._news: asyncio.Future[None] | None = None
-        self.answers_no_one = False
-        self.served = 0
-        self.retrying = 0
+        self.answers_no_one: bool = False
+        self.served: int = 0
+        self.retrying: int = 0
 
     def answered(self) -> None:
         """Record an answer: evidence for every call."""

@@ -284,17 +284,19 @@ class Limiter:
         # One timer, which may expire too early after the pace was moved: then it is set again. Without a free slot,
         # the next release calls this method.
         if waits and (held_back > 0.0 or not self._is_unpaced()) and self._timer is None and self._in_use < self.window:
-            wait = max(held_back, self._next() - self._time())
-            self._timer = asyncio.get_running_loop().call_later(wait, self._ring, self._time() + wait)
+            loop, now = asyncio.get_running_loop(), self._time()
+            wait = max(held_back, self._next() - now)
+            self._timer = loop.call_later(wait, self._ring, now, loop.time())
 
     def _give(self, turn: Turn) -> None:
         if not turn.done():
             self._take()
             turn.set_result(None)
 
-    def _ring(self, due: float) -> None:
+    def _ring(self, since: float, began: float) -> None:
         # A clock of a test may stand still: who waits for this moment must not wait for ever.
-        self._timer, self._passed = None, due
+        self._passed = max(self._passed, since + asyncio.get_running_loop().time() - began)
+        self._timer = None
         self._serve()
 
     def _time(self) -> float:
