@@ -14,6 +14,7 @@ import typer
 from faultserver import Answer, FaultServer, bodies, ports
 
 from thredfi_async import Effect, ThredfiClient, __version__
+from thredfi_async._interfaces import SystemClock
 from thredfi_async.cli import main
 from thredfi_async.cli.app import app
 from thredfi_async.mock_server import Fault, FaultKind, MockServer
@@ -27,6 +28,16 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """No setting but the test's own."""
     for name in ("TOKEN", "PARTNER_UUID", "API_KEY", "BASE_URL", "ENVIRONMENT"):
         monkeypatch.delenv(f"THREDFI_{name}", raising=False)
+
+
+@pytest.fixture
+def no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No wait before another attempt."""
+
+    async def at_once(clock: SystemClock, seconds: float) -> None:
+        pass
+
+    monkeypatch.setattr(SystemClock, "sleep", at_once)
 
 
 @pytest.fixture
@@ -224,11 +235,12 @@ def test_wrong_credentials(ids: list[str], capsys: Capture, monkeypatch: pytest.
     assert "wrong-secret" not in err
 
 
+@pytest.mark.usefixtures("no_wait")
 async def test_nobody_there(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     """An API that is not reached ends in 1: nothing was sent."""
     monkeypatch.setenv("THREDFI_TOKEN", "t")
     with ports.refused() as url:
-        assert await in_thread(["archive", NOBODY, NOBODY, "--base-url", url, "--timeout", "200ms"]) == 1
+        assert await in_thread(["archive", NOBODY, NOBODY, "--base-url", url]) == 1
     err = capsys.readouterr().err
     assert err.startswith("error: The API was not reached: ")
     assert "Effect: NOT_APPLIED" in err
@@ -431,15 +443,16 @@ def test_an_unknown_error_while_archiving(ids: list[str], capsys: Capture, monke
     assert "Effect: UNKNOWN" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("no_wait")
 @pytest.mark.parametrize("command", ["archive", "get"])
 @pytest.mark.parametrize("fault", [FaultKind.NOT_JSON, FaultKind.TRUNCATED, FaultKind.SERVER_ERROR, FaultKind.WRONG_ID])
 def test_no_error_shows_data(
     fault: FaultKind, command: str, server: MockServer, ids: list[str], capsys: Capture
 ) -> None:
     """For every error, stderr shows no secret and no personal data, and no trace unless --debug asks for it."""
-    server.queue_faults(ids[1], *[Fault(fault)] * 9, *[Fault(fault, on="get")] * 9)
+    server.queue_faults(ids[1], *[Fault(fault)] * 12, *[Fault(fault, on="get")] * 12)
     for flags in ([], ["--json"], ["--debug"]):
-        assert main([command, *ids, "--timeout", "200ms", *flags]) == 1
+        assert main([command, *ids, *flags]) == 1
         out, err = capsys.readouterr()
         assert out == ""
         assert not any(text in err for text in (server.api_key, "Bearer", *personal(server)))

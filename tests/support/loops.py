@@ -10,6 +10,7 @@ What other processes and threads do takes real time, and needs bounds that are n
 
 import asyncio
 import heapq
+import math
 import selectors
 import sys
 import time
@@ -59,6 +60,7 @@ if sys.platform != "win32":
 
         def __init__(self) -> None:
             super().__init__()
+            self.slow_callback_duration = math.inf  # in debug mode, it would measure real time
             self._now = super().time()
             self._timers: list[asyncio.TimerHandle] = []
             super().call_later(_TICK, self._tick)
