@@ -86,7 +86,8 @@ def serving(folder: Path) -> Generator[Serving]:
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, start_new_session=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
-        server = Serving(*process.stdout.readline().split(), authority)
+        url, tls_url = process.stdout.readline().split()
+        server = Serving(url, tls_url, authority)
         try:
             yield server
         finally:
@@ -100,7 +101,8 @@ def _tls(authority: str) -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     made = trustme.CA()
     made.cert_pem.write_to_path(authority)
-    made.issue_cert(_HOST).configure_cert(context)
+    with made.issue_cert(_HOST).private_key_and_cert_chain_pem.tempfile() as path:
+        context.load_cert_chain(path)
     return context
 
 

@@ -66,7 +66,8 @@ async def connect(url: str, connections: int) -> AsyncGenerator[Floor]:
     loop = asyncio.get_running_loop()
     tls = ssl.create_default_context() if where.scheme == "https" else None
     made = [
-        await loop.create_connection(Exchange, str(where.hostname), where.port, ssl=tls) for _ in range(connections)
+        await loop.create_connection(Exchange, str(where.hostname), where.port or 80, ssl=tls)
+        for _ in range(connections)
     ]
     before = f"POST /v1/platform/businesses/{BUSINESS}/customers/"
     after = (

@@ -32,7 +32,7 @@ def measure(settings: Settings, say: Callable[[str], None]) -> Section:
     missing = generate(wanted, settings.generated)
     missing |= _unusable([peer for peer in wanted if peer not in missing], settings, say)
     peers = [peer for peer in wanted if peer not in missing]
-    ways = {loop: peers for loop in settings.loops}
+    ways = dict.fromkeys(settings.loops, peers)
     ways |= {loop + _TLS: [peer for peer in peers if peer in ESSENTIAL] for loop in settings.loops}
     tasks = {
         f"{peer} on {way}": partial(_run, settings, peer, way, settings.concurrency, settings.seconds)
