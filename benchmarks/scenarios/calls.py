@@ -16,8 +16,8 @@ _AT_ONCE: Final = 64
 """The load that the promises apply to."""
 _TLS: Final = " over TLS"
 _PROMISES: Final[Mapping[tuple[str, str], float]] = {
-    ("asyncio", BASELINE): 1.25,
-    ("uvloop", BASELINE): 1.25,
+    ("asyncio", BASELINE): 1.20,
+    ("uvloop", BASELINE): 1.30,
     ("asyncio" + _TLS, BASELINE): 1.25,
     ("uvloop" + _TLS, BASELINE): 1.25,
     ("asyncio", "openapi-generator"): 0.30,
