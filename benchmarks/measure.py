@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import gc
 import json
+import os
 import resource
 import sys
 import time
@@ -93,10 +94,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--loop", choices=("asyncio", "uvloop"), default="asyncio")
     parser.add_argument("--concurrency", type=int, nargs="+", default=[64])
     parser.add_argument("--seconds", type=float, default=1.0)
+    parser.add_argument("--authority", type=Path, help="the file of the only authority to trust, for a server with TLS")
     parser.add_argument("--generated", type=Path, help="where the generated clients are")
     options = parser.parse_args(arguments)
     if options.generated is not None:
         sys.path.append(str(options.generated))
+    if options.authority is not None:
+        # Before a peer is imported: OpenSSL's own variable, which every default context heeds.
+        os.environ["SSL_CERT_FILE"] = str(options.authority)
     try:
         load(options.peer)
     except ModuleNotFoundError as error:

@@ -1,6 +1,6 @@
 """The benchmarks: this client compared with a bare aiohttp post and with generated SDKs, on the same work.
 
-    nox -s bench                                     everything, about twenty minutes
+    nox -s bench                                     everything, about half an hour
     nox -s bench -- --quick                          a first look, in one or two minutes
     nox -s bench -- --only thredfi,aiohttp --scenarios calls --concurrency 64
 
@@ -33,8 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         output = _PAGE
     sections: list[Section] = []
     try:
-        with tempfile.TemporaryDirectory(prefix="thredfi-bench-") as folder, serving() as server:
-            settings = _settings(options, server.url, Path(folder))
+        with tempfile.TemporaryDirectory(prefix="thredfi-bench-") as folder, serving(Path(folder)) as server:
+            settings = _settings(options, server, Path(folder))
             for name in options.scenarios:
                 sections.append(SCENARIOS[name](settings, _say))
                 _say(as_markdown(sections[-1:], settings) if name != options.scenarios[-1] else f"{name} is done")
@@ -62,16 +62,18 @@ def _server_side(server: Serving) -> Section:
     )
 
 
-def _settings(options: argparse.Namespace, url: str, folder: Path) -> Settings:
+def _settings(options: argparse.Namespace, server: Serving, folder: Path) -> Settings:
     return Settings(
-        rounds=options.rounds or (3 if options.quick else 7),
+        rounds=options.rounds or (3 if options.quick else 9),
         seconds=options.seconds or (0.2 if options.quick else 0.4),
         peers=options.only,
         loops=options.loops,
         concurrency=options.concurrency,
         calls=[20_000] if options.quick else [20_000, 100_000],
         items=(2_000, 20_000) if options.quick else (50_000, 1_000_000),
-        url=url,
+        url=server.url,
+        tls_url=server.tls_url,
+        authority=server.authority,
         generated=folder,
     )
 
@@ -125,7 +127,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     form = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(usage=usage, description=__doc__, formatter_class=form)
     add = parser.add_argument
-    add("--rounds", type=_positive(int), help="how often everything is measured (7; 3 with --quick)")
+    add("--rounds", type=_positive(int), help="how often everything is measured (9; 3 with --quick)")
     add("--seconds", type=_positive(float), help="for each client under each load (0.4; 0.2 with --quick)")
     add("--quick", action="store_true", help="less of everything, for a first look")
     add("--only", type=_list_of(*PEERS), default=list(PEERS), help=f"clients, of {','.join(PEERS)}; {BASELINE} always")

@@ -1,4 +1,4 @@
-"""The server: a uvloop protocol that answers prepared bytes, in its own process.
+"""The server: a uvloop protocol that answers prepared bytes, in its own process, with and without TLS.
 
 It reads only a request's body length and customer id, so that the client is the slower side.
 Started by `serving`; it ends when its standard input does, and then prints how many it answered at what cost.
@@ -6,6 +6,7 @@ Started by `serving`; it ends when its standard input does, and then prints how 
 
 import asyncio
 import json
+import ssl
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, cast
 
+import trustme
 import uvloop
 from work import BUSINESS, answer
 
@@ -22,6 +24,7 @@ _BEFORE, _AFTER = answer()
 _START: Final = len(f"POST /v1/platform/businesses/{BUSINESS}/customers/")
 _END: Final = _START + len(str(BUSINESS))
 _LENGTH: Final = b"content-length:"
+_HOST: Final = "127.0.0.1"
 
 
 class Answering(asyncio.Protocol):
@@ -60,25 +63,31 @@ class Serving:
 
     Args:
         url: Where it listens.
+        tls_url: Where it listens with TLS.
+        authority: The file of the authority that signed its certificate.
         answered: Requests that it answered, known when it has ended.
         seconds: Its CPU time for them, known when it has ended.
     """
 
     url: str
+    tls_url: str
+    authority: Path
     answered: int = field(default=0, init=False)
     seconds: float = field(default=0.0, init=False)
 
 
 @contextmanager
-def serving() -> Generator[Serving]:
-    """Run the server in its own process."""
-    command = [sys.executable, str(Path(__file__))]
+def serving(folder: Path) -> Generator[Serving]:
+    """Run the server in its own process, which writes the file of its authority to this folder."""
+    authority = folder / "authority.pem"
+    command = [sys.executable, str(Path(__file__)), str(authority)]
     pipe = subprocess.PIPE
     # Its own session: Ctrl-C goes to the benchmark, which then closes the server's input.
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, start_new_session=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
-        server = Serving(process.stdout.readline().strip())
+        url, tls_url = process.stdout.readline().split()
+        server = Serving(url, tls_url, authority)
         try:
             yield server
         finally:
@@ -87,15 +96,27 @@ def serving() -> Generator[Serving]:
             server.answered, server.seconds = json.loads(last) if last else (0, 0.0)
 
 
-async def _serve() -> None:
+def _tls(authority: str) -> ssl.SSLContext:
+    """Make an authority, write its certificate to this file, and return a context with one that it signed."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    made = trustme.CA()
+    made.cert_pem.write_to_path(authority)
+    with made.issue_cert(_HOST).private_key_and_cert_chain_pem.tempfile() as path:
+        context.load_cert_chain(path)
+    return context
+
+
+async def _serve(authority: str) -> None:
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(Answering, "127.0.0.1", backlog=1024)
-    host, port = server.sockets[0].getsockname()
+    servers = [
+        await loop.create_server(Answering, _HOST, backlog=1024, ssl=context) for context in (None, _tls(authority))
+    ]
+    plain, tls = (server.sockets[0].getsockname()[1] for server in servers)
     began = time.process_time()
-    print(f"http://{host}:{port}", flush=True)
+    print(f"http://{_HOST}:{plain} https://{_HOST}:{tls}", flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
     print(json.dumps([Answering.answered, time.process_time() - began]), flush=True)
 
 
 if __name__ == "__main__":
-    uvloop.run(_serve())
+    uvloop.run(_serve(sys.argv[1]))

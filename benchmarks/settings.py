@@ -21,6 +21,8 @@ class Settings:
         calls: How many calls are gathered at once.
         items: The numbers of items of a short and a long bulk run.
         url: The server's URL.
+        tls_url: Its URL with TLS.
+        authority: The file of the authority that signed its certificate.
         generated: The folder of the generated clients.
     """
 
@@ -32,6 +34,8 @@ class Settings:
     calls: Sequence[int]
     items: tuple[int, int]
     url: str
+    tls_url: str
+    authority: Path
     generated: Path
 
 

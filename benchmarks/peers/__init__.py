@@ -36,7 +36,7 @@ PEERS: Final[Mapping[str, str]] = {
 BASELINE: Final = "aiohttp"
 """The peer that the others are compared with."""
 ESSENTIAL: Final = frozenset({"thredfi", BASELINE, "floor"})
-"""Peers that need no packages beyond the project's; any other may be missing."""
+"""Peers that need no packages beyond the project's, and are compared over TLS too; any other may be missing."""
 
 
 def load(name: str) -> Open:

@@ -1,6 +1,7 @@
 """The cost of Python itself: a bare asyncio protocol, prepared headers, orjson, and no features of a client."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -63,7 +64,11 @@ async def connect(url: str, connections: int) -> AsyncGenerator[Floor]:
     """Open all connections."""
     where = urlsplit(url)
     loop = asyncio.get_running_loop()
-    made = [await loop.create_connection(Exchange, str(where.hostname), where.port or 80) for _ in range(connections)]
+    tls = ssl.create_default_context() if where.scheme == "https" else None
+    made = [
+        await loop.create_connection(Exchange, str(where.hostname), where.port or 80, ssl=tls)
+        for _ in range(connections)
+    ]
     before = f"POST /v1/platform/businesses/{BUSINESS}/customers/"
     after = (
         "/archive/ HTTP/1.1\r\n"
