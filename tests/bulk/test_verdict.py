@@ -1,4 +1,4 @@
-"""The one verdict on a bulk run: its sentence, colour, exit code and steps, over all combinations of counts and ends."""
+"""The one verdict on a bulk run: sentence, colour, exit code and steps, over all combinations of counts and ends."""
 
 import functools
 import io

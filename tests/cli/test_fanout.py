@@ -103,8 +103,9 @@ def test_a_run_goes_out_to_workers_and_comes_back(
     assert "51 customers: 0 archived, 51 pending; in the queue 51 waiting and 0 with workers" in capsys.readouterr().out
     assert main(["bulk", "status", "run.db"]) == 0
     said = capsys.readouterr().out
-    assert "51 pending in the queue THREDFI, or not collected from it" in said
-    assert "Go on with: thredfi bulk collect --journal run.db --stream THREDFI --until-done" in said
+    assert "over the queue THREDFI" in said
+    assert "Not finished; left: 51 without an outcome yet." in said
+    assert "Collect the outcomes with: thredfi bulk collect --journal run.db --until-done --stream THREDFI\n" in said
     with command("worker", "--no-health", stderr=subprocess.DEVNULL) as worker:
         assert main(["bulk", "collect", "--journal", "run.db", "--until-done", "--json"]) == 0
         worker.send_signal(signal.SIGTERM)
@@ -114,7 +115,9 @@ def test_a_run_goes_out_to_workers_and_comes_back(
     assert summary["queue"] == {"waiting": 0, "in_flight": 0, "dead_letters": 1}
     assert all(server.is_archived(each.customer_id) for each in customers)
     assert main(["bulk", "status", "run.db"]) == 0
-    assert "51 of 51: 50 archived, 1 rejected" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "Done, and not everything is archived: 1 rejected." in said
+    assert "51 of 51: 50 archived, 1 rejected" in said
     assert main(["bulk", "report", "run.db"]) == 0
     assert "not_found" in capsys.readouterr().out
 

@@ -23,7 +23,8 @@ class RunSettings:
         rate: Calls that begin in a second at most; None for no limit.
         concurrency: Items in flight at most; None for the default.
         outage_timeout: Seconds that the run waits for an API that is unavailable; None for the default.
-        timeouts: The client's timeouts by name, in seconds; one that is None is off, one that is missing is the default.
+        timeouts: The client's timeouts by name, in seconds; None is off, and one that is missing has its
+            default.
     """
 
     rate: Number | None = None

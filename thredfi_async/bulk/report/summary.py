@@ -85,15 +85,18 @@ class Summary:
         run: What the journal knows of the run.
         totals: Distinct items by state, every state of `STATES` among them.
         reasons: Those that are not archived, grouped; the most frequent first.
-        invalid_lines: Lines of the source that could not become items.
         verdict: How the run stands, over all lines of its source.
     """
 
     run: Mapping[str, str]
     totals: Mapping[str, int]
     reasons: tuple[Reason, ...]
-    invalid_lines: int
     verdict: Verdict
+
+    @property
+    def invalid_lines(self) -> int:
+        """Lines of the source that could not become items."""
+        return self.verdict.counts.invalid_lines
 
     @property
     def items(self) -> int:
@@ -124,19 +127,34 @@ def summary(view: JournalView, *, now: float | None = None) -> Summary:
     Raises:
         JournalError: The journal cannot be read.
     """
-    run, totals = view.run, {**dict.fromkeys(STATES, 0), **view.totals()}
-    invalid_lines = sum(1 for _ in view.invalid_lines())
+    return Summary(
+        run=view.run,
+        totals={**dict.fromkeys(STATES, 0), **view.totals()},
+        reasons=tuple(Reason(state, code, count) for (state, code), count in view.by_reason().items()),
+        verdict=verdict_in(view, now=now),
+    )
+
+
+def verdict_in(view: JournalView, *, now: float | None = None, stopped: str | None = None) -> Verdict:
+    """Decide how the run of a journal stands.
+
+    Args:
+        view: The journal.
+        now: The time in unix seconds, which tells whether the run is running; the clock's by default.
+        stopped: Why the command that asks stopped by itself.
+
+    Returns:
+        The verdict.
+
+    Raises:
+        JournalError: The journal cannot be read.
+    """
     last = None
     for last in view.samples():  # noqa: B007 - the last one is what is asked for
         pass
     fresh = last is not None and (time.time() if now is None else now) - last.at < RUNNING_WITHIN
-    return Summary(
-        run=run,
-        totals=totals,
-        reasons=tuple(Reason(state, code, count) for (state, code), count in view.by_reason().items()),
-        invalid_lines=invalid_lines,
-        verdict=verdict_of(run, totals, invalid_lines=invalid_lines, fresh=fresh),
-    )
+    invalid_lines = sum(1 for _ in view.invalid_lines())
+    return verdict_of(view.run, view.totals(), invalid_lines=invalid_lines, fresh=fresh, stopped=stopped)
 
 
 def verdict_of(
