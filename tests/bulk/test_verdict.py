@@ -15,10 +15,8 @@ from thredfi_async.bulk.report import summary, write_html
 from thredfi_async.bulk.report.summary import origin_of, verdict_of
 from thredfi_async.bulk.verdict import Origin, Outcome, Step, Verdict, verdict
 
-COUNTS = [
-    Counts(**dict(zip((*STATES, "invalid_lines"), numbers[:-1], strict=True)), not_started=numbers[-1])
-    for numbers in itertools.product(*[(0, 2)] * 7, (0, 3, None))
-]
+COUNTED = [dict(zip((*STATES, "invalid_lines"), numbers, strict=True)) for numbers in itertools.product(*[(0, 2)] * 7)]
+COUNTS = [Counts(**counted, not_started=not_started) for counted in COUNTED for not_started in (0, 3, None)]
 ENDS: list[dict[str, Any]] = [
     {},
     {"read": False},
@@ -219,4 +217,6 @@ def test_the_page_shows_the_verdict(tmp_path: Path) -> None:
 
 def _rows() -> list[list[Row]]:
     """Some rows of each state, and none."""
-    return [[], [("archived", None)], *([("archived", None), (state, None)] for state in STATES)]
+    one: Row = ("archived", None)
+    rows: list[list[Row]] = [[one, (state, None)] for state in STATES]
+    return [[], [one], *rows]

@@ -1,5 +1,7 @@
 """How far a bulk run has come, in words that are true in each state of it."""
 
+from typing import Any
+
 import attrs
 import pytest
 
@@ -11,7 +13,7 @@ SEEN = Seen(states={"archived": 900, "failed": 100, "pending": 7}, before=0, tot
 GAUGES = Gauges(in_flight=60, concurrency=64)
 
 
-def progress(*, rate_limit: float | None = None, before: int = 0, **gauges: object) -> Progress:
+def progress(*, rate_limit: float | None = None, before: int = 0, **gauges: Any) -> Progress:
     """How far a run has come."""
     seen = Seen(states=SEEN.states, before=before, total=2000, invalid_lines=2, duplicates=1)
     return progress_of(seen, attrs.evolve(GAUGES, **gauges), elapsed=10.0, rate_limit=rate_limit)
@@ -27,7 +29,7 @@ def progress(*, rate_limit: float | None = None, before: int = 0, **gauges: obje
         ({"cooldown": 12.0}, ["60 in flight of at most 64", "the API asked to wait: 12 s"]),
     ],
 )
-def test_what_is_in_flight(gauges: dict[str, object], notes: list[str]) -> None:
+def test_what_is_in_flight(gauges: dict[str, Any], notes: list[str]) -> None:
     """No more is said to be in flight than may be; a limit that has just fallen is named as such."""
     assert list(progress(**gauges).notes) == notes
 

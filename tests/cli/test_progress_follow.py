@@ -23,7 +23,7 @@ class Shown:
         self.said: list[tuple[str, dict[str, Any]]] = []
         self.closed = False
         self.error = error
-        self.twice = asyncio.Event()
+        self.twice, self.ending = asyncio.Event(), asyncio.Event()
         self.loop = asyncio.get_running_loop()
 
     def show(self, progress: Progress) -> None:
@@ -33,6 +33,8 @@ class Shown:
         self.moments.append(progress)
         if len(self.moments) == 2:
             self.loop.call_soon_threadsafe(self.twice.set)
+        if progress.ends:
+            self.loop.call_soon_threadsafe(self.ending.set)
 
     def say(self, name: str, sentence: str, /, **facts: Any) -> None:
         assert sentence == "SIGTERM: it ends; once more ends it at once."
@@ -113,9 +115,7 @@ async def test_what_ends_has_no_time_left_and_a_second_signal_ends_it_at_once() 
     following = asyncio.create_task(followed(work, shown))
     await shown.twice.wait()
     os.kill(os.getpid(), signal.SIGTERM)
-    await work.drained.wait()
-    while not shown.moments[-1].ends:
-        await asyncio.sleep(0)
+    await shown.ending.wait()
     os.kill(os.getpid(), signal.SIGTERM)
     found = await following
     assert (found.interrupted, found.at_once, shown.closed) == ("SIGTERM", True, True)

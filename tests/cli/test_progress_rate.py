@@ -13,9 +13,9 @@ def rate(*seen: tuple[float, int]) -> Rate:
     return made
 
 
-def at(elapsed: float, done: int, total: int | None = None, **facts: bool) -> Progress:
+def at(elapsed: float, done: int, total: int | None = None, *, ends: bool = False) -> Progress:
     """A moment of some work."""
-    return Progress(title="Working", elapsed=elapsed, done=done, total=total, **facts)
+    return Progress(title="Working", elapsed=elapsed, done=done, total=total, ends=ends)
 
 
 @pytest.mark.parametrize(
