@@ -26,7 +26,7 @@ ENDS: list[dict[str, Any]] = [
     {"stopped": "the API is down"},
     {"stopped": "the API is down", "read": False, "interrupted": True},
 ]
-OTHERS = [
+OTHERS: list[dict[str, Any]] = [
     {"origin": origin, "copied": copied, "queue_is_empty": empty}
     for origin, copied, empty in itertools.product(Origin, (True, False), (True, False))
 ]

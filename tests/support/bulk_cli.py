@@ -58,7 +58,8 @@ def run_bulk(capsys: pytest.CaptureFixture[str], *argv: str) -> Told:
 def _run(capsys: pytest.CaptureFixture[str], *argv: str) -> Told:
     capsys.readouterr()
     code = main(list(argv))
-    return Told(capsys, code, *capsys.readouterr())
+    told = capsys.readouterr()
+    return Told(capsys, code, told.out, told.err)
 
 
 def ids_of(path: str, customers: Iterable[SeededCustomer]) -> list[str]:

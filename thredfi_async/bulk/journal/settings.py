@@ -23,8 +23,7 @@ class RunSettings:
         rate: Calls that begin in a second at most; None for no limit.
         concurrency: Items in flight at most; None for the default.
         outage_timeout: Seconds that the run waits for an API that is unavailable; None for the default.
-        timeouts: The client's timeouts by name, in seconds; None is off, and one that is missing has its
-            default.
+        timeouts: The client's timeouts by name, in seconds; None is no timeout, and a missing one the default.
     """
 
     rate: Number | None = None
@@ -59,7 +58,7 @@ class RunSettings:
             raise ValueError(KEY)
         if isinstance(found["concurrency"], float):
             raise ValueError(KEY)  # noqa: TRY004 - a value of the journal, not an argument
-        return cls(**{**found, "timeouts": timeouts})
+        return cls(found["rate"], found["concurrency"], found["outage_timeout"], timeouts)
 
 
 def _is_setting(value: object) -> bool:

@@ -2,50 +2,21 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
-from thredfi_async.bulk import ItemState
+from thredfi_async.bulk import Gauges, ItemState
+from thredfi_async.bulk.journal import Sample
 from thredfi_async.cli.formatting import duration, outcomes
 from thredfi_async.cli.progress.rate import Progress
 
 _OUTCOMES: Final = tuple(state.value for state in ItemState)
 
 
-class Gauged(Protocol):
-    """What a run's gauges and a journal's samples have in common."""
-
-    @property
-    def in_flight(self) -> int:
-        """Items in flight."""
-        ...
-
-    @property
-    def concurrency(self) -> int:
-        """Items that may be in flight at once."""
-        ...
-
-    @property
-    def cooldown(self) -> float:
-        """Seconds until the next probe."""
-        ...
-
-    @property
-    def paused(self) -> bool:
-        """Whether only probes are sent."""
-        ...
-
-    @property
-    def p50_ms(self) -> int | None:
-        """Milliseconds that half the calls took at most."""
-        ...
-
-    @property
-    def p99_ms(self) -> int | None:
-        """The same for all but a hundredth."""
-        ...
+Gauged = Gauges | Sample
+"""A run's gauges, or a sample of them from its journal."""
 
 
-def requests_of(gauges: Any) -> dict[str, int | None]:  # noqa: ANN401 - gauges or samples, which differ in what they count
+def requests_of(gauges: Gauged) -> dict[str, int | None]:
     """Return the requests that were sent again, and all that were sent; None for what is not counted."""
     return {"retries": gauges.retries, "requests": getattr(gauges, "requests", None)}
 
