@@ -365,13 +365,6 @@ MUTANTS = (
         ("bulk/test_verdict.py::test_the_page_shows_the_verdict",),
     ),
     Mutant(
-        "verdict: an ended run is running as long as its last sample is fresh",
-        "cli/bulk/executor.py",
-        "verdict_in(view, now=math.inf, stopped=why)",
-        "verdict_in(view, stopped=why)",
-        ("cli/test_bulk_executor.py",),
-    ),
-    Mutant(
         "pace: a resumed run forgets it",
         "cli/bulk/resume.py",
         "speed=self.speed.after(said.settings)",

@@ -69,7 +69,6 @@ def test_an_unexpected_error_is_noted(bulk: Bulk, monkeypatch: pytest.MonkeyPatc
 
 def test_a_journal_that_cannot_be_noted(bulk: Bulk, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run whose end cannot be written down is still not taken for running, nor for done."""
-
     given: Any = Journal.describe
 
     def full(journal: Journal, **facts: Any) -> None:
@@ -86,10 +85,11 @@ def test_a_journal_that_cannot_be_noted(bulk: Bulk, monkeypatch: pytest.MonkeyPa
 
 def test_a_journal_that_is_gone(bulk: Bulk, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without its journal a run tells what this process knows, and names no command."""
+    path = Path("run.db")
 
     async def gone(run: ArchiveRun) -> object:
         run.drain()
-        Path("run.db").unlink()
+        path.unlink()
         raise JournalError("the journal was deleted")
 
     with monkeypatch.context() as patched:
