@@ -9,7 +9,7 @@ import pytest
 
 from thredfi_async.cli.output import Output
 from thredfi_async.cli.progress.display import Bar, Events, Lines, Silence, display
-from thredfi_async.cli.progress.rate import Progress
+from thredfi_async.cli.progress.rate import Progress, Rate
 
 
 def at(elapsed: float, done: int, total: int | None = None, **facts: Any) -> Progress:
@@ -21,6 +21,14 @@ MOMENTS = [
     at(0.0, 0, 4000, outcomes="0 archived", notes=("0 in flight",), facts={"done": 0, "total": 4000}),
     at(10.0, 1000, 4000, outcomes="990 archived, 10 failed", notes=("50 in flight",), facts={"done": 1000}),
 ]
+
+
+def rate(moments: int = 2) -> Rate:
+    """The rate after so many of these moments."""
+    made = Rate()
+    for moment in MOMENTS[:moments]:
+        made.see(moment.elapsed, moment.done)
+    return made
 
 
 class Terminal(io.StringIO):
@@ -56,10 +64,10 @@ def test_which_one(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_lines(capsys: pytest.CaptureFixture[str]) -> None:
     """A log gets a whole line for each moment, on stderr, and sentences as they are; no rate before there is one."""
     lines = Lines()
-    for moment in MOMENTS:
-        lines.show(moment)
+    for number, moment in enumerate(MOMENTS, 1):
+        lines.show(moment, rate(number))
     lines.say("draining", "Interrupted: ...", signal="SIGINT")
-    lines.show(at(20.0, 1000, 4000, ends=True))
+    lines.show(at(20.0, 1000, 4000, ends=True), rate())
     lines.close()
     out, err = capsys.readouterr()
     assert out == ""
@@ -67,15 +75,15 @@ def test_lines(capsys: pytest.CaptureFixture[str]) -> None:
         "0 of 4,000: 0 archived; 0 in flight",
         "1,000 of 4,000: 990 archived, 10 failed; 100/s, 30 s left, 50 in flight",
         "Interrupted: ...",
-        "1,000 of 4,000: 50/s, nothing new is started",
+        "1,000 of 4,000: 100/s, nothing new is started",
     ]
 
 
 def test_events(capsys: pytest.CaptureFixture[str]) -> None:
     """A machine gets an object a line, on stdout, with every figure and the version of their form."""
     events = Events(Output(json=True))
-    for moment in MOMENTS:
-        events.show(moment)
+    for number, moment in enumerate(MOMENTS, 1):
+        events.show(moment, rate(number))
     events.say("draining", "Interrupted: ...", signal="SIGINT")
     events.close()
     out, err = capsys.readouterr()
@@ -90,7 +98,7 @@ def test_events(capsys: pytest.CaptureFixture[str]) -> None:
 def test_silence(capsys: pytest.CaptureFixture[str]) -> None:
     """A machine that reads one object gets nothing before it."""
     silence = Silence()
-    silence.show(MOMENTS[0])
+    silence.show(MOMENTS[0], rate(1))
     silence.say("draining", "Interrupted: ...")
     silence.close()
     assert capsys.readouterr() == ("", "")
@@ -102,9 +110,9 @@ def test_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("COLUMNS", "120")
     bar = Bar()
-    bar.show(MOMENTS[0])
+    bar.show(MOMENTS[0], rate(1))
     bar.say("draining", "Interrupted: ...")
-    bar.show(MOMENTS[1])
+    bar.show(MOMENTS[1], rate())
     drawn = terminal.getvalue()
     assert all(text in drawn for text in ("Archiving", "1,000 of 4,000 25%", "990 archived, 10 failed", "30 s left"))
     assert "Interrupted: ..." in drawn
@@ -120,7 +128,7 @@ def test_the_bar_without_a_total(moment: Progress, monkeypatch: pytest.MonkeyPat
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     bar = Bar()
-    bar.show(moment)
+    bar.show(moment, rate(1))
     bar.close()
     assert "7" in terminal.getvalue()
     assert "%" not in terminal.getvalue()
@@ -130,6 +138,6 @@ def test_a_terminal_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Work outlives the terminal that it was started on."""
     monkeypatch.setattr(sys, "stderr", Gone())
     bar: Any = Bar()
-    bar.show(MOMENTS[0])
+    bar.show(MOMENTS[0], rate(1))
     bar.say("draining", "Interrupted: ...")
     bar.close()

@@ -10,7 +10,7 @@ import pytest
 from thredfi_async.bulk import BulkStoppedError
 from thredfi_async.cli.output import OutputError
 from thredfi_async.cli.progress.follow import Followed, follow
-from thredfi_async.cli.progress.rate import Progress
+from thredfi_async.cli.progress.rate import Progress, Rate
 
 
 class Shown:
@@ -26,7 +26,7 @@ class Shown:
         self.twice, self.ending = asyncio.Event(), asyncio.Event()
         self.loop = asyncio.get_running_loop()
 
-    def show(self, progress: Progress) -> None:
+    def show(self, progress: Progress, rate: Rate) -> None:
         if self.error is not None:
             raise self.error
         assert progress.done == 7

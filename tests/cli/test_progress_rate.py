@@ -25,14 +25,15 @@ def at(elapsed: float, done: int, total: int | None = None, *, ends: bool = Fals
         ([(0.0, 0)], None),
         ([(0.0, 0), (0.0, 5)], None),
         ([(0.0, 0), (2.0, 100)], 50.0),
-        ([(0.0, 7), (2.0, 7)], 0.0),
+        ([(0.0, 7), (2.0, 7)], None),
+        ([(0.0, 7), (5.0, 7)], 0.0),
         ([(0.0, 4000), (10.0, 4100)], 10.0),
         ([(0.0, 0), (60.0, 6000), (90.0, 6030)], 1.0),
         ([(0.0, 0), (100.0, 500)], 5.0),
     ],
 )
 def test_the_rate_is_that_of_late(seen: list[tuple[float, int]], value: float | None) -> None:
-    """Half a minute counts: neither how the work began, nor what was done before; one moment makes no rate."""
+    """Half a minute counts: neither how the work began, nor what was done before; a beginning is no rate of 0."""
     assert rate(*seen).value == value
 
 

@@ -212,7 +212,8 @@ class Published:
             style = "bold green" if self.exit_code is ExitCode.DONE else "bold yellow"
             lines = [Text(f"Published: {plural(counts['new'], 'customer')}, in {duration(self.elapsed)}.", style=style)]
         else:
-            head = f"Interrupted. Published by now: {plural(progress.published, 'customer')}."
+            ended = "Interrupted" if self.followed.interrupted else "Stopped: the output cannot be written"
+            head = f"{ended}. Published by now: {plural(progress.published, 'customer')}."
             lines = [Text(head, style="bold yellow")]
             again = f"what the queue has is not stored again within {window}, and does no harm after that"
             lines.append(Text(f"  Running the same again is safe: {again}."))

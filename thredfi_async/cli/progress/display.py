@@ -23,7 +23,7 @@ class Display(Protocol):
     interval: float
     """Seconds between two updates."""
 
-    def show(self, progress: Progress) -> None:
+    def show(self, progress: Progress, rate: Rate) -> None:
         """Show how far it has come."""
         ...
 
@@ -47,12 +47,11 @@ class Events:
 
     def __init__(self, out: Output) -> None:
         """Write nothing yet."""
-        self._out, self._rate = out, Rate()
+        self._out = out
 
-    def show(self, progress: Progress) -> None:
+    def show(self, progress: Progress, rate: Rate) -> None:
         """Write an event `progress`."""
-        self._rate.see(progress.elapsed, progress.done)
-        event(self._out, "progress", **progress.facts, **self._rate.as_json(progress))
+        event(self._out, "progress", **progress.facts, **rate.as_json(progress))
 
     def say(self, name: str, sentence: str, /, **facts: Any) -> None:  # noqa: ANN401 - what JSON can hold
         """Write an event of this name."""
@@ -67,14 +66,9 @@ class Lines:
 
     interval: float = 5.0
 
-    def __init__(self) -> None:
-        """Write nothing yet."""
-        self._rate = Rate()
-
-    def show(self, progress: Progress) -> None:
+    def show(self, progress: Progress, rate: Rate) -> None:
         """Write a line."""
-        self._rate.see(progress.elapsed, progress.done)
-        parts = filter(None, (progress.outcomes, self._rate.as_text(progress)))
+        parts = filter(None, (progress.outcomes, rate.as_text(progress)))
         tell(f"{progress.position}: {'; '.join(parts)}")
 
     def say(self, name: str, sentence: str, /, **facts: Any) -> None:  # noqa: ANN401 - as Display
@@ -93,7 +87,6 @@ class Bar:
 
     def __init__(self) -> None:
         """Draw nothing yet."""
-        self._rate = Rate()
         # No thread of its own, and no redirected streams: it is drawn when there is something to draw.
         self._live = Live(
             console=Console(file=sys.stderr),
@@ -103,14 +96,13 @@ class Bar:
             redirect_stderr=False,
         )
 
-    def show(self, progress: Progress) -> None:
+    def show(self, progress: Progress, rate: Rate) -> None:
         """Draw it."""
-        self._rate.see(progress.elapsed, progress.done)
         # The terminal may be gone, as after SIGHUP; the work goes on.
         with contextlib.suppress(OSError, ValueError):
             if not self._live.is_started:
                 self._live.start()
-            self._live.update(_picture(progress, self._rate), refresh=True)
+            self._live.update(_picture(progress, rate), refresh=True)
 
     def say(self, name: str, sentence: str, /, **facts: Any) -> None:  # noqa: ANN401 - as Display
         """Write the sentence above the bar."""
@@ -129,7 +121,7 @@ class Silence:
 
     interval: float = 3600.0
 
-    def show(self, progress: Progress) -> None:
+    def show(self, progress: Progress, rate: Rate) -> None:
         """Do nothing."""
 
     def say(self, name: str, sentence: str, /, **facts: Any) -> None:  # noqa: ANN401 - as Display

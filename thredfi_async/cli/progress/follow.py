@@ -9,7 +9,7 @@ from typing import Any
 
 from thredfi_async.cli.output import OutputError, ReaderGoneError
 from thredfi_async.cli.progress.display import Display
-from thredfi_async.cli.progress.rate import Progress
+from thredfi_async.cli.progress.rate import Progress, Rate
 from thredfi_async.cli.progress.signals import Interruption, listening
 
 
@@ -95,6 +95,7 @@ class _Shower:
 
     def __init__(self, look: Callable[[], Progress], display: Display) -> None:
         self.ends = False
+        self._rate = Rate()
         self._look, self._display = look, display
         self._wake, self._ended = asyncio.Event(), asyncio.Event()
         self._said: list[tuple[str, str, dict[str, str]]] = []
@@ -109,6 +110,8 @@ class _Shower:
 
     async def run(self, unheard: Callable[[OutputError | ReaderGoneError], None]) -> None:
         try:
+            # What was done before the work began is no part of its rate.
+            await asyncio.to_thread(self._see, self._look)
             while not self._ended.is_set():
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self._display.interval):
@@ -124,4 +127,9 @@ class _Shower:
         for name, sentence, facts in said:
             self._display.say(name, sentence, **facts)
         if not last:
-            self._display.show(replace(self._look(), ends=self.ends))
+            self._display.show(replace(self._see(self._look), ends=self.ends), self._rate)
+
+    def _see(self, look: Callable[[], Progress]) -> Progress:
+        progress = look()
+        self._rate.see(progress.elapsed, progress.done)
+        return progress

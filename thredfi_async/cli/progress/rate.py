@@ -3,9 +3,12 @@
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from thredfi_async.cli.formatting import duration
+
+_STANDSTILL: Final = 5.0
+"""Seconds after which nothing done is a rate of 0, and no beginning any more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,10 +68,12 @@ class Rate:
 
     @property
     def value(self) -> float | None:
-        """What is done a second; None until two moments were seen."""
-        if not self._seen or self._seen[-1][0] == self._seen[0][0]:
+        """What is done a second; None until something was done, or nothing for seconds."""
+        if not self._seen:
             return None
         (since, before), (now, done) = self._seen[0], self._seen[-1]
+        if now == since or (done == before and now - since < _STANDSTILL):
+            return None
         return (done - before) / (now - since)
 
     def left(self, progress: Progress) -> float | None:
