@@ -42,6 +42,14 @@ def _behaviour(*names: str) -> tuple[str, ...]:
 
 
 MACHINE = "core/test_adaptive_limits.py::TestLimiterMachine"
+VERDICT = tuple(
+    f"bulk/test_verdict.py::test_{name}"
+    for name in (
+        "green_and_zero_mean_that_every_customer_is_archived",
+        "exit_codes_and_json_agree",
+        "each_step_leads_somewhere",
+    )
+)
 MUTANTS = (
     Mutant(
         "settle",
@@ -299,6 +307,90 @@ MUTANTS = (
         "error.__dict__.update(state)",
         "error.__dict__.update({**state, 'attempts': 0})",
         ("core/test_process_pool.py::test_error_of_a_call_comes_home_whole_from_another_process",),
+    ),
+    Mutant(
+        "verdict: green though lines are invalid",
+        "bulk/verdict.py",
+        "if counts.rejected or counts.failed or counts.invalid_lines:",
+        "if counts.rejected or counts.failed:",
+        VERDICT,
+    ),
+    Mutant(
+        "verdict: green though none is archived",
+        "bulk/verdict.py",
+        "return Outcome.ARCHIVED if counts.successes else Outcome.EMPTY",
+        "return Outcome.ARCHIVED",
+        VERDICT,
+    ),
+    Mutant(
+        "verdict: at its end though lines were not started",
+        "bulk/verdict.py",
+        "if not read or counts.pending or counts.not_started != 0:",
+        "if not read or counts.pending:",
+        VERDICT,
+    ),
+    Mutant(
+        "verdict: at its end though the source was not read",
+        "bulk/verdict.py",
+        "if not read or counts.pending or counts.not_started != 0:",
+        "if counts.pending or counts.not_started != 0:",
+        VERDICT,
+    ),
+    Mutant(
+        "verdict: what is unknown counts after what is rejected",
+        "bulk/verdict.py",
+        "if counts.unknown:\n        return Outcome.UNKNOWN",
+        "if counts.unknown and not counts.rejected:\n        return Outcome.UNKNOWN",
+        VERDICT,
+    ),
+    Mutant(
+        "verdict: a stop counts after what is open",
+        "bulk/verdict.py",
+        "if stopped is not None:\n        return Outcome.STOPPED",
+        "if stopped is not None and read:\n        return Outcome.STOPPED",
+        VERDICT,
+    ),
+    Mutant(
+        "verdict: resumable at its end",
+        "bulk/verdict.py",
+        "return Step.RESUME in self.steps or Step.RETRY in self.steps",
+        "return True",
+        VERDICT,
+    ),
+    Mutant(
+        "verdict: lines that were not started are not counted",
+        "bulk/line_counts.py",
+        "not_started = None if lines is None else max(lines - seen, 0)",
+        "not_started = None if lines is None else 0",
+        ("bulk/test_verdict.py::test_lines_that_were_not_started", "cli/test_bulk_next.py"),
+    ),
+    Mutant(
+        "verdict: repeated and invalid lines count as not started",
+        "bulk/line_counts.py",
+        "seen = sum(states.values()) + invalid_lines + duplicates",
+        "seen = sum(states.values())",
+        ("bulk/test_verdict.py::test_lines_that_were_not_started",),
+    ),
+    Mutant(
+        "verdict: the page in another colour",
+        "bulk/report/assets/page.html",
+        "status-{{ verdict.colour }}",
+        "status-green",
+        ("bulk/test_verdict.py::test_the_page_shows_the_verdict",),
+    ),
+    Mutant(
+        "pace: a resumed run forgets it",
+        "cli/bulk/resume.py",
+        "speed=self.speed.after(said.settings)",
+        "speed=self.speed",
+        ("cli/test_bulk_next.py::test_a_run_that_stopped_goes_on",),
+    ),
+    Mutant(
+        "next: a foreign journal says where credentials are sent",
+        "cli/bulk/commands.py",
+        "    if not own:\n        return Connection()\n",
+        "",
+        ("cli/test_bulk_next.py::test_a_journal_of_another_user_does_not_say_where_credentials_go",),
     ),
 )
 

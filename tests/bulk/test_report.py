@@ -63,7 +63,7 @@ def test_reasons_are_grouped_and_say_what_to_do(journal: Path) -> None:
     advice = {each.state: each.advice for each in reasons}
     assert advice["rejected"] == "The business has no such customer; check both ids."
     assert advice["failed"] == "Resume the run."
-    assert advice["unknown"] == "Settle the run to ask the API."
+    assert advice["unknown"].startswith("Resume the run; it asks the API first")
     assert advice["pending"] == "Resume the run; it asks the API about these first."
 
 
@@ -73,7 +73,7 @@ def test_a_run_without_items_has_a_summary(tmp_path: Path) -> None:
     with read_journal(path) as view:
         total = summary(view)
     assert (total.items, total.archived, total.failures, total.reasons) == (0, 0, 0, ())
-    assert "Nothing failed." in html_of(path)
+    assert "No customer was started." in html_of(path)
 
 
 def test_failures_are_csv_of_ids_states_and_codes(journal: Path) -> None:
@@ -142,14 +142,26 @@ def test_the_page_escapes_what_a_journal_says(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("run", "rows", "said"),
     [
-        (RUN, DONE, "Finished: every customer is archived."),
-        (RUN, DONE + NOT_DONE, "Finished: 5 of 8 customers are not known to be archived."),
-        ({}, DONE, "Not finished: it is running, or was ended before its time and can be resumed."),
-        ({"stopped_reason": "the API is down"}, DONE, "Stopped: the API is down"),
+        (RUN, DONE, 'status-green">Done: every customer is archived.'),
+        (
+            RUN,
+            DONE + NOT_DONE[:4],
+            'status-yellow">Done, and some outcomes are unknown: 2 rejected, 1 failed, 1 unknown.',
+        ),
+        (RUN, DONE + NOT_DONE[:3], 'status-yellow">Done, and not everything is archived: 2 rejected, 1 failed.'),
+        (RUN, [], 'status-yellow">Done, and the source lists no customer.'),
+        ({}, DONE, 'status-yellow">Not finished; left: the rest of the source not started.'),
+        ({"source_records": "9"}, DONE, 'status-yellow">Not finished; left: 6 lines not started.'),
+        (
+            {"stopped_reason": "interrupted by SIGINT", "source_records": "4"},
+            DONE,
+            "Interrupted; left: 1 line not started",
+        ),
+        ({"stopped_reason": "the API is down"}, DONE, 'status-red">Stopped: the API is down. Left: the rest of'),
     ],
 )
 def test_the_page_says_how_the_run_stands(tmp_path: Path, run: dict[str, str], rows: list[Row], said: str) -> None:
-    """Its first sentence is true of the run."""
+    """Its first sentence is the verdict, in its colour, and counts what was never started."""
     assert said in html_of(write_journal(tmp_path / "run.db", rows, run=run))
 
 

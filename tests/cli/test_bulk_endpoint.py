@@ -6,8 +6,7 @@ import sys
 import pytest
 
 from thredfi_async import Environment
-from thredfi_async.cli.bulk.confirm import confirm
-from thredfi_async.cli.bulk.endpoint import Endpoint
+from thredfi_async.cli.bulk.endpoint import Endpoint, confirm
 from thredfi_async.cli.error_report import ReportedError
 
 PRODUCTION = Endpoint(Environment.PRODUCTION.value)

@@ -72,7 +72,7 @@ def test_demo_on_a_terminal() -> None:
     with subprocess.Popen([*COMMAND, "--customers", "5000"], stdout=theirs, stderr=theirs, env=env) as process:
         os.close(theirs)
         shown = b""
-        while b"/5000" not in shown:
+        while b"of 5,000" not in shown:
             shown += os.read(ours, 4096)
         process.send_signal(signal.SIGINT)
         shown += _rest(ours)

@@ -1,8 +1,10 @@
 """`thredfi bulk publish` and `collect`, as a user runs them: on a real NATS server, with a real worker between them."""
 
+import asyncio
 import json
 import os
 import re
+import shlex
 import signal
 import sqlite3
 import subprocess
@@ -22,6 +24,7 @@ from thredfi_async.cli import main
 from thredfi_async.mock_server import MockServer, SeededCustomer
 from thredfi_async.mock_server.thread import in_thread
 from thredfi_async.worker.broker import connected
+from thredfi_async.worker.settings import NatsSettings
 
 NOBODY = UUID(int=0)
 
@@ -103,8 +106,9 @@ def test_a_run_goes_out_to_workers_and_comes_back(
     assert "51 customers: 0 archived, 51 pending; in the queue 51 waiting and 0 with workers" in capsys.readouterr().out
     assert main(["bulk", "status", "run.db"]) == 0
     said = capsys.readouterr().out
-    assert "51 pending in the queue THREDFI, or not collected from it" in said
-    assert "Go on with: thredfi bulk collect --journal run.db --stream THREDFI --until-done" in said
+    assert "over the queue THREDFI" in said
+    assert "Not finished; left: 51 without an outcome yet." in said
+    assert "Collect the outcomes with: thredfi bulk collect --journal run.db --until-done --stream THREDFI\n" in said
     with command("worker", "--no-health", stderr=subprocess.DEVNULL) as worker:
         assert main(["bulk", "collect", "--journal", "run.db", "--until-done", "--json"]) == 0
         worker.send_signal(signal.SIGTERM)
@@ -114,9 +118,49 @@ def test_a_run_goes_out_to_workers_and_comes_back(
     assert summary["queue"] == {"waiting": 0, "in_flight": 0, "dead_letters": 1}
     assert all(server.is_archived(each.customer_id) for each in customers)
     assert main(["bulk", "status", "run.db"]) == 0
-    assert "51 of 51: 50 archived, 1 rejected" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "Done, and not everything is archived: 1 rejected." in said
+    assert "51 of 51: 50 archived, 1 rejected" in said
     assert main(["bulk", "report", "run.db"]) == 0
     assert "not_found" in capsys.readouterr().out
+
+
+def printed(out: str) -> list[str]:
+    """The commands that were printed to go on with."""
+    return [line.partition(": thredfi ")[2] for line in out.splitlines() if ": thredfi " in line]
+
+
+def test_the_commands_that_are_printed_lead_to_the_end(
+    nats: NatsServer, server: MockServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the queue was purged, each command, typed as `status` printed it, leads on until all are archived."""
+    monkeypatch.delenv("THREDFI_NATS_URL")
+    write(list(server.customers[60:70]))
+    queue = ["--nats", nats.url, "--stream", "MINE", "--subject", "mine.archive"]
+    assert main(["bulk", "publish", "c.csv", "--journal", "run.db", "--dedup-key", "k", *queue]) == 0
+    capsys.readouterr()
+
+    async def purge() -> None:
+        async with connected(NatsSettings(url=nats.url), name="test") as broker:
+            await broker.jetstream.purge_stream("MINE")
+
+    asyncio.run(purge())
+    wanted = ["collect --journal run.db --until-done", "publish", "collect --journal run.db --until-done"]
+    for words in wanted:
+        assert main(["bulk", "status", "run.db"]) == 0
+        (line,) = printed(capsys.readouterr().out)
+        assert line.startswith(f"bulk {words}")
+        assert "--stream MINE --subject mine.archive" in line
+        assert main(shlex.split(line)) == 0
+        if words == "publish":
+            with command("worker", "--no-health", *queue, stderr=subprocess.DEVNULL):
+                until(lambda: all(server.is_archived(each.customer_id) for each in server.customers[60:70]))
+                until(lambda: main(["bulk", "collect", "--journal", "other.db", "--until-done", *queue]) == 0)
+        capsys.readouterr()
+    assert main(["bulk", "status", "run.db"]) == 0
+    out = capsys.readouterr().out
+    assert "Done: every customer is archived." in out
+    assert printed(out) == []
 
 
 def test_publishing_twice_sends_once(nats: NatsServer, server: MockServer, capsys: pytest.CaptureFixture[str]) -> None:

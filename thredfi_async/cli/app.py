@@ -6,7 +6,7 @@ import typer
 
 from thredfi_async import __version__
 from thredfi_async.cli import options as opt
-from thredfi_async.cli.bulk import fanout_options as fanout
+from thredfi_async.cli.bulk import options as bulk_options
 from thredfi_async.cli.bulk.app import app as bulk
 from thredfi_async.cli.bulk.nats import Nats
 from thredfi_async.cli.customers import Archive, Get, List
@@ -185,11 +185,11 @@ def demo(
 @app.command()
 def worker(  # noqa: PLR0913 - a parameter for each option
     *,
-    nats: fanout.Nats = None,
-    stream: fanout.Stream = None,
-    subject: fanout.Subject = None,
-    consumer: fanout.Consumer = None,
-    dedup_window: fanout.DedupWindow = None,
+    nats: bulk_options.Nats = None,
+    stream: bulk_options.Stream = None,
+    subject: bulk_options.Subject = None,
+    consumer: bulk_options.Consumer = None,
+    dedup_window: bulk_options.DedupWindow = None,
     concurrency: opt.Concurrency = 32,
     max_deliveries: opt.MaxDeliveries = 10,
     grace_period: opt.GracePeriod = 30.0,

@@ -1,5 +1,6 @@
 """Durations and rates, as they are written on a command line."""
 
+import math
 import re
 from typing import Final
 
@@ -44,3 +45,18 @@ def per_second(text: str) -> float:
     if match is None or float(match[1]) == 0:
         raise typer.BadParameter("give a rate above 0 such as 100/s or 600/min")
     return float(match[1]) / _SECONDS[match[2]]
+
+
+def rate_limit(text: str) -> float:
+    """Read a limit on a rate.
+
+    Args:
+        text: As for `per_second`, or `none` for no limit, where a run had one before.
+
+    Returns:
+        How many a second at most; infinity for no limit.
+
+    Raises:
+        typer.BadParameter: It is no rate.
+    """
+    return math.inf if str(text).strip().lower() == "none" else per_second(text)

@@ -5,12 +5,13 @@ import io
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from thredfi_async import ConfigurationError, Environment, Hook, ThredfiClient, Timeouts
 
+_TIMEOUTS: Final = frozenset(Timeouts.__annotations__)
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
 
@@ -30,12 +31,25 @@ class Connection:
         environment: `--environment`.
         env_file: `--env-file`.
         timeout: `--timeout`, in seconds.
+        kept_timeouts: Timeouts by name that the run had before; `timeout` goes before them.
     """
 
     base_url: str | None = None
     environment: EnvironmentName | None = None
     env_file: Path | None = None
     timeout: float | None = None
+    kept_timeouts: Mapping[str, float | None] = field(default_factory=dict[str, float | None])
+
+    @property
+    def deadline(self) -> float | None:
+        """Seconds that a call may take, if that was given, now or before."""
+        return self.kept_timeouts.get("deadline") if self.timeout is None else self.timeout
+
+    def as_facts(self) -> dict[str, str]:
+        """Return for a journal how the API was reached; nothing of it is secret."""
+        options = {"base_url": self.base_url, "environment": self.environment}
+        facts = {f"option_{name}": "" if value is None else str(value) for name, value in options.items()}
+        return {**facts, "option_env_file": "" if self.env_file is None else str(self.env_file.absolute())}
 
     def client(self, *hooks: Hook, **more: Any) -> ThredfiClient:  # noqa: ANN401 - as ThredfiClient
         """Make the client.
@@ -55,8 +69,11 @@ class Connection:
         settings: dict[str, Any] = {"hooks": hooks, "base_url": self.base_url, **more}
         if self.environment is not None:
             settings["base_url"] = Environment[self.environment.name]
+        bounds: dict[str, Any] = {name: value for name, value in self.kept_timeouts.items() if name in _TIMEOUTS}
         if self.timeout is not None:
-            settings["timeouts"] = Timeouts(deadline=self.timeout)
+            bounds["deadline"] = self.timeout
+        if bounds:
+            settings["timeouts"] = Timeouts(**bounds)
         if self.env_file is None:
             return ThredfiClient.from_env(**settings)
         variables = read_env_file(self.env_file)

@@ -53,6 +53,11 @@ class NotArchivedRow:
     attempts: int
     ended_at: float | None
 
+    @property
+    def place(self) -> int | None:
+        """Where to look for it: its place among the items, from 1; None if it has none."""
+        return None if self.position < 0 else self.position + 1
+
 
 @attrs.frozen(kw_only=True)
 class Sample:

@@ -86,9 +86,9 @@ def charts_of(points: Sequence[Point]) -> list[Chart]:
         ),
         axis.chart(
             "retries",
-            "Extra requests per second",
-            "Requests beyond an item's first: retries, questions about an outcome, POSTs after a fetched record.",
-            {"extra requests": per_second(lambda point: point.retries)},
+            "Retries per second",
+            "Requests that were sent again.",
+            {"retries": per_second(lambda point: point.retries)},
         ),
         axis.chart(
             "latency",

@@ -13,9 +13,10 @@ import attrs
 from thredfi_async import ConfigurationError
 from thredfi_async.bulk.items import ItemState
 from thredfi_async.bulk.journal import JournalView
+from thredfi_async.bulk.line_counts import STATES
 from thredfi_async.bulk.report import charts
 from thredfi_async.bulk.report.not_archived import timestamp
-from thredfi_async.bulk.report.summary import MEANINGS, PENDING, STATES, Summary, summary
+from thredfi_async.bulk.report.summary import MEANINGS, Summary, summary
 from thredfi_async.bulk.report.timeseries import points_of
 
 MOST_FAILURES: Final = 5000
@@ -83,10 +84,10 @@ def _context(view: JournalView) -> dict[str, Any]:
         "script": script,
         "script_hash": _hash(script),
         "states": STATES,
-        "status": _status(total),
         "style": style,
         "style_hash": _hash(style),
         "total": total,
+        "verdict": total.verdict,
         "written_at": dt.datetime.now(dt.UTC).isoformat(sep=" ", timespec="minutes").removesuffix("+00:00"),
     }
 
@@ -99,19 +100,6 @@ def _businesses(view: JournalView) -> list[Business]:
         done = counts.get(ItemState.ARCHIVED, 0) + counts.get(ItemState.ALREADY_ARCHIVED, 0)
         found.append(Business(str(business_id), {state: counts.get(state, 0) for state in STATES}, items, items - done))
     return sorted(found, key=lambda each: (-each.open, -each.items, each.business_id))
-
-
-def _status(total: Summary) -> tuple[str, str]:
-    """Return how the run stands: a word for the style, and a sentence."""
-    reason = total.run.get("stopped_reason")
-    if reason:
-        return "stopped", f"Stopped: {reason}"
-    if not total.run.get("finished_at"):
-        return "open", "Not finished: it is running, or was ended before its time and can be resumed."
-    left = total.items - total.archived
-    if left == 0:
-        return "done", "Finished: every customer is archived."
-    return "left", f"Finished: {left:,} of {total.items:,} customers are not known to be archived."
 
 
 def _facts(total: Summary) -> Iterator[tuple[str, str]]:
@@ -129,8 +117,8 @@ def _facts(total: Summary) -> Iterator[tuple[str, str]]:
             yield label, _date(run[key]) if key.endswith("_at") else run[key]
     if run.get("bodies"):
         yield "Bodies", "from the input" if run["bodies"] == "source" else "the server's own records"
-    if total.totals[PENDING]:
-        yield "Without an outcome", f"{total.totals[PENDING]:,}"
+    if total.verdict.counts.duplicates:
+        yield "Repeated lines", f"{total.verdict.counts.duplicates:,}"
 
 
 def _date(text: str) -> str:

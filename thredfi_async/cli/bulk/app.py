@@ -3,10 +3,8 @@
 import typer
 
 from thredfi_async.cli import options as opt
-from thredfi_async.cli.bulk import fanout_options as fanout
 from thredfi_async.cli.bulk import options as bulk
 from thredfi_async.cli.bulk.nats import Nats, broker_preflight_errors
-from thredfi_async.cli.bulk.rate_options import RateOptions
 from thredfi_async.cli.session import Job
 from thredfi_async.cli.settings import Connection
 
@@ -57,7 +55,9 @@ def archive(  # noqa: PLR0913 - a parameter for each option
         invalid_lines=invalid_lines,
         dry_run=dry_run,
         yes=yes,
-        speed=RateOptions(concurrency=concurrency, rate=rate, outage_timeout=outage_timeout, max_failures=max_failures),
+        speed=bulk.RateOptions(
+            concurrency=concurrency, rate=rate, outage_timeout=outage_timeout, max_failures=max_failures
+        ),
     )
 
 
@@ -94,7 +94,9 @@ def resume(  # noqa: PLR0913 - a parameter for each option
         failed=failed,
         allow_host_change=allow_host_change,
         yes=yes,
-        speed=RateOptions(concurrency=concurrency, rate=rate, outage_timeout=outage_timeout, max_failures=max_failures),
+        speed=bulk.RateOptions(
+            concurrency=concurrency, rate=rate, outage_timeout=outage_timeout, max_failures=max_failures
+        ),
     )
 
 
@@ -152,12 +154,12 @@ def report(
 def publish(  # noqa: PLR0913 - a parameter for each option
     source: bulk.Source,
     *,
-    nats: fanout.Nats = None,
-    stream: fanout.Stream = None,
-    subject: fanout.Subject = None,
-    dedup_window: fanout.DedupWindow = None,
-    dedup_key: fanout.DedupKey = "",
-    journal: fanout.PublishJournal = None,
+    nats: bulk.Nats = None,
+    stream: bulk.Stream = None,
+    subject: bulk.Subject = None,
+    dedup_window: bulk.DedupWindow = None,
+    dedup_key: bulk.DedupKey = "",
+    journal: bulk.PublishJournal = None,
     business_id: bulk.Business = None,
     format: bulk.Format = None,  # noqa: A002 - the option's name
     allow_missing_fields: bulk.AllowMissingFields = False,
@@ -192,13 +194,13 @@ def publish(  # noqa: PLR0913 - a parameter for each option
 @app.command()
 def collect(  # noqa: PLR0913 - a parameter for each option
     *,
-    journal: fanout.CollectJournal,
-    nats: fanout.Nats = None,
-    stream: fanout.Stream = None,
-    subject: fanout.Subject = None,
-    consumer: fanout.Consumer = None,
-    follow: fanout.Follow = False,
-    until_done: fanout.UntilDone = False,
+    journal: bulk.CollectJournal,
+    nats: bulk.Nats = None,
+    stream: bulk.Stream = None,
+    subject: bulk.Subject = None,
+    consumer: bulk.Consumer = None,
+    follow: bulk.Follow = False,
+    until_done: bulk.UntilDone = False,
     json: opt.Json = False,
     debug: opt.Debug = False,
 ) -> Job:

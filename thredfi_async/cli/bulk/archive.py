@@ -1,19 +1,19 @@
 """`archive`: from a file, and perhaps a journal, to a run."""
 
 import contextlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from thredfi_async.bulk import read_journal
 from thredfi_async.bulk.readers import Source, open_source
-from thredfi_async.cli.bulk.display import event
 from thredfi_async.cli.bulk.endpoint import Endpoint
-from thredfi_async.cli.bulk.formatting import plural
+from thredfi_async.cli.bulk.executor import RunExecutor, totals_of
 from thredfi_async.cli.bulk.journal_metadata import JournalMetadata, fits_host, fits_source, metadata_of, writing
+from thredfi_async.cli.bulk.options import RateOptions
 from thredfi_async.cli.bulk.preflight_errors import preflight_error, preflight_errors
-from thredfi_async.cli.bulk.rate_options import RateOptions
 from thredfi_async.cli.bulk.source import InvalidLines, count, invalid_line
-from thredfi_async.cli.bulk.undertaking import Undertaking, totals_of
+from thredfi_async.cli.formatting import plural
+from thredfi_async.cli.progress.display import event
 from thredfi_async.cli.session import Session
 from thredfi_async.cli.settings import Connection
 
@@ -58,30 +58,32 @@ class Archive:
                 # Before the file is read through, to find out at once whether another run is using it.
                 journal = stack.enter_context(writing(self.journal, create=False)) if self._goes_on else None
                 source = stack.enter_context(contextlib.closing(self._opened(bad)))
-                facts = self._facts(source, target)
+                before = self._before(source, target)
+                metadata = self._metadata(source, target, before)
                 counted = count(source, bad, whole=self.strict or self.dry_run, quiet=out.json)
-            undertaking = Undertaking(
-                connection=self.connection,
+            kept = before.settings
+            executor = RunExecutor(
+                connection=replace(self.connection, kept_timeouts=kept.timeouts),
                 target=target,
                 source=source,
                 bad=bad,
                 counted=counted,
                 journal=self.journal,
-                facts=facts,
+                metadata=metadata,
                 before=totals_of(self.journal),
-                speed=self.speed,
+                speed=self.speed.after(kept) if before.source is not None else self.speed,
             )
-            undertaking.announce(out, dry_run=self.dry_run)
+            executor.announce(out, dry_run=self.dry_run)
             if self.strict and counted.bad:
                 sentence = f"{source.name} has {plural(counted.bad, 'invalid line')}, and --strict takes none."
                 raise preflight_error(sentence, advice="fix them, or leave --strict out to archive the others")
             if self.dry_run:
-                return undertaking.rehearsed(out)
-            undertaking.ask(yes=self.yes, json=out.json)
+                return executor.rehearsed(out)
+            executor.ask(yes=self.yes, json=out.json)
             with preflight_errors():
                 journal = journal or stack.enter_context(writing(self.journal, create=True))
-                journal.describe(**facts.run)
-            return undertaking.carry_out(session, journal)
+                executor.describe(journal)
+            return executor.execute(session, journal)
 
     @property
     def _goes_on(self) -> bool:
@@ -97,23 +99,28 @@ class Archive:
             on_invalid_line=bad,
         )
 
-    def _facts(self, source: Source, target: Endpoint) -> JournalMetadata:
-        """Return what the journal is to say; refuse one that says something else already."""
-        if _is_begun(self.journal):
-            with read_journal(self.journal) as view:
-                said, items = JournalMetadata(view.run), view.totals()
-            # One without either was killed in its first moment, and counts as new.
-            if said.source is not None or items:
-                fits_source(self.journal, said, source, business_id=self.business_id)
-            fits_host(self.journal, said, target, allow_host_change=False)
-        invalid_lines = None if self.invalid_lines is None else str(self.invalid_lines)
-        return metadata_of(
+    def _before(self, source: Source, target: Endpoint) -> JournalMetadata:
+        """Return what the journal says so far; refuse one that says something else."""
+        if not _is_begun(self.journal):
+            return JournalMetadata({})
+        with read_journal(self.journal) as view:
+            said, items = JournalMetadata(view.run), view.totals()
+        # One without either was killed in its first moment, and counts as new.
+        if said.source is not None or items:
+            fits_source(self.journal, said, source, business_id=self.business_id)
+        fits_host(self.journal, said, target, allow_host_change=False)
+        return said
+
+    def _metadata(self, source: Source, target: Endpoint, before: JournalMetadata) -> JournalMetadata:
+        """Return what the journal is to say."""
+        found = metadata_of(
             source,
             target,
             business_id=self.business_id,
             allow_missing_fields=self.allow_missing_fields,
-            invalid_lines=invalid_lines,
+            invalid_lines=None if self.invalid_lines is None else str(self.invalid_lines),
         )
+        return JournalMetadata({**found.run, "duplicates": str(before.duplicates)})
 
 
 def _is_begun(journal: Path) -> bool:

@@ -1,8 +1,9 @@
 """`collect`: writes the workers' outcomes into a journal."""
 
 import asyncio
+import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,21 @@ from typing import Any
 from rich.console import Group
 from rich.text import Text
 
+from thredfi_async.bulk import read_journal
 from thredfi_async.bulk.journal import Journal
-from thredfi_async.cli.bulk.conclude import conclude
-from thredfi_async.cli.bulk.formatting import command, outcomes, plural
+from thredfi_async.bulk.report.summary import verdict_in
+from thredfi_async.bulk.verdict import Verdict
+from thredfi_async.cli.bulk.commands import Commands, Next
+from thredfi_async.cli.bulk.executor import totals_of
+from thredfi_async.cli.bulk.journal_metadata import JournalMetadata
 from thredfi_async.cli.bulk.nats import Nats, broker_preflight_errors
 from thredfi_async.cli.bulk.preflight_errors import preflight_errors
-from thredfi_async.cli.bulk.undertaking import totals_of
-from thredfi_async.cli.bulk.watch import Watched, watch
+from thredfi_async.cli.bulk.summary import conclude, figures, headline, steps
 from thredfi_async.cli.exit_codes import ExitCode
+from thredfi_async.cli.formatting import outcomes, plural
+from thredfi_async.cli.progress.display import display
+from thredfi_async.cli.progress.follow import Followed, follow
+from thredfi_async.cli.progress.rate import Progress
 from thredfi_async.cli.session import Session
 from thredfi_async.worker.broker import Broker, connected
 from thredfi_async.worker.fanout import Collector, DistributedRun, Until
@@ -43,35 +51,37 @@ class Collect:
         """Collect, and show how far the run is."""
         progress = Collecting(self.journal)
         with preflight_errors(), broker_preflight_errors():
-            watched = asyncio.run(self._collect(session, progress))
+            followed = asyncio.run(self._collect(session, progress))
+            with read_journal(self.journal) as view:
+                # The outcomes' times are the workers': fresh ones do not mean that this process goes on.
+                metadata, found = JournalMetadata(view.run), verdict_in(view, now=math.inf)
+            commands = Commands(self.journal, metadata, nats=self.nats)
             collected = Collected(
                 progress=progress,
-                watched=watched,
-                followed=self.follow,
-                states=totals_of(self.journal),
-                report=command("bulk", "report", str(self.journal)),
-                again=self.nats.repeated("bulk", "collect", "--journal", str(self.journal), "--until-done"),
+                followed=followed,
+                following=self.follow,
+                verdict=found,
+                next=commands.lead_on(found),
             )
-        return conclude(collected, session.out, unheard=collected.watched.unheard)
+        return conclude(collected, session.out, unheard=followed.unheard)
 
-    async def _collect(self, session: Session, progress: "Collecting") -> Watched:
+    async def _collect(self, session: Session, progress: "Collecting") -> Followed:
         stream_config = self.nats.stream_config()
         # Before the journal, so that a missing broker leaves no empty file behind.
         async with connected(self.nats.settings(), name="thredfi bulk collect") as broker:
             with Journal.open(self.journal) as journal:
                 collector = Collector(broker, stream_config, DistributedRun(journal, stream_config))
+                await asyncio.to_thread(lambda: journal.describe(**self.nats.as_facts()))
                 progress.begin(broker, collector)
-                watched = await watch(
+                followed = await follow(
                     collector.collect(self._until),
+                    look=progress.look,
                     drain=collector.drain,
-                    glance=progress.glance,
                     draining="what is being recorded is recorded",
-                    out=session.out,
-                    debug=session.debug,
+                    display=display(session.out, debug=session.debug),
                 )
-                if await asyncio.to_thread(lambda: progress.is_done):
-                    await asyncio.to_thread(journal.finish, None)
-        return watched
+                await asyncio.to_thread(progress.note, journal)
+        return followed
 
     @property
     def _until(self) -> Until:
@@ -92,18 +102,17 @@ class Collecting:
         self._collector: Collector | None = None
         self._states: Mapping[str, int] = {}
         self._due = 0.0
+        self._began = time.monotonic()
 
     def begin(self, broker: Broker, collector: Collector) -> None:
         """Note the broker and the collector."""
         self._broker, self._collector = broker, collector
 
-    def glance(self) -> "Collecting":
-        """Count the journal's rows, in the thread that shows them; the more there are, the less often."""
-        began = time.monotonic()
-        if began >= self._due:
-            self._states = totals_of(self._journal)
-            self._due = began + 10 * (time.monotonic() - began)
-        return self
+    def note(self, journal: Journal) -> None:
+        """Write into the journal whether the queue is empty, and whether the run is at its end."""
+        journal.describe(queue_is_empty=int(self.is_empty))
+        if self.is_empty and not totals_of(self._journal).get("pending", 0):
+            journal.finish(None)
 
     @property
     def queue(self) -> dict[str, int | None]:
@@ -116,11 +125,10 @@ class Collecting:
         }
 
     @property
-    def is_done(self) -> bool:
-        """Whether the queue is empty, and every customer in the journal has an outcome."""
+    def is_empty(self) -> bool:
+        """Whether the queue is empty, and every outcome was read."""
         state = None if self._collector is None else self._collector.queue_depth
-        empty = state is not None and state.queued == 0 and self.read == state.outcomes
-        return empty and not totals_of(self._journal).get("pending", 0)
+        return state is not None and state.queued == 0 and self.read == state.outcomes
 
     @property
     def read(self) -> int:
@@ -137,17 +145,25 @@ class Collecting:
         """Events of another version."""
         return 0 if self._collector is None else self._collector.unreadable
 
-    def as_json(self) -> dict[str, Any]:
-        """Return it for machines."""
-        away = self._broker is not None and not self._broker.is_connected
-        return {"states": dict(self._states), "collected": self.collected, "queue": self.queue, "connected": not away}
-
-    def __str__(self) -> str:
-        """Return it in one line."""
-        parts = [standing(self._states, self.queue)]
-        if self._broker is not None and not self._broker.is_connected:
-            parts.append("NATS IS AWAY: waiting until it is back")
-        return "; ".join(parts)
+    def look(self) -> Progress:
+        """Count the journal's rows, in the thread that shows them; the more there are, the less often."""
+        began = time.monotonic()
+        if began >= self._due:
+            self._states = totals_of(self._journal)
+            self._due = began + 10 * (time.monotonic() - began)
+        connected = self._broker is None or self._broker.is_connected
+        facts = {"states": dict(self._states), "collected": self.collected, "queue": self.queue, "connected": connected}
+        total = sum(self._states.values())
+        return Progress(
+            title="Collecting",
+            elapsed=began - self._began,
+            done=total - self._states.get("pending", 0),
+            total=total,
+            outcomes=standing(self._states, self.queue),
+            notes=() if connected else ("NATS IS AWAY: waiting until it is back",),
+            facts=facts,
+            warning=not connected,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,51 +172,47 @@ class Collected:
 
     Args:
         progress: How far it came.
-        watched: Whether anything ended it early.
-        followed: Whether it was to go on until it was ended.
-        states: The journal's items by state.
-        report: The command that shows who is not archived, and why.
-        again: The command to go on with.
+        followed: Whether anything ended it early.
+        following: Whether it was to go on until it was ended.
+        verdict: How the run stands.
+        next: The commands that lead on.
     """
 
     progress: Collecting
-    watched: Watched
-    followed: bool
-    states: Mapping[str, int]
-    report: str
-    again: str
+    followed: Followed
+    following: bool
+    verdict: Verdict
+    next: Sequence[Next]
 
     @property
     def exit_code(self) -> ExitCode:
-        """The exit code; Ctrl-C is the regular end of following."""
-        return ExitCode.INTERRUPTED if self.watched.interrupted and not self.followed else ExitCode.DONE
+        """The exit code of collecting, which the outcomes do not change; Ctrl-C is the regular end of following."""
+        return ExitCode.INTERRUPTED if self.followed.interrupted and not self.following else ExitCode.DONE
 
     def as_json(self) -> dict[str, Any]:
-        """Return it for machines."""
+        """Return it for machines; the run's own verdict is apart from how collecting ended."""
+        run = self.verdict.as_json()
         return {
             "exit_code": int(self.exit_code),
-            "interrupted": self.watched.interrupted,
-            **self.progress.as_json(),
-            "states": dict(self.states),
-            "done": self.progress.is_done,
+            "interrupted": self.followed.interrupted,
+            "collected": self.progress.collected,
+            "unreadable": self.progress.unreadable,
+            "queue": self.progress.queue,
+            "states": run["states"],
+            "done": self.verdict.complete,
+            "run": run,
+            "next": [each.as_json() for each in self.next],
         }
 
     def as_text(self) -> Group:
         """Return it for people."""
-        queue, pending = self.progress.queue, self.states.get("pending", 0)
-        lines = [Text(f"Collected: {plural(self.progress.collected, 'new outcome')}.", style="bold green")]
-        lines.append(Text(f"  {standing(self.states, queue)}"))
+        states = self.verdict.counts.states
+        lines = [Text(f"Collected: {plural(self.progress.collected, 'new outcome')}.", style="bold")]
         if self.progress.unreadable:
-            lines.append(
-                Text(f"  {plural(self.progress.unreadable, 'event')} of another version, left out", style="yellow")
-            )
-        if pending and queue["waiting"] == queue["in_flight"] == 0:
-            words = "pending, and the queue is empty: publish them again, with --dedup-key again"
-            lines.append(Text(f"  {pending:,} {words}", style="bold yellow"))
-        elif not self.progress.is_done:
-            lines.append(Text.assemble(("Go on with: ", "bold"), self.again))
-        lines.append(Text.assemble(("See who is not archived, and why, with: ", "bold"), self.report))
-        return Group(*lines)
+            words = f"  {plural(self.progress.unreadable, 'event')} of another version, left out"
+            lines.append(Text(words, style="yellow"))
+        lines += [headline(self.verdict), Text(f"  {standing(states, self.progress.queue)}")]
+        return Group(*lines, *figures(self.verdict), *steps(self.next))
 
 
 def standing(states: Mapping[str, int], queue: Mapping[str, int | None]) -> str:
@@ -213,8 +225,9 @@ def standing(states: Mapping[str, int], queue: Mapping[str, int | None]) -> str:
     Returns:
         A line.
     """
+    known = {name: count for name, count in states.items() if name != "pending"}
     pending = f"{states.get('pending', 0):,} pending"
-    line = f"{plural(sum(states.values()), 'customer')}: {outcomes(states)}, {pending}"
+    line = f"{plural(sum(states.values()), 'customer')}: {outcomes(known)}, {pending}"
     if queue["waiting"] is None:
         return line
     dead = f", {plural(queue['dead_letters'] or 0, 'dead letter')}" if queue["dead_letters"] else ""

@@ -5,15 +5,18 @@ import datetime as dt
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from thredfi_async.bulk import Journal, JournalError
+from thredfi_async.bulk.journal.settings import KEY, RunSettings
 from thredfi_async.bulk.readers import Source
 from thredfi_async.cli.bulk.endpoint import Endpoint
-from thredfi_async.cli.bulk.formatting import command
 from thredfi_async.cli.bulk.preflight_errors import preflight_error
+from thredfi_async.cli.formatting import command, path_argument
 
 STDIN: Final = "-"
+_NUMBERS: Final = frozenset({"source_size", "source_records", "sessions", "duplicates", "outcomes_next"})
+_FLAGS: Final = frozenset({"allow_missing_fields", "queue_listed", "queue_is_empty"})
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,11 @@ class JournalMetadata:
         return _number(self.run.get("source_records"))
 
     @property
+    def duplicates(self) -> int:
+        """Lines that list a customer again, as far as known."""
+        return _number(self.run.get("duplicates")) or 0
+
+    @property
     def business_id(self) -> str | None:
         """The business of every line, where the source has no such column."""
         return self.run.get("business_id") or None
@@ -77,14 +85,33 @@ class JournalMetadata:
         return self.run.get("queue") or None
 
     @property
+    def settings(self) -> RunSettings:
+        """How fast it went; the defaults where the journal says nothing that a run would write."""
+        with contextlib.suppress(ValueError):
+            return RunSettings.of(self.run.get(KEY))
+        return RunSettings()
+
+    @property
     def finished(self) -> bool:
         """Whether the source was read to its end, and everything in it was started."""
         return bool(self.run.get("finished_at"))
 
-    @property
-    def stopped(self) -> str | None:
-        """Why it stopped before its end, if it did."""
-        return self.run.get("stopped_reason") or None
+    def as_json(self) -> dict[str, Any]:
+        """Return it for machines, with numbers as numbers."""
+        shown: dict[str, Any] = dict(self.run)
+        for name in _NUMBERS & shown.keys():
+            shown[name] = _number(shown[name])
+        for name in _FLAGS & shown.keys():
+            shown[name] = shown[name] == "1"
+        if KEY in shown:
+            settings = self.settings
+            shown[KEY] = {
+                "rate": settings.rate,
+                "concurrency": settings.concurrency,
+                "outage_timeout": settings.outage_timeout,
+                "timeouts": dict(settings.timeouts),
+            }
+        return shown
 
 
 @contextlib.contextmanager
@@ -128,13 +155,11 @@ def metadata_of(
         SourceError: The source cannot be read.
     """
     facts: dict[str, str | int | None] = {
-        "host": target.host,
         "base_url": target.base_url,
         "source_path": STDIN if source.path is None else str(source.path.absolute()),
         "source_size": source.size,
         "source_sha256": source.sha256(),
         "source_format": source.format,
-        "source_records": source.count_lines(),
         "business_id": business_id,
         "allow_missing_fields": int(allow_missing_fields),
         "invalid_lines_path": None if invalid_lines is None else str(Path(invalid_lines).absolute()),
@@ -173,7 +198,7 @@ def fits_source(journal: Path, facts: JournalMetadata, source: Source, *, busine
     Raises:
         ReportedError: They do not belong together.
     """
-    other = command("bulk", "resume", str(journal))
+    other = command("bulk", "resume", path_argument(journal))
     advice = f"give this run a journal of its own; or go on with the other run: {other}"
     if facts.source is None:
         raise preflight_error(f"{journal} exists, and is the journal of something else than a file.", advice=advice)
@@ -196,5 +221,20 @@ def when(text: str | None) -> str | None:
     return moment.astimezone().isoformat(sep=" ", timespec="seconds")
 
 
+def title(journal: Path, metadata: JournalMetadata) -> list[str]:
+    """Return which run it is, in a line or two: when it was begun, where it sends to, and what it reads."""
+    begun, run = when(metadata.run.get("created_at")), metadata.run
+    if metadata.queue is not None:
+        where = f"over the queue {metadata.queue}"
+    elif metadata.base_url is not None:
+        where = f"at {Endpoint(metadata.base_url).host}"
+    else:
+        # No command has begun it: the host is this program's own, not the API's.
+        where = f"by a program on {run['host']}" if run.get("host") else ""
+    source = "stdin" if metadata.source == STDIN else metadata.source
+    lines = [f"{journal}: a run {', '.join(filter(None, (f'begun {begun}' if begun else '', where)))}".rstrip()]
+    return [*lines, f"  from {source}"] if source else lines
+
+
 def _number(text: str | None) -> int | None:
-    return int(text) if text and text.isdecimal() else None
+    return int(text) if text is not None and text.isascii() and text.isdigit() else None

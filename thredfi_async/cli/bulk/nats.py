@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from thredfi_async import ConfigurationError
-from thredfi_async.cli.bulk.formatting import command
 from thredfi_async.cli.bulk.preflight_errors import preflight_error
+from thredfi_async.cli.formatting import command
 
 if TYPE_CHECKING:
     from thredfi_async.worker import StreamConfig
@@ -66,6 +66,11 @@ class Nats:
         }
         return StreamConfig(**{name: value for name, value in names.items() if value is not None})
 
+    def as_facts(self) -> dict[str, str]:
+        """Return for a journal where the queue is; nothing of it is secret."""
+        options = {"nats": self.url, "subject": self.subject, "consumer": self.consumer}
+        return {f"option_{name}": value or "" for name, value in options.items()}
+
     def repeated(self, *words: str) -> str:
         """Return another command about the same queue.
 
@@ -76,6 +81,8 @@ class Nats:
             The line to paste.
         """
         options = {"--nats": self.url, "--stream": self.stream, "--subject": self.subject}
+        if "publish" not in words:
+            options["--consumer"] = self.consumer
         return command(
             *words, *(part for name, value in options.items() if value is not None for part in (name, value))
         )

@@ -1,6 +1,6 @@
 """What a run will do, shown before it starts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,9 +9,11 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from thredfi_async.bulk import ItemState
 from thredfi_async.cli.bulk.endpoint import Endpoint
-from thredfi_async.cli.bulk.formatting import outcomes, plural, size
-from thredfi_async.cli.bulk.rate_options import RateOptions
+from thredfi_async.cli.bulk.options import RateOptions
+from thredfi_async.cli.bulk.source import Count
+from thredfi_async.cli.formatting import outcomes, plural, size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,12 +25,12 @@ class Plan:
         source: The file's name.
         format: The file's format.
         size: Bytes of it, or None for stdin.
-        lines: Customers that it lists, or None if they were not counted.
-        bad: Invalid lines, or None if they were not checked.
+        counted: What is known of its lines.
         first_bad: The first of them, each with its place and reason.
         has_bodies: Whether bodies come from the source.
         journal: The journal.
         before: Items by outcome that the journal has already; empty for a new one.
+        again: Final outcomes whose customers are sent again all the same.
         speed: How fast it may go.
         dry_run: Whether it stops there.
     """
@@ -37,22 +39,24 @@ class Plan:
     source: str
     format: str
     size: int | None
-    lines: int | None
-    bad: int | None
+    counted: Count
     first_bad: Sequence[str]
     has_bodies: bool
     journal: Path
     before: Mapping[str, int]
+    again: Collection[ItemState]
     speed: RateOptions
     dry_run: bool = False
 
     @property
     def customers(self) -> str:
         """How many it is about, in words."""
-        if self.lines is None:
+        if self.counted.lines is None:
             return "the customers that stdin lists"
-        final = sum(self.before.get(state, 0) for state in ("archived", "already_archived", "rejected"))
-        return plural(max(self.lines - final, 0), "customer")
+        final = sum(self.before.get(state, 0) for state in ItemState if state.is_final and state not in self.again)
+        # A file that was only counted may have invalid lines.
+        at_most = "at most " if self.counted.bad is None else ""
+        return at_most + plural(max(self.counted.lines - final, 0), "customer")
 
     def as_json(self) -> dict[str, Any]:
         """Return it for machines."""
@@ -63,13 +67,13 @@ class Plan:
             "source": self.source,
             "format": self.format,
             "size": self.size,
-            "lines": self.lines,
-            "invalid_lines": self.bad,
+            "lines": self.counted.lines,
+            "invalid_lines": self.counted.bad,
             "bodies": "source" if self.has_bodies else "server",
             "journal": str(self.journal),
             "before": dict(self.before),
             "concurrency": self.speed.at_a_time,
-            "rate": self.speed.rate,
+            "rate": self.speed.a_second,
             "outage_timeout": self.speed.waits,
             "max_failures": self.speed.max_failures,
             "dry_run": self.dry_run,
@@ -82,14 +86,15 @@ class Plan:
         table.add_column(overflow="fold")
         for name, value in self._rows():
             table.add_row(name, value)
-        more = (self.bad or 0) - len(self.first_bad)
+        more = (self.counted.bad or 0) - len(self.first_bad)
         bad = [Text(f"  {line}") for line in self.first_bad]
         if more > 0 and bad:
             bad.append(Text(f"  and {plural(more, 'other')}; --invalid-lines FILE writes them all to a file"))
         return Group(Text(f"To archive {self.customers} at {self.target}", style="bold"), table, *bad)
 
     def _rows(self) -> list[tuple[str, str]]:
-        counted = "" if self.lines is None else f", {plural(self.lines, 'customer')}"
+        noun = "line" if self.counted.bad is None else "customer"
+        counted = "" if self.counted.lines is None else f", {plural(self.counted.lines, noun)}"
         measured = "" if self.size is None else f", {size(self.size)}"
         rows = [
             ("from", f"{self.source} ({self.format}{measured}{counted})"),
@@ -97,10 +102,10 @@ class Plan:
             ("journal", f"{self.journal} ({self._journal()})"),
             ("speed", str(self.speed)),
         ]
-        if self.bad is None:
+        if self.counted.bad is None:
             rows.append(("invalid lines", "left out, if there are any; --dry-run looks for them first"))
-        elif self.bad:
-            rows.append(("left out", plural(self.bad, "invalid line")))
+        elif self.counted.bad:
+            rows.append(("left out", plural(self.counted.bad, "invalid line")))
         return rows
 
     def _journal(self) -> str:

@@ -10,18 +10,17 @@ from pathlib import Path
 from thredfi_async.bulk import ArchiveItem, read_journal
 from thredfi_async.bulk.journal import Journal
 from thredfi_async.bulk.readers import Source, open_source
-from thredfi_async.cli.bulk.conclude import conclude
-from thredfi_async.cli.bulk.confirm import confirm
-from thredfi_async.cli.bulk.display import event
-from thredfi_async.cli.bulk.endpoint import Endpoint
-from thredfi_async.cli.bulk.formatting import plural
+from thredfi_async.cli.bulk.endpoint import Endpoint, confirm
 from thredfi_async.cli.bulk.journal_metadata import JournalMetadata, fits_source, metadata_of
 from thredfi_async.cli.bulk.nats import Nats, broker_preflight_errors
 from thredfi_async.cli.bulk.preflight_errors import preflight_error, preflight_errors
-from thredfi_async.cli.bulk.published import Goal, Published, Publishing
+from thredfi_async.cli.bulk.publish_progress import Goal, Published, Publishing
 from thredfi_async.cli.bulk.source import InvalidLines, count, invalid_line
-from thredfi_async.cli.bulk.watch import Watched, watch
+from thredfi_async.cli.bulk.summary import conclude
+from thredfi_async.cli.formatting import path_argument, plural
 from thredfi_async.cli.output import tell
+from thredfi_async.cli.progress.display import display, event
+from thredfi_async.cli.progress.follow import Followed, follow
 from thredfi_async.cli.session import Session
 from thredfi_async.worker.broker import connected
 from thredfi_async.worker.fanout import DistributedRun, Publisher, message_id_of, read_queue_depth
@@ -75,8 +74,8 @@ class Publish:
                 raise preflight_error(sentence, advice="fix them, or leave --strict out to publish the others")
             confirm(target, goal.customers, yes=self.yes, stdin_is_taken=source.path is None, json=out.json)
             with preflight_errors(), broker_preflight_errors():
-                run = self._run(stack, stream_config, facts, bad)
-                return self._carry_out(session, goal, settings, stream_config, run)
+                progress = self._progress(stack, goal, stream_config, facts)
+                return self._carry_out(session, progress, settings, stream_config)
 
     def _opened(self, bad: InvalidLines) -> Source:
         return open_source(
@@ -104,46 +103,44 @@ class Publish:
         # Only the workers know the API's address.
         return JournalMetadata({name: fact for name, fact in found.run.items() if name != "base_url"})
 
-    def _run(
-        self, stack: contextlib.ExitStack, stream_config: StreamConfig, facts: JournalMetadata, bad: InvalidLines
-    ) -> DistributedRun | None:
+    def _progress(
+        self, stack: contextlib.ExitStack, goal: Goal, stream_config: StreamConfig, facts: JournalMetadata
+    ) -> Publishing:
         if self.journal is None:
-            bad.begin_again(None)
-            return None
+            goal.bad.begin_again(None)
+            return Publishing(goal)
         journal = stack.enter_context(Journal.open(self.journal))
         run = DistributedRun(journal, stream_config)
-        journal.describe(**facts.run)
-        bad.begin_again(journal)
-        return run
+        lines = None if goal.counted.lines is None else goal.counted.lines + (goal.counted.bad or 0)
+        journal.describe(**facts.run, **self.nats.as_facts(), dedup_key=self.dedup_key, source_records=lines)
+        goal.bad.begin_again(journal)
+        return Publishing(goal, journal=journal, run=run)
 
     def _carry_out(
-        self,
-        session: Session,
-        goal: Goal,
-        settings: NatsSettings,
-        stream_config: StreamConfig,
-        run: DistributedRun | None,
+        self, session: Session, progress: Publishing, settings: NatsSettings, stream_config: StreamConfig
     ) -> int:
-        progress = Publishing(goal, run)
         began = time.monotonic()
         try:
-            watched = asyncio.run(self._publish(session, progress, settings, stream_config))
+            followed = asyncio.run(self._publish(session, progress, settings, stream_config))
         except BaseException:
             if progress.published:
-                tell(f"{progress}. Running the same again is safe.")
+                tell(f"{plural(progress.published, 'customer')} published. Running the same again is safe.")
             raise
+        finally:
+            progress.note()
+        journal = path_argument(self.journal or "RUN.db")
         published = Published(
             progress=progress,
-            watched=watched,
+            followed=followed,
             elapsed=time.monotonic() - began,
             work=self.nats.repeated("worker"),
-            collect=self.nats.repeated("bulk", "collect", "--journal", str(self.journal or "RUN.db"), "--until-done"),
+            collect=self.nats.repeated("bulk", "collect", "--journal", journal, "--until-done"),
         )
-        return conclude(published, session.out, unheard=published.watched.unheard)
+        return conclude(published, session.out, unheard=published.followed.unheard)
 
     async def _publish(
         self, session: Session, progress: Publishing, settings: NatsSettings, stream_config: StreamConfig
-    ) -> Watched:
+    ) -> Followed:
         async with connected(settings, name="thredfi bulk publish") as broker:
             await ensure_streams(broker, stream_config)
             run = progress.run
@@ -157,13 +154,12 @@ class Publish:
                 refuse=progress.refuse,
             )
             progress.begin(broker, publisher)
-            return await watch(
+            return await follow(
                 self._all(publisher, progress),
+                look=progress.look,
                 drain=publisher.drain,
-                glance=progress.glance,
                 draining="nothing new is published, and what is in flight ends",
-                out=session.out,
-                debug=session.debug,
+                display=display(session.out, debug=session.debug),
             )
 
     async def _all(self, publisher: Publisher, progress: Publishing) -> None:

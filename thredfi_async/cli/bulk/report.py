@@ -12,17 +12,20 @@ from typing import Any, Final, TextIO, cast
 
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from thredfi_async.bulk import JournalView, read_journal
 from thredfi_async.bulk.journal import InvalidLineRow
 from thredfi_async.bulk.report import Summary, summary, write_html, write_not_archived_csv
 from thredfi_async.bulk.report.summary import MEANINGS
-from thredfi_async.cli.bulk.formatting import plural
-from thredfi_async.cli.bulk.journal_metadata import STDIN, JournalMetadata
+from thredfi_async.bulk.verdict import Step
+from thredfi_async.cli.bulk.commands import Commands, Next
+from thredfi_async.cli.bulk.journal_metadata import STDIN, JournalMetadata, title
 from thredfi_async.cli.bulk.preflight_errors import preflight_error, preflight_errors
-from thredfi_async.cli.bulk.status import title
+from thredfi_async.cli.bulk.summary import headline, steps
 from thredfi_async.cli.exit_codes import ExitCode
-from thredfi_async.cli.output import Output, reason
+from thredfi_async.cli.formatting import plural
+from thredfi_async.cli.output import Output, reason, tell
 from thredfi_async.cli.session import Session
 
 _SHOWN: Final = 20
@@ -59,15 +62,26 @@ class Report:
             whole = summary(view)
             written = self._write(view, session.out)
             lines = list(islice(view.invalid_lines(), _LINES))
+        next_ = self._next(whole)
         if session.out.json:
-            session.out.data({"journal": str(self.journal), **_as_json(whole), "written": written})
-        elif self.not_archived != STDIN:
-            session.out.show(*title(self.journal, JournalMetadata(whole.run)), _counts(whole), wrap=False)
+            found = {**_as_json(whole), "next": [each.as_json() for each in next_], "written": written}
+            session.out.data({"journal": str(self.journal), **found})
+        elif self.not_archived == STDIN:
+            tell(headline(whole.verdict))
+        else:
+            heads = title(self.journal, JournalMetadata(whole.run))
+            session.out.show(*(Text(line, style="" if number else "bold") for number, line in enumerate(heads)))
+            session.out.show(headline(whole.verdict), _counts(whole), wrap=False)
             if whole.reasons:
                 session.out.show(_reasons(whole))
             session.out.show(*_invalid_lines(lines, whole.invalid_lines), wrap=False)
-            session.out.show(*(f"Written: {path}" for path in written), wrap=False)
+            session.out.show(*(f"Written: {path}" for path in written), *steps(next_), wrap=False)
         return ExitCode.DONE
+
+    def _next(self, whole: Summary) -> list[Next]:
+        """Return what to do next, without what this command has just done."""
+        shown = {Step.SEE_LINES, *([Step.REPORT] if self.not_archived is not None else [])}
+        return Commands(self.journal, JournalMetadata(whole.run)).lead_on(whole.verdict, shown=shown)
 
     def _write(self, view: JournalView, out: Output) -> list[str]:
         written: list[str] = []
@@ -77,7 +91,13 @@ class Report:
         if self.not_archived == STDIN:
             write_not_archived_csv(view, cast("TextIO", _Stdout(out)))
         elif self.not_archived is not None:
-            _replace(Path(self.not_archived), lambda file: write_not_archived_csv(view, file))
+            count = 0
+
+            def write(file: TextIO) -> None:
+                nonlocal count
+                count = write_not_archived_csv(view, file)
+
+            _replace(Path(self.not_archived), write)
             written.append(self.not_archived)
         return written
 
@@ -124,9 +144,9 @@ def _umask() -> int:
 
 def _as_json(whole: Summary) -> dict[str, Any]:
     return {
-        "run": dict(whole.run),
+        "run": JournalMetadata(whole.run).as_json(),
+        **whole.verdict.as_json(),
         "states": dict(whole.totals),
-        "invalid_lines": whole.invalid_lines,
         "reasons": [
             {"state": each.state, "code": each.code, "count": each.count, "advice": each.advice}
             for each in whole.reasons
@@ -142,6 +162,12 @@ def _counts(whole: Summary) -> Table:
     for state, count in whole.totals.items():
         if count or state == "archived":
             table.add_row(f"  {_label(state)}", f"{count:,}", MEANINGS[state])
+    not_started = whole.verdict.counts.not_started
+    if not_started != 0:
+        figure = "?" if not_started is None else f"{not_started:,}"
+        table.add_row("  lines not started", figure, "the source was not read to its end; resume the run")
+    if whole.verdict.counts.duplicates:
+        table.add_row("  repeated lines", f"{whole.verdict.counts.duplicates:,}", "each customer was sent once")
     if whole.invalid_lines:
         table.add_row("  invalid lines", f"{whole.invalid_lines:,}", "left out; nothing was sent for them")
     return table

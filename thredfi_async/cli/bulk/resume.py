@@ -1,20 +1,21 @@
 """`resume`: from a journal to the rest of its run."""
 
 import contextlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from thredfi_async.bulk import ItemState
+from thredfi_async.bulk import ItemState, read_journal
 from thredfi_async.bulk.readers import Source, open_source
-from thredfi_async.cli.bulk.conclude import conclude
-from thredfi_async.cli.bulk.ending import Ending
+from thredfi_async.bulk.report.summary import verdict_in
+from thredfi_async.cli.bulk.commands import Commands
 from thredfi_async.cli.bulk.endpoint import Endpoint
+from thredfi_async.cli.bulk.executor import RunExecutor, totals_of
 from thredfi_async.cli.bulk.journal_metadata import STDIN, JournalMetadata, fits_host, metadata_of, writing
-from thredfi_async.cli.bulk.next_steps import commands_of
+from thredfi_async.cli.bulk.options import RateOptions
 from thredfi_async.cli.bulk.preflight_errors import preflight_error, preflight_errors
-from thredfi_async.cli.bulk.rate_options import RateOptions
 from thredfi_async.cli.bulk.source import InvalidLines, count
-from thredfi_async.cli.bulk.undertaking import Undertaking, invalid_lines_of, totals_of
+from thredfi_async.cli.bulk.summary import RunSummary, conclude
+from thredfi_async.cli.formatting import command, path_argument
 from thredfi_async.cli.session import Session
 from thredfi_async.cli.settings import Connection
 
@@ -49,41 +50,41 @@ class Resume:
             with preflight_errors():
                 journal = stack.enter_context(writing(self.journal, create=False))
                 said, before = JournalMetadata(journal.run), totals_of(self.journal)
+                self._refuse_queue(said)
                 fits_host(self.journal, said, target, allow_host_change=self.allow_host_change)
                 if said.finished and not self._is_left(before):
-                    return conclude(self._nothing_left(said, before), session.out)
+                    return conclude(self._nothing_left(said), session.out)
                 source = stack.enter_context(contextlib.closing(self._opened(said, bad)))
                 source.must_be(size=said.size, sha256=said.sha256)
                 counted = count(source, bad, whole=False, quiet=session.out.json)
-                facts = metadata_of(
+                found = metadata_of(
                     source,
                     target,
                     business_id=said.business_id,
                     allow_missing_fields=said.allow_missing_fields,
                     invalid_lines=said.invalid_lines,
                 )
-            undertaking = Undertaking(
-                connection=self.connection,
+            executor = RunExecutor(
+                connection=replace(self.connection, kept_timeouts=said.settings.timeouts),
                 target=target,
                 source=source,
                 bad=bad,
                 counted=counted,
                 journal=self.journal,
-                facts=facts,
+                metadata=JournalMetadata({**found.run, "duplicates": str(said.duplicates)}),
                 before=before,
-                speed=self.speed,
+                speed=self.speed.after(said.settings),
                 again=(ItemState.REJECTED,) if self.failed else (),
-                named=self.source,
             )
-            undertaking.announce(session.out)
-            undertaking.ask(yes=self.yes, json=session.out.json)
+            executor.announce(session.out)
+            executor.ask(yes=self.yes, json=session.out.json)
             with preflight_errors():
-                journal.describe(**facts.run)
-            return undertaking.carry_out(session, journal)
+                executor.describe(journal)
+            return executor.execute(session, journal)
 
     def _opened(self, said: JournalMetadata, bad: InvalidLines) -> Source:
         path = self.source or said.source
-        again = f"thredfi bulk resume {self.journal} FILE"
+        again = command("bulk", "resume", path_argument(self.journal), "FILE")
         if path is None:
             raise preflight_error(f"{self.journal} was not begun with a file, so there is nothing to read again.")
         if self.source is None and path == STDIN:
@@ -104,6 +105,13 @@ class Resume:
         wanted = {"pending", "failed", "unknown", *(["rejected"] if self.failed else [])}
         return any(count for state, count in before.items() if state in wanted)
 
-    def _nothing_left(self, said: JournalMetadata, before: dict[str, int]) -> Ending:
-        commands = commands_of(self.connection, self.journal, said, source=self.source)
-        return Ending(states=before, commands=commands, bad=invalid_lines_of(self.journal))
+    def _nothing_left(self, said: JournalMetadata) -> RunSummary:
+        with read_journal(self.journal) as view:
+            found = verdict_in(view)
+        return RunSummary(verdict=found, next=Commands(self.journal, said, connection=self.connection).lead_on(found))
+
+    def _refuse_queue(self, said: JournalMetadata) -> None:
+        if said.queue is not None:
+            sentence = f"{self.journal} is the journal of a run over the queue {said.queue}, whose workers archive."
+            status = command("bulk", "status", path_argument(self.journal))
+            raise preflight_error(sentence, advice=f"see how to go on with: {status}")

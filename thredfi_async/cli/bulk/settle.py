@@ -1,24 +1,32 @@
 """`settle`: ask the API about every customer whose outcome is not known."""
 
 import asyncio
+import math
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.console import Group
 from rich.text import Text
 
 from thredfi_async import LoggingHook
-from thredfi_async.bulk import BulkError, Journal
+from thredfi_async.bulk import BulkError, Journal, read_journal
+from thredfi_async.bulk.report.summary import verdict_in
 from thredfi_async.bulk.settling import Settlement, settle
-from thredfi_async.cli.bulk.display import event
+from thredfi_async.bulk.verdict import Verdict
+from thredfi_async.cli.bulk.commands import Commands, Next
 from thredfi_async.cli.bulk.endpoint import Endpoint
-from thredfi_async.cli.bulk.formatting import plural
+from thredfi_async.cli.bulk.executor import totals_of
 from thredfi_async.cli.bulk.journal_metadata import JournalMetadata, fits_host
-from thredfi_async.cli.bulk.next_steps import commands_of
 from thredfi_async.cli.bulk.preflight_errors import preflight_errors
-from thredfi_async.cli.bulk.undertaking import totals_of
-from thredfi_async.cli.bulk.watch import Watched, watch
+from thredfi_async.cli.bulk.summary import conclude, figures, headline, steps
 from thredfi_async.cli.exit_codes import ExitCode
+from thredfi_async.cli.formatting import outcomes
+from thredfi_async.cli.progress.display import display
+from thredfi_async.cli.progress.follow import Followed, follow
+from thredfi_async.cli.progress.rate import Progress
 from thredfi_async.cli.session import Session
 from thredfi_async.cli.settings import Connection
 
@@ -47,32 +55,25 @@ class Settle:
         with preflight_errors():
             journal = Journal.open(self.journal, create=False)
         with journal:
-            facts = JournalMetadata(journal.run)
-            fits_host(self.journal, facts, target, allow_host_change=self.allow_host_change)
+            metadata = JournalMetadata(journal.run)
+            fits_host(self.journal, metadata, target, allow_host_change=self.allow_host_change)
             found, stopped = Found(total=totals_of(self.journal).get("unknown", 0)), None
             try:
-                watched = asyncio.run(self._settle(session, journal, found))
+                followed = asyncio.run(self._settle(session, journal, found))
             except BulkError as error:
-                watched, stopped = Watched(), str(error).rstrip(".")
-            left = totals_of(self.journal).get("unknown", 0)
-        resume = commands_of(self.connection, self.journal, facts).resume
-        code = _exit_code(watched, stopped, left)
-        if session.out.json:
-            event(
-                session.out,
-                "summary",
-                exit_code=int(code),
-                **found.as_json(),
-                unknown=left,
-                interrupted=watched.interrupted,
-                stopped=stopped,
-                next=[{"why": "retry what is unknown with", "command": resume}] if left else [],
-            )
-        else:
-            session.out.show(*_as_text(found, watched, stopped, left, resume), wrap=False)
-        return code
+                followed, stopped = Followed(), str(error).rstrip(".")
+        with preflight_errors(), read_journal(self.journal) as view:
+            verdict = verdict_in(view, now=math.inf, stopped=stopped)
+        settled = Settled(
+            found=found,
+            verdict=verdict,
+            next=Commands(self.journal, metadata, connection=self.connection).lead_on(verdict),
+            followed=followed,
+            stopped=stopped,
+        )
+        return conclude(settled, session.out, unheard=followed.unheard)
 
-    async def _settle(self, session: Session, journal: Journal, found: "Found") -> Watched:
+    async def _settle(self, session: Session, journal: Journal, found: "Found") -> Followed:
         hooks = (LoggingHook(),) if session.debug else ()
         async with self.connection.client(*hooks) as client:
             asking = asyncio.ensure_future(
@@ -85,16 +86,12 @@ class Settle:
                 if not asking.cancelled():
                     found.see(asking.result())
 
-            def stop() -> None:
-                asking.cancel()
-
-            return await watch(
+            return await follow(
                 work(),
-                drain=stop,
-                glance=lambda: found,
+                look=found.look,
+                drain=asking.cancel,
                 draining="no more questions are asked, and what was answered is kept",
-                out=session.out,
-                debug=session.debug,
+                display=display(session.out, debug=session.debug),
             )
 
 
@@ -109,18 +106,26 @@ class Found:
         """Begin without answers."""
         self.total = total
         self._settlement = Settlement()
+        self._began = time.monotonic()
 
     def see(self, settlement: Settlement) -> None:
         """Note how far it has come."""
         self._settlement = settlement
 
+    def look(self) -> Progress:
+        """Return how far it has come."""
+        return Progress(
+            title="Settling",
+            elapsed=time.monotonic() - self._began,
+            done=self._settlement.asked,
+            total=self.total,
+            outcomes=self._answers(),
+            facts=self.as_json(),
+        )
+
     def __str__(self) -> str:
         """Return it in one line."""
-        found = self._settlement
-        parts = [f"{found.archived:,} archived", f"{found.still_active:,} still active"]
-        if found.unanswered:
-            parts.append(f"{found.unanswered:,} without an answer")
-        return f"{found.asked:,} of {self.total:,} asked about: {', '.join(parts)}"
+        return f"{self._settlement.asked:,} of {self.total:,} asked about: {self._answers()}"
 
     def as_json(self) -> dict[str, Any]:
         """Return it for machines."""
@@ -133,27 +138,57 @@ class Found:
             "unanswered": found.unanswered,
         }
 
+    def _answers(self) -> str:
+        found = self._settlement
+        parts = [f"{found.archived:,} archived", f"{found.still_active:,} still active"]
+        if found.unanswered:
+            parts.append(f"{found.unanswered:,} without an answer")
+        return ", ".join(parts)
 
-def _exit_code(watched: Watched, stopped: str | None, left: int) -> ExitCode:
-    if watched.interrupted is not None and left:
-        return ExitCode.INTERRUPTED
-    if stopped is not None:
-        return ExitCode.STOPPED
-    return ExitCode.UNKNOWN if left else ExitCode.DONE
 
+@dataclass(frozen=True, kw_only=True)
+class Settled:
+    """How settling ended.
 
-def _as_text(found: Found, watched: Watched, stopped: str | None, left: int, resume: str) -> list[Text]:
-    if not found.total:
-        return [Text("Nothing to settle: no outcome is unknown.", style="bold green")]
-    if stopped is not None:
-        head = Text(f"Stopped: {stopped}", style="bold red")
-    elif watched.interrupted is not None and left:
-        head = Text("Interrupted; what was answered is kept.", style="bold yellow")
-    elif left:
-        head = Text(f"{plural(left, 'outcome')} still unknown; a request may yet be on its way.", style="bold yellow")
-    else:
-        head = Text("Every outcome is known.", style="bold green")
-    lines = [head, Text(f"  {found}")]
-    if left:
-        lines.append(Text.assemble(("Retry what is unknown with: ", "bold"), resume))
-    return lines
+    Args:
+        found: What the API said.
+        verdict: How the run stands now.
+        next: The commands that lead on.
+        followed: Whether anything ended it early.
+        stopped: Why it stopped by itself, if it did.
+    """
+
+    found: Found
+    verdict: Verdict
+    next: Sequence[Next]
+    followed: Followed
+    stopped: str | None
+
+    @property
+    def exit_code(self) -> int:
+        """The run's exit code; that of an interruption if outcomes are left that it kept from being asked for."""
+        if self.followed.interrupted is not None and self.verdict.counts.unknown:
+            return ExitCode.INTERRUPTED
+        return ExitCode.STOPPED if self.verdict.exit_code is None else self.verdict.exit_code
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for machines."""
+        return {
+            **self.verdict.as_json(),
+            **self.found.as_json(),
+            "exit_code": int(self.exit_code),
+            "unknown": self.verdict.counts.unknown,
+            "interrupted": self.followed.interrupted,
+            "stopped": self.stopped,
+            "next": [each.as_json() for each in self.next],
+        }
+
+    def as_text(self) -> Group:
+        """Return it for people."""
+        if self.found.total:
+            cut = "Interrupted; what was answered is kept: " if self.exit_code == ExitCode.INTERRUPTED else "Settled: "
+            first = f"{cut}{self.found}."
+        else:
+            first = "Nothing to settle: no outcome is unknown."
+        counts = Text(f"  {outcomes(self.verdict.counts.states)}")
+        return Group(Text(first), headline(self.verdict), counts, *figures(self.verdict), *steps(self.next))

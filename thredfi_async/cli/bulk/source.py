@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from thredfi_async.bulk.journal import Journal
 from thredfi_async.bulk.readers import InvalidLine, Source
-from thredfi_async.cli.bulk.formatting import size
+from thredfi_async.cli.formatting import size
 from thredfi_async.cli.output import tell
 
 SHOWN: Final = 10

@@ -1,29 +1,26 @@
 """`status`: how far a run has come, read from its journal without a lock."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from rich.text import Text
 
 from thredfi_async.bulk import JournalView, read_journal
 from thredfi_async.bulk.journal import Sample
-from thredfi_async.cli.bulk.ending import Ending
-from thredfi_async.cli.bulk.formatting import going, outcomes, plural
-from thredfi_async.cli.bulk.journal_metadata import JournalMetadata, when
-from thredfi_async.cli.bulk.moment import Moment, Pace
-from thredfi_async.cli.bulk.next_steps import commands_of
+from thredfi_async.bulk.report.summary import verdict_in
+from thredfi_async.bulk.verdict import Outcome, Verdict
+from thredfi_async.cli.bulk.commands import Commands, Next
+from thredfi_async.cli.bulk.journal_metadata import JournalMetadata, title, when
 from thredfi_async.cli.bulk.preflight_errors import preflight_errors
+from thredfi_async.cli.bulk.progress import Seen, progress_of
+from thredfi_async.cli.bulk.summary import figures, headline, steps
 from thredfi_async.cli.exit_codes import ExitCode
+from thredfi_async.cli.formatting import outcomes
+from thredfi_async.cli.progress.rate import Progress, Rate
 from thredfi_async.cli.session import Session
-from thredfi_async.cli.settings import Connection
-
-_FRESH: Final = 5.0
-"""Seconds: a run that goes on writes a sample each second."""
-
-_OF_A_PROCESS: Final = frozenset({"exit_code", "elapsed", "interrupted", "duplicates"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,44 +36,37 @@ class Status:
     def __call__(self, session: Session) -> int:
         """Show how far the run has come; the exit code is 0 wherever that is."""
         with preflight_errors(), read_journal(self.journal) as view:
-            standing = Standing.of(view, time.time())
-        ending = Ending(
-            states=standing.states,
-            commands=commands_of(Connection(), self.journal, standing.facts),
-            bad=standing.bad,
-            stopped=standing.facts.stopped,
-            unread=not standing.facts.finished,
-        )
+            status = RunStatus.of(view, time.time())
+        next_ = Commands(self.journal, status.metadata).lead_on(status.verdict)
         if session.out.json:
-            ended = {name: value for name, value in ending.as_json().items() if name not in _OF_A_PROCESS}
-            session.out.data({"journal": str(self.journal), **standing.as_json(), **ended})
+            session.out.data({"journal": str(self.journal), **status.as_json(next_)})
         else:
-            session.out.show(*title(self.journal, standing.facts), *standing.as_text(), wrap=False)
-            if not standing.running:
-                session.out.show(*ending.steps_as_text(), wrap=False)
+            heads = (Text(line, style="" if number else "bold") for number, line in enumerate(self._title(status)))
+            session.out.show(*heads, *status.as_text(), *steps(next_), wrap=False)
         return ExitCode.DONE
+
+    def _title(self, status: "RunStatus") -> list[str]:
+        return title(self.journal, status.metadata)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
-    """How a run stands.
+class RunStatus:
+    """The status of a run.
 
     Args:
-        facts: What it is.
-        states: Its items by outcome, `pending` among them.
-        bad: Lines that are no items.
-        moment: How it goes, if it is running.
-        pace: How fast.
+        metadata: What the journal says of it.
+        verdict: How it stands.
+        progress: How far it has come, by its latest sample; None without one.
+        rate: How fast.
     """
 
-    facts: JournalMetadata
-    states: Mapping[str, int]
-    bad: int
-    moment: Moment | None
-    pace: Pace
+    metadata: JournalMetadata
+    verdict: Verdict
+    progress: Progress | None
+    rate: Rate
 
     @classmethod
-    def of(cls, view: JournalView, now: float) -> "Standing":
+    def of(cls, view: JournalView, now: float) -> "RunStatus":
         """Read it from a journal.
 
         Args:
@@ -84,85 +74,67 @@ class Standing:
             now: The time, in unix seconds.
 
         Returns:
-            How the run stands.
+            The status.
         """
-        facts, states = JournalMetadata(view.run), view.totals()
-        pace, moment = Pace(), None
-        for moment in _moments(view.samples(), facts, states):
-            pace.see(moment)
-        goes_on = moment is not None and not facts.finished and facts.stopped is None and now - moment.elapsed < _FRESH
-        bad = sum(1 for _ in view.invalid_lines())
-        return cls(facts=facts, states=states, bad=bad, moment=moment if goes_on else None, pace=pace)
+        metadata, found = JournalMetadata(view.run), verdict_in(view, now=now)
+        rate, progress = Rate(), None
+        for progress in _moments(view.samples(), metadata, found):
+            rate.see(progress.elapsed, progress.done)
+        return cls(metadata=metadata, verdict=found, progress=progress, rate=rate)
 
     @property
-    def running(self) -> bool:
-        """Whether it is running."""
-        return self.moment is not None
+    def running(self) -> Progress | None:
+        """How far it has come, if it is running."""
+        return self.progress if self.verdict.outcome is Outcome.RUNNING else None
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self, next_: list[Next]) -> dict[str, Any]:
         """Return it for machines."""
         now = None
-        if self.moment is not None:
-            now = {**self.moment.as_json(), "rate": round(self.pace.rate, 1)}
+        if self.running is not None:
+            now = {**self.running.facts, **self.rate.as_json(self.running)}
             del now["elapsed"]  # of a sample, it is the time of day
-        return {"run": dict(self.facts.run), "running": self.running, "now": now}
+        return {
+            "run": self.metadata.as_json(),
+            "running": self.running is not None,
+            "now": now,
+            **self.verdict.as_json(),
+            "next": [each.as_json() for each in next_],
+        }
 
     def as_text(self) -> list[Text]:
         """Return it for people."""
-        done = {state: count for state, count in self.states.items() if state != "pending"}
-        of = "" if self.facts.lines is None else f" of {max(self.facts.lines - self.bad, 0):,}"
-        lines = [Text(f"  {sum(done.values()):,}{of}: {outcomes(done)}")]
-        if self.bad:
-            lines.append(Text(f"  {plural(self.bad, 'invalid line')}, left out"))
-        if self.moment is not None:
-            lines.append(Text(f"  running: {going(self.moment, self.pace)}", style="cyan"))
-        elif self.facts.finished:
-            lines.append(Text(f"  at its end since {when(self.facts.run.get('finished_at'))}"))
-        elif self.facts.queue is not None:
-            pending = f"{self.states.get('pending', 0):,} pending in the queue {self.facts.queue}"
-            lines.append(Text(f"  {pending}, or not collected from it", style="yellow"))
-        else:
-            lines.append(Text(f"  {self.facts.stopped or 'not running, and not at its end'}", style="yellow"))
+        counts = self.verdict.counts
+        total = None if counts.not_started is None else counts.started + counts.not_started
+        of = "" if total is None else f" of {total:,}"
+        done = counts.started - counts.pending
+        lines = [headline(self.verdict), Text(f"  {done:,}{of}: {outcomes(counts.states)}"), *figures(self.verdict)]
+        if self.running is not None:
+            lines.append(Text(f"  running: {self.rate.as_text(self.running)}", style="cyan"))
+        elif self.metadata.finished:
+            lines.append(Text(f"  at its end since {when(self.metadata.run.get('finished_at'))}"))
         return lines
 
 
-def title(journal: Path, facts: JournalMetadata) -> list[Text]:
-    """Return which run it is.
-
-    Args:
-        journal: Its journal.
-        facts: What that says.
-
-    Returns:
-        Two lines.
-    """
-    begun = when(facts.run.get("created_at"))
-    source = "stdin" if facts.source == "-" else facts.source
-    parts = [f"begun {begun}" if begun else "", f"at {facts.run['host']}" if facts.run.get("host") else ""]
-    lines = [Text(f"{journal}: a run {', '.join(filter(None, parts))}", style="bold")]
-    return [*lines, Text(f"  from {source}")] if source else lines
-
-
-def _moments(samples: Iterable[Sample], facts: JournalMetadata, states: Mapping[str, int]) -> Iterable[Moment]:
-    """Turn the samples of the latest session into moments; counts begin anew with each session."""
+def _moments(samples: Iterable[Sample], metadata: JournalMetadata, verdict: Verdict) -> Iterable[Progress]:
+    """Turn the samples of the latest session into its progress; counts begin anew with each session."""
     session: list[Sample] = []
     for sample in samples:
         if session and sample.done < session[-1].done:
             session.clear()
         session.append(sample)
         del session[:-60]
-    done = sum(count for state, count in states.items() if state != "pending")
+    counts = verdict.counts
+    done = counts.started - counts.pending
+    total = None if counts.not_started is None else counts.started + counts.not_started
     for sample in session:
-        yield Moment(
-            elapsed=sample.at,
-            done=done - session[-1].done + sample.done,
-            total=facts.lines,
-            in_flight=sample.in_flight,
-            concurrency=sample.concurrency,
-            retries=sample.retries,
-            cooldown=sample.cooldown,
-            paused=sample.paused,
-            p50_ms=sample.p50_ms,
-            p99_ms=sample.p99_ms,
+        # Only the latest sample's outcomes are known by state; the earlier ones make the rate.
+        count = max(done - session[-1].done + sample.done, 0)
+        states = counts.states if sample is session[-1] else {"archived": count}
+        seen = Seen(
             states=states,
+            before=max(done - session[-1].done, 0),
+            total=total,
+            invalid_lines=counts.invalid_lines,
+            duplicates=counts.duplicates,
         )
+        yield progress_of(seen, sample, elapsed=sample.at, rate_limit=metadata.settings.rate)

@@ -1,14 +1,18 @@
 """`demo`: archives hundreds of customers at once on a mock server with faults, and checks every claim."""
 
 import asyncio
+import time
+from collections import Counter
 from dataclasses import dataclass
 
 from rich.text import Text
 
 from thredfi_async.cli.demo.play import Play, play
-from thredfi_async.cli.demo.progress import Progress
 from thredfi_async.cli.demo.show import as_object, conclusion, tables
 from thredfi_async.cli.exit_codes import ExitCode
+from thredfi_async.cli.progress.display import display
+from thredfi_async.cli.progress.follow import follow
+from thredfi_async.cli.progress.rate import Progress
 from thredfi_async.cli.session import Session
 
 __all__ = ["Demo"]
@@ -28,8 +32,7 @@ class Demo:
 
     def __call__(self, session: Session) -> int:
         """Run the demo, show it and check it."""
-        with Progress(self.customers, shown=not session.out.json) as progress:
-            result: Play = asyncio.run(play(self.customers, self.seed, progress.advance))
+        result = asyncio.run(self._play(session))
         if session.out.json:
             session.out.data(as_object(result))
         else:
@@ -37,3 +40,26 @@ class Demo:
             session.out.show(Text(title, style="bold"), *tables(result), "")
             session.out.show(conclusion(result), wrap=False)
         return ExitCode.DONE if result.passed else ExitCode.REFUSED
+
+    async def _play(self, session: Session) -> Play:
+        """Run the demo and show how far it is; raise KeyboardInterrupt if a signal ends it."""
+        ended, began = Counter[str](), time.monotonic()
+        playing = asyncio.ensure_future(play(self.customers, self.seed, lambda: ended.update(["calls"])))
+
+        def look() -> Progress:
+            elapsed = time.monotonic() - began
+            return Progress(title="Archiving", elapsed=elapsed, done=ended["calls"], total=self.customers)
+
+        async def work() -> None:
+            await asyncio.wait([playing])
+
+        followed = await follow(
+            work(),
+            look=look,
+            drain=playing.cancel,
+            draining="the demo ends",
+            display=display(session.out, debug=session.debug, only_bar=True),
+        )
+        if followed.interrupted is not None:
+            raise KeyboardInterrupt
+        return playing.result()

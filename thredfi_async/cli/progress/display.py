@@ -1,4 +1,4 @@
-"""Shows a run while it goes on: a bar on a terminal, lines in a log, events for a machine."""
+"""Shows how far work has come: a bar on a terminal, plain lines elsewhere, events for a machine."""
 
 import contextlib
 import sys
@@ -10,21 +10,20 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from thredfi_async.cli.bulk.formatting import going, outcomes
-from thredfi_async.cli.bulk.moment import Moment, Pace
 from thredfi_async.cli.output import Output, tell
+from thredfi_async.cli.progress.rate import Progress, Rate
 
 VERSION: Final = 1
 """The version of the events that `--json` writes; raised when one changes other than by a new field."""
 
 
 class Display(Protocol):
-    """Shows how a run goes; all of it may block, and is called in a thread."""
+    """Shows how work goes; all of it may block, and is called in a thread."""
 
     interval: float
     """Seconds between two updates."""
 
-    def show(self, moment: Moment) -> None:
+    def show(self, progress: Progress, rate: Rate) -> None:
         """Show how far it has come."""
         ...
 
@@ -48,14 +47,11 @@ class Events:
 
     def __init__(self, out: Output) -> None:
         """Write nothing yet."""
-        self._out, self._pace = out, Pace()
+        self._out = out
 
-    def show(self, moment: Moment) -> None:
+    def show(self, progress: Progress, rate: Rate) -> None:
         """Write an event `progress`."""
-        self._pace.see(moment)
-        left = self._pace.left(moment)
-        facts = {"rate": round(self._pace.rate, 1), "seconds_left": None if left is None else round(left, 1)}
-        event(self._out, "progress", **moment.as_json(), **facts)
+        event(self._out, "progress", **progress.facts, **rate.as_json(progress))
 
     def say(self, name: str, sentence: str, /, **facts: Any) -> None:  # noqa: ANN401 - what JSON can hold
         """Write an event of this name."""
@@ -66,19 +62,14 @@ class Events:
 
 
 class Lines:
-    """A plain line on stderr every few seconds, for logs."""
+    """A plain line on stderr every few seconds, for logs and for terminals that cannot be drawn on."""
 
     interval: float = 5.0
 
-    def __init__(self) -> None:
-        """Write nothing yet."""
-        self._pace = Pace()
-
-    def show(self, moment: Moment) -> None:
+    def show(self, progress: Progress, rate: Rate) -> None:
         """Write a line."""
-        self._pace.see(moment)
-        of = "" if moment.total is None else f" of {moment.total:,}"
-        tell(f"{moment.done:,}{of}: {outcomes(moment.states)}; {going(moment, self._pace)}")
+        parts = filter(None, (progress.outcomes, rate.as_text(progress)))
+        tell(f"{progress.position}: {'; '.join(parts)}")
 
     def say(self, name: str, sentence: str, /, **facts: Any) -> None:  # noqa: ANN401 - as Display
         """Write the sentence."""
@@ -96,7 +87,6 @@ class Bar:
 
     def __init__(self) -> None:
         """Draw nothing yet."""
-        self._pace = Pace()
         # No thread of its own, and no redirected streams: it is drawn when there is something to draw.
         self._live = Live(
             console=Console(file=sys.stderr),
@@ -106,14 +96,13 @@ class Bar:
             redirect_stderr=False,
         )
 
-    def show(self, moment: Moment) -> None:
+    def show(self, progress: Progress, rate: Rate) -> None:
         """Draw it."""
-        self._pace.see(moment)
-        # The terminal may be gone, as after SIGHUP; the run goes on.
+        # The terminal may be gone, as after SIGHUP; the work goes on.
         with contextlib.suppress(OSError, ValueError):
             if not self._live.is_started:
                 self._live.start()
-            self._live.update(_picture(moment, self._pace), refresh=True)
+            self._live.update(_picture(progress, rate), refresh=True)
 
     def say(self, name: str, sentence: str, /, **facts: Any) -> None:  # noqa: ANN401 - as Display
         """Write the sentence above the bar."""
@@ -127,21 +116,38 @@ class Bar:
             self._live.stop()
 
 
-def display(out: Output, *, debug: bool) -> Display:
-    """Choose how a run is shown.
+class Silence:
+    """Nothing: for work of some seconds, whose output is its result."""
+
+    interval: float = 3600.0
+
+    def show(self, progress: Progress, rate: Rate) -> None:
+        """Do nothing."""
+
+    def say(self, name: str, sentence: str, /, **facts: Any) -> None:  # noqa: ANN401 - as Display
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+def display(out: Output, *, debug: bool, only_bar: bool = False) -> Display:
+    """Choose how work is shown.
 
     Args:
         out: Stdout.
         debug: Whether logs go to stderr, too: a bar would garble them.
+        only_bar: Whether nothing is shown where no bar can be drawn; false by default.
 
     Returns:
         The display.
     """
-    if out.json:
-        return Events(out)
-    if debug or sys.stderr is None or not sys.stderr.isatty():
-        return Lines()
-    return Bar()
+    terminal = not out.json and not debug and sys.stderr is not None and sys.stderr.isatty()
+    if terminal and not Console(file=sys.stderr).is_dumb_terminal:
+        return Bar()
+    if only_bar:
+        return Silence()
+    return Events(out) if out.json else Lines()
 
 
 def event(out: Output, name: str, **facts: Any) -> None:  # noqa: ANN401 - what JSON can hold
@@ -155,16 +161,17 @@ def event(out: Output, name: str, **facts: Any) -> None:  # noqa: ANN401 - what 
     out.data({"event": name, "version": VERSION, **facts})
 
 
-def _picture(moment: Moment, pace: Pace) -> Group:
-    total = moment.total
+def _picture(progress: Progress, rate: Rate) -> Group:
+    total = progress.total
     head = Table.grid(padding=(0, 1, 0, 0), expand=True)
     head.add_column(no_wrap=True)
     head.add_column(ratio=1)
     head.add_column(no_wrap=True, justify="right")
-    percent = "" if not total else f"{moment.done / total:.0%}"
-    of = f"{moment.done:,}" if total is None else f"{moment.done:,} of {total:,}"
-    pulse = total is None
-    bar = ProgressBar(total=total or None, completed=moment.done, pulse=pulse, animation_time=moment.elapsed)
-    head.add_row(Text("Archiving", style="bold"), bar, Text(" ".join(filter(None, (of, percent)))))
-    style = "bold yellow" if moment.paused or moment.cooldown > 0.0 else "cyan"
-    return Group(head, Text(outcomes(moment.states)), Text(going(moment, pace), style=style))
+    bar = ProgressBar(
+        total=total or None, completed=progress.done, pulse=total is None, animation_time=progress.elapsed
+    )
+    figures = " ".join(filter(None, (progress.position, progress.percent)))
+    head.add_row(Text(progress.title, style="bold"), bar, Text(figures))
+    style = "bold yellow" if progress.warning else "cyan"
+    lines = [Text(progress.outcomes), Text(rate.as_text(progress), style=style)]
+    return Group(head, *(line for line in lines if line.plain))

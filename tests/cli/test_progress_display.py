@@ -1,4 +1,4 @@
-"""How a bulk run is shown: a bar on a terminal, lines in a log, events for a machine."""
+"""How long work is shown: a bar on a terminal, lines in a log, events for a machine."""
 
 import io
 import json
@@ -7,14 +7,28 @@ from typing import Any
 
 import pytest
 
-from thredfi_async.cli.bulk.display import Bar, Events, Lines, display
-from thredfi_async.cli.bulk.moment import Moment
 from thredfi_async.cli.output import Output
+from thredfi_async.cli.progress.display import Bar, Events, Lines, Silence, display
+from thredfi_async.cli.progress.rate import Progress, Rate
+
+
+def at(elapsed: float, done: int, total: int | None = None, **facts: Any) -> Progress:
+    """A moment of some work."""
+    return Progress(title="Archiving", elapsed=elapsed, done=done, total=total, **facts)
+
 
 MOMENTS = [
-    Moment(elapsed=0.0, done=0, total=4000, concurrency=100),
-    Moment(elapsed=10.0, done=1000, total=4000, states={"archived": 990, "failed": 10}, in_flight=50, concurrency=100),
+    at(0.0, 0, 4000, outcomes="0 archived", notes=("0 in flight",), facts={"done": 0, "total": 4000}),
+    at(10.0, 1000, 4000, outcomes="990 archived, 10 failed", notes=("50 in flight",), facts={"done": 1000}),
 ]
+
+
+def rate(moments: int = 2) -> Rate:
+    """The rate after so many of these moments."""
+    made = Rate()
+    for moment in MOMENTS[:moments]:
+        made.see(moment.elapsed, moment.done)
+    return made
 
 
 class Terminal(io.StringIO):
@@ -31,61 +45,74 @@ class Gone(Terminal):
 
 
 def test_which_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bar only on a terminal, and not where logs would garble it."""
+    """A bar only on a terminal that can be drawn on, and not where logs would garble it."""
     people, machine = Output(json=False), Output(json=True)
+    monkeypatch.setenv("TERM", "xterm")
     assert isinstance(display(people, debug=False), Lines)
     monkeypatch.setattr(sys, "stderr", Terminal())
     assert isinstance(display(people, debug=False), Bar)
     assert isinstance(display(people, debug=True), Lines)
     assert isinstance(display(machine, debug=False), Events)
+    assert isinstance(display(machine, debug=False, only_bar=True), Silence)
+    assert isinstance(display(people, debug=False, only_bar=True), Bar)
+    monkeypatch.setenv("TERM", "dumb")
+    assert isinstance(display(people, debug=False), Lines)
     monkeypatch.setattr(sys, "stderr", None)
     assert isinstance(display(people, debug=False), Lines)
 
 
 def test_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    """A log gets a whole line for each moment, on stderr, and sentences as they are."""
+    """A log gets a whole line for each moment, on stderr, and sentences as they are; no rate before there is one."""
     lines = Lines()
-    for moment in MOMENTS:
-        lines.show(moment)
+    for number, moment in enumerate(MOMENTS, 1):
+        lines.show(moment, rate(number))
     lines.say("draining", "Interrupted: ...", signal="SIGINT")
-    lines.show(Moment(elapsed=20.0, done=5))
+    lines.show(at(20.0, 1000, 4000, ends=True), rate())
     lines.close()
     out, err = capsys.readouterr()
     assert out == ""
     assert err.splitlines() == [
-        "0 of 4,000: 0 archived; 0/s, 0 in flight of at most 100",
-        "1,000 of 4,000: 990 archived, 10 failed; 100/s, 30 s left, 50 in flight of at most 100",
+        "0 of 4,000: 0 archived; 0 in flight",
+        "1,000 of 4,000: 990 archived, 10 failed; 100/s, 30 s left, 50 in flight",
         "Interrupted: ...",
-        "5: 0 archived; 0/s, 0 in flight of at most 0",
+        "1,000 of 4,000: 100/s, nothing new is started",
     ]
 
 
 def test_events(capsys: pytest.CaptureFixture[str]) -> None:
     """A machine gets an object a line, on stdout, with every figure and the version of their form."""
     events = Events(Output(json=True))
-    for moment in MOMENTS:
-        events.show(moment)
+    for number, moment in enumerate(MOMENTS, 1):
+        events.show(moment, rate(number))
     events.say("draining", "Interrupted: ...", signal="SIGINT")
     events.close()
     out, err = capsys.readouterr()
     assert err == ""
     first, second, third = map(json.loads, out.splitlines())
     assert {each["version"] for each in (first, second, third)} == {1}
-    assert first.items() >= {"event": "progress", "done": 0, "total": 4000, "rate": 0.0, "seconds_left": None}.items()
-    assert second.items() >= {"rate": 100.0, "seconds_left": 30.0, "in_flight": 50, "concurrency": 100}.items()
-    assert second["states"] == {"archived": 990, "already_archived": 0, "rejected": 0, "failed": 10, "unknown": 0}
+    assert first.items() >= {"event": "progress", "done": 0, "total": 4000, "rate": None, "seconds_left": None}.items()
+    assert second.items() >= {"rate": 100.0, "seconds_left": 30.0, "done": 1000}.items()
     assert third == {"event": "draining", "version": 1, "message": "Interrupted: ...", "signal": "SIGINT"}
 
 
+def test_silence(capsys: pytest.CaptureFixture[str]) -> None:
+    """A machine that reads one object gets nothing before it."""
+    silence = Silence()
+    silence.show(MOMENTS[0], rate(1))
+    silence.say("draining", "Interrupted: ...")
+    silence.close()
+    assert capsys.readouterr() == ("", "")
+
+
 def test_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A terminal shows how far it is, the outcomes and the pace, and is left clean."""
+    """A terminal shows how far it is, the outcomes and the rate, and is left clean."""
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("COLUMNS", "120")
     bar = Bar()
-    bar.show(MOMENTS[0])
+    bar.show(MOMENTS[0], rate(1))
     bar.say("draining", "Interrupted: ...")
-    bar.show(MOMENTS[1])
+    bar.show(MOMENTS[1], rate())
     drawn = terminal.getvalue()
     assert all(text in drawn for text in ("Archiving", "1,000 of 4,000 25%", "990 archived, 10 failed", "30 s left"))
     assert "Interrupted: ..." in drawn
@@ -95,22 +122,22 @@ def test_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     assert end.endswith("\x1b[1A\x1b[2K" * 3)  # and so is the line where the bar began
 
 
-@pytest.mark.parametrize("moment", [Moment(elapsed=1.0, done=7), Moment(elapsed=1.0, done=7, total=0)])
-def test_the_bar_without_a_total(moment: Moment, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("moment", [at(1.0, 7), at(1.0, 7, 0, warning=True)])
+def test_the_bar_without_a_total(moment: Progress, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a known total, the bar counts."""
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     bar = Bar()
-    bar.show(moment)
+    bar.show(moment, rate(1))
     bar.close()
     assert "7" in terminal.getvalue()
     assert "%" not in terminal.getvalue()
 
 
 def test_a_terminal_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run outlives the terminal that it was started on."""
+    """Work outlives the terminal that it was started on."""
     monkeypatch.setattr(sys, "stderr", Gone())
     bar: Any = Bar()
-    bar.show(MOMENTS[0])
+    bar.show(MOMENTS[0], rate(1))
     bar.say("draining", "Interrupted: ...")
     bar.close()

@@ -1,11 +1,19 @@
-"""Formats figures for people."""
+"""Formats figures and commands for people."""
 
 import shlex
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
-from thredfi_async.cli.bulk.moment import LABELS, Moment, Pace
-
+LABELS: Final = {
+    "archived": "archived",
+    "already_archived": "archived already",
+    "rejected": "rejected",
+    "failed": "failed",
+    "unknown": "unknown",
+    "pending": "without an outcome yet",
+}
+"""The label of each outcome, in display order."""
 _UNITS: Final = ("bytes", "kB", "MB", "GB", "TB")
 _STEP: Final = 1000
 _MINUTE: Final = 60
@@ -43,24 +51,11 @@ def outcomes(states: Mapping[str, int]) -> str:
     return ", ".join(f"{count:,} {label}" for label, count in counted if count or label == "archived")
 
 
-def going(moment: Moment, pace: Pace) -> str:
-    """Return how a run is going: its rate, the time that is left, and what holds it back."""
-    parts = [f"{pace.rate:,.0f}/s"]
-    left = pace.left(moment)
-    if left is not None and moment.done < (moment.total or 0):
-        parts.append(f"{duration(left)} left")
-    if not moment.paused:
-        parts.append(f"{moment.in_flight:,} in flight of at most {moment.concurrency:,}")
-    if moment.retries:
-        parts.append(plural(moment.retries, "extra request"))
-    if moment.paused:
-        next_ = f", the next in {duration(moment.cooldown)}" if moment.cooldown > 0.0 else ""
-        parts.append(f"PAUSED: the API is unavailable, and one request at a time checks whether it is back{next_}")
-    elif moment.cooldown > 0.0:
-        parts.append(f"the API asked to wait: {duration(moment.cooldown)}")
-    return ", ".join(parts)
-
-
 def command(*parts: str) -> str:
     """Return a line to paste into a shell."""
     return shlex.join(["thredfi", *parts])
+
+
+def path_argument(path: str | Path) -> str:
+    """Return a path as an argument: one that begins with `-` would be taken for an option."""
+    return f"./{path}" if str(path).startswith("-") and str(path) != "-" else str(path)

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from thredfi_async.cli.bulk.signals import Interruption, listening
+from thredfi_async.cli.progress.signals import Interruption, listening
 
 
 class Heard:

@@ -1,5 +1,7 @@
 """Messages about a file that is published: before, during and after."""
 
+import contextlib
+import datetime as dt
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,14 +10,15 @@ from typing import Any, Final
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from thredfi_async.bulk import Journal, JournalError
 from thredfi_async.bulk.readers import Source
-from thredfi_async.cli.bulk.display import event
-from thredfi_async.cli.bulk.formatting import duration, plural
-from thredfi_async.cli.bulk.moment import Moment, Pace
 from thredfi_async.cli.bulk.source import Count, InvalidLines
-from thredfi_async.cli.bulk.watch import Watched
 from thredfi_async.cli.exit_codes import ExitCode
+from thredfi_async.cli.formatting import duration, plural
 from thredfi_async.cli.output import Output, tell
+from thredfi_async.cli.progress.display import event
+from thredfi_async.cli.progress.follow import Followed
+from thredfi_async.cli.progress.rate import Progress
 from thredfi_async.worker.broker import Broker
 from thredfi_async.worker.fanout import DistributedRun, Publisher, Refused
 
@@ -81,27 +84,42 @@ class Publishing:
 
     Args:
         goal: What is published.
-        run: Keeps its journal, if there is one.
+        journal: Its journal, if there is one.
+        run: Keeps that.
 
     Attributes:
         complete: Whether the file was read to its end.
         refused: The first items that could not be messages.
     """
 
-    def __init__(self, goal: Goal, run: DistributedRun | None) -> None:
+    def __init__(self, goal: Goal, *, journal: Journal | None = None, run: DistributedRun | None = None) -> None:
         """Begin with nothing."""
         self.goal: Goal = goal
         self.run: DistributedRun | None = run
         self.complete: bool = False
         self.refused: list[str] = []
-        self._pace, self._began = Pace(), time.monotonic()
+        self._journal = journal
+        self._began = time.monotonic()
         self._publisher: Publisher | None = None
         self._broker: Broker | None = None
 
     def begin(self, broker: Broker, publisher: Publisher) -> None:
-        """Note the broker and the publisher."""
+        """Note the broker and the publisher; what an earlier command published may not be all any more."""
         self._broker, self._publisher = broker, publisher
-        self.glance()
+        if self._journal is not None:
+            self._journal.describe(published_at="", queue_is_empty=0)
+
+    def note(self) -> None:
+        """Write into the journal whether the file was read to its end, and which of its lines are no customers."""
+        if self._journal is None or self._publisher is None:
+            return
+        copy, now = self.goal.source.invalid_lines_path, dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+        with contextlib.suppress(JournalError):
+            self._journal.describe(
+                published_at=now if self.complete else "",
+                duplicates=self.counts["duplicates"],
+                invalid_lines_path=None if copy is None else str(copy.absolute()),
+            )
 
     def refuse(self, refused: Refused) -> None:
         """Take an item that cannot be a message."""
@@ -109,11 +127,6 @@ class Publishing:
             self.refused.append(str(refused))
         if self.run is not None:
             self.run.refuse(refused)
-
-    def glance(self) -> "Publishing":
-        """Update the rate."""
-        self._pace.see(self._moment())
-        return self
 
     @property
     def published(self) -> int:
@@ -138,37 +151,20 @@ class Publishing:
         """Seconds for which the queue remembers who was published."""
         return 0.0 if self._publisher is None else self._publisher.duplicate_window
 
-    def as_json(self) -> dict[str, Any]:
-        """Return it for machines."""
-        left = self._pace.left(self._moment())
-        return {
-            **self.counts,
-            "total": self.goal.counted.lines,
-            "rate": round(self._pace.rate, 1),
-            "seconds_left": None if left is None else round(left, 1),
-            "connected": self._connected,
-        }
-
-    def __str__(self) -> str:
-        """Return it in one line."""
-        moment = self._moment()
-        of = "" if moment.total is None else f" of {moment.total:,}"
-        left = self._pace.left(moment)
-        parts = [f"{self.published:,}{of} published", f"{self._pace.rate:,.0f}/s"]
-        if left is not None and not self.complete:
-            parts.append(f"{duration(left)} left")
-        if not self._connected:
-            parts.append("NATS IS AWAY: waiting until it is back")
-        return ", ".join(parts)
-
-    @property
-    def _connected(self) -> bool:
-        return self._broker is None or self._broker.is_connected
-
-    def _moment(self) -> Moment:
+    def look(self) -> Progress:
+        """Return how far it has come."""
         counts = self.counts
-        done = sum(counts.values()) - counts["invalid_lines"]
-        return Moment(elapsed=time.monotonic() - self._began, done=done, total=self.goal.counted.lines)
+        connected = self._broker is None or self._broker.is_connected
+        return Progress(
+            title="Publishing",
+            elapsed=time.monotonic() - self._began,
+            done=sum(counts.values()) - counts["invalid_lines"],
+            total=self.goal.counted.lines,
+            outcomes=f"{self.published:,} published",
+            notes=() if connected else ("NATS IS AWAY: waiting until it is back",),
+            facts={**counts, "total": self.goal.counted.lines, "connected": connected},
+            warning=not connected,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,14 +173,14 @@ class Published:
 
     Args:
         progress: How far it came.
-        watched: Whether anything ended it early.
+        followed: Whether anything ended it early.
         elapsed: Seconds.
         work: The command that archives.
         collect: The command that shows how far that is.
     """
 
     progress: Publishing
-    watched: Watched
+    followed: Followed
     elapsed: float
     work: str
     collect: str
@@ -193,7 +189,7 @@ class Published:
     def exit_code(self) -> ExitCode:
         """The exit code."""
         if not self.progress.complete:
-            return ExitCode.INTERRUPTED if self.watched.interrupted else ExitCode.STOPPED
+            return ExitCode.INTERRUPTED if self.followed.interrupted else ExitCode.STOPPED
         counts = self.progress.counts
         return ExitCode.REFUSED if counts["refused"] + counts["invalid_lines"] else ExitCode.DONE
 
@@ -203,7 +199,7 @@ class Published:
             "exit_code": int(self.exit_code),
             "elapsed": round(self.elapsed, 3),
             "complete": self.progress.complete,
-            "interrupted": self.watched.interrupted,
+            "interrupted": self.followed.interrupted,
             **self.progress.counts,
         }
 
@@ -212,14 +208,13 @@ class Published:
         progress, counts = self.progress, self.progress.counts
         window = duration(progress.window)
         if progress.complete:
-            lines = [
-                Text(
-                    f"Published: {plural(counts['new'], 'customer')}, in {duration(self.elapsed)}.", style="bold green"
-                )
-            ]
+            # Green says that nothing was left out.
+            style = "bold green" if self.exit_code is ExitCode.DONE else "bold yellow"
+            lines = [Text(f"Published: {plural(counts['new'], 'customer')}, in {duration(self.elapsed)}.", style=style)]
         else:
-            style = "bold yellow"
-            lines = [Text(f"Interrupted. Published by now: {plural(progress.published, 'customer')}.", style=style)]
+            ended = "Interrupted" if self.followed.interrupted else "Stopped: the output cannot be written"
+            head = f"{ended}. Published by now: {plural(progress.published, 'customer')}."
+            lines = [Text(head, style="bold yellow")]
             again = f"what the queue has is not stored again within {window}, and does no harm after that"
             lines.append(Text(f"  Running the same again is safe: {again}."))
         told = {

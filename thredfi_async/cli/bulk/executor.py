@@ -1,0 +1,277 @@
+"""Executes a run, from its plan to its summary, for each command that starts one."""
+
+import asyncio
+import contextlib
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.text import Text
+
+from thredfi_async import Hook, LoggingHook, ThredfiError
+from thredfi_async.bulk import (
+    ArchiveRun,
+    BulkStoppedError,
+    Gauges,
+    ItemState,
+    Journal,
+    JournalError,
+    StopPolicy,
+    archive_many,
+    read_journal,
+)
+from thredfi_async.bulk.journal.settings import KEY, RunSettings
+from thredfi_async.bulk.line_counts import Counts
+from thredfi_async.bulk.readers import Source
+from thredfi_async.bulk.report.summary import origin_of, verdict_in
+from thredfi_async.bulk.verdict import Verdict, verdict
+from thredfi_async.cli.bulk.commands import Commands
+from thredfi_async.cli.bulk.endpoint import Endpoint, confirm
+from thredfi_async.cli.bulk.journal_metadata import JournalMetadata
+from thredfi_async.cli.bulk.options import RateOptions
+from thredfi_async.cli.bulk.plan import Plan
+from thredfi_async.cli.bulk.progress import Seen, progress_of, requests_of
+from thredfi_async.cli.bulk.source import Count, InvalidLines
+from thredfi_async.cli.bulk.summary import RunSummary, conclude
+from thredfi_async.cli.exit_codes import ExitCode
+from thredfi_async.cli.output import Output, tell, trace
+from thredfi_async.cli.progress.display import display, event
+from thredfi_async.cli.progress.follow import Followed, follow
+from thredfi_async.cli.progress.rate import Progress
+from thredfi_async.cli.session import Session
+from thredfi_async.cli.settings import Connection
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunExecutor:
+    """A run that is about to start.
+
+    Args:
+        connection: How to reach the API.
+        target: Where that is.
+        source: What it reads.
+        bad: Takes the source's invalid lines.
+        counted: What is known of its lines.
+        journal: The journal's path.
+        metadata: What the journal says, or will say.
+        before: Its items by outcome so far.
+        speed: How fast it may go.
+        again: Final outcomes whose customers are sent again all the same.
+    """
+
+    connection: Connection
+    target: Endpoint
+    source: Source
+    bad: InvalidLines
+    counted: Count
+    journal: Path
+    metadata: JournalMetadata
+    before: Mapping[str, int]
+    speed: RateOptions
+    again: Sequence[ItemState] = ()
+
+    def announce(self, out: Output, *, dry_run: bool = False) -> None:
+        """Show what will be done."""
+        plan = self._plan(dry_run=dry_run)
+        if out.json:
+            event(out, "plan", **plan.as_json())
+        else:
+            tell(plan.as_text())
+
+    def rehearsed(self, out: Output) -> int:
+        """End a dry run."""
+        code = ExitCode.REFUSED if self.counted.bad else ExitCode.DONE
+        if out.json:
+            facts = {"lines": self.counted.lines, "invalid_lines": self.counted.bad}
+            event(out, "summary", exit_code=int(code), dry_run=True, **facts)
+        else:
+            out.show(Text("A dry run: nothing was sent, and no journal was made.", style="bold"))
+        return code
+
+    def ask(self, *, yes: bool, json: bool) -> None:
+        """Ask whether to go on, where customers may be real."""
+        customers = self._plan(dry_run=False).customers
+        confirm(self.target, customers, yes=yes, stdin_is_taken=self.source.path is None, json=json)
+
+    def execute(self, session: Session, journal: Journal) -> int:
+        """Do it, show how it ended and how to go on.
+
+        Args:
+            session: What the command is about.
+            journal: The journal, open for writing.
+
+        Returns:
+            The exit code.
+        """
+        self.bad.begin_again(journal)
+        began = time.monotonic()
+        followed, gauges, stopped = asyncio.run(self._run(session, journal))
+        if stopped is not None and session.debug:
+            trace(stopped)
+        elapsed = time.monotonic() - began
+        why = self._note(journal, followed, gauges, stopped)
+        found = self._verdict(gauges, stopped, why)
+        commands = Commands(self.journal, self._kept_metadata(journal), connection=self.connection)
+        ended = RunSummary(
+            verdict=found,
+            next=commands.lead_on(found),
+            elapsed=elapsed,
+            now=gauges.done,
+            interrupted=followed.interrupted,
+            at_once=followed.at_once,
+            stopped=why,
+            requests=requests_of(gauges),
+        )
+        return conclude(ended, session.out, unheard=followed.unheard)
+
+    def describe(self, journal: Journal) -> None:
+        """Write into the journal what the run is, and how fast it goes.
+
+        Raises:
+            JournalError: It cannot be written.
+        """
+        lines = None if self.counted.lines is None else self.counted.lines + (self.counted.bad or 0)
+        speed, deadline = self.speed, self.connection.deadline
+        settings = RunSettings(
+            rate=speed.a_second,
+            concurrency=speed.concurrency,
+            outage_timeout=speed.outage_timeout,
+            timeouts={} if deadline is None else {"deadline": deadline},
+        )
+        facts: dict[str, str | float | None] = {KEY: settings.as_fact(), "source_records": lines}
+        journal.describe(**self.metadata.run, **self.connection.as_facts(), **facts)
+
+    def _plan(self, *, dry_run: bool) -> Plan:
+        return Plan(
+            target=self.target,
+            source=self.source.name,
+            format=self.source.format,
+            size=self.source.size,
+            counted=self.counted,
+            first_bad=self.bad.first,
+            has_bodies=self.source.has_bodies,
+            journal=self.journal,
+            before=self.before,
+            again=self.again,
+            speed=self.speed,
+            dry_run=dry_run,
+        )
+
+    async def _run(self, session: Session, journal: Journal) -> tuple[Followed, Gauges, Exception | None]:
+        speed, stopped = self.speed, list[Exception]()
+        hooks: tuple[Hook, ...] = (LoggingHook(),) if session.debug else ()
+        async with self.connection.client(*hooks, max_connections=speed.at_a_time) as client:
+            run = archive_many(
+                client,
+                self.source,
+                concurrency=speed.at_a_time,
+                rate=speed.a_second,
+                journal=journal,
+                again=self.again,
+                stop=StopPolicy(outage_timeout=speed.waits, max_failures=speed.max_failures),
+            )
+            followed = await follow(
+                self._take(run, stopped),
+                look=self._look(run),
+                drain=run.drain,
+                draining="no new customers are started, and what is in flight ends",
+                display=display(session.out, debug=session.debug),
+            )
+            return followed, run.gauges(), next(iter(stopped), None)
+
+    async def _take(self, run: ArchiveRun, stopped: list[Exception]) -> None:
+        try:
+            async for _ in run:
+                pass
+        except Exception as error:  # noqa: BLE001 - whatever it is, the journal has what was done by then
+            stopped.append(error)
+
+    def _look(self, run: ArchiveRun) -> Callable[[], Progress]:
+        final = {state: self.before.get(state, 0) for state in ItemState if state.is_final and state not in self.again}
+        repeated = self.metadata.duplicates
+        began = time.monotonic()
+
+        def look() -> Progress:
+            gauges = run.gauges()
+            duplicates = max(gauges.duplicates, repeated)
+            seen = Seen(
+                states={state.value: final.get(state, 0) + gauges.by_state.get(state, 0) for state in ItemState},
+                before=sum(final.values()),
+                total=self._total(duplicates),
+                invalid_lines=self.bad.count,
+                duplicates=duplicates,
+            )
+            return progress_of(seen, gauges, elapsed=time.monotonic() - began, rate_limit=self.speed.a_second)
+
+        return look
+
+    def _total(self, duplicates: int) -> int | None:
+        """Return the number of customers as far as known: without repeated and invalid lines found by now."""
+        if self.counted.lines is None:
+            return None
+        unforeseen = self.bad.count if self.counted.bad is None else 0
+        return max(self.counted.lines - duplicates - unforeseen, 0)
+
+    def _note(self, journal: Journal, followed: Followed, gauges: Gauges, stopped: Exception | None) -> str | None:
+        """Write into the journal what only this process knows; return why the run stopped by itself, if it did."""
+        run = self._kept_metadata(journal)
+        # Who reads the output may have gone with the last customer: that stops nothing any more.
+        why = _reason(stopped, None if run.finished else followed.unheard)
+        interrupted = f"interrupted by {followed.interrupted}" if followed.interrupted else None
+        copy = self.source.invalid_lines_path
+        with contextlib.suppress(JournalError):
+            journal.describe(
+                stopped_reason=why or (None if run.finished else interrupted),
+                # A session that ends early has not come to all of them.
+                duplicates=max(gauges.duplicates, run.duplicates),
+                # Another file than the one asked for, if that held something else.
+                invalid_lines_path=None if copy is None else str(copy.absolute()),
+                # Stdin's hash is known when it has been read to its end.
+                source_sha256=self.source.sha256() if self.source.path is None else None,
+            )
+        return why
+
+    def _kept_metadata(self, journal: Journal) -> JournalMetadata:
+        with contextlib.suppress(JournalError):
+            return JournalMetadata(journal.run)
+        return self.metadata
+
+    def _verdict(self, gauges: Gauges, stopped: Exception | None, why: str | None) -> Verdict:
+        resumable = self.journal.exists() and (not isinstance(stopped, BulkStoppedError) or stopped.resumable)
+        if resumable:
+            with contextlib.suppress(JournalError), read_journal(self.journal) as view:
+                # This process has ended its run: no sample, however fresh, means that it is running.
+                return verdict_in(view, now=math.inf, stopped=why)
+        # The journal is gone, or cannot be read, or is of no use: only what this process knows is left.
+        counts = Counts.of(
+            {state.value: count for state, count in gauges.by_state.items()},
+            read=False,
+            lines=self.counted.lines,
+            invalid_lines=self.bad.count,
+            duplicates=gauges.duplicates,
+        )
+        return verdict(counts, read=False, stopped=why, origin=origin_of(self.metadata.run), resumable=resumable)
+
+
+def _reason(stopped: Exception | None, unheard: Exception | None) -> str | None:
+    """Return why a run stopped by itself, as a sentence; None if it did not."""
+    if isinstance(stopped, ThredfiError):
+        return str(stopped).rstrip(".")
+    if stopped is not None:
+        # Its text may quote anything.
+        return f"thredfi met an unexpected error ({type(stopped).__name__}); --debug shows where"
+    return None if unheard is None else f"the output cannot be written ({str(unheard) or 'its reader has closed it'})"
+
+
+def totals_of(journal: Path) -> dict[str, int]:
+    """Count a journal's items by state; none if there is no journal yet.
+
+    Raises:
+        JournalError: It cannot be read.
+    """
+    if not journal.exists():
+        return {}
+    with read_journal(journal) as view:
+        return dict(view.totals())
