@@ -82,12 +82,12 @@ def test_failures_are_csv_of_ids_states_and_codes(journal: Path) -> None:
     with read_journal(journal) as view:
         assert write_not_archived_csv(view, text) == 4
     rows = list(csv.DictReader(io.StringIO(text.getvalue(), newline="")))
-    assert list(rows[0]) == ["position", "business_id", "customer_id", "state", "code", "attempts", "ended_at"]
-    assert [(row["position"], row["state"], row["code"]) for row in rows] == [
-        ("3", "rejected", "not_found"),
-        ("4", "failed", "http_503"),
-        ("5", "rejected", "not_found"),
-        ("6", "unknown", "timeout_read"),
+    assert list(rows[0]) == ["line", "business_id", "customer_id", "state", "code", "attempts", "ended_at"]
+    assert [(row["line"], row["state"], row["code"]) for row in rows] == [
+        ("4", "rejected", "not_found"),
+        ("5", "failed", "http_503"),
+        ("6", "rejected", "not_found"),
+        ("7", "unknown", "timeout_read"),
     ]
     assert rows[0]["customer_id"] == str(customer(3))
     assert rows[0]["ended_at"] == "2026-11-26T00:00:03+00:00"

@@ -68,7 +68,7 @@ class ParquetRecords:
             for values in zip(*columns, strict=True):
                 number += 1
                 row = dict(zip(self._columns, values, strict=True))
-                made = self._item(row)
+                made = self._item(row, number)
                 if isinstance(made, ArchiveItem):
                     yield made
                 else:
@@ -84,10 +84,10 @@ class ParquetRecords:
         except (pa.ArrowException, OSError):
             raise SourceError(f"{self._name} is damaged: its rows cannot be read to the end") from None
 
-    def _item(self, row: Mapping[str, Any]) -> ArchiveItem | RecordError:
+    def _item(self, row: Mapping[str, Any], line: int) -> ArchiveItem | RecordError:
         business, customer = _identifier(row.get(BUSINESS)), _identifier(row[CUSTOMER])
         if not self.has_bodies:
-            return self._maker.make(business, customer, None)
+            return self._maker.make(business, customer, None, line)
         fields: dict[str, Any] = {
             name: UNSET if row[name] is None else row[name] for name in CustomerRequest.FIELD_NAMES if name in row
         }
@@ -99,7 +99,7 @@ class ParquetRecords:
                     fields[name] = READERS[name](fields[name])
                 except ValueError as error:
                     return RecordError(name, str(error))
-        return self._maker.make(business, customer, fields)
+        return self._maker.make(business, customer, fields, line)
 
 
 def count_rows(path: Path, name: str) -> int:

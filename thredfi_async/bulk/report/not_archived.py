@@ -6,7 +6,7 @@ from typing import Final, TextIO
 
 from thredfi_async.bulk.journal import JournalView, NotArchivedRow
 
-COLUMNS: Final = ("position", "business_id", "customer_id", "state", "code", "attempts", "ended_at")
+COLUMNS: Final = ("line", "business_id", "customer_id", "state", "code", "attempts", "ended_at")
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -42,7 +42,7 @@ def _cells(row: NotArchivedRow) -> tuple[object, ...]:
     code = row.code or ""
     code = f"'{code}" if code.startswith(_FORMULA) else code
     return (
-        row.position,
+        "" if row.place is None else row.place,
         row.business_id,
         row.customer_id,
         row.state.value,
