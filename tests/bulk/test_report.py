@@ -93,15 +93,35 @@ def test_failures_are_csv_of_ids_states_and_codes(journal: Path) -> None:
     assert rows[0]["ended_at"] == "2026-11-26T00:00:03+00:00"
 
 
-@pytest.mark.parametrize("code", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
-def test_no_cell_is_a_formula(tmp_path: Path, code: str) -> None:
+@pytest.mark.parametrize(
+    ("code", "cell"),
+    [
+        ("=1+1", "'=1+1"),
+        ("+1", "'+1"),
+        ("-1", "'-1"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("\t=1", "\\t=1"),
+        ("\r=1", "\\r=1"),
+        ("\n=1", "\\n=1"),
+        (" =1", "' =1"),
+        ("\xa0\u3000=1", "'\xa0\u3000=1"),
+        ("\ufeff=1", "\\ufeff=1"),
+        ("\uff1d1", "'\uff1d1"),
+        ("\u2212\u0031", "'\u2212\u0031"),
+        ("a;=1", "a;'=1"),
+        ("a, @x|-1", "a,' @x|'-1"),
+        ("\x1b[31mred", "\\x1b[31mred"),
+        ("a-b_c.d", "a-b_c.d"),
+    ],
+)
+def test_no_cell_is_a_formula(tmp_path: Path, code: str, cell: str) -> None:
     """No content of a journal makes a spreadsheet that opens the CSV compute anything."""
     path = write_journal(tmp_path / "run.db", [("failed", code)])
     text = io.StringIO(newline="")
     with read_journal(path) as view:
         write_not_archived_csv(view, text)
     (row,) = csv.DictReader(io.StringIO(text.getvalue(), newline=""))
-    assert row["code"] == f"'{code}"
+    assert row["code"] == cell
 
 
 class Tags(HTMLParser):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import orjson
 
+from thredfi_async._checks.text import spreadsheet_cell
 from thredfi_async.bulk.errors import SourceError
 from thredfi_async.bulk.readers.columns import INVALID_COLUMNS
 from thredfi_async.bulk.readers.format_detection import Format
@@ -101,7 +102,7 @@ def _csv_record(bad: InvalidLine) -> bytes:
 
 def _csv_line(*cells: str) -> bytes:
     text = io.StringIO()
-    csv.writer(text, lineterminator="").writerow(cells)
+    csv.writer(text, lineterminator="").writerow(map(spreadsheet_cell, cells))
     return text.getvalue().encode()
 
 

@@ -4,7 +4,7 @@ import contextlib
 import sys
 from typing import Any, Final, Protocol
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -12,7 +12,7 @@ from rich.text import Text
 
 from thredfi_async.cli.bulk.formatting import going, outcomes
 from thredfi_async.cli.bulk.moment import Moment, Pace
-from thredfi_async.cli.output import Output, tell
+from thredfi_async.cli.output import Output, PrintableConsole, tell
 
 VERSION: Final = 1
 """The version of the events that `--json` writes; raised when one changes other than by a new field."""
@@ -99,7 +99,7 @@ class Bar:
         self._pace = Pace()
         # No thread of its own, and no redirected streams: it is drawn when there is something to draw.
         self._live = Live(
-            console=Console(file=sys.stderr),
+            console=PrintableConsole(sys.stderr),
             auto_refresh=False,
             transient=True,
             redirect_stdout=False,

@@ -8,13 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
 from thredfi_async.cli.bulk.display import event
 from thredfi_async.cli.bulk.signals import Interruption, listening
-from thredfi_async.cli.output import Output, OutputError, ReaderGoneError, tell
+from thredfi_async.cli.output import Output, OutputError, PrintableConsole, ReaderGoneError, tell
 
 _LINE_SECONDS: Final = 5.0
 _EVENT_SECONDS: Final = 1.0
@@ -120,7 +119,7 @@ class _Shower:
         terminal = not out.json and not debug and sys.stderr is not None and sys.stderr.isatty()
         self._live = (
             Live(
-                console=Console(file=sys.stderr),
+                console=PrintableConsole(sys.stderr),
                 auto_refresh=False,
                 transient=True,
                 redirect_stdout=False,

@@ -5,7 +5,8 @@ from types import TracebackType
 from typing import Self
 
 from rich import progress
-from rich.console import Console
+
+from thredfi_async.cli.output import PrintableConsole
 
 
 class Progress:
@@ -26,7 +27,7 @@ class Progress:
             progress.BarColumn(bar_width=None),
             progress.MofNCompleteColumn(),
             progress.TimeElapsedColumn(),
-            console=Console(file=sys.stderr),
+            console=PrintableConsole(sys.stderr),
             transient=True,
         )
         self._task = self._bar.add_task("Archiving", total=total)
