@@ -9,7 +9,9 @@ from typing import Final
 
 _SPACE: Final = "Zs"
 """The category of blanks; `str.isprintable` takes the plain one alone, and names are written with others, too."""
-_FORMULA: Final = re.compile(r"(?:\A|(?<=[,;|]))(?=\s*[=+\-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b\u2212])")
+_FORMULA: Final = re.compile(
+    r"(?:\A|(?<=[,;|]))(?=\s*[=+\-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b\u2212\u207a-\u207c\u208a-\u208c])"
+)
 """Where a cell begins that a spreadsheet would compute, whatever it takes for a separator; full-width signs count."""
 
 

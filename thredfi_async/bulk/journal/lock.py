@@ -8,7 +8,7 @@ from typing import Final
 
 from thredfi_async.bulk.errors import JournalBusyError, JournalError
 from thredfi_async.bulk.journal.files import create_private, identity_of, translated
-from thredfi_async.bulk.journal.trust import is_private, problem_of
+from thredfi_async.bulk.ownership import is_private, problem_of
 
 _SUFFIX: Final = "-lock"
 _TRIES: Final = 10

@@ -1,17 +1,13 @@
 """Decides how far a journal may be trusted: whether another user can have written it."""
 
-import os
-import stat
 from pathlib import Path
 from typing import Final
 
 from thredfi_async.bulk.errors import JournalError
+from thredfi_async.bulk.ownership import is_private, problem_of
 
 _BESIDE: Final = ("", "-wal", "-shm", "-journal")
 """Endings of the files that SQLite reads with a journal: who writes one of them writes the journal."""
-_ROOT: Final = 0
-_WRITABLE: Final = stat.S_IWGRP | stat.S_IWOTH
-_PRIVATE: Final = stat.S_IRWXU
 
 
 def distrust(path: str) -> str | None:
@@ -31,24 +27,6 @@ def distrust(path: str) -> str | None:
         problem = problem_of(found)
         if problem is not None:
             return f"{file} {problem}"
-    return None
-
-
-def problem_of(found: os.stat_result) -> str | None:
-    """Return why a file is not this user's alone to write, if it is not.
-
-    Args:
-        found: What `lstat` or `fstat` says of it.
-
-    Returns:
-        What follows its name in a sentence; None for a file that only this user and root can write.
-    """
-    if not stat.S_ISREG(found.st_mode):
-        return "is a link, a pipe or a device, and no file"
-    if found.st_uid not in {_own_id(found), _ROOT}:
-        return "belongs to another user"
-    if found.st_mode & _WRITABLE and hasattr(os, "geteuid"):
-        return "can be written by other users"
     return None
 
 
@@ -76,13 +54,3 @@ def require_own(path: str) -> None:
         )
     if not is_private(found):
         Path(path).chmod(0o600)
-
-
-def is_private(found: os.stat_result) -> bool:
-    """Return whether no one but its owner can read a file; true on Windows, which has no modes."""
-    return not (stat.S_IMODE(found.st_mode) & ~_PRIVATE and hasattr(os, "geteuid"))
-
-
-def _own_id(found: os.stat_result) -> int:
-    # Windows has no such ids, and gives 0 for every file.
-    return os.geteuid() if hasattr(os, "geteuid") else found.st_uid

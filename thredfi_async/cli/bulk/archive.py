@@ -9,7 +9,8 @@ from thredfi_async.bulk.readers import Source, open_source
 from thredfi_async.cli.bulk.display import event
 from thredfi_async.cli.bulk.endpoint import Endpoint
 from thredfi_async.cli.bulk.formatting import plural
-from thredfi_async.cli.bulk.journal_metadata import JournalMetadata, fits_host, fits_source, metadata_of, writing
+from thredfi_async.cli.bulk.journal_files import writing
+from thredfi_async.cli.bulk.journal_metadata import JournalMetadata, fits_host, fits_source, metadata_of
 from thredfi_async.cli.bulk.preflight_errors import preflight_error, preflight_errors
 from thredfi_async.cli.bulk.rate_options import RateOptions
 from thredfi_async.cli.bulk.source import InvalidLines, count, invalid_line

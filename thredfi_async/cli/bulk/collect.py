@@ -10,9 +10,9 @@ from typing import Any
 from rich.console import Group
 from rich.text import Text
 
-from thredfi_async.bulk.journal import Journal
 from thredfi_async.cli.bulk.conclude import conclude
 from thredfi_async.cli.bulk.formatting import command, outcomes, plural
+from thredfi_async.cli.bulk.journal_files import writing
 from thredfi_async.cli.bulk.nats import Nats, broker_preflight_errors
 from thredfi_async.cli.bulk.preflight_errors import preflight_errors
 from thredfi_async.cli.bulk.undertaking import totals_of
@@ -58,7 +58,7 @@ class Collect:
         stream_config = self.nats.stream_config()
         # Before the journal, so that a missing broker leaves no empty file behind.
         async with connected(self.nats.settings(), name="thredfi bulk collect") as broker:
-            with Journal.open(self.journal) as journal:
+            with writing(self.journal, create=True) as journal:
                 collector = Collector(broker, stream_config, DistributedRun(journal, stream_config))
                 progress.begin(broker, collector)
                 watched = await watch(

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from thredfi_async.bulk import ArchiveItem, read_journal
-from thredfi_async.bulk.journal import Journal
 from thredfi_async.bulk.readers import Source, open_source
 from thredfi_async.cli.bulk.conclude import conclude
 from thredfi_async.cli.bulk.confirm import confirm
 from thredfi_async.cli.bulk.display import event
 from thredfi_async.cli.bulk.endpoint import Endpoint
 from thredfi_async.cli.bulk.formatting import plural
+from thredfi_async.cli.bulk.journal_files import writing
 from thredfi_async.cli.bulk.journal_metadata import JournalMetadata, fits_source, metadata_of
 from thredfi_async.cli.bulk.nats import Nats, broker_preflight_errors
 from thredfi_async.cli.bulk.preflight_errors import preflight_error, preflight_errors
@@ -110,7 +110,7 @@ class Publish:
         if self.journal is None:
             bad.begin_again(None)
             return None
-        journal = stack.enter_context(Journal.open(self.journal))
+        journal = stack.enter_context(writing(self.journal, create=True))
         run = DistributedRun(journal, stream_config)
         journal.describe(**facts.run)
         bad.begin_again(journal)

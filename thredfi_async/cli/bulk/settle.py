@@ -1,6 +1,7 @@
 """`settle`: ask the API about every customer whose outcome is not known."""
 
 import asyncio
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from thredfi_async.bulk.settling import Settlement, settle
 from thredfi_async.cli.bulk.display import event
 from thredfi_async.cli.bulk.endpoint import Endpoint
 from thredfi_async.cli.bulk.formatting import plural
+from thredfi_async.cli.bulk.journal_files import writing
 from thredfi_async.cli.bulk.journal_metadata import JournalMetadata, fits_host
 from thredfi_async.cli.bulk.next_steps import commands_of
 from thredfi_async.cli.bulk.preflight_errors import preflight_errors
@@ -44,9 +46,9 @@ class Settle:
     def __call__(self, session: Session) -> int:
         """Ask, and write down what the API says."""
         target = Endpoint(self.connection.client().base_url)
-        with preflight_errors():
-            journal = Journal.open(self.journal, create=False)
-        with journal:
+        with contextlib.ExitStack() as stack:
+            with preflight_errors():
+                journal = stack.enter_context(writing(self.journal, create=False))
             facts = JournalMetadata(journal.run)
             fits_host(self.journal, facts, target, allow_host_change=self.allow_host_change)
             found, stopped = Found(total=totals_of(self.journal).get("unknown", 0)), None

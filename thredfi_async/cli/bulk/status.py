@@ -8,10 +8,11 @@ from typing import Any, Final
 
 from rich.text import Text
 
-from thredfi_async.bulk import JournalView, read_journal
+from thredfi_async.bulk import JournalView
 from thredfi_async.bulk.journal import Sample
 from thredfi_async.cli.bulk.ending import Ending
 from thredfi_async.cli.bulk.formatting import going, outcomes, plural
+from thredfi_async.cli.bulk.journal_files import reading
 from thredfi_async.cli.bulk.journal_metadata import JournalMetadata, when
 from thredfi_async.cli.bulk.moment import Moment, Pace
 from thredfi_async.cli.bulk.next_steps import commands_of
@@ -38,7 +39,7 @@ class Status:
 
     def __call__(self, session: Session) -> int:
         """Show how far the run has come; the exit code is 0 wherever that is."""
-        with preflight_errors(), read_journal(self.journal) as view:
+        with preflight_errors(), reading(self.journal) as view:
             standing = Standing.of(view, time.time())
         ending = Ending(
             states=standing.states,
