@@ -7,7 +7,7 @@ import pytest
 from reader_files import BUSINESS, CUSTOMER, HEADER, ITEM, ROW, written
 
 from thredfi_async.bulk.errors import SourceError
-from thredfi_async.bulk.readers import invalid_lines_file, open_source
+from thredfi_async.bulk.readers import open_source
 
 BAD = HEADER + b"one,x\n" + ROW + b"two,y\n"
 
@@ -79,7 +79,7 @@ def test_a_full_disk_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     def full(*_: object) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(invalid_lines_file.io, "FileIO", type("Full", (io.FileIO,), {"write": full}))
+    monkeypatch.setattr(io, "FileIO", type("Full", (io.FileIO,), {"write": full}))
     source = open_source(written(tmp_path, "a.csv", BAD), invalid_lines=tmp_path / "full.csv")
     with pytest.raises(SourceError, match=r"cannot write .*full\.csv: No space left on device"):
         list(source)

@@ -8,7 +8,6 @@ import io
 import json
 import logging
 import os
-import sys
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
@@ -215,11 +214,11 @@ def test_styles_stay_where_they_were() -> None:
 
 def test_logs_and_traces(capsys: Capture) -> None:
     """A stack trace and a log keep their own line ends, and nothing of what a message holds."""
-    try:
+    with pytest.raises(ValueError, match="invalid literal") as caught:
         int("\x1b[31m\u202e\ud800")
-    except ValueError as error:
-        trace(error)
-        record = logging.LogRecord("n", logging.ERROR, "p", 1, "%s\x1b[2J", ("\x7f",), sys.exc_info())
+    trace(caught.value)
+    raised = (caught.type, caught.value, caught.tb)
+    record = logging.LogRecord("n", logging.ERROR, "p", 1, "%s\x1b[2J", ("\x7f",), raised)
     err = capsys.readouterr().err
     check(err)
     assert len(err.splitlines()) > 2
