@@ -1,7 +1,7 @@
 """Looks at the pages of a Parquet file before they are decoded: a page of some bytes may claim, and become, gigabytes.
 
 What the footer says of sizes binds no one. Arrow decompresses a page to the size in the page's own header, and that is
-read here, in Thrift's compact protocol, for every page of a row group.
+read here, for every page of a row group.
 """
 
 import io
@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
+
+from thredfi_async.bulk.readers.parquet_thrift import Thrift
 
 MOST_HELD: Final = 1 << 28
 """Most bytes of decompressed pages that Arrow has to hold at a time: of each column a page and a dictionary."""
@@ -25,14 +27,19 @@ _DATA: Final = {0: 5, 3: 8}
 _ENCODINGS: Final = {0: 2, 3: 4}
 _EXPANDING: Final = 7
 """DELTA_BYTE_ARRAY: a value is said by how much it shares with the one before."""
-_DEEPEST: Final = 8
 
-Decompress = Callable[[bytes, int], bytes]
-"""Decompresses bytes to so many; raises `ValueError` where it cannot."""
+Decompress = Callable[[int, bytes, int], bytes]
+"""Undoes a compression, of bytes that become so many; raises `ValueError` where it cannot."""
 
 
 class PagesError(Exception):
     """A row group's pages cannot be read, or not within bounds; the text is what follows the file's name."""
+
+
+_BYTES: Final = 6
+"""BYTE_ARRAY among the types of a column."""
+_NO_DICTIONARY: Final = frozenset({6, 7})
+"""DELTA_LENGTH_BYTE_ARRAY and DELTA_BYTE_ARRAY, which Arrow does not decode into dictionaries."""
 
 
 @attrs.frozen
@@ -40,30 +47,83 @@ class Column:
     """Where a column's pages are in a row group.
 
     Args:
-        name: The name of the whole column that it is a part of.
+        path: The names of the whole column and of the part that it is, one in the other.
+        type: The number of its type.
+        codec: The number of its compression.
         start: The first page's place in the file.
         size: The pages' bytes.
         values: How many values they have.
-        repeated: Whether it is in a list, so that it may have more values than there are rows.
-        kept: Whether Arrow leaves its values in their dictionary, so that no value is made for each row.
-        decompress: Undoes its compression; None where its values have one length.
+        can_be_kept: Whether it is text that Arrow can leave in its dictionary.
     """
 
-    name: str
+    path: str
+    type: int
+    codec: int
     start: int
     size: int
     values: int
-    repeated: bool
-    kept: bool
-    decompress: Decompress | None
+    can_be_kept: bool
+
+    @property
+    def name(self) -> str:
+        """The name of the whole column."""
+        return self.path.partition(".")[0]
 
 
-def rows_at_a_time(file: io.BufferedReader, columns: Sequence[Column], most: int) -> int:
+@attrs.frozen
+class Reading:
+    """How a column is read.
+
+    Args:
+        repeated: Paths of what is in lists, and may so have more values than there are rows.
+        kept: Paths of what Arrow leaves in dictionaries, so that no value is made for each row.
+        decompress: Undoes a compression, by its number.
+    """
+
+    repeated: frozenset[str]
+    kept: frozenset[str]
+    decompress: Decompress
+
+
+def columns_of(group: Mapping[int, Any]) -> list[Column]:
+    """Return where the columns of a row group are.
+
+    Args:
+        group: What the footer says of it.
+
+    Raises:
+        PagesError: It says nothing of the kind.
+    """
+    try:
+        return [_column(chunk[3]) for chunk in group[1]]
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise PagesError(_DAMAGED) from None
+
+
+def _column(said: Mapping[int, Any]) -> Column:
+    kind, encodings, names, codec = said[1], said[2], said[3], said[4]
+    start, dictionary = said[9], said.get(11) or said[9]
+    column = Column(
+        path=".".join(name.decode() for name in names),
+        type=kind,
+        codec=codec,
+        start=min(start, dictionary),
+        size=said[7],
+        values=said[5],
+        can_be_kept=kind == _BYTES and _NO_DICTIONARY.isdisjoint(encodings),
+    )
+    if not all(isinstance(each, int) and each >= 0 for each in (codec, column.start, column.size, column.values)):
+        raise ValueError
+    return column
+
+
+def rows_at_a_time(file: io.BufferedReader, columns: Sequence[Column], reading: Reading, most: int) -> int:
     """Look at the pages of a row group, and return how many rows may be decoded at a time.
 
     Args:
         file: The file.
         columns: The columns that are to be read.
+        reading: How they are.
         most: Most rows.
 
     Returns:
@@ -74,25 +134,26 @@ def rows_at_a_time(file: io.BufferedReader, columns: Sequence[Column], most: int
     """
     held, row = 0, 0
     for column in columns:
-        size, longest, values = _measured(file, column)
+        size, longest, values = _measured(file, column, reading)
         held += size
-        if column.repeated and (values > MOST_VALUES or values * longest > MOST_EXPANDED):
+        repeated = column.path in reading.repeated
+        if repeated and (values > MOST_VALUES or values * longest > MOST_EXPANDED):
             # All of them may be one row's, so that fewer rows at a time would not help.
             raise PagesError(f"has a row group with too many or too long values of {column.name}: {_SMALLER}")
-        row += 0 if column.repeated else longest
+        row += 0 if repeated else longest
     if held > MOST_HELD:
         raise PagesError(f"has a row group whose pages take {held:,} bytes at a time, over {MOST_HELD:,}: {_SMALLER}")
     return max(1, min(most, MOST_EXPANDED // max(row, 1)))
 
 
-def _measured(file: io.BufferedReader, column: Column) -> tuple[int, int, int]:
+def _measured(file: io.BufferedReader, column: Column, reading: Reading) -> tuple[int, int, int]:
     """Return a column's bytes to be held, the bytes of a value that may recur, and how many values there are."""
     dictionary, data, longest, values = 0, 0, 0, 0
     for page in _pages(file, column):
         values += page.values
         if page.kind == _DICTIONARY:
             dictionary = max(dictionary, page.size)
-            longest = max(longest, 0 if column.kept else _longest(file, column, page))
+            longest = max(longest, 0 if column.path in reading.kept else _longest(file, column, page, reading))
         else:
             data = max(data, page.size)
             longest = max(longest, page.size if page.encoding == _EXPANDING else 0)
@@ -119,7 +180,7 @@ def _pages(file: io.BufferedReader, column: Column) -> Iterator[_Page]:
     place, end, left = column.start, column.start + column.size, column.values
     while place < end and left > 0:
         file.seek(place)
-        header = _Thrift(file, end).struct()
+        header = Thrift(file, end).struct()
         kind, unpacked, packed = (header.get(number) for number in (1, 2, 3))
         if not (isinstance(kind, int) and isinstance(unpacked, int) and isinstance(packed, int)):
             raise PagesError(_DAMAGED)
@@ -132,13 +193,13 @@ def _pages(file: io.BufferedReader, column: Column) -> Iterator[_Page]:
         place = start + packed
 
 
-def _longest(file: io.BufferedReader, column: Column, page: _Page) -> int:
+def _longest(file: io.BufferedReader, column: Column, page: _Page, reading: Reading) -> int:
     """Return how long the longest value of a dictionary is, which any number of rows may have."""
-    if column.decompress is None or page.size > _LONGEST_LOOK:
+    if column.type != _BYTES or page.size > _LONGEST_LOOK:
         return page.size
     file.seek(page.start)
     try:
-        data = column.decompress(file.read(page.packed), page.unpacked)
+        data = reading.decompress(column.codec, file.read(page.packed), page.unpacked)
     except ValueError:
         return page.size
     place, longest = 0, 0
@@ -157,69 +218,6 @@ def _content(header: Mapping[int, Any], kind: int) -> tuple[int, int | None]:
     if not isinstance(count, int) or count < 0:
         raise PagesError(_DAMAGED)
     return count, encoding
-
-
-class _Thrift:
-    """Reads structures of Thrift's compact protocol, as far as headers of pages have them.
-
-    Args:
-        file: The file, at the structure.
-        end: Where the structure has to have ended.
-    """
-
-    def __init__(self, file: io.BufferedReader, end: int) -> None:
-        self._file = file
-        self._end = end
-
-    def struct(self, depth: int = 0) -> dict[int, Any]:
-        """Return a structure's whole numbers and structures, by the numbers of their fields."""
-        found: dict[int, Any] = {}
-        number = 0
-        while (head := self._byte()) != 0:
-            number = number + (head >> 4) if head >> 4 else self._signed()
-            found[number] = self._value(head & 15, depth)
-        return found
-
-    def _value(self, kind: int, depth: int) -> object:
-        match kind:
-            case 1 | 2:  # a boolean, which the field's head has
-                return None
-            case 3 | 7:  # a byte, a float
-                self._skip(1 if kind == 3 else 8)  # noqa: PLR2004 - the kinds
-                return None
-            case 4 | 5 | 6:
-                return self._signed()
-            case 8:  # bytes, such as the smallest value of a page
-                self._skip(self._unsigned())
-                return None
-            case 12 if depth < _DEEPEST:
-                return self.struct(depth + 1)
-            case _:
-                raise PagesError(_DAMAGED)
-
-    def _byte(self) -> int:
-        byte = self._file.read(1)
-        if not byte:
-            raise PagesError(_DAMAGED)
-        return byte[0]
-
-    def _skip(self, count: int) -> None:
-        if self._file.tell() + count > self._end:
-            raise PagesError(_DAMAGED)
-        self._file.seek(count, io.SEEK_CUR)
-
-    def _unsigned(self) -> int:
-        value = 0
-        for shift in range(0, 70, 7):
-            byte = self._byte()
-            value |= (byte & 127) << shift
-            if byte < 128:  # noqa: PLR2004 - the last one
-                return value
-        raise PagesError(_DAMAGED)
-
-    def _signed(self) -> int:
-        value = self._unsigned()
-        return (value >> 1) ^ -(value & 1)
 
 
 _SMALLER: Final = "write it with smaller pages and row groups, and without the encoding DELTA_BYTE_ARRAY"

@@ -1,7 +1,7 @@
 """Reads Parquet, a bounded piece of its rows at a time, and checks its types against the contract's."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +16,8 @@ from thredfi_async.bulk.readers.columns import BUSINESS, CUSTOMER, INVALID_COLUM
 from thredfi_async.bulk.readers.invalid_line import InvalidLine, RecordError, location
 from thredfi_async.bulk.readers.io import CHUNK
 from thredfi_async.bulk.readers.items import ItemMaker
-from thredfi_async.bulk.readers.parquet_pages import Column, Decompress, PagesError, rows_at_a_time
+from thredfi_async.bulk.readers.parquet_pages import PagesError, Reading, columns_of, rows_at_a_time
+from thredfi_async.bulk.readers.parquet_thrift import ThriftError, row_groups
 from thredfi_async.bulk.readers.values import READERS
 from thredfi_async.models import CustomerRequest
 
@@ -31,8 +32,6 @@ except ImportError:
 
 _ROWS: Final = 1024
 _UUID_BYTES: Final = 16
-_WITHOUT: Final = frozenset({"DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY"})
-"""Encodings that Arrow does not decode into dictionaries."""
 
 
 class ParquetRecords:
@@ -53,12 +52,17 @@ class ParquetRecords:
     def __init__(self, path: Path, name: str, business_id: UUID | None, rules: Rules) -> None:
         self._name = name
         self._maker = ItemMaker(business_id)
-        with contextlib.closing(_open(path, name)) as file:
-            self._check(file.schema_arrow, rules)
-            self._kept = _kept(file)
-            # One row may have any number of a list's values, so that these stay in their dictionaries.
-            self._file = _open(path, name, metadata=file.metadata, read_dictionary=sorted(self._kept))
         self._bytes = path.open("rb")
+        try:
+            with _readable(name), contextlib.closing(_open(path, name)) as file:
+                self._check(file.schema_arrow, rules)
+                self._reading = self._how(file)
+                # One row may have any number of a list's values, so that these stay in their dictionaries.
+                kept = sorted(self._reading.kept)
+                self._file = _open(path, name, metadata=file.metadata, read_dictionary=kept)
+        except BaseException:
+            self._bytes.close()
+            raise
 
     def _check(self, schema: Arrow, rules: Rules) -> None:
         """Check the columns and their types.
@@ -90,40 +94,25 @@ class ParquetRecords:
         self._bytes.close()
 
     def _rows(self) -> Iterator[Row | RecordError]:
-        for batch in self._batches():
-            yield from rows_of(batch)
+        with _readable(self._name):
+            for batch in self._batches():
+                yield from rows_of(batch)
 
     def _batches(self) -> Iterator[Any]:
         """Yield batches, of each row group as many rows at a time as its pages allow."""
-        metadata = self._file.metadata
-        try:
-            for number in range(metadata.num_row_groups):
-                count = rows_at_a_time(self._bytes, self._leaves(metadata.row_group(number)), _ROWS)
-                yield from self._file.iter_batches(count, [number], self._columns, use_threads=False)
-        except PagesError as error:
-            raise SourceError(f"{self._name} {error}") from None
-        except (pa.ArrowException, OSError):
-            raise SourceError(f"{self._name} is damaged: its rows cannot be read to the end") from None
+        for number, group in enumerate(row_groups(self._bytes)):
+            columns = [column for column in columns_of(group) if column.name in self._columns]
+            count = rows_at_a_time(self._bytes, columns, self._reading, _ROWS)
+            yield from self._file.iter_batches(count, [number], self._columns, use_threads=False)
 
-    def _leaves(self, group: Arrow) -> list[Column]:
-        leaves: list[Column] = []
-        for index in range(group.num_columns):
-            column, schema = group.column(index), self._file.schema.column(index)
-            name = str(column.path_in_schema).partition(".")[0]
-            if name in self._columns:
-                starts = [column.data_page_offset, column.dictionary_page_offset or column.data_page_offset]
-                leaves.append(
-                    Column(
-                        name,
-                        start=min(starts),
-                        size=column.total_compressed_size,
-                        values=column.num_values,
-                        repeated=schema.max_repetition_level > 0,
-                        kept=column.path_in_schema in self._kept,
-                        decompress=_decompressor(column.compression) if schema.physical_type == "BYTE_ARRAY" else None,
-                    )
-                )
-        return leaves
+    def _how(self, file: Arrow) -> Reading:
+        """Decide how columns are read: text in lists is kept in dictionaries, where that can be in all row groups."""
+        leaves = (file.schema.column(index) for index in range(len(file.schema)))
+        repeated = frozenset(str(leaf.path) for leaf in leaves if leaf.max_repetition_level > 0)
+        kept = set(repeated)
+        for group in row_groups(self._bytes):
+            kept &= {column.path for column in columns_of(group) if column.can_be_kept}
+        return Reading(repeated, frozenset(kept), _decompress)
 
     def _item(self, row: Mapping[str, Any], line: int) -> ArchiveItem | RecordError:
         business, customer = _identifier(row.get(BUSINESS)), _identifier(row[CUSTOMER])
@@ -143,6 +132,17 @@ class ParquetRecords:
         return self._maker.make(business, customer, fields, line)
 
 
+@contextlib.contextmanager
+def _readable(name: str) -> Generator[None]:
+    """Turn what a damaged file raises into a sentence: names that are not UTF-8 and sizes beyond an integer, too."""
+    try:
+        yield
+    except PagesError as error:
+        raise SourceError(f"{name} {error}") from None
+    except (pa.ArrowException, ThriftError, OSError, ValueError, OverflowError):
+        raise SourceError(f"{name} is damaged: its rows cannot be read to the end") from None
+
+
 def count_rows(path: Path, name: str) -> int:
     """Return how many rows a file has, from its footer.
 
@@ -156,35 +156,19 @@ def count_rows(path: Path, name: str) -> int:
         file.close()
 
 
-_CODECS: Final = {"LZ4": "lz4_raw"}
+_CODECS: Final = {1: "snappy", 2: "gzip", 4: "brotli", 6: "zstd", 7: "lz4_raw"}
+"""Compressions by their numbers, as far as Arrow has a function for them."""
 
 
-def _decompressor(codec: str) -> Decompress:
-    """Return what undoes a column's compression, as far as Arrow's own functions do."""
-
-    def decompress(data: bytes, size: int) -> bytes:
-        if codec == "UNCOMPRESSED":
-            return data
-        try:
-            return bytes(pa.decompress(data, size, _CODECS.get(codec, codec.lower())))
-        except (pa.ArrowException, OSError):
-            raise ValueError(codec) from None
-
-    return decompress
-
-
-def _kept(file: Arrow) -> frozenset[str]:
-    """Return the paths of what is text in lists, where Arrow can leave it in dictionaries."""
-    metadata = file.metadata
-    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
-    columns = ((index, file.schema.column(index)) for index in range(len(file.schema)))
-    return frozenset(
-        column.path
-        for index, column in columns
-        if column.physical_type == "BYTE_ARRAY"
-        and column.max_repetition_level > 0
-        and not any(_WITHOUT.intersection(group.column(index).encodings) for group in groups)
-    )
+def _decompress(codec: int, data: bytes, size: int) -> bytes:
+    if codec == 0:
+        return data
+    if codec not in _CODECS:
+        raise ValueError(codec)
+    try:
+        return bytes(pa.decompress(data, size, _CODECS[codec]))
+    except (pa.ArrowException, OSError):
+        raise ValueError(codec) from None
 
 
 def _open(path: Path, name: str, **how: Any) -> Arrow:  # noqa: ANN401 - passed on
