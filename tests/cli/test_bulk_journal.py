@@ -16,6 +16,9 @@ from thredfi_async.cli import main
 from thredfi_async.mock_server import MockServer
 
 Capture = pytest.CaptureFixture[str]
+ENDLESS = (
+    "DROP TABLE items; CREATE VIEW items AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i FROM n) SELECT i FROM n"
+)
 NOBODY = "11111111-1111-4111-8111-111111111111"
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="no modes there")
 
@@ -82,7 +85,7 @@ def test_a_journal_that_others_can_write(server: MockServer, capsys: Capture) ->
 @pytest.mark.parametrize(
     "change",
     [
-        "DROP TABLE items; CREATE VIEW items AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i FROM n) SELECT i FROM n",
+        ENDLESS,
         "CREATE TRIGGER t AFTER INSERT ON run BEGIN DELETE FROM items; END",
         "UPDATE run SET value = 'nonsense' WHERE key = 'id'",
         "PRAGMA user_version = 1",

@@ -216,6 +216,16 @@ def test_a_tree_that_leads_in_circles(tmp_path: Path) -> None:
         view.totals()
 
 
+def test_a_query_is_bounded_by_the_file(tmp_path: Path) -> None:
+    """A query takes no more steps than the file can have rows, whatever it is; those of a reader take far fewer."""
+    path = write_journal(tmp_path / "run.db", [("failed", "http_503")] * 2000)
+    with read_journal(path) as view:
+        assert len(list(view.not_archived())) == 2000
+        view._connection.execute("CREATE TEMP VIEW endless AS " + LOOP + " i FROM n WHERE i < 9000000")
+        with pytest.raises(JournalError, match=NOT_OURS):
+            list(view._rows("SELECT count(*) FROM endless", lambda _: True))
+
+
 # -- other users
 
 
