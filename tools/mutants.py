@@ -371,7 +371,7 @@ MUTANTS = (
         "bulk/journal/journal.py",
         "self._stale = True",
         "pass",
-        ("bulk/test_journal.py::test_a_transaction_that_comes_to_nothing",),
+        ("bulk/journal/test_on_disk.py::test_what_was_rolled_back_is_nowhere",),
     ),
     Mutant(
         "readers: pages",

@@ -251,3 +251,15 @@ async def test_a_run_on_a_journal_that_is_read_all_the_time(path: Path) -> None:
         assert states(await all_of(archive_many(Api(), items(50), journal=journal))) == ["archived"] * 50
         assert list(rows) == []
         assert view.totals() == {"archived": 50}
+
+
+def test_what_was_rolled_back_is_nowhere(path: Path) -> None:
+    """An item whose transaction failed is new when it comes again, even if another one has its place by then."""
+    one, other = bytes([1]) * 32, bytes([2]) * 32
+    with Journal.open(path) as journal:
+        with contextlib.suppress(ZeroDivisionError), journal.transaction() as rows:
+            rows.admit(0, [one])
+            raise ZeroDivisionError
+        with journal.transaction() as rows:
+            assert [each.state for each in rows.admit(0, [other])] == [None]
+            assert [each.state for each in rows.admit(1, [one])] == [None]

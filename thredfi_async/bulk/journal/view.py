@@ -3,7 +3,7 @@
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import closing
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -149,8 +149,13 @@ class JournalView:
 
     def _rows(self, query: str, *checks: Check) -> Iterator[tuple[Any, ...]]:
         self._steps = 0
-        with translated(self.path, "read"), closing(self._connection.execute(query)) as rows:
-            yield from checked(rows, checks, self.path)
+        with translated(self.path, "read"):
+            rows = self._connection.execute(query)
+            try:
+                yield from checked(rows, checks, self.path)
+            finally:
+                with suppress(sqlite3.ProgrammingError):  # the view was closed before the iteration came to its end
+                    rows.close()
 
     def _goes_on_for_ever(self) -> bool:
         """Return whether a query takes more steps than the file's rows can: a damaged tree may lead in circles."""
