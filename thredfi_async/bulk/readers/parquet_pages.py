@@ -212,9 +212,10 @@ def _longest(file: io.BufferedReader, column: Column, page: _Page, reading: Read
 
 def _content(header: Mapping[int, Any], kind: int) -> tuple[int, int | None]:
     """Return how many values a data page has, and how they are encoded."""
-    found = header.get(_DATA[kind])
-    fields: Mapping[int, Any] = found if isinstance(found, dict) else {}
-    count, encoding = fields.get(1), fields.get(_ENCODINGS[kind])
+    try:
+        count, encoding = header[_DATA[kind]][1], header[_DATA[kind]].get(_ENCODINGS[kind])
+    except (KeyError, TypeError, AttributeError):
+        raise PagesError(_DAMAGED) from None
     if not isinstance(count, int) or count < 0:
         raise PagesError(_DAMAGED)
     return count, encoding
