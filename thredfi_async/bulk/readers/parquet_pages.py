@@ -96,7 +96,7 @@ def columns_of(group: Mapping[int, Any]) -> list[Column]:
     """
     try:
         return [_column(chunk[3]) for chunk in group[1]]
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (LookupError, TypeError, ValueError, AttributeError):
         raise PagesError(_DAMAGED) from None
 
 
@@ -214,7 +214,7 @@ def _content(header: Mapping[int, Any], kind: int) -> tuple[int, int | None]:
     """Return how many values a data page has, and how they are encoded."""
     try:
         count, encoding = header[_DATA[kind]][1], header[_DATA[kind]].get(_ENCODINGS[kind])
-    except (KeyError, TypeError, AttributeError):
+    except (LookupError, TypeError, AttributeError):
         raise PagesError(_DAMAGED) from None
     if not isinstance(count, int) or count < 0:
         raise PagesError(_DAMAGED)
