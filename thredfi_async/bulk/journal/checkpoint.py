@@ -56,7 +56,9 @@ class Checkpoints:
         with suppress(OSError):
             if log.stat().st_size:
                 _log.warning(
-                    "the journal %s is complete only together with %s: another program reads it", log.stem, log
+                    "the journal %s is complete only together with %s: another program reads it, or the disk is full",
+                    log.stem,
+                    log,
                 )
                 return self._path, str(log)
         return ()

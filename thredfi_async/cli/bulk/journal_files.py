@@ -30,9 +30,9 @@ def writing(path: Path, *, create: bool) -> Generator[Journal]:
             journal.close()
         if journal.belongs_together:
             tell(
-                f"Another program is reading the journal, so part of it is in a second file: "
-                f"{' and '.join(journal.belongs_together)} belong together. Copy both, or close that program and run "
-                f"thredfi bulk settle {path}, which leaves one file."
+                "Part of the journal is in a second file, since another program is reading it or the disk is full: "
+                f"{' and '.join(journal.belongs_together)} belong together. Copy both; or close that program, or make "
+                f"room, and run thredfi bulk settle {path}, which leaves one file."
             )
 
 
