@@ -104,13 +104,14 @@ def test_a_foreign_file(path: Path, content: bytes | None, message: str) -> None
     assert os.listdir(path.parent) == ["run.db"]  # noqa: PTH208 - names
 
 
-def test_a_newer_schema(path: Path) -> None:
-    """A journal of a later version is left to that version."""
+@pytest.mark.parametrize(("version", "other"), [(3, "a newer"), (1, "an older"), (0, "an older"), (-1, "an older")])
+def test_another_format(path: Path, version: int, other: str) -> None:
+    """A journal of an earlier or a later version is left to that version, in one sentence."""
     Journal.open(path).close()
     with contextlib.closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA user_version = 2")
+        connection.execute(f"PRAGMA user_version = {version}")
     for opens in (Journal.open, JournalView):
-        with pytest.raises(JournalError, match="has schema 2, and this thredfi-async knows 1"):
+        with pytest.raises(JournalError, match=f"has format {version}, of {other} thredfi-async, and this one knows 2"):
             opens(path)
 
 

@@ -1,3 +1,5 @@
+import errno
+import io
 import os
 from pathlib import Path
 
@@ -71,10 +73,13 @@ def test_a_file_that_says_anything_else_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "r-3.csv").read_bytes().count(b"\n") == 3
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full here")  # noqa: PTH110 - a device
-def test_a_full_disk_is_a_sentence(tmp_path: Path) -> None:
+def test_a_full_disk_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An invalid line that cannot be kept stops the reading, and names the file."""
-    link = tmp_path / "full.csv"
-    link.symlink_to("/dev/full")
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(io, "FileIO", type("Full", (io.FileIO,), {"write": full}))
+    source = open_source(written(tmp_path, "a.csv", BAD), invalid_lines=tmp_path / "full.csv")
     with pytest.raises(SourceError, match=r"cannot write .*full\.csv: No space left on device"):
-        list(open_source(written(tmp_path, "a.csv", BAD), invalid_lines=link))
+        list(source)

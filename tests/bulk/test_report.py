@@ -82,26 +82,46 @@ def test_failures_are_csv_of_ids_states_and_codes(journal: Path) -> None:
     with read_journal(journal) as view:
         assert write_not_archived_csv(view, text) == 4
     rows = list(csv.DictReader(io.StringIO(text.getvalue(), newline="")))
-    assert list(rows[0]) == ["position", "business_id", "customer_id", "state", "code", "attempts", "ended_at"]
-    assert [(row["position"], row["state"], row["code"]) for row in rows] == [
-        ("3", "rejected", "not_found"),
-        ("4", "failed", "http_503"),
-        ("5", "rejected", "not_found"),
-        ("6", "unknown", "timeout_read"),
+    assert list(rows[0]) == ["line", "business_id", "customer_id", "state", "code", "attempts", "ended_at"]
+    assert [(row["line"], row["state"], row["code"]) for row in rows] == [
+        ("4", "rejected", "not_found"),
+        ("5", "failed", "http_503"),
+        ("6", "rejected", "not_found"),
+        ("7", "unknown", "timeout_read"),
     ]
     assert rows[0]["customer_id"] == str(customer(3))
     assert rows[0]["ended_at"] == "2026-11-26T00:00:03+00:00"
 
 
-@pytest.mark.parametrize("code", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
-def test_no_cell_is_a_formula(tmp_path: Path, code: str) -> None:
+@pytest.mark.parametrize(
+    ("code", "cell"),
+    [
+        ("=1+1", "'=1+1"),
+        ("+1", "'+1"),
+        ("-1", "'-1"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("\t=1", "\\t=1"),
+        ("\r=1", "\\r=1"),
+        ("\n=1", "\\n=1"),
+        (" =1", "' =1"),
+        ("\xa0\u3000=1", "'\xa0\u3000=1"),
+        ("\ufeff=1", "\\ufeff=1"),
+        ("\uff1d1", "'\uff1d1"),
+        ("\u2212\u0031", "'\u2212\u0031"),
+        ("a;=1", "a;'=1"),
+        ("a, @x|-1", "a,' @x|'-1"),
+        ("\x1b[31mred", "\\x1b[31mred"),
+        ("a-b_c.d", "a-b_c.d"),
+    ],
+)
+def test_no_cell_is_a_formula(tmp_path: Path, code: str, cell: str) -> None:
     """No content of a journal makes a spreadsheet that opens the CSV compute anything."""
     path = write_journal(tmp_path / "run.db", [("failed", code)])
     text = io.StringIO(newline="")
     with read_journal(path) as view:
         write_not_archived_csv(view, text)
     (row,) = csv.DictReader(io.StringIO(text.getvalue(), newline=""))
-    assert row["code"] == f"'{code}"
+    assert row["code"] == cell
 
 
 class Tags(HTMLParser):

@@ -12,7 +12,7 @@ import pytest
 from bulk_cli import Told, file_of, ids_of, lost, run_bulk
 
 from thredfi_async.bulk import ArchiveItem, Journal, archive_many
-from thredfi_async.cli.bulk.commands import Commands, is_own
+from thredfi_async.cli.bulk.commands import Commands
 from thredfi_async.cli.bulk.journal_metadata import JournalMetadata
 from thredfi_async.client import ThredfiClient
 from thredfi_async.mock_server import Fault, FaultKind, MockServer, SeededCustomer
@@ -194,10 +194,7 @@ def test_a_journal_of_another_user_does_not_say_where_credentials_go(tmp_path: P
     path = tmp_path / "run.db"
     path.touch(mode=0o600)
     metadata = JournalMetadata({"option_base_url": "https://evil.example", "source_path": "c.csv", "queue": ""})
-    assert is_own(path)
     path.chmod(0o666)
-    assert not is_own(path)
-    assert not is_own(tmp_path / "missing.db")
     assert Commands(path, metadata)._connection.base_url is None
     path.chmod(0o600)
     assert Commands(path, metadata)._connection.base_url == "https://evil.example"

@@ -11,7 +11,7 @@ from thredfi_async.bulk.errors import (
 )
 from thredfi_async.bulk.gauges import Gauges
 from thredfi_async.bulk.items import ArchiveItem, ArchiveResult, ItemState
-from thredfi_async.bulk.journal import Journal, JournalView, read_journal
+from thredfi_async.bulk.journal import Journal, JournalView, RunSettings, read_journal
 from thredfi_async.bulk.policy import StopPolicy
 from thredfi_async.bulk.run import ArchiveRun, archive_many
 
@@ -29,6 +29,7 @@ __all__ = [
     "JournalBusyError",
     "JournalError",
     "JournalView",
+    "RunSettings",
     "SourceError",
     "StopPolicy",
     "archive_many",

@@ -14,6 +14,7 @@ from thredfi_async.bulk.job import Job
 from thredfi_async.bulk.journal.journal import Journal
 from thredfi_async.bulk.journal.rows import Sample
 from thredfi_async.bulk.journal.schema import PENDING
+from thredfi_async.bulk.journal.settings import RunSettings
 from thredfi_async.bulk.journal.store import Known, Settled, Store
 from thredfi_async.bulk.ledger import Publish, uninterrupted
 
@@ -31,6 +32,7 @@ class JournalLedger:
 
     Args:
         journal: A path, opened and closed with the run, or a journal that its owner closes.
+        settings: The run's, which a journal that is named by its path keeps.
         meter: Counts items that are repeated or final already.
         publish: Takes results.
         again: Final states whose items are sent again all the same.
@@ -42,9 +44,11 @@ class JournalLedger:
         meter: Meter,
         publish: Publish,
         again: Collection[ItemState] = (),
+        settings: RunSettings | None = None,
     ) -> None:
         """Open nothing yet."""
         self._given = journal
+        self._settings = settings
         self._meter = meter
         self._publish = publish
         self._done = frozenset(state.value for state in ItemState if state.is_final and state not in again)
@@ -176,8 +180,17 @@ class JournalLedger:
     # -- in the thread
 
     def _open(self) -> Journal:
-        journal = self._given if isinstance(self._given, Journal) else Journal.open(self._given)
-        journal.begin()
+        if isinstance(self._given, Journal):
+            self._given.begin()
+            return self._given
+        journal = Journal.open(self._given)
+        try:
+            journal.begin()
+            if self._settings is not None:
+                journal.keep(self._settings)
+        except BaseException:
+            journal.close()
+            raise
         return journal
 
     def _write(
@@ -199,7 +212,7 @@ class JournalLedger:
         return admitted
 
     def _admit(self, store: Store, journal: Journal, jobs: Sequence[Job]) -> Sequence[Job]:
-        known = store.admit(jobs[0].index, [_key(job) for job in jobs])
+        known = store.admit(jobs[0].index, [_key(job) for job in jobs], [job.item.line for job in jobs])
         wanted = [job for job, row in zip(jobs, known, strict=True) if self._is_wanted(job, row, store.session)]
         again = [job.row for job in wanted if job.inherited]
         if again:

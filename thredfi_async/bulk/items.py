@@ -77,6 +77,8 @@ class ArchiveItem:
         customer_id: The customer's UUID, or its canonical text.
         customer: The body, as a `CustomerRequest` or a mapping of its fields; None, the default, for the server's own
             record. It is checked when the item has its turn. Hidden in `repr`.
+        line: The line of the source on which the item stands, from 1; in Parquet, the row. None, the default, without
+            one. It is for reports, and of no account when items are compared.
 
     Raises:
         InvalidRequestError: An id is not a UUID; the error names which.
@@ -85,6 +87,7 @@ class ArchiveItem:
     business_id: UUID = attrs.field(converter=business_id_of)
     customer_id: UUID = attrs.field(converter=customer_id_of)
     customer: CustomerRequest | Mapping[str, Any] | None = attrs.field(default=None, repr=False)
+    line: int | None = attrs.field(default=None, eq=False, kw_only=True)
 
 
 @attrs.frozen

@@ -16,7 +16,9 @@ from thredfi_async.bulk.engine import Engine
 from thredfi_async.bulk.gauges import Gauges, Meter
 from thredfi_async.bulk.intake import Items, intake_of
 from thredfi_async.bulk.items import ArchiveResult, ItemState
+from thredfi_async.bulk.journal.files import located
 from thredfi_async.bulk.journal.journal import Journal
+from thredfi_async.bulk.journal.settings import RunSettings
 from thredfi_async.bulk.ledger import Ledger, MemoryLedger, uninterrupted
 from thredfi_async.bulk.policy import StopPolicy
 
@@ -152,8 +154,12 @@ def archive_many(  # noqa: PLR0913 - one client, its items, and the settings of 
     if concurrency is not None and (problem := whole_number(concurrency)) is not None:
         raise ConfigurationError(f"concurrency {problem}")
 
+    # Absolute from the start: the process may change its folder before the run begins, or while it goes on.
+    kept = journal if journal is None or isinstance(journal, Journal) else located(journal)
+    settings = RunSettings(rate=rate, concurrency=concurrency, outage_timeout=stop.outage_timeout)
+
     def ledger(meter: Meter, publish: Callable[[Sequence[ArchiveResult]], None]) -> Ledger:
-        return MemoryLedger(meter, publish) if journal is None else JournalLedger(journal, meter, publish, again)
+        return MemoryLedger(meter, publish) if kept is None else JournalLedger(kept, meter, publish, again, settings)
 
     plan = Plan(
         calls=Calls(client, settle=settle),

@@ -98,19 +98,21 @@ class ErrorReport:
             **{name: value for name, value in self.facts.items() if value is not None},
         }
 
-    def as_text(self) -> Text:
-        """Return it for people."""
+    def as_text(self) -> list[Text]:
+        """Return it for people, line by line."""
         done = self.exit_code is ExitCode.DONE
-        text = Text.assemble(("warning: " if done else "error: ", "bold yellow" if done else "bold red"), self.sentence)
-        text.append("".join(f"\n  - {problem}" for problem in self.problems))
-        text.append("".join(f"\n  ({note})" for note in self.notes))
-        text.append("\nEffect: ", "bold").append(_EFFECTS[self.effect])
-        if self.advice is not None:
-            text.append("\nNext: ", "bold").append(self.advice)
-        for name, value in self.facts.items():
-            if value is not None:
-                text.append(f"\n{name.replace('_', ' ').capitalize()}: ", "bold").append(str(value))
-        return text
+        head = ("warning: ", "bold yellow") if done else ("error: ", "bold red")
+        facts = {"effect": _EFFECTS[self.effect], "next": self.advice, **self.facts}
+        return [
+            Text.assemble(head, self.sentence),
+            *(Text(f"  - {problem}") for problem in self.problems),
+            *(Text(f"  ({note})") for note in self.notes),
+            *(
+                Text.assemble((f"{name.replace('_', ' ').capitalize()}: ", "bold"), str(value))
+                for name, value in facts.items()
+                if value is not None
+            ),
+        ]
 
 
 class ReportedError(Exception):

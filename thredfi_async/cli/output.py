@@ -1,16 +1,25 @@
-"""Writes to stdout and stderr, and handles errors in doing so."""
+"""Writes to stdout and stderr, and handles errors in doing so.
+
+A server, a journal, a file or its name may hold anything: all text is escaped here, and nowhere before, so that none
+changes a terminal's state. A text is one line: a line break in it is escaped, too.
+"""
 
 import contextlib
 import io
+import logging
 import os
 import sys
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from json import dumps
 from typing import Any, Protocol, TextIO
 
-from rich.console import Console, RenderableType
-from rich.text import Text
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+from rich.text import Span, Text
+
+from thredfi_async._checks.text import printable
 
 
 class OutputError(Exception):
@@ -50,7 +59,7 @@ class Output:
         """Write for people.
 
         Args:
-            *renderables: What rich can draw; a plain string is written as it is.
+            *renderables: What rich can draw; a string, and each text in it, is one line.
             wrap: Whether long lines are broken at the terminal's width.
         """
         self.check()
@@ -58,7 +67,7 @@ class Output:
 
     def data(self, value: object) -> None:
         """Write one JSON object as one line, in ASCII, so that no terminal and no encoding can spoil it."""
-        self.write(dumps(value, default=str) + "\n")
+        self.write(_as_json(value) + "\n")
 
     def write(self, text: str) -> None:
         """Write text as it is.
@@ -83,8 +92,8 @@ class Words(Protocol):
         """Return it for machines."""
         ...
 
-    def as_text(self) -> Text:
-        """Return it for people."""
+    def as_text(self) -> Sequence[Text]:
+        """Return it for people, line by line."""
         ...
 
 
@@ -95,7 +104,12 @@ def report(words: Words, *, json: bool) -> None:
         words: The failure.
         json: Whether a machine reads it.
     """
-    tell(dumps(words.as_json(), default=str) if json else words.as_text())
+    tell(*([_as_json(words.as_json())] if json else words.as_text()))
+
+
+def _as_json(value: object) -> str:
+    # JSON in ASCII has an escape for every control character but DEL.
+    return dumps(value, default=str).replace("\x7f", "\\u007f")
 
 
 def reason(error: Exception) -> str:
@@ -132,9 +146,50 @@ def tell(*renderables: RenderableType) -> None:
 
 def trace(error: Exception) -> None:
     """Write a stack trace to stderr."""
+    lines = "".join(traceback.format_exception(error)).splitlines()
     if sys.stderr is not None:
         with contextlib.suppress(OSError, ValueError):
-            traceback.print_exception(error)
+            write_text(sys.stderr, "".join(f"{printable(line)}\n" for line in lines))
+
+
+class PrintableFormatter(logging.Formatter):
+    """Formats log records as printable lines."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return a record's text; only its own line breaks are kept."""
+        return "\n".join(map(printable, super().format(record).splitlines()))
+
+
+class PrintableConsole(Console):
+    """A console that escapes every text that it draws, wherever in a renderable that stands.
+
+    Args:
+        file: Where it draws; None for stdout.
+        force_terminal: Whether it is a terminal; as the file says by default.
+    """
+
+    def __init__(self, file: TextIO | None, *, force_terminal: bool | None = None) -> None:
+        """Take no text for markup."""
+        super().__init__(file=file, force_terminal=force_terminal, highlight=False, markup=False, emoji=False)
+
+    def render_str(self, text: str, **how: Any) -> Text:  # noqa: ANN401 - rich's own options
+        """Make a text of a string, as `Console` does, which strips some of what is to be seen."""
+        return super().render_str(printable(text), **how)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Draw as `Console` does; everything in a table or a group comes by here, too."""
+        return super().render(_printable(renderable) if isinstance(renderable, Text) else renderable, options)
+
+
+def _printable(text: Text) -> Text:
+    """Return a text with escapes, its styles kept."""
+    if text.plain.isprintable():
+        return text
+    pieces = [printable(character) for character in text.plain]
+    starts = [0, *accumulate(map(len, pieces))]
+    safe = text.blank_copy("".join(pieces))
+    safe.spans = [Span(starts[span.start], starts[span.end], span.style) for span in text.spans]
+    return safe
 
 
 class _Page(io.StringIO):
@@ -151,7 +206,7 @@ class _Page(io.StringIO):
 
 def _drawn(stream: TextIO, renderables: Iterable[RenderableType], *, wrap: bool) -> str:
     page = _Page(stream.encoding or "utf-8")
-    console = Console(file=page, force_terminal=stream.isatty(), highlight=False, markup=False, emoji=False)
+    console = PrintableConsole(page, force_terminal=stream.isatty())
     for renderable in renderables:
         console.print(renderable, soft_wrap=not wrap)
     # rich pads lines to the width, which is a nuisance in files.

@@ -3,7 +3,6 @@
 import datetime as dt
 import inspect
 import json
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
@@ -12,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from thredfi_async import Customer, Document
+from thredfi_async._checks.text import printable
 
 _FIELDS: Final = tuple(name for name in inspect.signature(Customer).parameters if name not in {"documents", "extra"})
 _DOCUMENT: Final = tuple(name for name in inspect.signature(Document).parameters if name != "url")
@@ -43,13 +43,13 @@ def as_table(customer: Customer) -> Table:
     for name in _FIELDS:
         value = getattr(customer, name)
         if name not in _LEFT_OUT and value not in (None, "", (), {}):
-            table.add_row(name.removesuffix("_cents").replace("_", " "), Text(_shown(name, value)))
+            table.add_row(name.removesuffix("_cents").replace("_", " "), _shown(name, value))
     for document in customer.documents:
         size = None if document.file_size is None else f"{document.file_size:,} bytes"
         facts = (document.file_name, document.mime_type, size)
-        table.add_row("document", Text(_printable(", ".join(filter(None, facts)))))
+        table.add_row("document", ", ".join(filter(None, facts)))
     for name, value in customer.extra.items():
-        table.add_row(_printable(name), Text(_printable(json.dumps(value, ensure_ascii=False))))
+        table.add_row(name, json.dumps(value, ensure_ascii=False))
     return table
 
 
@@ -68,14 +68,15 @@ def as_line(customer: Customer, *, width: int | None) -> Text:
     Returns:
         The line.
     """
+    # Escaped before its turn, since it is measured here.
     line = Text()
     values = (str(customer.id), str(_plain(customer.status)), customer.external_id or "")
     for value, (_, cells) in zip(values, _COLUMNS, strict=True):
-        cell = Text(_printable(value))
+        cell = Text(printable(value))
         cell.truncate(cells if width is not None else max(cells, cell.cell_len), overflow="ellipsis", pad=True)
         line.append_text(cell).append("  ")
     name = customer.display_name or customer.company_name or customer.individual_name or ""
-    line.append(_printable(name))
+    line.append(printable(name))
     if width is not None:
         line.truncate(width, overflow="ellipsis")
     return line
@@ -93,15 +94,5 @@ def _shown(name: str, value: object) -> str:
     if isinstance(value, dt.datetime):
         return value.isoformat(sep=" ", timespec="seconds")
     if isinstance(value, str | int | UUID):
-        return _printable(str(value))
-    return _printable(json.dumps(value, ensure_ascii=False))
-
-
-def _printable(text: str) -> str:
-    """Escape what could move the cursor or change the writing direction: the text is not ours."""
-    return "".join(_characters(text))
-
-
-def _characters(text: str) -> Iterator[str]:
-    for character in text:
-        yield character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
+        return str(value)
+    return json.dumps(value, ensure_ascii=False)

@@ -13,7 +13,16 @@ from thredfi_async import Effect, ThredfiError
 from thredfi_async.cli.app import app
 from thredfi_async.cli.error_report import ErrorReport, ReportedError, error_report, internal_error, interruption
 from thredfi_async.cli.exit_codes import ExitCode
-from thredfi_async.cli.output import Output, OutputError, ReaderGoneError, abandon_stdout, reason, report, trace
+from thredfi_async.cli.output import (
+    Output,
+    OutputError,
+    PrintableFormatter,
+    ReaderGoneError,
+    abandon_stdout,
+    reason,
+    report,
+    trace,
+)
 from thredfi_async.cli.session import Job, Session
 
 # The class is private to typer or click, depending on the version.
@@ -95,7 +104,7 @@ def _logs(*, shown: bool) -> Generator[None]:
     """Show all logs, or none: without a handler of our own, Python would write warnings to stderr."""
     root = logging.getLogger()
     handler = logging.StreamHandler() if shown and sys.stderr is not None else logging.NullHandler()
-    handler.setFormatter(logging.Formatter("%(relativeCreated)d ms %(name)s: %(message)s"))
+    handler.setFormatter(PrintableFormatter("%(relativeCreated)d ms %(name)s: %(message)s"))
     level = root.level
     root.addHandler(handler)
     if shown:

@@ -2,36 +2,28 @@
 
 import datetime as dt
 import os
-import platform
 import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
-from uuid import UUID, uuid4, uuid5
+from typing import Self
+from uuid import UUID, uuid5
 
 from thredfi_async.bulk.errors import JournalError
 from thredfi_async.bulk.journal import statements
-from thredfi_async.bulk.journal.files import check_header, create_private, translated, uri_of
+from thredfi_async.bulk.journal.checkpoint import READERS_WAIT, Checkpoints
+from thredfi_async.bulk.journal.columns import checked, is_id, is_number
+from thredfi_async.bulk.journal.connect import connect, require_sqlite
+from thredfi_async.bulk.journal.files import NOT_OURS, identity_of, located, translated, uri_of
+from thredfi_async.bulk.journal.format import check_facts
 from thredfi_async.bulk.journal.lock import WriterLock
 from thredfi_async.bulk.journal.rows import InvalidLineRow, Outcome, Sample
-from thredfi_async.bulk.journal.schema import APPLICATION_ID, TABLES, VERSION
+from thredfi_async.bulk.journal.settings import KEY, RunSettings
 from thredfi_async.bulk.journal.store import Store
-
-_OLDEST_SQLITE: Final = (3, 37)
-# NORMAL: the log is not synced with every commit. A kill loses nothing, since what was written is the system's; a power
-# cut may take the last moments' commits with it, whole ones, so that these items are asked for or sent again under the
-# same keys. FULL would sync fifty times a second for that. A checkpoint syncs, and closing the journal ends in one.
-_PRAGMAS: Final = (
-    "PRAGMA journal_mode = WAL",
-    "PRAGMA synchronous = NORMAL",
-    "PRAGMA wal_autocheckpoint = 4000",
-    "PRAGMA cache_size = -8000",
-)
 
 
 class Journal:
@@ -40,53 +32,67 @@ class Journal:
     Open it with `Journal.open`, and use it in `with`, or call `close`.
 
     Attributes:
-        path: The file, as it was named.
+        path: The file's real path: absolute, so that the process may change its folder.
         id: The run's own UUID; idempotency keys derive from it.
         invalid_lines: Invalid lines of the source that were noted since it was opened.
+        belongs_together: After `close`, the files that have to be copied together, the journal first, if a program that
+            reads it kept its log from being moved into it; else none: it is one file.
     """
 
-    def __init__(self, path: str, lock: WriterLock, connection: sqlite3.Connection) -> None:
+    def __init__(self, path: str, lock: WriterLock, connection: sqlite3.Connection, checkpoints: Checkpoints) -> None:
         """Take over what `open` has made."""
-        self.path = path
+        self.path: str = path
+        self.belongs_together: tuple[str, ...] = ()
         self._lock = lock
         self._connection = connection
+        self._checkpoints = checkpoints
         self._mutex = threading.RLock()
         self._rejected: deque[InvalidLineRow] = deque()
-        self._identity = _identity(path)
+        self._identity = identity_of(path)
         self._stale = False
         facts = self.run
+        if "id" not in facts:
+            raise JournalError(f"the journal {path} cannot be read: it does not say which run's it is; {NOT_OURS}")
         self.id: UUID = UUID(facts["id"])
         self.invalid_lines: int = 0
         with self._transaction():
             self.rows: Store = Store(connection, int(facts.get("sessions", "0")))
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str], *, create: bool = True) -> Self:
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        create: bool = True,
+        readers_wait: float = READERS_WAIT,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> Self:
         """Open a journal for writing; it is locked for as long as it is open.
 
         Args:
             path: The file.
             create: Whether it is made if it is missing; true by default.
+            readers_wait: Seconds that `close` waits for programs that are reading it; 5 by default.
+            clock: Tells the time, in seconds that only grow; for tests.
 
         Returns:
             The journal.
 
         Raises:
             JournalBusyError: Another run is writing it.
-            JournalError: It is missing, damaged, foreign, of a newer version, or cannot be written.
+            JournalError: It is missing, damaged, foreign, of another format, cannot be written, or another user can
+                have written it.
         """
-        name = os.fspath(path)
-        if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
-            needed = ".".join(map(str, _OLDEST_SQLITE))
-            raise JournalError(f"a journal needs SQLite {needed}, and this Python has {sqlite3.sqlite_version}")
-        if not create or Path(name).is_dir():
-            uri_of(name, mode="rw")
-        lock = WriterLock(name)
+        require_sqlite()
+        named, real = os.fspath(path), located(path)
+        if not create or Path(real).exists():
+            uri_of(named, mode="rw")
+        lock = WriterLock(real, named)
         try:
-            with translated(name, "written"):
-                connection = _connect(name)
+            with translated(named, "written"):
+                connection = connect(real)
                 try:
-                    return cls(name, lock, connection)
+                    return cls(real, lock, connection, Checkpoints(connection, real, clock, readers_wait))
                 except BaseException:
                     connection.close()
                     raise
@@ -98,7 +104,23 @@ class Journal:
     def run(self) -> Mapping[str, str]:
         """What is known of the run: id, created_at, host, source_path and the like."""
         with self._mutex, translated(self.path, "read"):
-            return dict(self._connection.execute("SELECT key, value FROM run"))
+            return check_facts(dict(self._connection.execute("SELECT key, value FROM run")), self.path)
+
+    @property
+    def settings(self) -> RunSettings:
+        """The settings that were kept; all None for a run that kept none."""
+        return RunSettings.of(self.run.get(KEY))
+
+    def keep(self, settings: RunSettings) -> None:
+        """Write the settings of the run.
+
+        Args:
+            settings: The settings, in the place of those that were kept before.
+
+        Raises:
+            JournalError: They cannot be written.
+        """
+        self.describe(**{KEY: settings.as_fact()})
 
     def key_of(self, business_id: UUID, customer_id: UUID) -> str:
         """Return an item's idempotency key, the same in every session."""
@@ -205,7 +227,8 @@ class Journal:
             "ORDER BY position LIMIT ?"
         )
         with self._mutex, translated(self.path, "read"):
-            rows = self._connection.execute(query, (after, count)).fetchall()
+            found = self._connection.execute(query, (after, count))
+            rows = list(checked(found, (is_number, is_id, is_id), self.path))
         return [(position, UUID(bytes=business), UUID(bytes=customer)) for position, business, customer in rows]
 
     def close(self) -> None:
@@ -216,9 +239,7 @@ class Journal:
                     # Ids that are not indexed now are indexed when the journal is opened again.
                     with suppress(JournalError), self._transaction():
                         self.rows.index_if_many(now=True)
-                    with suppress(sqlite3.OperationalError):  # another connection is reading
-                        # Sync the log into the file and remove it: the journal is one file afterwards.
-                        self._connection.execute("PRAGMA journal_mode = DELETE")
+                    self.belongs_together = self._checkpoints.last()
             finally:
                 self._connection.close()
                 self._lock.release()
@@ -246,6 +267,7 @@ class Journal:
                     line = self._rejected.popleft()
                     self._connection.execute(statements.NOTE_INVALID_LINE, (line.line, line.column, line.reason))
                 self._connection.execute("COMMIT")
+                self._checkpoints.when_due()
             except BaseException:
                 self._stale = True
                 with suppress(sqlite3.Error):
@@ -269,47 +291,4 @@ class Journal:
         return True
 
     def _is_in_place(self) -> bool:
-        return _identity(self.path) == self._identity
-
-
-def _connect(path: str) -> sqlite3.Connection:
-    new = not Path(path).exists()
-    if new:
-        create_private(path)
-    connection = sqlite3.connect(
-        uri_of(path, mode="rw"), uri=True, isolation_level=None, check_same_thread=False, timeout=5.0
-    )
-    try:
-        # An empty file counts as a new one: a run that was killed in its first moment leaves it behind.
-        if Path(path).stat().st_size == 0:
-            _create_tables(connection)
-        check_header(connection, path)
-        for pragma in _PRAGMAS:
-            connection.execute(pragma)
-    except BaseException:
-        connection.close()
-        if new:
-            Path(path).unlink(missing_ok=True)
-        raise
-    return connection
-
-
-def _create_tables(connection: sqlite3.Connection) -> None:
-    facts = {
-        "id": str(uuid4()),
-        "created_at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        "host": platform.node(),
-    }
-    connection.executescript(
-        f"BEGIN; {TABLES} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION};"
-    )
-    connection.executemany(statements.DESCRIBE, facts.items())
-    connection.execute("COMMIT")
-
-
-def _identity(path: str) -> tuple[int, int] | None:
-    try:
-        found = os.stat(path)  # noqa: PTH116 - as a pair that can be compared
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
+        return identity_of(self.path) == self._identity

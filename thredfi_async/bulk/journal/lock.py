@@ -1,16 +1,18 @@
 """Allows one writer for each journal; a killed process leaves no lock behind."""
 
 import contextlib
-import os
 import sqlite3
+import threading
 from pathlib import Path
 from typing import Final
 
 from thredfi_async.bulk.errors import JournalBusyError, JournalError
-from thredfi_async.bulk.journal.files import translated
+from thredfi_async.bulk.journal.files import create_private, identity_of, translated
+from thredfi_async.bulk.ownership import is_private, problem_of
 
 _SUFFIX: Final = "-lock"
 _TRIES: Final = 10
+_MAKING: Final = threading.Lock()
 
 
 class WriterLock:
@@ -21,18 +23,20 @@ class WriterLock:
     on it when that descriptor is closed (POSIX drops a process's locks on a file with any of its descriptors).
 
     Args:
-        journal: The journal's path.
+        journal: The journal's real path, which all its names lead to.
+        named: The journal as it was named, for messages.
 
     Raises:
         JournalBusyError: Another writer holds it.
         JournalError: The file cannot be made.
     """
 
-    def __init__(self, journal: str) -> None:
+    def __init__(self, journal: str, named: str) -> None:
         """Take the lock."""
-        self._journal = journal
+        self._journal = named
         self._file = Path(f"{journal}{_SUFFIX}")
-        with translated(journal, "written"):
+        # One thread at a time: to close a file drops this process's locks on it, and making it ends in that.
+        with _MAKING, translated(named, "written"):
             self._connection = self._acquire()
 
     def release(self) -> None:
@@ -45,7 +49,8 @@ class WriterLock:
 
     def _acquire(self) -> sqlite3.Connection:
         for _ in range(_TRIES):
-            before = self._identity()
+            self._make_private()
+            before = identity_of(self._file)
             connection = sqlite3.connect(self._file, timeout=0.0, isolation_level=None, check_same_thread=False)
             try:
                 connection.execute("BEGIN EXCLUSIVE")
@@ -54,18 +59,25 @@ class WriterLock:
                 if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
                     raise self._busy() from None
                 raise
-            if before is not None and before == self._identity():
+            if before is not None and before == identity_of(self._file):
                 return connection
             # It was new, or its holder removed it in between: others may find another file than the locked one.
             connection.close()
         raise JournalError(f"{self._file} comes and goes: is another program at work in its folder?")
 
-    def _identity(self) -> tuple[int, int] | None:
+    def _make_private(self) -> None:
+        """Make the file for this user alone: SQLite would let others read it, and who can read a file can lock it."""
+        with contextlib.suppress(FileExistsError):
+            create_private(str(self._file))
         try:
-            found = os.stat(self._file)  # noqa: PTH116 - as `os.fstat` gives it
-        except FileNotFoundError:
-            return None
-        return found.st_dev, found.st_ino
+            found = self._file.lstat()
+        except FileNotFoundError:  # its holder has just released it
+            return
+        problem = problem_of(found)
+        if problem is not None:
+            raise JournalError(f"{self._file}, the lock of the journal {self._journal}, {problem}: remove it")
+        if not is_private(found):
+            self._file.chmod(0o600)
 
     def _busy(self) -> JournalBusyError:
         return JournalBusyError(

@@ -37,6 +37,7 @@ class NotArchivedRow:
 
     Args:
         position: Index of the item in the input; negative for one that no longer has a place of its own there.
+        line: The line of the source on which it stands, from 1; None where the source has no lines.
         business_id: The business.
         customer_id: The customer.
         state: Its outcome.
@@ -46,6 +47,7 @@ class NotArchivedRow:
     """
 
     position: int
+    line: int | None
     business_id: UUID
     customer_id: UUID
     state: ItemState
@@ -55,8 +57,10 @@ class NotArchivedRow:
 
     @property
     def place(self) -> int | None:
-        """Where to look for it: its place among the items, from 1; None if it has none."""
-        return None if self.position < 0 else self.position + 1
+        """Where to look for it: the source's line, else its place among the items, from 1; None if it has neither."""
+        if self.line is not None or self.position < 0:
+            return self.line
+        return self.position + 1
 
 
 @attrs.frozen(kw_only=True)

@@ -11,8 +11,8 @@ from typing import Final
 
 APPLICATION_ID: Final = 0x54687264
 """`Thrd`, in the file's header."""
-VERSION: Final = 1
-"""The schema's version, as `user_version`; a higher one was written by a newer thredfi-async."""
+VERSION: Final = 2
+"""The format's version, as `user_version`; a journal of any other is refused."""
 
 PENDING: Final = "pending"
 
@@ -28,7 +28,8 @@ CREATE TABLE items (
     code TEXT,
     elapsed_ms INTEGER,
     ended_at REAL,                 -- unix seconds
-    indexed INTEGER NOT NULL DEFAULT 0
+    indexed INTEGER NOT NULL DEFAULT 0,
+    line INTEGER                   -- of the source, from 1; NULL where the source has no lines
 ) STRICT;
 -- Ids are random: to index each row as it comes dirties a page for each, four fifths of all that a journal costs. The
 -- writer keeps the latest rows' ids in memory, and indexes many at a time.

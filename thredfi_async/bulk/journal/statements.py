@@ -23,9 +23,10 @@ SELECT json_group_array(json_array(position, state, session)) FROM json_each(:po
 """Read the rows at these positions."""
 
 INSERT: Final = """
-INSERT OR IGNORE INTO items (position, customer_id, business_id, state, session)
-SELECT value, substr(:ids, key * 32 + 1, 16), substr(:ids, key * 32 + 17, 16), 'pending', :session
-FROM json_each(:positions)
+INSERT OR IGNORE INTO items (position, line, customer_id, business_id, state, session)
+SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), substr(:ids, key * 32 + 1, 16),
+    substr(:ids, key * 32 + 17, 16), 'pending', :session
+FROM json_each(:places)
 """
 """Insert new items at their positions; leave rows that are there already."""
 

@@ -16,6 +16,10 @@ RECENT: Final = 20_000
 """So many ids are kept in memory, at about 150 bytes each, before they are indexed together."""
 
 
+_Place = tuple[int, int | None]
+"""An item's position in the input, and its line in the source."""
+
+
 class Known(NamedTuple):
     """The row of an item that is to be added.
 
@@ -61,21 +65,22 @@ class Store:
         """Load the rows that have not been indexed, as after a transaction that was rolled back."""
         self._recent = dict(self._execute(statements.UNINDEXED))
 
-    def admit(self, first: int, ids: Sequence[bytes]) -> list[Known]:
+    def admit(self, first: int, ids: Sequence[bytes], lines: Sequence[int | None] = ()) -> list[Known]:
         """Add items that follow each other in the input.
 
         Args:
             first: The first one's place.
             ids: Customer's and business's id of each, 32 bytes.
+            lines: The line of the source on which each stands; none by default, for a source without lines.
 
         Returns:
             What was known of each; new ones were added, and all others are unchanged.
         """
         rows = self._look(ids)
-        new: dict[bytes, int] = {}
-        for position, key in enumerate(ids, first):
+        new: dict[bytes, _Place] = {}
+        for number, key in enumerate(ids):
             if key not in rows:
-                new.setdefault(key, position)
+                new.setdefault(key, (first + number, lines[number] if lines else None))
         for key, position in self._insert(new).items() if new else ():
             rows[key] = Known(position, None, self.session)
         answers: list[Known] = []
@@ -143,22 +148,22 @@ class Store:
                 found[others[number]] = Known(position, state, session)
         return found
 
-    def _insert(self, new: dict[bytes, int]) -> dict[bytes, int]:
+    def _insert(self, new: dict[bytes, _Place]) -> dict[bytes, int]:
         """Insert new rows, and return where they are."""
-        values = {"ids": b"".join(new), "positions": _json(new.values()), "session": self.session}
+        values = {"ids": b"".join(new), "places": _json(new.values()), "session": self.session}
         inserted = self._execute(statements.INSERT, values).rowcount
-        places = new
+        positions = {key: position for key, (position, _) in new.items()}
         if inserted < len(new):
             # The input is not the one of an earlier session: other items have these places.
-            places = {key: self._place(key, position) for key, position in new.items()}
-        self._recent.update(places)
-        return places
+            positions = {key: self._place(key, *place) for key, place in new.items()}
+        self._recent.update(positions)
+        return positions
 
-    def _place(self, key: bytes, position: int) -> int:
+    def _place(self, key: bytes, position: int, line: int | None) -> int:
         if self._execute(statements.WHOSE, (position,)).fetchone() == (key,):
             return position
         (lowest,) = self._execute(statements.LOWEST).fetchone()
-        values = {"ids": key, "positions": _json([lowest - 1]), "session": self.session}
+        values = {"ids": key, "places": _json([(lowest - 1, line)]), "session": self.session}
         self._execute(statements.INSERT, values)
         return int(lowest) - 1
 
@@ -172,8 +177,8 @@ class Store:
         return rows
 
 
-def _json(positions: Iterable[int]) -> str:
-    return orjson.dumps(list(positions)).decode()
+def _json(values: Iterable[int | _Place]) -> str:
+    return orjson.dumps(list(values)).decode()
 
 
 def _upsert(position: int, outcome: Outcome, session: int, now: float) -> tuple[Any, ...]:

@@ -3,19 +3,44 @@
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import closing
+from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 from uuid import UUID
 
 from thredfi_async.bulk.items import ItemState
-from thredfi_async.bulk.journal.files import check_header, translated, uri_of
+from thredfi_async.bulk.journal.columns import (
+    Check,
+    checked,
+    is_count,
+    is_id,
+    is_number,
+    is_seconds,
+    is_state,
+    is_text,
+    is_time,
+    or_none,
+)
+from thredfi_async.bulk.journal.files import located, translated, uri_of
+from thredfi_async.bulk.journal.format import check_facts, check_format, distrusting
 from thredfi_async.bulk.journal.rows import InvalidLineRow, NotArchivedRow, Sample
+from thredfi_async.bulk.journal.settings import KEY, RunSettings
+from thredfi_async.bulk.journal.trust import distrust
 
 _FAILURES: Final = """
-SELECT position, business_id, customer_id, state, code, attempts, ended_at FROM items
+SELECT position, line, business_id, customer_id, state, code, attempts, ended_at FROM items
 WHERE state IN ('rejected', 'failed', 'unknown') ORDER BY position
 """
+_SAMPLE: Final = {
+    "at": is_time,
+    "cooldown": is_seconds,
+    **dict.fromkeys(("p50_ms", "p90_ms", "p99_ms"), or_none(is_count)),
+}
+_STEPS: Final = 10_000
+"""Steps of SQLite's machine between two looks at how many there were."""
+_STEPS_A_BYTE: Final = 10
+"""More than any query here takes for the rows that fit into a byte of the file."""
 
 
 class JournalView:
@@ -24,17 +49,27 @@ class JournalView:
     Args:
         path: The journal's file.
 
+    Attributes:
+        path: The file, as it was named.
+        distrust: Who else than this user can have written it, as a sentence; None if no one can.
+
     Raises:
-        JournalError: It is missing, damaged, foreign, or of a newer version.
+        JournalError: It is missing, damaged, foreign, or of another format.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """Open the file for reading."""
         self.path: str = os.fspath(path)
+        self._file = located(path)
         with translated(self.path, "read"):
-            self._connection = sqlite3.connect(uri_of(self.path, mode="ro"), uri=True, isolation_level=None)
+            uri = uri_of(self.path, mode="ro")
+            self.distrust: str | None = distrust(self._file)
+            self._connection = sqlite3.connect(uri, uri=True, isolation_level=None)
             try:
-                check_header(self._connection, self.path)
+                self._steps = 0
+                self._connection.set_progress_handler(self._goes_on_for_ever, _STEPS)
+                distrusting(self._connection)
+                check_format(self._connection, self.path)
             except BaseException:
                 self._connection.close()
                 raise
@@ -42,17 +77,25 @@ class JournalView:
     @property
     def run(self) -> Mapping[str, str]:
         """What is known of the run: id, created_at, host, source_path and the like."""
-        return dict(self._rows("SELECT key, value FROM run ORDER BY key"))
+        return check_facts(dict(self._rows("SELECT key, value FROM run ORDER BY key", is_text, is_text)), self.path)
+
+    @property
+    def settings(self) -> RunSettings:
+        """The settings that the run keeps; all None for one that keeps none."""
+        return RunSettings.of(self.run.get(KEY))
 
     def totals(self) -> Mapping[str, int]:
         """Count the items by state; `pending` is among the states only after a run was killed, or while one runs."""
-        return dict(self._rows("SELECT state, count(*) FROM items GROUP BY state ORDER BY state"))
+        query = "SELECT state, count(*) FROM items GROUP BY state ORDER BY state"
+        return dict(self._rows(query, is_state, is_count))
 
     def not_archived(self) -> Iterator[NotArchivedRow]:
         """Iterate over the items that are not archived, in the input's order, in constant memory."""
-        for position, business, customer, state, code, attempts, ended_at in self._rows(_FAILURES):
+        checks = (is_number, or_none(is_count), is_id, is_id, is_state, or_none(is_text), is_count, or_none(is_time))
+        for position, line, business, customer, state, code, attempts, ended_at in self._rows(_FAILURES, *checks):
             yield NotArchivedRow(
                 position=position,
+                line=line,
                 business_id=UUID(bytes=business),
                 customer_id=UUID(bytes=customer),
                 state=ItemState(state),
@@ -63,29 +106,31 @@ class JournalView:
 
     def by_reason(self) -> Mapping[tuple[str, str | None], int]:
         """Count the items that are not archived by state and code, the most frequent first."""
-        rows = self._rows(
+        query = (
             "SELECT state, code, count(*) FROM items WHERE state IN ('rejected', 'failed', 'unknown', 'pending') "
             "GROUP BY state, code ORDER BY count(*) DESC, state, code"
         )
-        return {(state, code): count for state, code, count in rows}
+        return {(state, code): count for state, code, count in self._rows(query, is_state, or_none(is_text), is_count)}
 
     def by_business(self) -> Mapping[UUID, Mapping[str, int]]:
         """Count the items by business and state."""
         found: dict[UUID, dict[str, int]] = {}
-        rows = self._rows("SELECT business_id, state, count(*) FROM items GROUP BY business_id, state")
-        for business, state, count in rows:
+        query = "SELECT business_id, state, count(*) FROM items GROUP BY business_id, state"
+        for business, state, count in self._rows(query, is_id, is_state, is_count):
             found.setdefault(UUID(bytes=business), {})[state] = count
         return found
 
     def samples(self) -> Iterator[Sample]:
         """Iterate over the samples of the gauges, the oldest first."""
-        names = ", ".join(Sample.__annotations__)
-        for row in self._rows(f"SELECT {names} FROM samples ORDER BY at"):  # noqa: S608 - the class's own names
-            yield Sample(**dict(zip(Sample.__annotations__, row, strict=True)))
+        names = tuple(Sample.__annotations__)
+        query = f"SELECT {', '.join(names)} FROM samples ORDER BY at"  # noqa: S608 - the class's own names
+        for row in self._rows(query, *(_SAMPLE.get(name, is_count) for name in names)):
+            yield Sample(**dict(zip(names, row, strict=True)))
 
     def invalid_lines(self) -> Iterator[InvalidLineRow]:
         """Iterate over the invalid lines of the source."""
-        for row in self._rows('SELECT line, "column", reason FROM invalid_lines ORDER BY line'):
+        query = 'SELECT line, "column", reason FROM invalid_lines ORDER BY line'
+        for row in self._rows(query, is_count, or_none(is_text), is_text):
             yield InvalidLineRow(*row)
 
     def close(self) -> None:
@@ -102,9 +147,21 @@ class JournalView:
         """Close the file."""
         self.close()
 
-    def _rows(self, query: str) -> Iterator[tuple[Any, ...]]:
-        with translated(self.path, "read"), closing(self._connection.execute(query)) as rows:
-            yield from rows
+    def _rows(self, query: str, *checks: Check) -> Iterator[tuple[Any, ...]]:
+        self._steps = 0
+        with translated(self.path, "read"):
+            rows = self._connection.execute(query)
+            try:
+                yield from checked(rows, checks, self.path)
+            finally:
+                with suppress(sqlite3.ProgrammingError):  # the view was closed before the iteration came to its end
+                    rows.close()
+
+    def _goes_on_for_ever(self) -> bool:
+        """Return whether a query takes more steps than the file's rows can: a damaged tree may lead in circles."""
+        self._steps += _STEPS
+        size = sum(file.stat().st_size for file in map(Path, (self._file, f"{self._file}-wal")) if file.exists())
+        return self._steps > _STEPS_A_BYTE * (size + _STEPS)
 
 
 def read_journal(path: str | os.PathLike[str]) -> JournalView:
@@ -117,6 +174,6 @@ def read_journal(path: str | os.PathLike[str]) -> JournalView:
         The view.
 
     Raises:
-        JournalError: It is missing, damaged, foreign, or of a newer version.
+        JournalError: It is missing, damaged, foreign, or of another format.
     """
     return JournalView(path)

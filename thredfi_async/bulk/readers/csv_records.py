@@ -56,10 +56,10 @@ class CsvRecords:
                 yield self._bad(before, RecordError(None, _csv_reason(error)))
                 continue
             if row:
-                made = self._item(row)
+                made = self._item(row, before)
                 yield made if type(made) is ArchiveItem else self._bad(before, made)
 
-    def _item(self, row: list[str]) -> ArchiveItem | RecordError:
+    def _item(self, row: list[str], line: int) -> ArchiveItem | RecordError:
         if self._lines.undecodable:
             return RecordError(None, "is not UTF-8 text")
         if len(row) != len(self._header):
@@ -67,9 +67,9 @@ class CsvRecords:
         named = dict(zip(self._header, row, strict=True))
         business, customer = named.pop(BUSINESS, None), named.pop(CUSTOMER)
         if not self.has_bodies:
-            return self._maker.make(business, customer, None)
+            return self._maker.make(business, customer, None, line)
         body = self._body(named)
-        return body if isinstance(body, RecordError) else self._maker.make(business, customer, body)
+        return body if isinstance(body, RecordError) else self._maker.make(business, customer, body, line)
 
     def _body(self, named: dict[str, str]) -> Mapping[str, Any] | RecordError:
         for name in INVALID_COLUMNS:

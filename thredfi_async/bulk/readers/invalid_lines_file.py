@@ -7,7 +7,9 @@ from pathlib import Path
 
 import orjson
 
+from thredfi_async._checks.text import spreadsheet_cell
 from thredfi_async.bulk.errors import SourceError
+from thredfi_async.bulk.ownership import problem_of
 from thredfi_async.bulk.readers.columns import INVALID_COLUMNS
 from thredfi_async.bulk.readers.format_detection import Format
 from thredfi_async.bulk.readers.invalid_line import InvalidLine
@@ -56,11 +58,14 @@ class InvalidLinesFile:
             self._file.close()
 
     def _start(self, path: Path, flags: int) -> None:
-        made = os.open(path, os.O_RDWR | flags | getattr(os, "O_BINARY", 0), 0o600)
+        made = os.open(path, os.O_RDWR | flags | _AS_IT_IS, 0o600)
         # Without a buffer, so that a kill loses no record that was reported.
         self.close()
         self._path, self._file = path, io.FileIO(made, "r+b")
-        self._behind = os.fstat(made).st_size > 0
+        # Again, and of what was opened: it may have been replaced since the run began.
+        found = os.fstat(made)
+        _require_own(path, found)
+        self._behind = found.st_size > 0
         self._write(self._header)
 
     def _write(self, record: bytes) -> None:
@@ -93,6 +98,30 @@ class InvalidLinesFile:
 
 
 _NEW = os.O_CREAT | os.O_EXCL
+_AS_IT_IS = getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+"""No link is followed, and no pipe waited for."""
+
+
+def check_place(path: Path) -> None:
+    """Refuse a file for invalid lines before anything is read, if it leads elsewhere or others can write it.
+
+    Args:
+        path: Where it is to be; it need not exist.
+
+    Raises:
+        SourceError: It is a link, a pipe or a device, another user's, one that others can write, or has a second name.
+    """
+    try:
+        found = path.lstat()
+    except OSError:
+        return
+    _require_own(path, found)
+
+
+def _require_own(path: Path, found: os.stat_result) -> None:
+    problem = problem_of(found) or ("has a second name, a hard link" if found.st_nlink > 1 else None)
+    if problem is not None:
+        raise SourceError(f"cannot write invalid lines to {path}: it {problem}; name another file")
 
 
 def _csv_record(bad: InvalidLine) -> bytes:
@@ -101,7 +130,7 @@ def _csv_record(bad: InvalidLine) -> bytes:
 
 def _csv_line(*cells: str) -> bytes:
     text = io.StringIO()
-    csv.writer(text, lineterminator="").writerow(cells)
+    csv.writer(text, lineterminator="").writerow(map(spreadsheet_cell, cells))
     return text.getvalue().encode()
 
 

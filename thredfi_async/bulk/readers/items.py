@@ -25,13 +25,16 @@ class ItemMaker:
         self._last_text: object = None
         self._last_id: UUID | None = None
 
-    def make(self, business: object, customer: object, fields: Mapping[str, Any] | None) -> ArchiveItem | RecordError:
+    def make(
+        self, business: object, customer: object, fields: Mapping[str, Any] | None, line: int
+    ) -> ArchiveItem | RecordError:
         """Make an item.
 
         Args:
             business: The business's id as the record has it; ignored where one was given for all.
             customer: The customer's id as the record has it.
             fields: The body; what it lacks is left out. None for the server's own record.
+            line: The line on which the record begins, from 1.
 
         Returns:
             The item, or what is wrong with the first wrong value.
@@ -43,12 +46,12 @@ class ItemMaker:
         if customer_id is None:
             return RecordError(CUSTOMER, _not_an_id(customer))
         if fields is None:
-            return ArchiveItem(business_id, customer_id)
+            return ArchiveItem(business_id, customer_id, line=line)
         try:
             body = CustomerRequest(**{**_LEFT_OUT, **fields})
         except InvalidRequestError as error:
             return _first(error.problems)
-        return ArchiveItem(business_id, customer_id, body)
+        return ArchiveItem(business_id, customer_id, body, line=line)
 
     def _business(self, value: object) -> UUID | None:
         # Files come sorted by business more often than not, and a UUID takes a microsecond to parse.

@@ -86,12 +86,12 @@ class JsonlRecords:
 
     def _read(self, number: int, raw: bytes) -> ArchiveItem | InvalidLine:
         fields = _parsed(raw)
-        made = fields if isinstance(fields, RecordError) else self._item(fields)
+        made = fields if isinstance(fields, RecordError) else self._item(fields, number)
         if isinstance(made, ArchiveItem):
             return made
         return InvalidLine(self._name, number, made.column, made.reason, raw if len(raw) <= LONGEST_LINE else b"")
 
-    def _item(self, fields: dict[str, Any]) -> ArchiveItem | RecordError:
+    def _item(self, fields: dict[str, Any], line: int) -> ArchiveItem | RecordError:
         keys = fields.keys()
         if not keys <= _KNOWN:
             return unknown_problem(next(key for key in keys if key not in _KNOWN))
@@ -102,7 +102,7 @@ class JsonlRecords:
             return RecordError(None, "has no body, and the lines before have one" if self.has_bodies else _UNEXPECTED)
         if body and (missing := missing_fields(frozenset(body), self._rules)) is not None:
             return missing
-        return self._maker.make(fields.get(BUSINESS), fields.get(CUSTOMER), body or None)
+        return self._maker.make(fields.get(BUSINESS), fields.get(CUSTOMER), body or None, line)
 
 
 _KNOWN: Final = _FIELDS | _IDS | _IGNORED

@@ -1,6 +1,7 @@
-"""Reads Parquet, a batch of rows at a time, and checks its types against the contract's."""
+"""Reads Parquet, a bounded piece of its rows at a time, and checks its types against the contract's."""
 
-from collections.abc import Callable, Iterator, Mapping
+import contextlib
+from collections.abc import Callable, Generator, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
@@ -13,16 +14,17 @@ from thredfi_async.bulk.errors import SourceError
 from thredfi_async.bulk.items import ArchiveItem
 from thredfi_async.bulk.readers.columns import BUSINESS, CUSTOMER, INVALID_COLUMNS, Rules, columns_problem, has_body
 from thredfi_async.bulk.readers.invalid_line import InvalidLine, RecordError, location
+from thredfi_async.bulk.readers.io import CHUNK
 from thredfi_async.bulk.readers.items import ItemMaker
+from thredfi_async.bulk.readers.parquet_pages import PagesError, Reading, columns_of, rows_at_a_time
+from thredfi_async.bulk.readers.parquet_thrift import ThriftError, row_groups
 from thredfi_async.bulk.readers.values import READERS
 from thredfi_async.models import CustomerRequest
-
-ArrowType = Any
-"""pyarrow ships no types."""
 
 try:
     pa: Any = import_module("pyarrow")
     pq: Any = import_module("pyarrow.parquet")
+    from thredfi_async.bulk.readers.parquet_rows import Arrow, Row, rows_of
 except ImportError:
     raise SourceError(
         "a Parquet file needs the package pyarrow: pip install 'thredfi-async[parquet]', or save the file as CSV"
@@ -50,44 +52,72 @@ class ParquetRecords:
     def __init__(self, path: Path, name: str, business_id: UUID | None, rules: Rules) -> None:
         self._name = name
         self._maker = ItemMaker(business_id)
-        self._file = _open(path, name)
-        schema = self._file.schema_arrow
+        self._bytes = path.open("rb")
+        try:
+            with _readable(name), contextlib.closing(_open(path, name)) as file:
+                self._check(file.schema_arrow, rules)
+                self._reading = self._how(file)
+                # One row may have any number of a list's values, so that these stay in their dictionaries.
+                kept = sorted(self._reading.kept)
+                self._file = _open(path, name, metadata=file.metadata, read_dictionary=kept)
+        except BaseException:
+            self._bytes.close()
+            raise
+
+    def _check(self, schema: Arrow, rules: Rules) -> None:
+        """Check the columns and their types.
+
+        Raises:
+            SourceError: They do not fit a run.
+        """
         names = [each for each in schema.names if each not in INVALID_COLUMNS]
         problem = columns_problem(names, rules) or _type_problem(schema, names)
         if problem is not None:
-            raise SourceError(f"{location(name, None, problem.column)}: {problem.reason}")
+            raise SourceError(f"{location(self._name, None, problem.column)}: {problem.reason}")
         self.has_bodies: bool = has_body(names)
         self._columns = names
         self._json = [each for each in _JSON if each in names and _is_text(schema.field(each).type)]
 
     def __iter__(self) -> Iterator[ArchiveItem | InvalidLine]:
         """Yield an item for each valid row, and an `InvalidLine` for each other one, in the file's order."""
-        number = 0
-        for batch in self._batches():
-            columns = [column.to_pylist() for column in batch.columns]
-            for values in zip(*columns, strict=True):
-                number += 1
-                row = dict(zip(self._columns, values, strict=True))
-                made = self._item(row)
-                if isinstance(made, ArchiveItem):
-                    yield made
-                else:
-                    yield InvalidLine(self._name, number, made.column, made.reason, _as_json(row))
+        for number, row in enumerate(self._rows(), 1):
+            made = row if isinstance(row, RecordError) else self._item(row, number)
+            if isinstance(made, ArchiveItem):
+                yield made
+            else:
+                raw = b"" if isinstance(row, RecordError) else _as_json(row)
+                yield InvalidLine(self._name, number, made.column, made.reason, raw)
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+        self._bytes.close()
+
+    def _rows(self) -> Iterator[Row | RecordError]:
+        with _readable(self._name):
+            for batch in self._batches():
+                yield from rows_of(batch)
 
     def _batches(self) -> Iterator[Any]:
-        try:
-            yield from self._file.iter_batches(_ROWS, columns=self._columns, use_threads=False)
-        except (pa.ArrowException, OSError):
-            raise SourceError(f"{self._name} is damaged: its rows cannot be read to the end") from None
+        """Yield batches, of each row group as many rows at a time as its pages allow."""
+        for number, group in enumerate(row_groups(self._bytes)):
+            columns = [column for column in columns_of(group) if column.name in self._columns]
+            count = rows_at_a_time(self._bytes, columns, self._reading, _ROWS)
+            yield from self._file.iter_batches(count, [number], self._columns, use_threads=False)
 
-    def _item(self, row: Mapping[str, Any]) -> ArchiveItem | RecordError:
+    def _how(self, file: Arrow) -> Reading:
+        """Decide how columns are read: text in lists is kept in dictionaries, where that can be in all row groups."""
+        leaves = (file.schema.column(index) for index in range(len(file.schema)))
+        repeated = frozenset(str(leaf.path) for leaf in leaves if leaf.max_repetition_level > 0)
+        kept = set(repeated)
+        for group in row_groups(self._bytes):
+            kept &= {column.path for column in columns_of(group) if column.can_be_kept}
+        return Reading(repeated, frozenset(kept), _decompress)
+
+    def _item(self, row: Mapping[str, Any], line: int) -> ArchiveItem | RecordError:
         business, customer = _identifier(row.get(BUSINESS)), _identifier(row[CUSTOMER])
         if not self.has_bodies:
-            return self._maker.make(business, customer, None)
+            return self._maker.make(business, customer, None, line)
         fields: dict[str, Any] = {
             name: UNSET if row[name] is None else row[name] for name in CustomerRequest.FIELD_NAMES if name in row
         }
@@ -99,7 +129,18 @@ class ParquetRecords:
                     fields[name] = READERS[name](fields[name])
                 except ValueError as error:
                     return RecordError(name, str(error))
-        return self._maker.make(business, customer, fields)
+        return self._maker.make(business, customer, fields, line)
+
+
+@contextlib.contextmanager
+def _readable(name: str) -> Generator[None]:
+    """Turn what a damaged file raises into a sentence: names that are not UTF-8 and sizes beyond an integer, too."""
+    try:
+        yield
+    except PagesError as error:
+        raise SourceError(f"{name} {error}") from None
+    except (pa.ArrowException, ThriftError, OSError, ValueError, OverflowError):
+        raise SourceError(f"{name} is damaged: its rows cannot be read to the end") from None
 
 
 def count_rows(path: Path, name: str) -> int:
@@ -115,10 +156,25 @@ def count_rows(path: Path, name: str) -> int:
         file.close()
 
 
-def _open(path: Path, name: str) -> ArrowType:
+_CODECS: Final = {1: "snappy", 2: "gzip", 4: "brotli", 6: "zstd", 7: "lz4_raw"}
+"""Compressions by their numbers, as far as Arrow has a function for them."""
+
+
+def _decompress(codec: int, data: bytes, size: int) -> bytes:
+    if codec == 0:
+        return data
+    if codec not in _CODECS:
+        raise ValueError(codec)
     try:
-        return pq.ParquetFile(path, memory_map=False, pre_buffer=False)
-    except pa.ArrowException:
+        return bytes(pa.decompress(data, size, _CODECS[codec]))
+    except (pa.ArrowException, OSError):
+        raise ValueError(codec) from None
+
+
+def _open(path: Path, name: str, **how: Any) -> Arrow:  # noqa: ANN401 - passed on
+    try:
+        return pq.ParquetFile(path, memory_map=False, pre_buffer=False, buffer_size=CHUNK, **how)
+    except (pa.ArrowException, ValueError, OverflowError):  # names that are not UTF-8, for one
         raise SourceError(f"{name} is not a Parquet file, or is cut short") from None
     except OSError as error:
         raise SourceError(f"cannot read {name}: {error.strerror or 'it is not a Parquet file'}") from None
@@ -128,34 +184,37 @@ def _identifier(value: object) -> object:
     return UUID(bytes=value) if isinstance(value, bytes) and len(value) == _UUID_BYTES else value
 
 
-def _as_json(row: Mapping[str, Any]) -> bytes:
+def _as_json(row: Row) -> bytes:
     given = {name: value for name, value in row.items() if value is not None}
-    return orjson.dumps(given, default=lambda value: value.hex() if isinstance(value, bytes) else str(value))
+    try:
+        return orjson.dumps(given, default=lambda value: value.hex() if isinstance(value, bytes) else str(value))
+    except orjson.JSONEncodeError:  # nested too deeply, or a number that JSON has not
+        return b""
 
 
-def _is_text(kind: ArrowType) -> bool:
+def _is_text(kind: Arrow) -> bool:
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
-def _is_id(kind: ArrowType) -> bool:
+def _is_id(kind: Arrow) -> bool:
     return _is_text(kind) or str(kind) in {"fixed_size_binary[16]", "extension<arrow.uuid>"}
 
 
-def _is_whole(kind: ArrowType) -> bool:
+def _is_whole(kind: Arrow) -> bool:
     return bool(pa.types.is_integer(kind))
 
 
-def _is_boolean(kind: ArrowType) -> bool:
+def _is_boolean(kind: Arrow) -> bool:
     return bool(pa.types.is_boolean(kind))
 
 
-def _is_list(kind: ArrowType) -> bool:
+def _is_list(kind: Arrow) -> bool:
     return bool(_is_text(kind) or pa.types.is_list(kind) or pa.types.is_large_list(kind))
 
 
-def _is_json(kind: ArrowType) -> bool:
+def _is_json(kind: Arrow) -> bool:
     return bool(_is_list(kind) or pa.types.is_struct(kind) or _is_whole(kind) or _is_boolean(kind))
 
 
@@ -171,11 +230,12 @@ _TYPES: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
 }
 
 
-def _type_problem(schema: ArrowType, names: list[str]) -> RecordError | None:
+def _type_problem(schema: Arrow, names: list[str]) -> RecordError | None:
     for name in names:
         kind = schema.field(name).type
         fits, wanted = _TYPES.get(name, (_is_text, "text"))
         # A column of nulls alone fits everywhere: it leaves the field out of every body.
         if not (fits(kind) or pa.types.is_null(kind)):
-            return RecordError(name, f"has the type {kind}, and must be {wanted}")
+            # What is within a type names fields of the file's own.
+            return RecordError(name, f"has the type {str(kind).partition('<')[0]}, and must be {wanted}")
     return None

@@ -93,7 +93,11 @@ def open_session(
         from thredfi_async.bulk.readers.parquet_records import ParquetRecords  # noqa: PLC0415 - of the extra `parquet`
 
         rows = ParquetRecords(path, name, business_id, rules)
-        return ReadSession(name, rows, rows, None)
+        try:
+            return ReadSession(name, rows, rows, None)
+        except BaseException:
+            rows.close()
+            raise
     opened = open_stream(path, name, detected.compression)
     try:
         with reading(name):

@@ -13,7 +13,7 @@ from thredfi_async.bulk.items import ArchiveItem
 from thredfi_async.bulk.readers.columns import Rules
 from thredfi_async.bulk.readers.format_detection import STDIN, DetectedFormat, Format, detect_format
 from thredfi_async.bulk.readers.invalid_line import InvalidLine
-from thredfi_async.bulk.readers.invalid_lines_file import InvalidLinesFile
+from thredfi_async.bulk.readers.invalid_lines_file import InvalidLinesFile, check_place
 from thredfi_async.bulk.readers.io import is_regular, reading
 from thredfi_async.bulk.readers.read_session import ReadSession, open_session
 from thredfi_async.bulk.readers.scan import Scan, scan
@@ -71,6 +71,8 @@ class Source:
         self._business_id = business_id
         self._rules = rules
         self._invalid_lines_to = invalid_lines
+        if invalid_lines is not None:
+            check_place(invalid_lines)
         self._invalid: InvalidLinesFile | None = None
         self._survey: Scan | None = None
         self._sha256: str | None = None

@@ -4,10 +4,10 @@ import csv
 import datetime as dt
 from typing import Final, TextIO
 
+from thredfi_async._checks.text import spreadsheet_cell
 from thredfi_async.bulk.journal import JournalView, NotArchivedRow
 
-COLUMNS: Final = ("position", "business_id", "customer_id", "state", "code", "attempts", "ended_at")
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+COLUMNS: Final = ("line", "business_id", "customer_id", "state", "code", "attempts", "ended_at")
 
 
 def write_not_archived_csv(view: JournalView, file: TextIO) -> int:
@@ -38,15 +38,12 @@ def timestamp(seconds: float | None) -> str:
 
 
 def _cells(row: NotArchivedRow) -> tuple[object, ...]:
-    # Codes come from the API: a spreadsheet must not take one for a formula.
-    code = row.code or ""
-    code = f"'{code}" if code.startswith(_FORMULA) else code
     return (
-        row.position,
+        "" if row.place is None else row.place,
         row.business_id,
         row.customer_id,
         row.state.value,
-        code,
+        spreadsheet_cell(row.code or ""),  # codes come from the API, or from whoever made the journal
         row.attempts,
         timestamp(row.ended_at),
     )

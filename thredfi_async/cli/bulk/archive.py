@@ -8,7 +8,8 @@ from thredfi_async.bulk import read_journal
 from thredfi_async.bulk.readers import Source, open_source
 from thredfi_async.cli.bulk.endpoint import Endpoint
 from thredfi_async.cli.bulk.executor import RunExecutor, totals_of
-from thredfi_async.cli.bulk.journal_metadata import JournalMetadata, fits_host, fits_source, metadata_of, writing
+from thredfi_async.cli.bulk.journal_files import writing
+from thredfi_async.cli.bulk.journal_metadata import JournalMetadata, fits_host, fits_source, metadata_of
 from thredfi_async.cli.bulk.options import RateOptions
 from thredfi_async.cli.bulk.preflight_errors import preflight_error, preflight_errors
 from thredfi_async.cli.bulk.source import InvalidLines, count, invalid_line

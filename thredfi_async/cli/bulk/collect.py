@@ -17,6 +17,7 @@ from thredfi_async.bulk.report.summary import verdict_in
 from thredfi_async.bulk.verdict import Verdict
 from thredfi_async.cli.bulk.commands import Commands, Next
 from thredfi_async.cli.bulk.executor import totals_of
+from thredfi_async.cli.bulk.journal_files import writing
 from thredfi_async.cli.bulk.journal_metadata import JournalMetadata
 from thredfi_async.cli.bulk.nats import Nats, broker_preflight_errors
 from thredfi_async.cli.bulk.preflight_errors import preflight_errors
@@ -69,7 +70,7 @@ class Collect:
         stream_config = self.nats.stream_config()
         # Before the journal, so that a missing broker leaves no empty file behind.
         async with connected(self.nats.settings(), name="thredfi bulk collect") as broker:
-            with Journal.open(self.journal) as journal:
+            with writing(self.journal, create=True) as journal:
                 collector = Collector(broker, stream_config, DistributedRun(journal, stream_config))
                 await asyncio.to_thread(lambda: journal.describe(**self.nats.as_facts()))
                 progress.begin(broker, collector)

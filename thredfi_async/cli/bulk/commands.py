@@ -1,13 +1,13 @@
 """The commands that lead on from a run, each as its journal, its source and its host need them."""
 
-import os
-import stat
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from thredfi_async.bulk.journal.files import located
 from thredfi_async.bulk.journal.settings import RunSettings
+from thredfi_async.bulk.journal.trust import distrust
 from thredfi_async.bulk.verdict import Step, Verdict
 from thredfi_async.cli.bulk.journal_metadata import STDIN, JournalMetadata
 from thredfi_async.cli.bulk.nats import Nats
@@ -60,7 +60,7 @@ class Commands:
         nats: Nats | None = None,
     ) -> None:
         """Take what they are made of."""
-        own = is_own(journal)
+        own = distrust(located(journal)) is None
         self._journal, self._metadata = journal, metadata
         self._connection = connection or connection_of(metadata, own=own)
         self._nats = nats or nats_of(metadata, own=own)
@@ -177,17 +177,6 @@ def nats_of(metadata: JournalMetadata, *, own: bool) -> Nats:
         subject=run.get("option_subject") or None,
         consumer=run.get("option_consumer") or None,
     )
-
-
-def is_own(path: Path) -> bool:
-    """Return whether a file is the user's own, and no one else can have written it, root excepted."""
-    if not hasattr(os, "geteuid"):
-        return True
-    try:
-        found = path.stat()
-    except OSError:
-        return False
-    return found.st_uid in {os.geteuid(), 0} and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
 def _free(journal: Path) -> Path:

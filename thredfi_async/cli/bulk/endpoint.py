@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import typer
 
 from thredfi_async import Environment
+from thredfi_async._checks.text import printable
 from thredfi_async._checks.urls import is_loopback
 from thredfi_async.cli.bulk.preflight_errors import preflight_error
 
@@ -84,7 +85,7 @@ def confirm(target: Endpoint, customers: str, *, yes: bool, stdin_is_taken: bool
         raise preflight_error(
             f"This needs a yes, and there is no one to ask: it would archive at {target}.", advice=advice
         )
-    if not typer.confirm(f"Archive {customers} at {target}?", err=True):
+    if not typer.confirm(printable(f"Archive {customers} at {target}?"), err=True):
         raise preflight_error("The answer was no, so nothing was sent.")
 
 

@@ -1,13 +1,11 @@
 """The metadata of a run in its journal, and whether a command fits it."""
 
-import contextlib
 import datetime as dt
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from thredfi_async.bulk import Journal, JournalError
 from thredfi_async.bulk.journal.settings import KEY, RunSettings
 from thredfi_async.bulk.readers import Source
 from thredfi_async.cli.bulk.endpoint import Endpoint
@@ -43,6 +41,11 @@ class JournalMetadata:
     def sha256(self) -> str | None:
         """The source's hash, if it is known."""
         return self.run.get("source_sha256") or None
+
+    @property
+    def is_of_one_file(self) -> bool:
+        """Whether only one source fits, since its size and its hash are known."""
+        return self.size is not None and self.sha256 is not None
 
     @property
     def format(self) -> str | None:
@@ -86,10 +89,8 @@ class JournalMetadata:
 
     @property
     def settings(self) -> RunSettings:
-        """How fast it went; the defaults where the journal says nothing that a run would write."""
-        with contextlib.suppress(ValueError):
-            return RunSettings.of(self.run.get(KEY))
-        return RunSettings()
+        """How fast it went; all None where the journal keeps nothing."""
+        return RunSettings.of(self.run.get(KEY))
 
     @property
     def finished(self) -> bool:
@@ -112,28 +113,6 @@ class JournalMetadata:
                 "timeouts": dict(settings.timeouts),
             }
         return shown
-
-
-@contextlib.contextmanager
-def writing(path: Path, *, create: bool) -> Generator[Journal]:
-    """Open a journal for a run.
-
-    Args:
-        path: The journal.
-        create: Whether it is made if it is missing.
-
-    Yields:
-        The journal. An error in closing it is ignored: a run that could not be written has reported that.
-
-    Raises:
-        JournalError: It cannot be opened.
-    """
-    journal = Journal.open(path, create=create)
-    try:
-        yield journal
-    finally:
-        with contextlib.suppress(JournalError):
-            journal.close()
 
 
 def metadata_of(

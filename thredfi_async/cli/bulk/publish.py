@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from thredfi_async.bulk import ArchiveItem, read_journal
-from thredfi_async.bulk.journal import Journal
 from thredfi_async.bulk.readers import Source, open_source
 from thredfi_async.cli.bulk.endpoint import Endpoint, confirm
+from thredfi_async.cli.bulk.journal_files import writing
 from thredfi_async.cli.bulk.journal_metadata import JournalMetadata, fits_source, metadata_of
 from thredfi_async.cli.bulk.nats import Nats, broker_preflight_errors
 from thredfi_async.cli.bulk.preflight_errors import preflight_error, preflight_errors
@@ -109,7 +109,7 @@ class Publish:
         if self.journal is None:
             goal.bad.begin_again(None)
             return Publishing(goal)
-        journal = stack.enter_context(Journal.open(self.journal))
+        journal = stack.enter_context(writing(self.journal, create=True))
         run = DistributedRun(journal, stream_config)
         lines = None if goal.counted.lines is None else goal.counted.lines + (goal.counted.bad or 0)
         journal.describe(**facts.run, **self.nats.as_facts(), dedup_key=self.dedup_key, source_records=lines)

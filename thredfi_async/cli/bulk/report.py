@@ -14,12 +14,13 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from thredfi_async.bulk import JournalView, read_journal
+from thredfi_async.bulk import JournalView
 from thredfi_async.bulk.journal import InvalidLineRow
 from thredfi_async.bulk.report import Summary, summary, write_html, write_not_archived_csv
 from thredfi_async.bulk.report.summary import MEANINGS
 from thredfi_async.bulk.verdict import Step
 from thredfi_async.cli.bulk.commands import Commands, Next
+from thredfi_async.cli.bulk.journal_files import reading
 from thredfi_async.cli.bulk.journal_metadata import STDIN, JournalMetadata, title
 from thredfi_async.cli.bulk.preflight_errors import preflight_error, preflight_errors
 from thredfi_async.cli.bulk.summary import headline, steps
@@ -58,7 +59,7 @@ class Report:
         for path in (self.html, None if self.not_archived in {None, STDIN} else Path(str(self.not_archived))):
             if path is not None and path.exists() and self.journal.exists() and path.samefile(self.journal):
                 raise preflight_error(f"{path} is the journal itself, which a report must not replace.")
-        with preflight_errors(), read_journal(self.journal) as view:
+        with preflight_errors(), reading(self.journal) as view:
             whole = summary(view)
             written = self._write(view, session.out)
             lines = list(islice(view.invalid_lines(), _LINES))

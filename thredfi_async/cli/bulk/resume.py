@@ -10,12 +10,14 @@ from thredfi_async.bulk.report.summary import verdict_in
 from thredfi_async.cli.bulk.commands import Commands
 from thredfi_async.cli.bulk.endpoint import Endpoint
 from thredfi_async.cli.bulk.executor import RunExecutor, totals_of
-from thredfi_async.cli.bulk.journal_metadata import STDIN, JournalMetadata, fits_host, metadata_of, writing
+from thredfi_async.cli.bulk.journal_files import lies_beside, writing
+from thredfi_async.cli.bulk.journal_metadata import STDIN, JournalMetadata, fits_host, metadata_of
 from thredfi_async.cli.bulk.options import RateOptions
 from thredfi_async.cli.bulk.preflight_errors import preflight_error, preflight_errors
 from thredfi_async.cli.bulk.source import InvalidLines, count
 from thredfi_async.cli.bulk.summary import RunSummary, conclude
 from thredfi_async.cli.formatting import command, path_argument
+from thredfi_async.cli.output import tell
 from thredfi_async.cli.session import Session
 from thredfi_async.cli.settings import Connection
 
@@ -28,6 +30,7 @@ class Resume:
         connection: How to reach the API.
         journal: The journal's path.
         source: Where the source is now, if not where it was.
+        invalid_lines: Where invalid lines are copied to, if not where the journal says.
         failed: Whether the rejected ones are sent again, too.
         allow_host_change: Whether it may be another host than before.
         yes: Whether the question is answered before it is asked.
@@ -37,6 +40,7 @@ class Resume:
     connection: Connection
     journal: Path
     source: str | None = None
+    invalid_lines: Path | None = None
     failed: bool = False
     allow_host_change: bool = False
     yes: bool = False
@@ -54,7 +58,8 @@ class Resume:
                 fits_host(self.journal, said, target, allow_host_change=self.allow_host_change)
                 if said.finished and not self._is_left(before):
                     return conclude(self._nothing_left(said), session.out)
-                source = stack.enter_context(contextlib.closing(self._opened(said, bad)))
+                invalid_lines = self._invalid_lines(said)
+                source = stack.enter_context(contextlib.closing(self._opened(said, bad, invalid_lines)))
                 source.must_be(size=said.size, sha256=said.sha256)
                 counted = count(source, bad, whole=False, quiet=session.out.json)
                 found = metadata_of(
@@ -62,7 +67,7 @@ class Resume:
                     target,
                     business_id=said.business_id,
                     allow_missing_fields=said.allow_missing_fields,
-                    invalid_lines=said.invalid_lines,
+                    invalid_lines=invalid_lines,
                 )
             executor = RunExecutor(
                 connection=replace(self.connection, kept_timeouts=said.settings.timeouts),
@@ -82,7 +87,7 @@ class Resume:
                 executor.describe(journal)
             return executor.execute(session, journal)
 
-    def _opened(self, said: JournalMetadata, bad: InvalidLines) -> Source:
+    def _opened(self, said: JournalMetadata, bad: InvalidLines, invalid_lines: str | None) -> Source:
         path = self.source or said.source
         again = command("bulk", "resume", path_argument(self.journal), "FILE")
         if path is None:
@@ -92,14 +97,30 @@ class Resume:
             raise preflight_error(sentence, advice=f"name a file with the same bytes: {again}")
         if self.source is None and not Path(path).exists():
             raise preflight_error(f"{path}, the source of this run, is gone.", advice=f"say where it is now: {again}")
+        if self.source is None and not (said.is_of_one_file or lies_beside(self.journal, Path(path))):
+            sentence = f"{self.journal} names {path} as its source, in another folder, and does not say what was in it."
+            raise preflight_error(sentence, advice=f"name the file yourself, if it is the right one: {again}")
         return open_source(
             path,
             business_id=said.business_id,
             format=said.format,
             allow_missing_fields=said.allow_missing_fields,
-            invalid_lines=said.invalid_lines,
+            invalid_lines=invalid_lines,
             on_invalid_line=bad,
         )
+
+    def _invalid_lines(self, said: JournalMetadata) -> str | None:
+        """Return where invalid lines go, and say so: anyone can have made a journal, which must not choose any file."""
+        if self.invalid_lines is not None or said.invalid_lines is None:
+            return None if self.invalid_lines is None else str(self.invalid_lines)
+        if lies_beside(self.journal, Path(said.invalid_lines)):
+            tell(f"Invalid lines are copied to {said.invalid_lines}, as the journal says.")
+            return said.invalid_lines
+        tell(
+            f"Invalid lines are not copied: the journal names {said.invalid_lines}, in another folder than its own. "
+            "Add --invalid-lines FILE to copy them."
+        )
+        return None
 
     def _is_left(self, before: dict[str, int]) -> bool:
         wanted = {"pending", "failed", "unknown", *(["rejected"] if self.failed else [])}

@@ -1,6 +1,7 @@
 """`settle`: ask the API about every customer whose outcome is not known."""
 
 import asyncio
+import contextlib
 import math
 import time
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from thredfi_async.bulk.verdict import Verdict
 from thredfi_async.cli.bulk.commands import Commands, Next
 from thredfi_async.cli.bulk.endpoint import Endpoint
 from thredfi_async.cli.bulk.executor import totals_of
+from thredfi_async.cli.bulk.journal_files import writing
 from thredfi_async.cli.bulk.journal_metadata import JournalMetadata, fits_host
 from thredfi_async.cli.bulk.preflight_errors import preflight_errors
 from thredfi_async.cli.bulk.summary import conclude, figures, headline, steps
@@ -52,9 +54,9 @@ class Settle:
     def __call__(self, session: Session) -> int:
         """Ask, and write down what the API says."""
         target = Endpoint(self.connection.client().base_url)
-        with preflight_errors():
-            journal = Journal.open(self.journal, create=False)
-        with journal:
+        with contextlib.ExitStack() as stack:
+            with preflight_errors():
+                journal = stack.enter_context(writing(self.journal, create=False))
             metadata = JournalMetadata(journal.run)
             fits_host(self.journal, metadata, target, allow_host_change=self.allow_host_change)
             found, stopped = Found(total=totals_of(self.journal).get("unknown", 0)), None

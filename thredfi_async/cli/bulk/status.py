@@ -8,11 +8,12 @@ from typing import Any
 
 from rich.text import Text
 
-from thredfi_async.bulk import JournalView, read_journal
+from thredfi_async.bulk import JournalView
 from thredfi_async.bulk.journal import Sample
 from thredfi_async.bulk.report.summary import verdict_in
 from thredfi_async.bulk.verdict import Outcome, Verdict
 from thredfi_async.cli.bulk.commands import Commands, Next
+from thredfi_async.cli.bulk.journal_files import reading
 from thredfi_async.cli.bulk.journal_metadata import JournalMetadata, title, when
 from thredfi_async.cli.bulk.preflight_errors import preflight_errors
 from thredfi_async.cli.bulk.progress import Seen, progress_of
@@ -35,7 +36,7 @@ class Status:
 
     def __call__(self, session: Session) -> int:
         """Show how far the run has come; the exit code is 0 wherever that is."""
-        with preflight_errors(), read_journal(self.journal) as view:
+        with preflight_errors(), reading(self.journal) as view:
             status = RunStatus.of(view, time.time())
         next_ = Commands(self.journal, status.metadata).lead_on(status.verdict)
         if session.out.json:

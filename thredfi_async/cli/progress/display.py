@@ -4,13 +4,13 @@ import contextlib
 import sys
 from typing import Any, Final, Protocol
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from thredfi_async.cli.output import Output, tell
+from thredfi_async.cli.output import Output, PrintableConsole, tell
 from thredfi_async.cli.progress.rate import Progress, Rate
 
 VERSION: Final = 1
@@ -89,7 +89,7 @@ class Bar:
         """Draw nothing yet."""
         # No thread of its own, and no redirected streams: it is drawn when there is something to draw.
         self._live = Live(
-            console=Console(file=sys.stderr),
+            console=PrintableConsole(sys.stderr),
             auto_refresh=False,
             transient=True,
             redirect_stdout=False,
@@ -143,7 +143,7 @@ def display(out: Output, *, debug: bool, only_bar: bool = False) -> Display:
         The display.
     """
     terminal = not out.json and not debug and sys.stderr is not None and sys.stderr.isatty()
-    if terminal and not Console(file=sys.stderr).is_dumb_terminal:
+    if terminal and not PrintableConsole(sys.stderr).is_dumb_terminal:
         return Bar()
     if only_bar:
         return Silence()

@@ -86,7 +86,7 @@ class DistributedRun:
             The items to publish: neither repeated nor settled.
         """
         with self._journal.transaction() as rows:
-            known = rows.admit(self._position, [_key(item) for item in chunk])
+            known = rows.admit(self._position, [_key(item) for item in chunk], [item.line for item in chunk])
             self._position += len(chunk)
             wanted = self._wanted(chunk, known)
             rows.retake(each.position for _, each in wanted if each.state is not None)
