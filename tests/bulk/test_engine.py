@@ -73,7 +73,6 @@ async def test_duplicates_are_sent_once() -> None:
         (refusal(400, "validation_error"), "rejected"),
         (refusal(404, "not_found"), "rejected"),
         (refusal(404), "failed"),
-        (refusal(302), "failed"),
         (refusal(501), "unknown"),
         (InvalidRequestError(["email: is missing"]), "rejected"),
         (ResponseDecodeError("a field is wrong"), "archived"),

@@ -4,8 +4,9 @@ import time
 from typing import Any, Protocol
 
 from thredfi_async import Customer, Effect, RawResponse, ThredfiError
+from thredfi_async._jobs.states import ItemState
 from thredfi_async._outcomes import says_archived
-from thredfi_async.bulk.items import ArchiveResult, ItemState
+from thredfi_async.bulk.items import ArchiveResult
 from thredfi_async.bulk.job import Job
 from thredfi_async.bulk.judgement import stops, success_of
 

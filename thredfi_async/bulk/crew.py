@@ -199,7 +199,6 @@ class Crew:
         job.error = error
         stopped = stops(error)
         if stopped is not None:
-            stopped.__cause__ = error
             self._resolve(job, failure_of(job, error))
             self._fail(stopped)
         elif not error.transient:

@@ -7,9 +7,10 @@ from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
+from thredfi_async._jobs.states import ItemState
 from thredfi_async.bulk.errors import JournalError
 from thredfi_async.bulk.gauges import Gauges, Meter
-from thredfi_async.bulk.items import ArchiveResult, ItemState
+from thredfi_async.bulk.items import ArchiveResult
 from thredfi_async.bulk.job import Job
 from thredfi_async.bulk.journal.journal import Journal
 from thredfi_async.bulk.journal.rows import Sample

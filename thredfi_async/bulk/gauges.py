@@ -7,7 +7,8 @@ from typing import Final
 
 import attrs
 
-from thredfi_async.bulk.items import ArchiveResult, ItemState
+from thredfi_async._jobs.states import ItemState
+from thredfi_async.bulk.items import ArchiveResult
 from thredfi_async.bulk.journal.rows import Sample
 
 _KEPT: Final = 10_000

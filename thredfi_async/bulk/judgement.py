@@ -1,17 +1,13 @@
 """Decides what the end of a call means for its item and for the run."""
 
-from thredfi_async import (
-    AuthenticationError,
-    ClientStateError,
-    ConfigurationError,
-    ConnectError,
-    Customer,
-    Effect,
-    RawResponse,
-    ThredfiError,
-)
+from collections.abc import Mapping
+from typing import Final
+
+from thredfi_async import Customer, Effect, RawResponse, ThredfiError
+from thredfi_async._jobs.states import ItemState
+from thredfi_async._outcomes import StopReason, classify
 from thredfi_async.bulk.errors import BulkStoppedError
-from thredfi_async.bulk.items import ArchiveResult, ItemState, is_refusal
+from thredfi_async.bulk.items import ArchiveResult
 from thredfi_async.bulk.job import Job
 
 
@@ -33,21 +29,24 @@ def _state(job: Job, error: ThredfiError) -> ItemState:
         return ItemState.ARCHIVED
     if job.unsure or error.effect is Effect.UNKNOWN:
         return ItemState.UNKNOWN
-    return ItemState.REJECTED if is_refusal(error) else ItemState.FAILED
+    return ItemState.REJECTED if classify(error).is_refusal else ItemState.FAILED
 
 
 def stops(error: ThredfiError) -> BulkStoppedError | None:
     """Return why a run cannot go on after this error, since other items would meet it too; None if it can."""
-    if error.is_token_error and not error.transient:
-        reason = f"no token could be fetched ({error}): fix the credentials, and resume"
-        return BulkStoppedError(reason, cause="credentials_refused")
-    match error:
-        case AuthenticationError():
-            reason = f"the API refuses the credentials ({error}): fix them, and resume"
-            return BulkStoppedError(reason, cause="credentials_refused")
-        case ConnectError(transient=False):
-            return BulkStoppedError(f"no connection can be trusted ({error})", cause="certificate_refused")
-        case ClientStateError() | ConfigurationError():
-            return BulkStoppedError(f"the client cannot be used any more ({error})", cause="client_unusable")
-        case _:
-            return None
+    row = classify(error)
+    if row.stops is None:
+        return None
+    reason = f"{_STOPPED[row.stops]} ({error}): {row.remedy.value}, and resume"
+    stopped = BulkStoppedError(reason, cause=row.stops)
+    stopped.__cause__ = error
+    return stopped
+
+
+_STOPPED: Final[Mapping[StopReason, str]] = {
+    "credentials_refused": "the credentials are refused",
+    "certificate_refused": "no connection can be trusted",
+    "client_unusable": "the client cannot be used any more",
+    "proxy_refused": "the proxy refuses every request",
+    "wrong_base_url": "the base URL is not the API's",
+}

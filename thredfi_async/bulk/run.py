@@ -9,13 +9,14 @@ from typing import Self
 
 from thredfi_async import Clock, ConfigurationError, SystemClock
 from thredfi_async._checks.numbers import positive, whole_number
+from thredfi_async._jobs.states import ItemState
 from thredfi_async.bulk.calls import ArchiveClient, Calls
 from thredfi_async.bulk.crew import Plan, RateLimit
 from thredfi_async.bulk.durable import JournalLedger
 from thredfi_async.bulk.engine import Engine
 from thredfi_async.bulk.gauges import Gauges, Meter
 from thredfi_async.bulk.intake import Items, intake_of
-from thredfi_async.bulk.items import ArchiveResult, ItemState
+from thredfi_async.bulk.items import ArchiveResult
 from thredfi_async.bulk.journal.journal import Journal
 from thredfi_async.bulk.ledger import Ledger, MemoryLedger, uninterrupted
 from thredfi_async.bulk.policy import StopPolicy

@@ -10,10 +10,10 @@ from uuid import UUID
 import attrs
 
 from thredfi_async import ThredfiError
-from thredfi_async._outcomes import says_archived
+from thredfi_async._jobs.states import ItemState
+from thredfi_async._outcomes import code_of, says_archived
 from thredfi_async.bulk.calls import ArchiveClient
 from thredfi_async.bulk.errors import BulkStoppedError
-from thredfi_async.bulk.items import ItemState, code_of
 from thredfi_async.bulk.journal.journal import Journal
 from thredfi_async.bulk.journal.store import Settled
 from thredfi_async.bulk.judgement import stops

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from thredfi_async.bulk.items import ItemState
+from thredfi_async._jobs.states import ItemState
 from thredfi_async.bulk.journal import statements
 from thredfi_async.bulk.journal.rows import Outcome
 from thredfi_async.bulk.journal.schema import PENDING
