@@ -170,6 +170,7 @@ class Row:
         token: Whether it is for errors of fetching a token, or for all others.
         stops: Why a run stops for it, if it does.
         skips_business: Whether it is about the business: several of them in a row set it aside.
+        is_general: Whether it can hardly be the fault of one business, though it may pass.
     """
 
     kind: type[ThredfiError]
@@ -182,6 +183,7 @@ class Row:
     token: bool = attrs.field(default=False, kw_only=True)
     stops: StopReason | None = attrs.field(default=None, kw_only=True)
     skips_business: bool = attrs.field(default=False, kw_only=True)
+    is_general: bool = attrs.field(default=False, kw_only=True)
 
     def fits(self, error: ThredfiError) -> bool:
         """Return whether the row is about this error."""
@@ -216,14 +218,15 @@ _TABLE: Final[Sequence[Row]] = (
     Row(ClientStateError, Fault.CLIENT, Remedy.MAKE_A_CLIENT, code="client_closed", token=True,
         stops="client_unusable"),
     Row(ThredfiError, Fault.TOKEN, Remedy.RENEW_CREDENTIALS, token=True, transient=False, stops="credentials_refused"),
-    Row(ConnectError, Fault.API, Remedy.CHECK_NETWORK, code="connect_error", token=True),
-    Row(ConnectionLostError, Fault.API, Remedy.RUN_AGAIN, code="connection_lost", token=True),
-    Row(ThredfiError, Fault.API, Remedy.RUN_AGAIN_LATER, token=True),
+    Row(ConnectError, Fault.API, Remedy.CHECK_NETWORK, code="connect_error", token=True, is_general=True),
+    Row(ConnectionLostError, Fault.API, Remedy.RUN_AGAIN, code="connection_lost", token=True, is_general=True),
+    Row(ThredfiError, Fault.API, Remedy.RUN_AGAIN_LATER, token=True, is_general=True),
     # Answers about a customer, by status, whatever the form of the body.
     Row(APIError, Fault.SETTINGS, Remedy.CHECK_BASE_URL, statuses=REDIRECTS, stops="wrong_base_url"),
     Row(APIError, Fault.TOKEN, Remedy.RENEW_CREDENTIALS, statuses={UNAUTHORIZED}, stops="credentials_refused"),
     Row(APIError, Fault.SETTINGS, Remedy.CHECK_PROXY, statuses={PROXY_AUTHENTICATION}, stops="proxy_refused"),
-    Row(APIError, Fault.API, Remedy.RUN_AGAIN_LATER, statuses={REQUEST_TIMEOUT, TOO_MANY_REQUESTS}),
+    Row(APIError, Fault.API, Remedy.RUN_AGAIN_LATER, statuses={REQUEST_TIMEOUT, TOO_MANY_REQUESTS, 502, 503, 504},
+        is_general=True),
     Row(APIError, Fault.API, Remedy.RUN_AGAIN_LATER, statuses=range(SERVER_FAULT, 1000)),
     Row(APIError, Fault.ITEM, Remedy.CHECK_ACCESS, statuses={FORBIDDEN}, enveloped=True, skips_business=True),
     # The other answers have a form too: a gateway's page rejects no customer, though many say enough of a business.
@@ -235,9 +238,9 @@ _TABLE: Final[Sequence[Row]] = (
     # No answer, or none that can be read.
     Row(ConnectError, Fault.SETTINGS, Remedy.CHECK_CERTIFICATE, code="connect_error", transient=False,
         stops="certificate_refused"),
-    Row(ConnectError, Fault.API, Remedy.CHECK_NETWORK, code="connect_error"),
-    Row(ConnectionLostError, Fault.API, Remedy.RUN_AGAIN, code="connection_lost"),
-    Row(RequestTimeoutError, Fault.API, Remedy.ALLOW_MORE_TIME),
+    Row(ConnectError, Fault.API, Remedy.CHECK_NETWORK, code="connect_error", is_general=True),
+    Row(ConnectionLostError, Fault.API, Remedy.RUN_AGAIN, code="connection_lost", is_general=True),
+    Row(RequestTimeoutError, Fault.API, Remedy.ALLOW_MORE_TIME, is_general=True),
     Row(ResponseDecodeError, Fault.API, Remedy.CHECK_BASE_URL, code="decode_error"),
     # Before sending, and whatever else.
     Row(InvalidRequestError, Fault.ITEM, Remedy.FIX_INPUT, code="invalid_request"),

@@ -9,9 +9,7 @@ FAILURES = 10
 
 def breaker(customers: int = 2) -> CircuitBreaker:
     """A breaker without chance in its waits."""
-    return CircuitBreaker(
-        failures=FAILURES, customers=customers, wait_initial=1.0, wait_max=30.0, jitter=lambda: 1.0
-    )
+    return CircuitBreaker(failures=FAILURES, customers=customers, wait_initial=1.0, wait_max=30.0, jitter=lambda: 1.0)
 
 
 def opened(now: float = 0.0, asked: float = 0.0) -> CircuitBreaker:

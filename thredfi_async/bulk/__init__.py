@@ -1,16 +1,18 @@
 """Archive many customers with bounded memory, one result each, and a journal that survives a kill."""
 
+from thredfi_async._jobs.metrics import Snapshot
 from thredfi_async._jobs.states import ItemState
-from thredfi_async.bulk.calls import ArchiveClient
+from thredfi_async.bulk.engine.calls import ArchiveClient
 from thredfi_async.bulk.errors import (
     BulkError,
     BulkStoppedError,
     BusinessSkippedError,
+    CallInterruptedError,
     JournalBusyError,
     JournalError,
     SourceError,
+    StillActiveError,
 )
-from thredfi_async.bulk.gauges import Gauges
 from thredfi_async.bulk.items import ArchiveItem, ArchiveResult
 from thredfi_async.bulk.journal import Journal, JournalView, read_journal
 from thredfi_async.bulk.policy import StopPolicy
@@ -24,13 +26,15 @@ __all__ = [
     "BulkError",
     "BulkStoppedError",
     "BusinessSkippedError",
-    "Gauges",
+    "CallInterruptedError",
     "ItemState",
     "Journal",
     "JournalBusyError",
     "JournalError",
     "JournalView",
+    "Snapshot",
     "SourceError",
+    "StillActiveError",
     "StopPolicy",
     "archive_many",
     "read_journal",

@@ -8,6 +8,7 @@ ThredfiError
     │   └── JournalBusyError
     ├── SourceError
     ├── BusinessSkippedError      only ever an item's error: its business is set aside, and nothing was sent
+    ├── CallInterruptedError      only ever an item's error: its call was cut off
     └── StillActiveError          only ever an item's error: the record shows the customer active
 ```
 
@@ -94,6 +95,12 @@ class BusinessSkippedError(BulkError):
         """Take the sentence and the business."""
         super().__init__(summary)
         self.business_id: UUID = business_id
+
+
+class CallInterruptedError(BulkError):
+    """The item's call was cut off, since its run ended; the effect says what is known of it."""
+
+    row: ClassVar[Row] = Row(ThredfiError, Fault.CLIENT, Remedy.RUN_AGAIN, code="interrupted")
 
 
 class StillActiveError(BulkError):

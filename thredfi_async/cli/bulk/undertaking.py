@@ -13,10 +13,10 @@ from thredfi_async import Hook, LoggingHook, ThredfiError
 from thredfi_async.bulk import (
     ArchiveRun,
     BulkStoppedError,
-    Gauges,
     ItemState,
     Journal,
     JournalError,
+    Snapshot,
     StopPolicy,
     archive_many,
     read_journal,
@@ -128,7 +128,7 @@ class Undertaking:
             dry_run=dry_run,
         )
 
-    async def _drive(self, session: Session, journal: Journal) -> tuple[Drive, Gauges, Exception | None]:
+    async def _drive(self, session: Session, journal: Journal) -> tuple[Drive, Snapshot, Exception | None]:
         speed = self.speed
         hooks: tuple[Hook, ...] = (LoggingHook(),) if session.debug else ()
         async with self.connection.client(*hooks, max_connections=speed.at_a_time) as client:
@@ -147,7 +147,7 @@ class Undertaking:
                 await drive()
             except Exception as error:  # noqa: BLE001 - whatever it is, the journal has what was done by then
                 stopped = error
-            return drive, run.gauges(), stopped
+            return drive, run.snapshot(), stopped
 
     def _watch(self, run: ArchiveRun) -> Callable[[], Moment]:
         final = {state.value: self.before.get(state.value, 0) for state in ItemState if state.is_final}
@@ -156,7 +156,7 @@ class Undertaking:
         began = time.monotonic()
 
         def look() -> Moment:
-            gauges = run.gauges()
+            gauges = run.snapshot()
             states = {state.value: final.get(state.value, 0) + gauges.by_state.get(state, 0) for state in ItemState}
             return Moment(
                 elapsed=time.monotonic() - began,
@@ -176,14 +176,14 @@ class Undertaking:
 
         return look
 
-    def _total(self, gauges: Gauges) -> int | None:
+    def _total(self, gauges: Snapshot) -> int | None:
         """Return the number of customers as far as known: without duplicates and invalid lines found by now."""
         if self.counted.lines is None:
             return None
         unforeseen = self.bad.count if self.counted.bad is None else 0
         return max(self.counted.lines - gauges.duplicates - unforeseen, 0)
 
-    def _ending(self, drive: Drive, gauges: Gauges, stopped: Exception | None, elapsed: float) -> Ending:
+    def _ending(self, drive: Drive, gauges: Snapshot, stopped: Exception | None, elapsed: float) -> Ending:
         try:
             with read_journal(self.journal) as view:
                 facts, states = JournalMetadata(view.run), view.totals()
