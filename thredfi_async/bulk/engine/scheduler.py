@@ -90,6 +90,7 @@ class Scheduler:
         self._held = self._active = self._served = self._calls_served = 0
         self._is_reading = self._has_ended = self._tries_again = False
         self._read_on, self._read_on_step = 0, BATCH
+        self._first_calls = 0
         self._last_error: ThredfiError | None = None
         self.in_flight: int = 0
         self.draining: bool = False
@@ -224,7 +225,8 @@ class Scheduler:
             return Read(BATCH)
         if self._reads_on(now):
             return self._resolved.popleft()
-        return self._start(now) or self._end() or self._question(now) or self._last(now) or self._wait(now)
+        # Questions first: retries of those that fail could take every turn for ever.
+        return self._end() or self._question(now) or self._start(now) or self._last(now) or self._wait(now)
 
     def _end(self) -> Done | None:
         return _DONE if self._has_ended and not self._active else None
@@ -249,6 +251,7 @@ class Scheduler:
         job.is_probe = breaker.starts()
         job.served = self._served if not job.calls else job.served
         job.calls += 1
+        self._first_calls += job.calls == 1
         job.answered = job.is_sending = False
         self.in_flight += 1
         return Start(job, within)
@@ -266,7 +269,7 @@ class Scheduler:
         if evidence.failing_since is None or evidence.is_asked or self._asked is not None:
             return None
         needs_other = self._breaker.is_open and evidence.is_one_business and evidence.has_other_witness
-        if (self._queue.new or self.in_flight) and not needs_other:
+        if self._has_others and not needs_other:
             return None
         evidence.is_asked = True
         if evidence.is_answered and not self._queue.new:
@@ -277,6 +280,11 @@ class Scheduler:
         elif evidence.is_several:
             self._breaker.open(now)
         return None
+
+    @property
+    def _has_others(self) -> bool:
+        """Whether there are customers that were not tried, whose calls will tell."""
+        return self._queue.new > 0 or self._first_calls > 0
 
     def _last(self, now: float) -> Decision | None:
         """Give up what is left of businesses that are set aside, once nothing else is left."""
@@ -315,6 +323,7 @@ class Scheduler:
 
     def _ends(self, job: Job) -> None:
         self.in_flight -= 1
+        self._first_calls -= job.calls == 1
         if job.number is None:
             self._rate.first_call_ended(job)
 
@@ -385,7 +394,7 @@ class Scheduler:
     def _is_alone(self, job: Job, next_try: float) -> bool:
         """Return whether a job has no one beside it, and no witness: it ends after its own tries."""
         evidence = self._evidence
-        if self._breaker.is_open or evidence.is_several or evidence.has_witness or self._queue.new or self.in_flight:
+        if self._breaker.is_open or evidence.is_several or evidence.has_witness or self._has_others:
             return False
         since = next_try if evidence.failing_since is None else evidence.failing_since
         return job.calls >= ROUNDS or next_try - since >= self._policy.outage_timeout

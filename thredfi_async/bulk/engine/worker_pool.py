@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import attrs
 
@@ -16,6 +16,8 @@ from thredfi_async.bulk.engine.job import Job
 from thredfi_async.bulk.engine.outcomes import failure_of
 from thredfi_async.bulk.engine.scheduler import Scheduler
 from thredfi_async.bulk.errors import CallInterruptedError
+
+_TICK: Final = 0.001
 
 if TYPE_CHECKING:
     from thredfi_async.bulk.items import ArchiveResult
@@ -213,7 +215,8 @@ class WorkerPool:
         self._timer = group.create_task(self._sleep(until))
 
     async def _sleep(self, until: float) -> None:
-        await self._work.clock.sleep(max(0.0, until - self._now()))
+        # Not less: the difference of two times may be too small to move a clock on.
+        await self._work.clock.sleep(max(_TICK, until - self._now()))
         self._timer_ends = float("inf")
         self.changed.notify()
 
