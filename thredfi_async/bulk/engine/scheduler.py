@@ -243,7 +243,7 @@ class Scheduler:
             job = self._probe()
             within = max(0.0, self._deadline() - now)
         elif breaker.may_start(now, self.in_flight):
-            job = self._queue.take_due(now) or self._businesses.take_probe(now) or self._queue.take_new()
+            job = self._turn(now)
         else:
             return None
         if job is None:
@@ -255,6 +255,12 @@ class Scheduler:
         job.answered = job.is_sending = False
         self.in_flight += 1
         return Start(job, within)
+
+    def _turn(self, now: float) -> Job | None:
+        """Take a job that is due for another try, or a new one, by turns: neither holds up the other."""
+        self._tries_again = not self._tries_again or not self._queue.new
+        again = self._queue.take_due(now) or self._businesses.take_probe(now) if self._tries_again else None
+        return again or self._queue.take_new()
 
     def _probe(self) -> Job | None:
         """Take a job to probe with: a new one of a business that has not failed, and one that has failed, by turns."""
