@@ -202,6 +202,14 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def properties(session: nox.Session) -> None:
+    """Run 20,000 simulated bulk runs, and hold each outcome against its script: `-- 50000` for more."""
+    session.install(".[bulk]", *group("test"))
+    env = {"THREDFI_EXAMPLES": session.posargs[0] if session.posargs else "20000"}
+    session.run("python", "-m", "pytest", "--timeout=0", "tests/bulk/engine/test_properties.py", env=env)
+
+
+@nox.session
 def bulk_kill(session: nox.Session) -> None:
     """Kill 30 bulk runs at random moments, resume them, and check their journals against the server: `-- --runs N`."""
     session.install(".[bulk]")

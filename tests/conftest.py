@@ -24,8 +24,8 @@ def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.Abstrac
     return factories
 
 
-UNMEASURED = {"bulk", "cli", "docs", "worker"}
-"""The test folders of floors that the coverage gate of the core does not cover."""
+UNMEASURED = {"cli", "docs", "worker"}
+"""The test folders of floors without a coverage gate."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -40,7 +40,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     factory = callspec.params.get("_asyncio_loop_factory") if callspec else None
     if getattr(factory, "__module__", "").partition(".")[0] == "uvloop":
         item.add_marker("uvloop")
-    if item.path.parent.name in UNMEASURED:
+    if UNMEASURED.intersection(parent.name for parent in item.path.parents):
         item.add_marker("unmeasured")
 
 
