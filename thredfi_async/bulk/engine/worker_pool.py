@@ -94,17 +94,22 @@ class WorkerPool:
 
     def notify(self) -> None:
         """Note that the scheduler's state has changed."""
+        self._end_early()
+        self.changed.notify()
+
+    def _end_early(self) -> None:
+        """Stop reading once no more calls begin, and cut calls off that need not be waited for."""
         if self._scheduler.draining:
             self._work.drained()
         if self._scheduler.is_hopeless and not self._is_cutting:
             self._is_cutting = True
             for task in self._calling:
                 task.cancel()
-        self.changed.notify()
 
     async def _loop(self, group: asyncio.TaskGroup) -> None:
         while True:
             decision = self._scheduler.next(self._now())
+            self._end_early()
             if isinstance(decision, Wait):
                 if decision.until is not None:
                     self._set_timer(group, decision.until)
