@@ -69,6 +69,23 @@ def test_the_last_customers_always_fail(count: int) -> None:
     assert course.seconds < 30.0
 
 
+@pytest.mark.parametrize("count", [1, 2, 9])
+def test_the_last_customers_are_of_a_dead_business(count: int) -> None:
+    """It answers no question either, and another business's record bears witness that the API is there."""
+    order = (*((0, OK),) * 49, *((1, OK),) * count)
+    course = simulate(course_of(Script(customers=order, businesses=(SOUND, ("dead", FOREVER)), concurrency=10)))
+    assert (course.error, states(course)) == (None, {"archived": 49, "unknown": count})
+    assert course.seconds < 60.0
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_few_customers_in_a_long_outage(count: int) -> None:
+    """However often they are probed with, none is given up while the API serves no one."""
+    script = Script(customers=((0, OK),) * count, businesses=(SOUND,), outage=(0.0, 400.0))
+    course = simulate(course_of(script))
+    assert states(course) == {"archived": count}
+
+
 def test_a_customer_alone() -> None:
     """Without a witness it ends after its own tries, with what was seen."""
     course = simulate(course_of(Script(customers=((0, OK),), businesses=(SOUND,), outage=(0.0, FOREVER))))
@@ -100,10 +117,13 @@ def test_an_api_that_hangs_is_given_up_in_time() -> None:
     assert set(states(course)) <= {"unknown", "failed"}  # failed: cut off before anything was sent
 
 
-def test_an_outage_burns_no_item() -> None:
+@pytest.mark.parametrize("concurrency", [20, 100])
+def test_an_outage_burns_no_item(concurrency: int) -> None:
     """A minute in which nothing is served: every item of two businesses is archived afterwards."""
     order = tuple((number % 2, OK) for number in range(3_000))
-    course = simulate(course_of(Script(customers=order, businesses=(SOUND,) * 2, outage=(0.1, 60.0), concurrency=20)))
+    course = simulate(
+        course_of(Script(customers=order, businesses=(SOUND,) * 2, outage=(0.1, 60.0), concurrency=concurrency))
+    )
     assert states(course) == {"archived": 3_000}
     assert course.seconds < 60.0 + 31.0 + 10.0
 
@@ -120,6 +140,24 @@ def test_a_broken_business_first_in_the_file(count: int, reads: bool) -> None:
     assert set(states(course, 0)) <= {"failed", "unknown"}
     assert course.api.sent.total() < 400
     assert course.seconds < (60.0 if count == 2_500 else 300.0)
+
+
+def test_a_broken_business_in_the_middle() -> None:
+    """What is set aside of it fills no window: those behind it are served at once, and most of it is not even sent."""
+    order = (*((1, OK),) * 50, *((0, OK),) * 5_000, *((1, OK),) * 50)
+    course = simulate(course_of(Script(customers=order, businesses=(BROKEN, SOUND), concurrency=10)))
+    assert (course.error, states(course, 1)) == (None, {"archived": 100})
+    assert course.api.sent.total() < 200
+    assert course.seconds < 60.0
+
+
+def test_a_failure_of_long_ago_shortens_no_outage() -> None:
+    """The outage timeout begins with the outage, and not with what failed before and was served since."""
+    order = (*((0, Customers(kind="503", times=1)),) * 2, *((0, OK),) * 400)
+    script = Script(
+        customers=order, businesses=(SOUND,), outage=(90.0, 110.0), outage_timeout=60.0, pause=0.3, concurrency=5
+    )
+    assert states(simulate(course_of(script))) == {"archived": 402}
 
 
 def test_a_business_that_comes_back() -> None:
