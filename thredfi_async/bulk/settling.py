@@ -14,7 +14,7 @@ from thredfi_async._jobs.states import ItemState
 from thredfi_async.bulk.engine.calls import ArchiveClient, Questions
 from thredfi_async.bulk.engine.engine import Engine, Plan
 from thredfi_async.bulk.engine.job import Job
-from thredfi_async.bulk.engine.scheduler import Limits
+from thredfi_async.bulk.engine.judge import Limits
 from thredfi_async.bulk.errors import StillActiveError
 from thredfi_async.bulk.input import input_of
 from thredfi_async.bulk.items import ArchiveItem, ArchiveResult

@@ -11,8 +11,9 @@ from thredfi_async._jobs.metrics import Metrics, Snapshot
 from thredfi_async.bulk.engine.calls import MakesCalls
 from thredfi_async.bulk.engine.decisions import Resolve
 from thredfi_async.bulk.engine.job import Job
+from thredfi_async.bulk.engine.judge import Limits
 from thredfi_async.bulk.engine.results_queue import ResultsQueue
-from thredfi_async.bulk.engine.scheduler import Limits, Scheduler
+from thredfi_async.bulk.engine.scheduler import Scheduler
 from thredfi_async.bulk.engine.worker_pool import RateLimit, Work, WorkerPool
 from thredfi_async.bulk.errors import BulkStoppedError, JournalError
 from thredfi_async.bulk.input import Input
