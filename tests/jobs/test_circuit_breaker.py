@@ -134,3 +134,12 @@ def test_opened_at_once() -> None:
     assert (found.failing_since, found.probe_at) == (7.0, 8.0)
     found.probe_now()
     assert found.may_start(7.0, 0)
+
+
+def test_it_remembers_so_many_customers_and_no_more() -> None:
+    """A row of any length costs bounded memory."""
+    found = CircuitBreaker(failures=5_000, customers=2, wait_initial=1.0, wait_max=30.0, jitter=lambda: 1.0)
+    for number in range(1_500):
+        found.failed(number, 0.0)
+    assert len(found._failing) == 1_000
+    assert not found.is_open
