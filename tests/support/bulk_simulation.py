@@ -258,6 +258,8 @@ class ScriptedApi:
             case "page":
                 self.refused.add(customer_id)
                 raise refusal(404)
+            case _:
+                pass
 
     def _apply(self, customer_id: UUID, late: float) -> None:
         self.applied[customer_id] = min(self.applied.get(customer_id, float("inf")), _now() + late)

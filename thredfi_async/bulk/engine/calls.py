@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final, Protocol
@@ -202,7 +202,7 @@ async def _get(get: Callable[..., Any], business_id: UUID, customer_id: UUID, me
 
 
 @contextmanager
-def _timed(job: Job) -> Iterator[None]:
+def _timed(job: Job) -> Generator[None]:
     """Add the seconds that a call takes to its job."""
     began = time.monotonic()
     try:

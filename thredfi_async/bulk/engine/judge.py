@@ -80,7 +80,9 @@ class Judge:
         self._rate = FailureRate(limits.stop)
         self._evidence = Evidence()
         self._resolved: deque[Resolve] = deque()
-        self._held = self._active = self._served = self._calls_served = 0
+        self._held: int = 0
+        self._active: int = 0
+        self._served = self._calls_served = 0
         self._read_on, self._read_on_step = 0, BATCH
         self._first_calls = 0
         self._last_error: ThredfiError | None = None
