@@ -91,7 +91,9 @@ def run_tests(session: nox.Session) -> None:
     measuring = ["coverage", "run", "-m", "pytest", "-m", f"not ({unmeasured})"]
     side_by_side(session, measuring, ["python", "-m", "pytest", "-m", unmeasured], env)
     session.run("coverage", "combine", env=env)
-    session.run("coverage", "report", env=env)
+    bulk = "*/thredfi_async/bulk/*"
+    session.run("coverage", "report", "--omit", bulk, env=env)
+    session.run("coverage", "report", "--include", bulk, "--fail-under", "95", env=env)
 
 
 @nox.session
@@ -213,6 +215,14 @@ def bench(session: nox.Session) -> None:
     """Measure a call against a bare aiohttp post and generated SDKs, and write docs/benchmarks: `-- --quick`."""
     session.install(".[bulk]", *group("bench"))
     session.run("python", "benchmarks/run.py", *session.posargs)
+
+
+@nox.session
+def properties(session: nox.Session) -> None:
+    """Run 20,000 simulated bulk runs, and hold each outcome against its script: `-- 50000` for more."""
+    session.install(".[bulk]", *group("test"))
+    env = {"THREDFI_EXAMPLES": session.posargs[0] if session.posargs else "20000"}
+    session.run("python", "-m", "pytest", "--timeout=0", "tests/bulk/engine/test_properties.py", env=env)
 
 
 @nox.session

@@ -19,8 +19,8 @@ def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.Abstrac
     return FACTORIES
 
 
-UNMEASURED = {"bulk", "cli", "docs", "worker"}
-"""The test folders of floors that the coverage gate of the core does not cover."""
+UNMEASURED = {"cli", "docs", "worker"}
+"""The test folders of floors without a coverage gate."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -35,7 +35,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     factory = callspec.params.get("_asyncio_loop_factory") if callspec else None
     if factory is not None and factory is FACTORIES.get("uvloop"):
         item.add_marker("uvloop")
-    if item.path.parent.name in UNMEASURED:
+    if UNMEASURED.intersection(parent.name for parent in item.path.parents):
         item.add_marker("unmeasured")
 
 

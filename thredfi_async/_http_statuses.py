@@ -5,6 +5,9 @@ from typing import Final
 SUCCESS: Final = range(200, 300)
 REDIRECTS: Final = range(300, 400)
 UNAUTHORIZED: Final = 401
+FORBIDDEN: Final = 403
+NOT_FOUND: Final = 404
+PROXY_AUTHENTICATION: Final = 407
 REQUEST_TIMEOUT: Final = 408
 TOO_MANY_REQUESTS: Final = 429
 SERVER_FAULT: Final = 500

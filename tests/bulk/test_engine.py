@@ -21,7 +21,7 @@ from thredfi_async import (
     RetryPolicy,
     ThredfiError,
 )
-from thredfi_async.bulk import ArchiveItem, ArchiveRun, ItemState, StopPolicy, archive_many
+from thredfi_async.bulk import ArchiveItem, ItemState, StopPolicy, archive_many
 from thredfi_async.mock_server import Fault, FaultKind, Faults, MockServer
 
 QUICK = RetryPolicy(backoff_initial=0.005, backoff_max=0.01)
@@ -64,7 +64,7 @@ async def test_duplicates_are_sent_once() -> None:
     api, wanted = Api(), [*items(3), item(1), item(1, business=1), item(0)]
     run = archive_many(api, wanted)
     assert [result.index for result in await all_of(run)] == [0, 1, 2, 4]
-    assert (run.gauges().duplicates, run.gauges().done) == (2, 4)
+    assert (run.snapshot().duplicates, run.snapshot().done) == (2, 4)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,6 @@ async def test_duplicates_are_sent_once() -> None:
         (refusal(400, "validation_error"), "rejected"),
         (refusal(404, "not_found"), "rejected"),
         (refusal(404), "failed"),
-        (refusal(302), "failed"),
         (refusal(501), "unknown"),
         (InvalidRequestError(["email: is missing"]), "rejected"),
         (ResponseDecodeError("a field is wrong"), "archived"),
@@ -122,7 +121,7 @@ async def test_a_consumer_that_takes_nothing() -> None:
 
     async with archive_many(Api(), endless(), concurrency=10) as run:
         await anext(run)
-        await until(lambda: run.gauges().in_flight == 0 and run.gauges().waiting == 0)
+        await until(lambda: run.snapshot().in_flight == 0 and run.snapshot().waiting == 0)
         assert read <= 1024 + 512 + 1
         for _ in range(2000):
             await anext(run)
@@ -254,10 +253,19 @@ async def test_against_the_mock_server(tmp_path: Path) -> None:
 
 
 def test_a_run_that_never_began() -> None:
-    """Nothing was started, so nothing is left to end."""
-    run: ArchiveRun | None = archive_many(Api(), items(1))
-    assert run is not None
-    run = None
+    """It warns, as a coroutine does that is never awaited; nothing was started, so nothing is left to end."""
+    with pytest.warns(RuntimeWarning, match="was never iterated over: nothing was archived"):
+        archive_many(Api(), items(1))  # nothing refers to it from here on
+
+
+@pytest.mark.parametrize("name", ["aclose", "drain"])
+async def test_a_run_that_is_ended_before_it_began(name: str) -> None:
+    """Who ends it knows of it: there is no warning."""
+    run = archive_many(Api(), items(1))
+    ended = getattr(run, name)()
+    if ended is not None:
+        await ended
+    del run
     gc.collect()
 
 
@@ -271,8 +279,8 @@ async def test_a_look_at_a_run_does_not_begin_it() -> None:
 
     run = archive_many(api, source())
     async with leaving_nothing():
-        seen = run.gauges()
+        seen = run.snapshot()
         await asyncio.sleep(0.01)
     assert not any(attrs.astuple(seen))
     assert (read, api.calls.total()) == ([], 0)
-    assert len(await all_of(run)) == run.gauges().done == 1
+    assert len(await all_of(run)) == run.snapshot().done == 1

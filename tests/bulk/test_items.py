@@ -4,8 +4,8 @@ import pytest
 from bulk_api import BUSINESS, item, lost, refusal
 
 from thredfi_async import InvalidRequestError, RequestTimeoutError, ThredfiError
+from thredfi_async._outcomes import code_of
 from thredfi_async.bulk import ArchiveItem, ArchiveResult, BusinessSkippedError, ItemState
-from thredfi_async.bulk.items import code_of
 
 
 def test_ids_may_be_text() -> None:

@@ -270,7 +270,7 @@ async def test_a_run_is_resumed(path: Path) -> None:
     run = archive_many(api, [*items(22), item(21)], journal=path, stop=NEVER)
     second = await all_of(run)
     assert [result.index for result in second] == [*range(0, 20, 2), 20, 21]
-    assert (run.gauges().skipped, run.gauges().duplicates) == (10, 1)
+    assert (run.snapshot().skipped, run.snapshot().duplicates) == (10, 1)
     assert {len(keys) for keys in api.keys.values()} == {1}
     assert None not in set[str | None]().union(*api.keys.values())
     with read_journal(path) as view:
@@ -301,10 +301,11 @@ async def test_what_is_unknown_is_asked_about_first(path: Path) -> None:
 
 
 async def test_a_refusal_in_a_later_session(path: Path) -> None:
-    """What an earlier session lost would have arrived by now: the refusal is final."""
-    api = Api(lambda number, _: refusal(404, "not_found") if number else refusal(501))
+    """It is not final while what an earlier session lost may still arrive; afterwards it is."""
+    api = Api(lambda number, _: refusal(409, "conflict") if number else refusal(501))
     await all_of(archive_many(api, items(1), journal=path, stop=NEVER))
-    assert states(await all_of(archive_many(api, items(1), journal=path))) == ["rejected"]
+    assert states(await all_of(archive_many(api, items(1), journal=path))) == ["unknown"]
+    assert states(await all_of(archive_many(api, items(1), journal=path, request_lifetime=0.0))) == ["rejected"]
 
 
 async def test_a_cut_call_is_unknown(path: Path) -> None:
@@ -399,7 +400,7 @@ async def test_memory_keeps_no_journal_open(path: Path) -> None:
     """A run that is left early lets go of its journal."""
     api = Api(lambda _, __: lost())
     async with archive_many(api, items(50), journal=path) as run:
-        assert run.gauges().done == 0
+        assert run.snapshot().done == 0
     Journal.open(path).close()
 
 

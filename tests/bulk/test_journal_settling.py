@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 from bulk_api import Api, down, item, items, refusal
+from clocks import FakeClock
 
 from thredfi_async.bulk import BulkStoppedError, ItemState, Journal, read_journal
 from thredfi_async.bulk.journal import Outcome
@@ -41,12 +42,13 @@ async def test_settling(path: Path) -> None:
 
 
 @pytest.mark.parametrize(("error", "cause"), [(refusal(401), "credentials_refused"), (down(), "api_unavailable")])
-async def test_an_api_that_does_not_answer(path: Path, error: Exception, cause: str) -> None:
-    """Settling stops, and the journal is as it was."""
+async def test_an_api_that_does_not_answer(path: Path, error: Exception, cause: str, clock: FakeClock) -> None:
+    """Settling probes it until the outage timeout, then stops; the journal is as it was."""
     api = Api(asked=lambda _, __: error)
     with Journal.open(path) as journal, pytest.raises(BulkStoppedError) as caught:
-        await settle(api, journal, concurrency=3)
+        await settle(api, journal, concurrency=3, clock=clock)
     assert caught.value.cause == cause
-    assert api.questions.total() < 25
+    assert api.questions.total() < 60
+    assert clock.now - 1000.0 < 660.0
     with read_journal(path) as view:
         assert dict(view.totals()) == {"failed": 1, "unknown": 40}

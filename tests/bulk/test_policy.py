@@ -43,7 +43,11 @@ def test_a_number_out_of_range(name: str, value: Any) -> None:
     ("error", "cause"),
     [
         (refusal(401, "invalid_token"), "credentials_refused"),
-        (refusal(404, is_token_error=True), "credentials_refused"),
+        (refusal(401), "credentials_refused"),
+        (refusal(302), "wrong_base_url"),
+        (refusal(407), "proxy_refused"),
+        (refusal(400, is_token_error=True), "credentials_refused"),
+        (refusal(404, is_token_error=True), "wrong_base_url"),
         (ConnectError("bad certificate", transient=False), "certificate_refused"),
         (ClientStateError("closed"), "client_unusable"),
     ],

@@ -416,7 +416,7 @@ def test_a_bug(ten: object, capsys: Capture, monkeypatch: pytest.MonkeyPatch) ->
         raise LookupError("Ada Example")
 
     with monkeypatch.context() as patched:
-        patched.setattr("thredfi_async.bulk.calls.Calls.make", breaks)
+        patched.setattr("thredfi_async.bulk.engine.calls.Calls.make", breaks)
         assert main(["bulk", "archive", "ten.csv", "--journal", "run.db"]) == 4
     out, err = capsys.readouterr()
     assert "an unexpected error (LookupError)" in out

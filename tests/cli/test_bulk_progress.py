@@ -5,22 +5,22 @@ from typing import Any
 import attrs
 import pytest
 
-from thredfi_async.bulk import Gauges
+from thredfi_async.bulk import Snapshot
 from thredfi_async.cli.bulk.progress import Seen, progress_of
 from thredfi_async.cli.progress.rate import Progress
 
 SEEN = Seen(states={"archived": 900, "failed": 100, "pending": 7}, before=0, total=2000, invalid_lines=2, duplicates=1)
-GAUGES = Gauges(in_flight=60, concurrency=64)
+SNAPSHOT = Snapshot(in_flight=60, concurrency=64)
 
 
-def progress(*, rate_limit: float | None = None, before: int = 0, **gauges: Any) -> Progress:
+def progress(*, rate_limit: float | None = None, before: int = 0, **snapshot: Any) -> Progress:
     """How far a run has come."""
     seen = Seen(states=SEEN.states, before=before, total=2000, invalid_lines=2, duplicates=1)
-    return progress_of(seen, attrs.evolve(GAUGES, **gauges), elapsed=10.0, rate_limit=rate_limit)
+    return progress_of(seen, attrs.evolve(SNAPSHOT, **snapshot), elapsed=10.0, rate_limit=rate_limit)
 
 
 @pytest.mark.parametrize(
-    ("gauges", "notes"),
+    ("snapshot", "notes"),
     [
         ({}, ["60 in flight of at most 64"]),
         ({"retries": 1}, ["60 in flight of at most 64", "1 retry"]),
@@ -29,9 +29,9 @@ def progress(*, rate_limit: float | None = None, before: int = 0, **gauges: Any)
         ({"cooldown": 12.0}, ["60 in flight of at most 64", "the API asked to wait: 12 s"]),
     ],
 )
-def test_what_is_in_flight(gauges: dict[str, Any], notes: list[str]) -> None:
+def test_what_is_in_flight(snapshot: dict[str, Any], notes: list[str]) -> None:
     """No more is said to be in flight than may be; a limit that has just fallen is named as such."""
-    assert list(progress(**gauges).notes) == notes
+    assert list(progress(**snapshot).notes) == notes
 
 
 def test_what_waits_for_the_rate() -> None:

@@ -3,7 +3,18 @@
 import pytest
 
 from thredfi_async._codec.error_envelope import error_class
-from thredfi_async._outcomes import Standing, attempt_standing, raised_at, says_archived
+from thredfi_async._outcomes import (
+    Fault,
+    Remedy,
+    Row,
+    Standing,
+    attempt_standing,
+    classify,
+    code_of,
+    raised_at,
+    says_archived,
+)
+from thredfi_async.bulk import errors as bulk_errors
 from thredfi_async.errors import (
     APIError,
     BadRequestError,
@@ -21,6 +32,7 @@ from thredfi_async.errors import (
     ThredfiError,
     TransportError,
 )
+from thredfi_async.worker import errors as worker_errors
 
 NOT_PROCESSED = {407, 411, 413, 414, 417, 421, 426, 428, 429, 431}
 REDIRECTS = range(300, 400)
@@ -168,3 +180,91 @@ def test_where_an_exception_was_raised() -> None:
         fail()
     line = fail.__code__.co_firstlineno + 1
     assert raised_at(raised.value) == f"ValueError ({__file__}, line {line})"
+
+
+# -- the table: whose fault, whether a run stops, what to do
+
+
+def token_error(error: ThredfiError) -> ThredfiError:
+    """Make it an error of fetching a token."""
+    error.is_token_error = True
+    return error
+
+
+@pytest.mark.parametrize("is_enveloped", [True, False])
+@pytest.mark.parametrize(
+    ("status", "stops"),
+    [(status, "wrong_base_url") for status in REDIRECTS] + [(401, "credentials_refused"), (407, "proxy_refused")],
+)
+def test_a_status_that_every_customer_would_meet_stops_a_run(status: int, stops: str, is_enveloped: bool) -> None:
+    """A redirect, a 401 and a 407 stop a run, in any form."""
+    assert classify(refusal(status, is_enveloped=is_enveloped)).stops == stops
+
+
+@pytest.mark.parametrize("is_enveloped", [True, False])
+@pytest.mark.parametrize("status", [*range(200, 300), *range(400, 600)])
+def test_no_other_status_stops_a_run(status: int, is_enveloped: bool) -> None:
+    """One customer's answer is that customer's, or its business's after a 403 in any form."""
+    row = classify(refusal(status, is_enveloped=is_enveloped))
+    assert (row.stops is None) is (status not in {401, 407})
+    assert row.skips_business is (status == 403)
+    lasting = 400 <= status < 500 and status not in {401, 407, 408, 429}
+    assert row.is_refusal is (is_enveloped and (lasting or status < 300))
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308, 404, 405, 410])
+def test_a_wrong_base_path_is_not_the_credentials_fault(status: int) -> None:
+    """What a token endpoint answers to a wrong path says to check the base URL."""
+    row = classify(token_error(refusal(status, is_enveloped=False)))
+    assert (row.stops, row.remedy) == ("wrong_base_url", Remedy.CHECK_BASE_URL)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 422])
+def test_refused_credentials(status: int) -> None:
+    """What the token endpoint refuses is the credentials."""
+    row = classify(token_error(refusal(status)))
+    assert (row.stops, row.fault, row.remedy) == ("credentials_refused", Fault.TOKEN, Remedy.RENEW_CREDENTIALS)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [refusal(503), refusal(429), refusal(500), ConnectError("x"), ConnectionLostError("x"), ThredfiError("x")],
+)
+def test_a_token_that_may_come_later_stops_no_run(error: ThredfiError) -> None:
+    """A token endpoint that fails for now is the API's fault."""
+    error.transient = True
+    row = classify(token_error(error))
+    assert (row.stops, row.fault) == (None, Fault.API)
+
+
+@pytest.mark.parametrize(
+    ("error", "fault", "stops", "code"),
+    [
+        (ConfigurationError("x"), Fault.SETTINGS, "client_unusable", "configuration"),
+        (ClientStateError("x"), Fault.CLIENT, "client_unusable", "client_closed"),
+        (ConnectError("x", transient=False), Fault.SETTINGS, "certificate_refused", "connect_error"),
+        (ConnectError("x"), Fault.API, None, "connect_error"),
+        (ConnectionLostError("x"), Fault.API, None, "connection_lost"),
+        (RequestTimeoutError("x", phase="read"), Fault.API, None, "timeout_read"),
+        (ResponseDecodeError("x"), Fault.API, None, "decode_error"),
+        (InvalidRequestError(["x"]), Fault.ITEM, None, "invalid_request"),
+        (InternalError("x"), Fault.CLIENT, None, "internal_error"),
+        (ThredfiError("x"), Fault.API, None, "error"),
+        (refusal(404, "not_found"), Fault.ITEM, None, "not_found"),
+        (refusal(404, "NOT A CODE"), Fault.ITEM, None, "http_404"),
+    ],
+)
+def test_whose_fault(error: ThredfiError, fault: Fault, stops: str | None, code: str) -> None:
+    """Each error has a row, and one code for machines."""
+    row = classify(error)
+    assert (row.fault, row.stops, code_of(error)) == (fault, stops, code)
+
+
+def test_errors_of_higher_floors_have_rows_of_their_own() -> None:
+    """Each class of bulk and worker says in the same form what it means."""
+    for module in (bulk_errors, worker_errors):
+        for name, kind in vars(module).items():
+            if isinstance(kind, type) and kind.__module__ == module.__name__:
+                row = vars(kind).get("row")
+                assert isinstance(row, Row), name
+                assert row.code is not None, name

@@ -113,7 +113,7 @@ class Api:
         already = customer_id in self.archived
         self.archived.add(customer_id)
         return RawResponse(
-            parsed=_customer(customer_id, archived=True),
+            parsed=record(customer_id, archived=True),
             status=200,
             headers={},
             request_id=None,
@@ -131,10 +131,11 @@ class Api:
         error = self.asked(number, customer_id)
         if error is not None:
             raise error
-        return _customer(customer_id, archived=customer_id in self.archived)
+        return record(customer_id, archived=customer_id in self.archived)
 
 
-def _customer(customer_id: UUID, *, archived: bool) -> Customer:
+def record(customer_id: UUID, *, archived: bool) -> Customer:
+    """Return a customer's record."""
     status = CustomerStatus.ARCHIVED if archived else CustomerStatus.ACTIVE
     return Customer(id=customer_id, status=status, is_active=not archived, is_archived=archived)
 

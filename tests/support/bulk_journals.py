@@ -72,6 +72,7 @@ def sample(second: float, done: int, **values: float | None) -> dict[str, float 
         "unknown": 0,
         "in_flight": 8,
         "concurrency": 10,
+        "requests": 0,
         "retries": 0,
         "cooldown": 0.0,
         "paused": 0,

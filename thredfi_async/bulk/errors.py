@@ -7,27 +7,32 @@ ThredfiError
     ├── JournalError             .unrecorded
     │   └── JournalBusyError
     ├── SourceError
-    └── BusinessSkippedError      only ever an item's error: its business is held back, and nothing was sent
+    ├── BusinessSkippedError      only ever an item's error: its business is set aside, and nothing was sent
+    ├── CallInterruptedError      only ever an item's error: its call was cut off
+    └── StillActiveError          only ever an item's error: the record shows the customer active
 ```
+
+Each has its own row of the table in `_outcomes`.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 from uuid import UUID
 
 from thredfi_async import ThredfiError
+from thredfi_async._outcomes import Fault, Remedy, Row, StopReason
 
 if TYPE_CHECKING:
     from thredfi_async.bulk.items import ArchiveResult
 
-StopCause = Literal[
-    "credentials_refused", "client_unusable", "api_unavailable", "failure_ratio", "max_failures", "certificate_refused"
-]
+StopCause: TypeAlias = StopReason | Literal["api_unavailable", "failure_ratio", "max_failures"]
 """Why a run was stopped, for programs."""
 
 
 class BulkError(ThredfiError):
     """The base class of errors of a whole run."""
+
+    row: ClassVar[Row] = Row(ThredfiError, Fault.API, Remedy.RUN_AGAIN, code="bulk_error")
 
 
 class BulkStoppedError(BulkError):
@@ -38,6 +43,8 @@ class BulkStoppedError(BulkError):
         cause: Why, for programs.
         resumable: Whether the same run can be resumed once the reason is gone.
     """
+
+    row: ClassVar[Row] = Row(ThredfiError, Fault.API, Remedy.RUN_AGAIN_LATER, code="stopped")
 
     def __init__(self, reason: str, *, cause: StopCause, resumable: bool = True) -> None:
         """Take the reason, as a sentence and for programs."""
@@ -55,6 +62,8 @@ class JournalError(BulkError):
             before it sends anything.
     """
 
+    row: ClassVar[Row] = Row(ThredfiError, Fault.SETTINGS, Remedy.FIX_JOURNAL, code="journal_error")
+
     def __init__(self, summary: str, *, unrecorded: Sequence["ArchiveResult"] = ()) -> None:
         """Take the sentence, and what could not be written."""
         super().__init__(summary)
@@ -64,19 +73,37 @@ class JournalError(BulkError):
 class JournalBusyError(JournalError):
     """Another run is writing this journal."""
 
+    row: ClassVar[Row] = Row(ThredfiError, Fault.SETTINGS, Remedy.FREE_JOURNAL, code="journal_busy")
+
 
 class SourceError(BulkError):
     """The file with the items cannot be read, or is not the one that the run began with."""
 
+    row: ClassVar[Row] = Row(ThredfiError, Fault.SETTINGS, Remedy.FIX_SOURCE, code="source_error")
+
 
 class BusinessSkippedError(BulkError):
-    """The item was not sent: the API refused its business many times in a row.
+    """The item was not sent: its business's customers were refused, or failed, many times in a row.
 
     Attributes:
         business_id: The business.
     """
 
+    row: ClassVar[Row] = Row(ThredfiError, Fault.API, Remedy.CHECK_ACCESS, code="business_skipped")
+
     def __init__(self, summary: str, *, business_id: UUID) -> None:
         """Take the sentence and the business."""
         super().__init__(summary)
         self.business_id: UUID = business_id
+
+
+class CallInterruptedError(BulkError):
+    """The item's call was cut off, since its run ended; the effect says what is known of it."""
+
+    row: ClassVar[Row] = Row(ThredfiError, Fault.CLIENT, Remedy.RUN_AGAIN, code="interrupted")
+
+
+class StillActiveError(BulkError):
+    """The record shows the customer active, though an earlier request may still be on its way."""
+
+    row: ClassVar[Row] = Row(ThredfiError, Fault.API, Remedy.RUN_AGAIN_LATER, code="still_active")

@@ -5,7 +5,7 @@ from typing import Final
 
 import attrs
 
-from thredfi_async.bulk.items import ItemState
+from thredfi_async._jobs.states import ItemState
 
 PENDING: Final = "pending"
 """A customer that was started, or published to a queue, and has no outcome yet."""

@@ -2,27 +2,30 @@
 
 import asyncio
 import os
+import warnings
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from thredfi_async import Clock, ConfigurationError, SystemClock
-from thredfi_async._checks.numbers import positive, whole_number
-from thredfi_async.bulk.calls import ArchiveClient, Calls
-from thredfi_async.bulk.crew import Plan, RateLimit
-from thredfi_async.bulk.durable import JournalLedger
-from thredfi_async.bulk.engine import Engine
-from thredfi_async.bulk.gauges import Gauges, Meter
-from thredfi_async.bulk.intake import Items, intake_of
-from thredfi_async.bulk.items import ArchiveResult, ItemState
+from thredfi_async._checks.numbers import positive, seconds_or_zero, whole_number
+from thredfi_async._jobs.metrics import Metrics, Snapshot
+from thredfi_async._jobs.states import ItemState
+from thredfi_async.bulk.engine.calls import ArchiveClient, Calls
+from thredfi_async.bulk.engine.engine import Engine, Plan
+from thredfi_async.bulk.engine.judge import Limits
+from thredfi_async.bulk.engine.worker_pool import RateLimit
+from thredfi_async.bulk.input import Items, input_of
+from thredfi_async.bulk.items import ArchiveResult
 from thredfi_async.bulk.journal.files import located
 from thredfi_async.bulk.journal.journal import Journal
 from thredfi_async.bulk.journal.settings import RunSettings
-from thredfi_async.bulk.ledger import Ledger, MemoryLedger, uninterrupted
+from thredfi_async.bulk.journal_store import JournalStore
 from thredfi_async.bulk.policy import StopPolicy
+from thredfi_async.bulk.store import MemoryStore, Publish, Store, uninterrupted
 
-_CONCURRENCY = 100
+_CONCURRENCY: Final = 100
 
 
 class ArchiveRun(AsyncIterator[ArchiveResult]):
@@ -40,7 +43,7 @@ class ArchiveRun(AsyncIterator[ArchiveResult]):
         self._make = engine
         self._engine: Engine | None = None
         self._owner: asyncio.Task[None] | None = None
-        self._drained = self._closed = False
+        self._drained = self._closed = self._is_asked = False
 
     async def __anext__(self) -> ArchiveResult:
         """Return the next result.
@@ -49,16 +52,22 @@ class ArchiveRun(AsyncIterator[ArchiveResult]):
             BulkStoppedError: The run stops before its end; all results were given.
             JournalError: The journal cannot be opened or written.
             SourceError: The source cannot be read further; all results of what was read were given.
+            RuntimeError: Another task waits for the next result.
             ThredfiError: A setting is wrong.
         """
         if self._closed:
             raise StopAsyncIteration
+        if self._is_asked:
+            raise RuntimeError("another task iterates over this run: one at a time may")
         engine = self._start()
+        self._is_asked = True
         try:
             result = await engine.next_result()
         except asyncio.CancelledError:
             await self.aclose()
             raise
+        finally:
+            self._is_asked = False
         if result is None:
             await self._end()
             raise StopAsyncIteration
@@ -70,13 +79,13 @@ class ArchiveRun(AsyncIterator[ArchiveResult]):
         if self._engine is not None:
             self._engine.drain()
 
-    def gauges(self) -> Gauges:
+    def snapshot(self) -> Snapshot:
         """Return a snapshot of the run, at any time.
 
         Returns:
             Its progress and speed; zeros before it begins.
         """
-        return Gauges() if self._engine is None else self._engine.gauges()
+        return Snapshot() if self._engine is None else self._engine.snapshot()
 
     async def aclose(self) -> None:
         """End the run now, and cut off calls in flight; a second call does nothing."""
@@ -95,8 +104,11 @@ class ArchiveRun(AsyncIterator[ArchiveResult]):
         await self.aclose()
 
     def __del__(self) -> None:
-        """End a run that nothing refers to any more, as after a `break`."""
+        """End a run that nothing refers to any more, as after a `break`; warn of one that never began."""
         owner = getattr(self, "_owner", None)
+        if owner is None and not (self._closed or self._drained):
+            text = "archive_many(...) was never iterated over: nothing was archived (async for result in ...)"
+            warnings.warn(text, RuntimeWarning, stacklevel=2, source=self)
         if owner is not None and not owner.done() and not owner.get_loop().is_closed():
             owner.get_loop().call_soon_threadsafe(owner.cancel)
 
@@ -126,6 +138,7 @@ def archive_many(  # noqa: PLR0913 - one client, its items, and the settings of 
     rate: float | None = None,
     again: Sequence[ItemState] = (),
     clock: Clock | None = None,
+    request_lifetime: float = 900.0,
 ) -> ArchiveRun:
     """Archive many customers, and give each result as it arrives.
 
@@ -143,6 +156,8 @@ def archive_many(  # noqa: PLR0913 - one client, its items, and the settings of 
         rate: Most calls that begin in a second; None, the default, for no limit. It needs the extra `bulk`.
         again: Final states whose items a resumed run sends again, such as `ItemState.REJECTED`.
         clock: Tells the time and sleeps; for tests.
+        request_lifetime: Seconds for which a request whose answer was lost may still be on its way; 900 by default.
+            Until then no refusal makes its item final.
 
     Returns:
         The run, which begins when it is iterated over.
@@ -153,23 +168,35 @@ def archive_many(  # noqa: PLR0913 - one client, its items, and the settings of 
     """
     if concurrency is not None and (problem := whole_number(concurrency)) is not None:
         raise ConfigurationError(f"concurrency {problem}")
+    if (problem := seconds_or_zero(request_lifetime)) is not None:
+        raise ConfigurationError(f"request_lifetime {problem}")
+    time = clock or SystemClock()
 
     # Absolute from the start: the process may change its folder before the run begins, or while it goes on.
     kept = journal if journal is None or isinstance(journal, Journal) else located(journal)
     settings = RunSettings(rate=rate, concurrency=concurrency, outage_timeout=stop.outage_timeout)
 
-    def ledger(meter: Meter, publish: Callable[[Sequence[ArchiveResult]], None]) -> Ledger:
-        return MemoryLedger(meter, publish) if kept is None else JournalLedger(kept, meter, publish, again, settings)
+    def store(metrics: Metrics, publish: Publish) -> Store:
+        if kept is None:
+            return MemoryStore(metrics, publish)
+        return JournalStore(kept, metrics, publish, again, now=time.monotonic, settings=settings)
 
     plan = Plan(
-        calls=Calls(client, settle=settle),
-        concurrency=concurrency or _CONCURRENCY,
-        stop=stop,
+        limits=Limits(concurrency=concurrency or _CONCURRENCY, stop=stop, lifetime=request_lifetime),
+        calls=partial(_calls, client, settle=settle, lifetime=request_lifetime, now=time.monotonic),
         rate=rate_limit(rate),
-        clock=clock or SystemClock(),
+        clock=time,
+        input=input_of(items),
+        store=store,
     )
     # The engine belongs to the event loop in which the run begins.
-    return ArchiveRun(partial(Engine, plan, intake_of(items), ledger))
+    return ArchiveRun(partial(Engine, plan))
+
+
+def _calls(
+    client: ArchiveClient, metrics: Metrics, *, settle: bool, lifetime: float, now: Callable[[], float]
+) -> Calls:
+    return Calls(client, settle=settle, lifetime=lifetime, now=now, metrics=metrics)
 
 
 def rate_limit(rate: float | None) -> RateLimit | None:

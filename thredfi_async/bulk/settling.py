@@ -1,26 +1,31 @@
-"""Asks the API about every item of a journal whose outcome is not known."""
+"""Asks the API about every item of a journal whose outcome is not known: a run that only asks."""
 
 import asyncio
-import time
-from collections import deque
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import AsyncGenerator, Callable, Sequence
+from functools import partial
 from typing import Final
-from uuid import UUID
 
 import attrs
 
-from thredfi_async import ThredfiError
-from thredfi_async._outcomes import says_archived
-from thredfi_async.bulk.calls import ArchiveClient
-from thredfi_async.bulk.errors import BulkStoppedError
-from thredfi_async.bulk.items import ItemState, code_of
+from thredfi_async import Clock, SystemClock
+from thredfi_async._jobs.metrics import Metrics
+from thredfi_async._jobs.states import ItemState
+from thredfi_async.bulk.engine.calls import ArchiveClient, Questions
+from thredfi_async.bulk.engine.engine import Engine, Plan
+from thredfi_async.bulk.engine.job import Job
+from thredfi_async.bulk.engine.judge import Limits
+from thredfi_async.bulk.errors import StillActiveError
+from thredfi_async.bulk.input import input_of
+from thredfi_async.bulk.items import ArchiveItem, ArchiveResult
 from thredfi_async.bulk.journal.journal import Journal
-from thredfi_async.bulk.journal.store import Settled
-from thredfi_async.bulk.judgement import stops
+from thredfi_async.bulk.journal_store import JournalStore
+from thredfi_async.bulk.policy import StopPolicy
+from thredfi_async.bulk.run import ArchiveRun, rate_limit
+from thredfi_async.bulk.store import Publish
 
-STILL_ACTIVE: Final = "still_active"
 _CHUNK: Final = 512
-_IN_A_ROW: Final = 20
+_STOP: Final = StopPolicy(failure_ratio=None)
 
 
 @attrs.define
@@ -40,13 +45,23 @@ class Settlement:
     still_active: int = 0
     unanswered: int = 0
 
+    def count(self, result: ArchiveResult) -> None:
+        """Count what was found of one item."""
+        self.asked += 1
+        self.archived += result.state is ItemState.ARCHIVED
+        self.still_active += isinstance(result.error, StillActiveError)
+        self.unanswered = self.asked - self.archived - self.still_active
 
-async def settle(
+
+async def settle(  # noqa: PLR0913 - one client, one journal, and the settings of a run by name
     client: ArchiveClient,
     journal: Journal,
     *,
     concurrency: int = 20,
+    rate: float | None = None,
+    stop: StopPolicy = _STOP,
     on_progress: Callable[[Settlement], None] | None = None,
+    clock: Clock | None = None,
 ) -> Settlement:
     """Get the record of every item whose outcome is not known, and write what it shows; change nothing at the API.
 
@@ -54,83 +69,73 @@ async def settle(
         client: The client.
         journal: The journal, open for writing.
         concurrency: Most questions in flight; 20 by default.
+        rate: Most questions that begin in a second; None, the default, for no limit.
+        stop: When to stop before the end; while the API is unavailable it is probed, for `outage_timeout` seconds.
         on_progress: Called now and then with how far it has come.
+        clock: Tells the time and sleeps; for tests.
 
     Returns:
         What was found.
 
     Raises:
-        BulkStoppedError: The API refuses the credentials, or has failed many times in a row; what was found is written.
+        BulkStoppedError: The API refuses the credentials, or is unavailable; what was found is written.
         JournalError: The journal cannot be written.
     """
-    work = _Settling(client, on_progress)
+    plan = Plan(
+        # Whatever is found, none of these becomes final but by being archived.
+        limits=Limits(concurrency=concurrency, stop=stop, lifetime=math.inf),
+        calls=partial(_questions, client),
+        rate=rate_limit(rate),
+        clock=clock or SystemClock(),
+        input=input_of(_unsettled(journal)),
+        store=partial(_SettlingStore, journal),
+    )
+    found = Settlement()
+    async with ArchiveRun(partial(Engine, plan)) as run:
+        try:
+            async for result in run:
+                found.count(result)
+                if on_progress is not None and found.asked % _CHUNK == 0:
+                    on_progress(found)
+        finally:
+            if on_progress is not None:
+                on_progress(found)
+    return found
+
+
+def _questions(client: ArchiveClient, metrics: Metrics) -> Questions:
+    return Questions(client, metrics=metrics)
+
+
+@attrs.frozen
+class _Unsettled(ArchiveItem):
+    """An item whose outcome is not known, and its place in the journal."""
+
+    row: int = attrs.field(default=0, kw_only=True)
+
+
+async def _unsettled(journal: Journal) -> AsyncGenerator[ArchiveItem]:
     after = -(2**62)
     while rows := await asyncio.to_thread(journal.unsettled, after, _CHUNK):
+        for row, business_id, customer_id in rows:
+            yield _Unsettled(business_id, customer_id, row=row)
         after = rows[-1][0]
-        await work.ask(rows, concurrency)
-        await asyncio.to_thread(_write, journal, work.rows)
-        work.rows.clear()
-        if work.stopped is not None:
-            raise work.stopped
-    return work.found
 
 
-class _Settling:
-    def __init__(self, client: ArchiveClient, on_progress: Callable[[Settlement], None] | None) -> None:
-        self._get = client.customers.get
-        self._on_progress = on_progress
-        self._failed_in_a_row = 0
-        self.found = Settlement()
-        self.rows: list[Settled] = []
-        self.stopped: BulkStoppedError | None = None
+class _SettlingStore(JournalStore):
+    """Writes what was found into a journal that belongs to another run."""
 
-    async def ask(self, rows: Sequence[tuple[int, UUID, UUID]], concurrency: int) -> None:
-        waiting = deque(rows)
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(concurrency, len(rows))):
-                group.create_task(self._work(waiting))
-        if self._on_progress is not None:
-            self._on_progress(self.found)
+    def __init__(self, journal: Journal, metrics: Metrics, publish: Publish) -> None:
+        """Take over an open journal."""
+        super().__init__(journal, metrics, publish, is_session=False)
 
-    async def _work(self, waiting: "deque[tuple[int, UUID, UUID]]") -> None:
-        while waiting and self.stopped is None:
-            await self._ask_one(*waiting.popleft())
+    async def admit(self, jobs: Sequence[Job]) -> Sequence[Job]:
+        """Take all jobs: the journal has them."""
+        for job in jobs:
+            assert isinstance(job.item, _Unsettled)  # noqa: S101 - this store has one input
+            job.row = job.item.row
+            job.before, job.doubt_since = ItemState.UNKNOWN, 0.0
+        return jobs
 
-    async def _ask_one(self, position: int, business_id: UUID, customer_id: UUID) -> None:
-        began = time.monotonic()
-        state, code, attempts = ItemState.UNKNOWN, None, 1
-        self.found.asked += 1
-        try:
-            customer = await self._get(business_id, customer_id)
-        except ThredfiError as error:
-            code, attempts = code_of(error), error.attempts
-            self.found.unanswered += 1
-            self._failed(error)
-        else:
-            self._failed_in_a_row = 0
-            if says_archived(customer.is_archived, customer.status):
-                state = ItemState.ARCHIVED
-                self.found.archived += 1
-            else:
-                code = STILL_ACTIVE
-                self.found.still_active += 1
-        elapsed = round((time.monotonic() - began) * 1000)
-        self.rows.append(Settled(position, state.value, attempts, code, elapsed, time.time()))
-
-    def _failed(self, error: ThredfiError) -> None:
-        stopped = stops(error)
-        if stopped is None and error.transient:
-            self._failed_in_a_row += 1
-            if self._failed_in_a_row >= _IN_A_ROW:
-                reason = f"the API failed {_IN_A_ROW} times in a row ({error}): settle again when it is available"
-                stopped = BulkStoppedError(reason, cause="api_unavailable")
-        elif stopped is None:
-            self._failed_in_a_row = 0
-        if stopped is not None and self.stopped is None:
-            stopped.__cause__ = error
-            self.stopped = stopped
-
-
-def _write(journal: Journal, rows: Sequence[Settled]) -> None:
-    with journal.transaction() as store:
-        store.settle(rows)
+    def give_back(self, job: Job) -> None:
+        """Do nothing: it stays unknown."""

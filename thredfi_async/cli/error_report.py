@@ -8,23 +8,18 @@ from rich.text import Text
 
 from thredfi_async import (
     APIError,
-    AuthenticationError,
-    BadRequestError,
     ConfigurationError,
     ConflictError,
     ConnectError,
     ConnectionLostError,
     Effect,
     InvalidRequestError,
-    NotFoundError,
-    PermissionDeniedError,
-    RateLimitedError,
     RequestTimeoutError,
     ResponseDecodeError,
     ServerError,
     ThredfiError,
-    UnprocessableEntityError,
 )
+from thredfi_async._outcomes import Remedy, classify
 from thredfi_async.cli.exit_codes import ExitCode, exit_code
 from thredfi_async.cli.session import Session
 
@@ -39,21 +34,28 @@ _HAPPENED: Final[tuple[tuple[type[ThredfiError], str], ...]] = (
     (ResponseDecodeError, "The answer is not what was asked for"),
     (ThredfiError, "The call failed"),
 )
-_ADVICE: Final[tuple[tuple[type[ThredfiError], str], ...]] = (
-    (InvalidRequestError, "fix what is named here and run it again"),
-    (ConfigurationError, "fix the setting that is named here; thredfi --help lists the variables"),
-    (AuthenticationError, "check the credentials, and that they belong to this environment"),
-    (PermissionDeniedError, "check the business id: the partner must own the business"),
-    (NotFoundError, "check both ids and the environment"),
-    (BadRequestError, "fix the body and send it again"),
-    (UnprocessableEntityError, "fix the body and send it again"),
-    (ConflictError, "look at the record before anything else"),
-    (RateLimitedError, "run the same again later"),
-    (ConnectError, "check the address and the network, then run the same again"),
-    (RequestTimeoutError, "run the same again, with a longer --timeout if need be"),
-    (ResponseDecodeError, "check the address: something else than the API may have answered"),
-    (ThredfiError, "run the same again"),
-)
+ADVICE: Final = {
+    Remedy.CHECK_BASE_URL: "check the address (--base-url): something else than the API may have answered",
+    Remedy.RENEW_CREDENTIALS: "check the credentials, and that they belong to this environment",
+    Remedy.CHECK_ACCESS: "check the business id: the partner must own the business",
+    Remedy.CHECK_IDS: "check both ids and the environment",
+    Remedy.FIX_INPUT: "fix what is named here and run it again",
+    Remedy.FIX_SETTINGS: "fix the setting that is named here; thredfi --help lists the variables",
+    Remedy.CHECK_RECORD: "look at the record before anything else",
+    Remedy.CHECK_CERTIFICATE: "check the address (--base-url), and the certificate that this machine trusts there",
+    Remedy.CHECK_PROXY: "check the proxy's address and its credentials",
+    Remedy.CHECK_NETWORK: "check the address (--base-url) and the network, then run the same again",
+    Remedy.MAKE_A_CLIENT: "run the same again",
+    Remedy.ALLOW_MORE_TIME: "run the same again, with a longer --timeout if need be",
+    Remedy.RUN_AGAIN: "run the same again",
+    Remedy.RUN_AGAIN_LATER: "run the same again later",
+    Remedy.REPORT_BUG: "run the same again with --debug, and report what is named if it is not yours",
+    Remedy.FREE_JOURNAL: "wait until the other run has ended, or name another --journal",
+    Remedy.FIX_JOURNAL: "do what the message says about the journal, or name another --journal",
+    Remedy.FIX_SOURCE: "name the file that the run began with",
+    Remedy.CHECK_BROKER: "check the broker's address (--nats) and its credentials",
+}
+"""What to do next, for each remedy."""
 _EFFECTS: Final = {
     Effect.NOT_APPLIED: "NOT_APPLIED, certainly nothing was changed by this call",
     Effect.UNKNOWN: "UNKNOWN, the customer may be archived or not",
@@ -197,7 +199,7 @@ def internal_error(sentence: str, session: Session, *, kind: str, code: ExitCode
 
 
 def _advice(error: ThredfiError, session: Session) -> str:
-    advice = _look(error.effect, session, error.idempotency_key) or _first(_ADVICE, error)
+    advice = _look(error.effect, session, error.idempotency_key) or ADVICE[classify(error).remedy]
     if isinstance(error, ConflictError) and session.look is not None:
         advice += f": {session.look}"
     if isinstance(error, InvalidRequestError) and any("is missing" in problem for problem in error.problems):

@@ -9,6 +9,7 @@ from typing import Final, Literal
 import attrs
 
 from thredfi_async import APIError, Clock, SystemClock
+from thredfi_async._jobs.circuit_breaker import CircuitBreaker
 from thredfi_async.worker.handler import Decision, RetryLater
 
 logger: logging.Logger = logging.getLogger("thredfi_async.worker")
@@ -58,13 +59,11 @@ class Gate:
         jitter: Callable[[], float] = random.random,
         clock: Clock | None = None,
     ) -> None:
-        self._limit = failures
-        self._wait_initial = wait_initial
-        self._wait_max = wait_max
-        self._jitter = jitter
         self._clock = clock or SystemClock()
-        self._failures = 0
-        self._asked = 0.0
+        # One customer is enough: what it is told by others is left to `extra`.
+        self._breaker = CircuitBreaker(
+            failures=failures, customers=1, wait_initial=wait_initial, wait_max=wait_max, jitter=jitter
+        )
         self._waiters: list[_Waiter] = []
         self._arrived = asyncio.Event()
         self._returned = asyncio.Event()
@@ -82,7 +81,7 @@ class Gate:
     @property
     def is_open(self) -> bool:
         """Whether calls go through."""
-        return not self._closed.is_set()
+        return not self._breaker.is_open
 
     @property
     def waiting(self) -> int:
@@ -107,7 +106,7 @@ class Gate:
         probe = False if self.is_open else await self._turn(ticket)
         try:
             decision = await call(probe)
-            self._learn(decision)
+            self._learn(decision, ticket, is_probe=probe)
         finally:
             if probe:
                 self._returned.set()
@@ -121,13 +120,10 @@ class Gate:
         """
         while True:
             await self._closed.wait()
-            wait = self._wait_initial
-            while not self.is_open:
-                await self._clock.sleep(max(self._asked, wait * (0.5 + 0.5 * self._jitter())))
+            while (probe_at := self._breaker.probe_at) is not None:
+                await self._clock.sleep(max(0.0, probe_at - self._clock.monotonic()))
                 if not self.is_open:
                     await self._probe()
-                longest = self._wait_max * (_SETTINGS_FACTOR if self.cause == "settings" else 1.0)
-                wait = min(longest, wait * 2)
 
     async def _turn(self, ticket: Ticket) -> bool:
         waiter = _Waiter(ticket, asyncio.get_running_loop().create_future())
@@ -159,32 +155,35 @@ class Gate:
         self._waiters.remove(waiter)
         self._returned.clear()
         if not waiter.turn.done():
+            self._breaker.starts()
             waiter.turn.set_result(True)
             await self._returned.wait()
+        self._breaker.left(self._clock.monotonic())
 
-    def _learn(self, decision: Decision) -> None:
+    def _learn(self, decision: Decision, ticket: Ticket, *, is_probe: bool) -> None:
         if not isinstance(decision, RetryLater):
             if decision.attempts:
                 self.successes += 1
-                self._failures = 0
-                self._open()
+                if self._breaker.served(is_probe=is_probe):
+                    self._open()
             return
         if decision.cause == "client":
             return
-        self._failures += 1
-        error = decision.error
-        self._asked = (error.retry_after or 0.0) if isinstance(error, APIError) else 0.0
-        if self.is_open and decision.cause != "settings" and self._failures < self._limit:
+        error, now, was_open = decision.error, self._clock.monotonic(), self.is_open
+        asked = (error.retry_after or 0.0) if isinstance(error, APIError) else 0.0
+        slow = _SETTINGS_FACTOR if decision.cause == "settings" else 1.0
+        self._breaker.failed(id(ticket), now, asked=asked, is_probe=is_probe, slow=slow)
+        if decision.cause == "settings":
+            self._breaker.open(now, asked=asked, slow=slow)
+        if self.is_open:
             return
         self.cause, self.reason = decision.cause, decision.code
-        if self.is_open:
+        if was_open:
             logger.warning("the API is unavailable (%s): messages are held, and one at a time is tried", decision.code)
             self._closed.set()
             self.on_change()
 
     def _open(self) -> None:
-        if self.is_open:
-            return
         logger.info("the API is available again: %d held messages continue", len(self._waiters) + 1)
         self._closed.clear()
         self.cause = self.reason = None

@@ -3,25 +3,20 @@
 import random
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import attrs
 
 from thredfi_async import (
     APIError,
-    AuthenticationError,
-    ClientStateError,
-    ConnectError,
     Effect,
     RetryPolicy,
     ThredfiError,
     Timeouts,
 )
+from thredfi_async._outcomes import Fault, classify, code_of
 from thredfi_async.bulk import ArchiveClient, ItemState
-from thredfi_async.bulk.items import code_of, is_refusal
 from thredfi_async.worker.command import ArchiveCommand
-
-_CLIENT_ERRORS: Final = 400
 
 
 @attrs.frozen(kw_only=True)
@@ -197,21 +192,17 @@ class ArchiveHandler:
             return Done(state=ItemState.ARCHIVED, **how)
         how |= {"code": code_of(error), "reason": str(error), "effect": error.effect, "error": error}
         # After a lost answer a refusal does not tell what was applied before: try once more.
-        if is_refusal(error) and error.effect is Effect.NOT_APPLIED:
+        if classify(error).is_refusal and error.effect is Effect.NOT_APPLIED:
             return Rejected(**how)
         asked = (error.retry_after or 0.0) if isinstance(error, APIError) else 0.0
         return RetryLater(delay=max(asked, self._pause.after(delivery)), cause=_cause(error), **how)
 
 
 def _cause(error: ThredfiError) -> Literal["api", "settings", "client"]:
-    match error:
-        case ClientStateError():
+    match classify(error).fault:
+        case Fault.CLIENT if classify(error).stops is not None:
             return "client"
-        case _ if error.is_token_error and not error.transient:
-            return "settings"
-        case AuthenticationError() | ConnectError(transient=False):
-            return "settings"
-        case APIError(status=status) if status < _CLIENT_ERRORS:  # a redirect: the address is not the API's
+        case Fault.SETTINGS | Fault.TOKEN:
             return "settings"
         case _:
             return "api"

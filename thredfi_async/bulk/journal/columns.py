@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
+from thredfi_async._jobs.states import ItemState
 from thredfi_async.bulk.errors import JournalError
-from thredfi_async.bulk.items import ItemState
 from thredfi_async.bulk.journal.files import NOT_OURS
 from thredfi_async.bulk.journal.schema import PENDING
 

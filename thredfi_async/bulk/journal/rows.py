@@ -5,7 +5,8 @@ from uuid import UUID
 
 import attrs
 
-from thredfi_async.bulk.items import ItemState, business_id_of, customer_id_of
+from thredfi_async._jobs.states import ItemState
+from thredfi_async.bulk.items import business_id_of, customer_id_of
 
 
 @attrs.frozen(kw_only=True)
@@ -76,6 +77,7 @@ class Sample:
     unknown: int
     in_flight: int
     concurrency: int
+    requests: int
     retries: int
     cooldown: float
     paused: bool = attrs.field(converter=bool)

@@ -44,6 +44,7 @@ CREATE TABLE samples (
     unknown INTEGER NOT NULL,
     in_flight INTEGER NOT NULL,
     concurrency INTEGER NOT NULL,
+    requests INTEGER NOT NULL,
     retries INTEGER NOT NULL,
     cooldown REAL NOT NULL,
     paused INTEGER NOT NULL,

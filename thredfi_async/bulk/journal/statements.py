@@ -11,14 +11,16 @@ CHUNK: Final = 64
 
 FIND: Final = """
 WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < :count)
-SELECT json_group_array(json_array(n.i, items.position, items.state, items.session)) FROM n CROSS JOIN items
+SELECT json_group_array(json_array(n.i, items.position, items.state, items.session, items.ended_at))
+FROM n CROSS JOIN items
 ON items.customer_id = substr(:ids, n.i * 32 + 1, 16) AND items.business_id = substr(:ids, n.i * 32 + 17, 16)
 AND items.indexed = 1
 """
 """Find which of the packed ids are in the index, and read their rows."""
 
 LOOK: Final = """
-SELECT json_group_array(json_array(position, state, session)) FROM json_each(:positions) JOIN items ON position = value
+SELECT json_group_array(json_array(position, state, session, ended_at))
+FROM json_each(:positions) JOIN items ON position = value
 """
 """Read the rows at these positions."""
 
@@ -34,10 +36,14 @@ WHOSE: Final = "SELECT CAST(customer_id || business_id AS BLOB) FROM items WHERE
 LOWEST: Final = "SELECT min(0, coalesce(min(position), 0)) FROM items"
 
 RETAKE: Final = """
-UPDATE items SET session = :session, state = iif(state = 'unknown', state, 'pending')
+UPDATE items SET session = :session,
+    state = iif(state IN ('unknown', 'archived', 'already_archived'), state, 'pending')
 WHERE position IN (SELECT value FROM json_each(:positions))
 """
-"""Take items again. One that failed may be sent from now on; one that is unknown stays so until it is known."""
+"""Take items again. One that failed may be sent from now on; one that is unknown stays so until it is known.
+
+An archived one that is sent again stays archived, whatever kills the run.
+"""
 
 FORGET: Final = """
 DELETE FROM items WHERE position IN (SELECT value FROM json_each(?)) AND state = 'pending' AND ended_at IS NULL
@@ -49,11 +55,18 @@ WHERE position IN (SELECT value FROM json_each(?)) AND state = 'pending'
 """
 """Mark those that had failed in an earlier session as failed again."""
 
+RESTORE_AS: Final = """
+UPDATE items SET state = ? WHERE position IN (SELECT value FROM json_each(?)) AND state = 'pending'
+    AND ended_at IS NOT NULL
+"""
+"""Give items the state again that they had before this session took them."""
+
 INTERRUPTED: Final = """
-UPDATE items SET state = 'unknown', code = 'interrupted'
+UPDATE items SET state = 'unknown', code = 'interrupted',
+    ended_at = coalesce((SELECT max(at) FROM samples), ended_at)
 WHERE state = 'pending' AND NOT EXISTS (SELECT 1 FROM run WHERE key = 'queue')
 """
-"""Mark what a killed session may have sent; in a run over a queue, the workers finish their items."""
+"""Mark what a killed session may have sent, until its last sign of life; workers finish a queue's items."""
 
 SETTLE: Final = f"""
 UPDATE items SET state = o.column2, attempts = attempts + o.column3, code = o.column4, elapsed_ms = o.column5,
@@ -65,7 +78,7 @@ NOBODY: Final = (None,) * 6
 INDEX: Final = "UPDATE items SET indexed = 1 WHERE indexed = 0 AND (position >= ? OR position < 0)"
 UNINDEXED: Final = "SELECT CAST(customer_id || business_id AS BLOB), position FROM items WHERE indexed = 0"
 
-SAMPLE: Final = "INSERT OR REPLACE INTO samples VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+SAMPLE: Final = "INSERT OR REPLACE INTO samples VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 DESCRIBE: Final = "INSERT OR REPLACE INTO run VALUES (?, ?)"
 NOTE_INVALID_LINE: Final = "INSERT OR REPLACE INTO invalid_lines VALUES (?, ?, ?)"
 

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from thredfi_async.bulk.items import ItemState
+from thredfi_async._jobs.states import ItemState
 from thredfi_async.bulk.journal import statements
 from thredfi_async.bulk.journal.rows import Outcome
 from thredfi_async.bulk.journal.schema import PENDING
@@ -23,12 +23,14 @@ _Place = tuple[int, int | None]
 class Known(NamedTuple):
     """The row of an item that is to be added.
 
-    `state` is the state before; None for a new item. `session` is the one that took the item last.
+    `state` is the state before; None for a new item. `session` is the one that took the item last, and `ended_at` when
+    its state was written, in unix seconds.
     """
 
     position: int
     state: str | None
     session: int
+    ended_at: float | None = None
 
 
 class Settled(NamedTuple):
@@ -88,16 +90,24 @@ class Store:
             known = rows[key]
             answers.append(known)
             # If it comes once more, this session has taken it.
-            rows[key] = Known(known.position, known.state or PENDING, self.session)
+            rows[key] = Known(known.position, known.state or PENDING, self.session, known.ended_at)
         return answers
 
     def retake(self, positions: Iterable[int]) -> None:
         """Take items again that an earlier session has left without a final state."""
         self._execute(statements.RETAKE, {"session": self.session, "positions": _json(positions)})
 
-    def release(self, ids: Mapping[bytes, int]) -> None:
-        """Release items, by their ids, that were added and never sent."""
+    def release(self, ids: Mapping[bytes, int], before: Mapping[int, str] | None = None) -> None:
+        """Release items that were added and never sent.
+
+        Args:
+            ids: Their positions, by their ids.
+            before: By position, the states of those that had one before; failed by default.
+        """
         positions = _json(ids.values())
+        for state in sorted(set(before.values())) if before else ():
+            as_before = _json(position for position, each in (before or {}).items() if each == state)
+            self._execute(statements.RESTORE_AS, (state, as_before))
         self._execute(statements.FORGET, (positions,))
         self._execute(statements.RESTORE, (positions,))
         left = {row[0] for row in self._one(statements.LOOK, {"positions": positions})}
@@ -139,13 +149,13 @@ class Store:
         found: dict[bytes, Known] = {}
         recent = {self._recent[key]: key for key in ids if key in self._recent}
         if recent:
-            for position, state, session in self._one(statements.LOOK, {"positions": _json(recent)}):
-                found[recent[position]] = Known(position, state, session)
+            for known in map(Known._make, self._one(statements.LOOK, {"positions": _json(recent)})):
+                found[recent[known.position]] = known
         others = [key for key in ids if key not in found] if recent else ids
         if others:
             asked = {"count": len(others), "ids": b"".join(others)}
-            for number, position, state, session in self._one(statements.FIND, asked):
-                found[others[number]] = Known(position, state, session)
+            for number, *known in self._one(statements.FIND, asked):
+                found[others[number]] = Known._make(known)
         return found
 
     def _insert(self, new: dict[bytes, _Place]) -> dict[bytes, int]:

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 from uuid import UUID
 
-from thredfi_async.bulk.items import ItemState
+from thredfi_async._jobs.states import ItemState
 from thredfi_async.bulk.journal.columns import (
     Check,
     checked,

@@ -11,7 +11,7 @@ from typing import Any, Final, TextIO
 import attrs
 
 from thredfi_async import ConfigurationError
-from thredfi_async.bulk.items import ItemState
+from thredfi_async._jobs.states import ItemState
 from thredfi_async.bulk.journal import JournalView
 from thredfi_async.bulk.line_counts import STATES
 from thredfi_async.bulk.report import charts

@@ -8,7 +8,7 @@ from typing import Final
 
 import attrs
 
-from thredfi_async.bulk.items import ItemState
+from thredfi_async._jobs.states import ItemState
 from thredfi_async.bulk.journal import JournalView
 from thredfi_async.bulk.line_counts import PENDING, STATES, Counts
 from thredfi_async.bulk.verdict import Origin, Verdict, verdict

@@ -21,7 +21,7 @@ class Point:
         seconds: How long it was.
         samples: Samples in it.
         done: Outcomes in it.
-        retries: Requests in it beyond the first of each item.
+        retries: Requests in it that repeated one before.
         in_flight: Sum over the samples.
         concurrency: Sum over the samples.
         paused: Samples that found the run paused, or the API cooling down.

@@ -117,6 +117,8 @@ def settle(  # noqa: PLR0913 - a parameter for each option
     *,
     allow_host_change: bulk.AllowHostChange = False,
     concurrency: bulk.Concurrency = None,
+    rate: bulk.Rate = None,
+    outage_timeout: bulk.OutageTimeout = None,
     base_url: opt.BaseUrl = None,
     environment: opt.Where = None,
     env_file: opt.EnvFile = None,
@@ -132,7 +134,7 @@ def settle(  # noqa: PLR0913 - a parameter for each option
         connection=Connection(base_url=base_url, environment=environment, env_file=env_file, timeout=timeout),
         journal=journal,
         allow_host_change=allow_host_change,
-        concurrency=concurrency,
+        speed=bulk.RateOptions(concurrency=concurrency, rate=rate, outage_timeout=outage_timeout),
     )
 
 

@@ -14,10 +14,10 @@ from thredfi_async import Hook, LoggingHook, ThredfiError
 from thredfi_async.bulk import (
     ArchiveRun,
     BulkStoppedError,
-    Gauges,
     ItemState,
     Journal,
     JournalError,
+    Snapshot,
     StopPolicy,
     archive_many,
     read_journal,
@@ -107,22 +107,22 @@ class RunExecutor:
         """
         self.bad.begin_again(journal)
         began = time.monotonic()
-        followed, gauges, stopped = asyncio.run(self._run(session, journal))
+        followed, snapshot, stopped = asyncio.run(self._run(session, journal))
         if stopped is not None and session.debug:
             trace(stopped)
         elapsed = time.monotonic() - began
-        why = self._note(journal, followed, gauges, stopped)
-        found = self._verdict(gauges, stopped, why)
+        why = self._note(journal, followed, snapshot, stopped)
+        found = self._verdict(snapshot, stopped, why)
         commands = Commands(self.journal, self._kept_metadata(journal), connection=self.connection)
         ended = RunSummary(
             verdict=found,
             next=commands.lead_on(found),
             elapsed=elapsed,
-            now=gauges.done,
+            now=snapshot.done,
             interrupted=followed.interrupted,
             at_once=followed.at_once,
             stopped=why,
-            requests=requests_of(gauges),
+            requests=requests_of(snapshot),
         )
         return conclude(ended, session.out, unheard=followed.unheard)
 
@@ -159,7 +159,7 @@ class RunExecutor:
             dry_run=dry_run,
         )
 
-    async def _run(self, session: Session, journal: Journal) -> tuple[Followed, Gauges, Exception | None]:
+    async def _run(self, session: Session, journal: Journal) -> tuple[Followed, Snapshot, Exception | None]:
         speed, stopped = self.speed, list[Exception]()
         hooks: tuple[Hook, ...] = (LoggingHook(),) if session.debug else ()
         async with self.connection.client(*hooks, max_connections=speed.at_a_time) as client:
@@ -179,7 +179,7 @@ class RunExecutor:
                 draining="no new customers are started, and what is in flight ends",
                 display=display(session.out, debug=session.debug),
             )
-            return followed, run.gauges(), next(iter(stopped), None)
+            return followed, run.snapshot(), next(iter(stopped), None)
 
     async def _take(self, run: ArchiveRun, stopped: list[Exception]) -> None:
         try:
@@ -194,16 +194,16 @@ class RunExecutor:
         began = time.monotonic()
 
         def look() -> Progress:
-            gauges = run.gauges()
-            duplicates = max(gauges.duplicates, repeated)
+            snapshot = run.snapshot()
+            duplicates = max(snapshot.duplicates, repeated)
             seen = Seen(
-                states={state.value: final.get(state, 0) + gauges.by_state.get(state, 0) for state in ItemState},
+                states={state.value: final.get(state, 0) + snapshot.by_state.get(state, 0) for state in ItemState},
                 before=sum(final.values()),
                 total=self._total(duplicates),
                 invalid_lines=self.bad.count,
                 duplicates=duplicates,
             )
-            return progress_of(seen, gauges, elapsed=time.monotonic() - began, rate_limit=self.speed.a_second)
+            return progress_of(seen, snapshot, elapsed=time.monotonic() - began, rate_limit=self.speed.a_second)
 
         return look
 
@@ -214,7 +214,7 @@ class RunExecutor:
         unforeseen = self.bad.count if self.counted.bad is None else 0
         return max(self.counted.lines - duplicates - unforeseen, 0)
 
-    def _note(self, journal: Journal, followed: Followed, gauges: Gauges, stopped: Exception | None) -> str | None:
+    def _note(self, journal: Journal, followed: Followed, snapshot: Snapshot, stopped: Exception | None) -> str | None:
         """Write into the journal what only this process knows; return why the run stopped by itself, if it did."""
         run = self._kept_metadata(journal)
         # Who reads the output may have gone with the last customer: that stops nothing any more.
@@ -225,7 +225,7 @@ class RunExecutor:
             journal.describe(
                 stopped_reason=why or (None if run.finished else interrupted),
                 # A session that ends early has not come to all of them.
-                duplicates=max(gauges.duplicates, run.duplicates),
+                duplicates=max(snapshot.duplicates, run.duplicates),
                 # Another file than the one asked for, if that held something else.
                 invalid_lines_path=None if copy is None else str(copy.absolute()),
                 # Stdin's hash is known when it has been read to its end.
@@ -238,7 +238,7 @@ class RunExecutor:
             return JournalMetadata(journal.run)
         return self.metadata
 
-    def _verdict(self, gauges: Gauges, stopped: Exception | None, why: str | None) -> Verdict:
+    def _verdict(self, snapshot: Snapshot, stopped: Exception | None, why: str | None) -> Verdict:
         resumable = self.journal.exists() and (not isinstance(stopped, BulkStoppedError) or stopped.resumable)
         if resumable:
             with contextlib.suppress(JournalError), read_journal(self.journal) as view:
@@ -246,11 +246,11 @@ class RunExecutor:
                 return verdict_in(view, now=math.inf, stopped=why)
         # The journal is gone, or cannot be read, or is of no use: only what this process knows is left.
         counts = Counts.of(
-            {state.value: count for state, count in gauges.by_state.items()},
+            {state.value: count for state, count in snapshot.by_state.items()},
             read=False,
             lines=self.counted.lines,
             invalid_lines=self.bad.count,
-            duplicates=gauges.duplicates,
+            duplicates=snapshot.duplicates,
         )
         return verdict(counts, read=False, stopped=why, origin=origin_of(self.metadata.run), resumable=resumable)
 

@@ -1,10 +1,10 @@
-"""How far a bulk run has come, from its own gauges or from its journal's samples, in words and figures."""
+"""How far a bulk run has come, from its own snapshot or from its journal's samples, in words and figures."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from thredfi_async.bulk import Gauges, ItemState
+from thredfi_async.bulk import ItemState, Snapshot
 from thredfi_async.bulk.journal import Sample
 from thredfi_async.cli.formatting import duration, outcomes
 from thredfi_async.cli.progress.rate import Progress
@@ -12,13 +12,13 @@ from thredfi_async.cli.progress.rate import Progress
 _OUTCOMES: Final = tuple(state.value for state in ItemState)
 
 
-Gauged = Gauges | Sample
-"""A run's gauges, or a sample of them from its journal."""
+Measured = Snapshot | Sample
+"""A snapshot of a run, or a sample of one from its journal."""
 
 
-def requests_of(gauges: Gauged) -> dict[str, int | None]:
-    """Return the requests that were sent again, and all that were sent; None for what is not counted."""
-    return {"retries": gauges.retries, "requests": getattr(gauges, "requests", None)}
+def requests_of(snapshot: Measured) -> dict[str, int]:
+    """Return the requests that were sent in this session, and those of them that repeated one before."""
+    return {"requests": snapshot.requests, "retries": snapshot.retries}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,12 +45,12 @@ class Seen:
         return sum(self.states.get(name, 0) for name in _OUTCOMES)
 
 
-def progress_of(seen: Seen, gauges: Gauged, *, elapsed: float, rate_limit: float | None) -> Progress:
+def progress_of(seen: Seen, snapshot: Measured, *, elapsed: float, rate_limit: float | None) -> Progress:
     """Return how far a run has come.
 
     Args:
         seen: What is known of the source's lines.
-        gauges: The run's gauges, or the latest sample of them.
+        snapshot: The run's snapshot, or the latest sample in its journal.
         elapsed: Seconds on the clock that the rate is measured by.
         rate_limit: Customers started a second at most, if that is bounded.
 
@@ -67,15 +67,15 @@ def progress_of(seen: Seen, gauges: Gauged, *, elapsed: float, rate_limit: float
         "done_before": seen.before,
         "total": seen.total,
         "states": states,
-        "in_flight": gauges.in_flight,
-        "concurrency": gauges.concurrency,
-        **requests_of(gauges),
+        "in_flight": snapshot.in_flight,
+        "concurrency": snapshot.concurrency,
+        **requests_of(snapshot),
         "invalid_lines": seen.invalid_lines,
         "duplicates": seen.duplicates,
-        "cooldown": round(gauges.cooldown, 3),
-        "paused": gauges.paused,
-        "p50_ms": gauges.p50_ms,
-        "p99_ms": gauges.p99_ms,
+        "cooldown": round(snapshot.cooldown, 3),
+        "paused": snapshot.paused,
+        "p50_ms": snapshot.p50_ms,
+        "p99_ms": snapshot.p99_ms,
     }
     return Progress(
         title="Archiving",
@@ -83,32 +83,32 @@ def progress_of(seen: Seen, gauges: Gauged, *, elapsed: float, rate_limit: float
         done=seen.done,
         total=seen.total,
         outcomes=words,
-        notes=tuple(_notes(gauges, requests_of(gauges)["retries"] or 0, rate_limit)),
+        notes=tuple(_notes(snapshot, rate_limit)),
         facts=facts,
-        warning=gauges.paused or gauges.cooldown > 0.0,
+        warning=snapshot.paused or snapshot.cooldown > 0.0,
     )
 
 
-def _notes(gauges: Gauged, retries: int, rate_limit: float | None) -> list[str]:
-    notes: list[str] = []
-    if not gauges.paused:
-        notes.append(_in_flight(gauges, rate_limit))
+def _notes(snapshot: Measured, rate_limit: float | None) -> list[str]:
+    notes, retries = list[str](), snapshot.retries
+    if not snapshot.paused:
+        notes.append(_in_flight(snapshot, rate_limit))
     if retries:
         notes.append("1 retry" if retries == 1 else f"{retries:,} retries")
-    if gauges.paused:
-        next_ = f", the next in {duration(gauges.cooldown)}" if gauges.cooldown > 0.0 else ""
+    if snapshot.paused:
+        next_ = f", the next in {duration(snapshot.cooldown)}" if snapshot.cooldown > 0.0 else ""
         notes.append(f"PAUSED: the API is unavailable, and one request at a time checks whether it is back{next_}")
-    elif gauges.cooldown > 0.0:
-        notes.append(f"the API asked to wait: {duration(gauges.cooldown)}")
+    elif snapshot.cooldown > 0.0:
+        notes.append(f"the API asked to wait: {duration(snapshot.cooldown)}")
     return notes
 
 
-def _in_flight(gauges: Gauged, rate_limit: float | None) -> str:
-    count = f"{gauges.in_flight:,}"
+def _in_flight(snapshot: Measured, rate_limit: float | None) -> str:
+    count = f"{snapshot.in_flight:,}"
     if rate_limit is not None:
         # Those that wait for the rate count as in flight, too.
         return f"{count} in flight or waiting for {rate_limit:,.4g}/s"
-    if gauges.in_flight > gauges.concurrency:
+    if snapshot.in_flight > snapshot.concurrency:
         # The limit has just fallen: what was in flight by then ends.
-        return f"{count} in flight, going down to {gauges.concurrency:,}"
-    return f"{count} in flight of at most {gauges.concurrency:,}"
+        return f"{count} in flight, going down to {snapshot.concurrency:,}"
+    return f"{count} in flight of at most {snapshot.concurrency:,}"

@@ -5,15 +5,16 @@ import contextlib
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from rich.console import Group
 from rich.text import Text
 
 from thredfi_async import LoggingHook
-from thredfi_async.bulk import BulkError, Journal, read_journal
+from thredfi_async.bulk import BulkError, Journal, StopPolicy, read_journal
+from thredfi_async.bulk.journal.settings import RunSettings
 from thredfi_async.bulk.report.summary import verdict_in
 from thredfi_async.bulk.settling import Settlement, settle
 from thredfi_async.bulk.verdict import Verdict
@@ -22,6 +23,7 @@ from thredfi_async.cli.bulk.endpoint import Endpoint
 from thredfi_async.cli.bulk.executor import totals_of
 from thredfi_async.cli.bulk.journal_files import writing
 from thredfi_async.cli.bulk.journal_metadata import JournalMetadata, fits_host
+from thredfi_async.cli.bulk.options import RateOptions
 from thredfi_async.cli.bulk.preflight_errors import preflight_errors
 from thredfi_async.cli.bulk.summary import conclude, figures, headline, steps
 from thredfi_async.cli.exit_codes import ExitCode
@@ -32,7 +34,7 @@ from thredfi_async.cli.progress.rate import Progress
 from thredfi_async.cli.session import Session
 from thredfi_async.cli.settings import Connection
 
-_CONCURRENCY = 20
+_CONCURRENCY: Final = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,13 +45,14 @@ class Settle:
         connection: How to reach the API.
         journal: The journal's path.
         allow_host_change: Whether it may be another host than before.
-        concurrency: Questions at a time; 20 by default.
+        speed: How fast, and how long it waits for an API that is down: as the run did, unless given; 20 questions at a
+            time where neither says.
     """
 
     connection: Connection
     journal: Path
     allow_host_change: bool = False
-    concurrency: int | None = None
+    speed: RateOptions = field(default_factory=RateOptions)
 
     def __call__(self, session: Session) -> int:
         """Ask, and write down what the API says."""
@@ -61,7 +64,7 @@ class Settle:
             fits_host(self.journal, metadata, target, allow_host_change=self.allow_host_change)
             found, stopped = Found(total=totals_of(self.journal).get("unknown", 0)), None
             try:
-                followed = asyncio.run(self._settle(session, journal, found))
+                followed = asyncio.run(self._settle(session, journal, metadata.settings, found))
             except BulkError as error:
                 followed, stopped = Followed(), str(error).rstrip(".")
         with preflight_errors(), read_journal(self.journal) as view:
@@ -75,11 +78,21 @@ class Settle:
         )
         return conclude(settled, session.out, unheard=followed.unheard)
 
-    async def _settle(self, session: Session, journal: Journal, found: "Found") -> Followed:
+    async def _settle(self, session: Session, journal: Journal, kept: RunSettings, found: "Found") -> Followed:
         hooks = (LoggingHook(),) if session.debug else ()
-        async with self.connection.client(*hooks) as client:
+        speed = self.speed.after(kept)
+        concurrency = speed.concurrency or _CONCURRENCY
+        connection = replace(self.connection, kept_timeouts=kept.timeouts)
+        async with connection.client(*hooks, max_connections=concurrency) as client:
             asking = asyncio.ensure_future(
-                settle(client, journal, concurrency=self.concurrency or _CONCURRENCY, on_progress=found.see)
+                settle(
+                    client,
+                    journal,
+                    concurrency=concurrency,
+                    rate=speed.a_second,
+                    stop=StopPolicy(failure_ratio=None, outage_timeout=speed.waits),
+                    on_progress=found.see,
+                )
             )
 
             async def work() -> None:

@@ -44,7 +44,7 @@ class RunSummary:
         interrupted: The signal that ended it, if one did.
         at_once: Whether a second one cut off what was in flight.
         stopped: Why it stopped by itself, if it did.
-        requests: The requests that were sent, and sent again.
+        requests: The requests that this process sent, and those that repeated one before; empty where it sent none.
     """
 
     verdict: Verdict
@@ -54,7 +54,7 @@ class RunSummary:
     interrupted: str | None = None
     at_once: bool = False
     stopped: str | None = None
-    requests: Mapping[str, int | None] = field(default_factory=dict[str, int | None])
+    requests: Mapping[str, int] = field(default_factory=dict[str, int])
 
     @property
     def exit_code(self) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from thredfi_async.bulk import ArchiveItem
-from thredfi_async.bulk.intake import Items, intake_of
+from thredfi_async.bulk.input import Items, input_of
 
 CHUNK: Final = 500
 
@@ -28,7 +28,7 @@ class Feed:
 
     def __init__(self, items: Items, *, prepare: Prepare, chunk: int = CHUNK) -> None:
         self.ended: bool = False
-        self._intake = intake_of(items)()
+        self._input = input_of(items)()
         self._prepare = prepare
         self._chunk = chunk
         self._ready: deque[ArchiveItem] = deque()
@@ -57,10 +57,10 @@ class Feed:
 
     async def aclose(self) -> None:
         """Stop reading."""
-        await self._intake.aclose()
+        await self._input.aclose()
 
     async def _fill(self) -> None:
-        reading = asyncio.ensure_future(self._intake.take(self._chunk))
+        reading = asyncio.ensure_future(self._input.take(self._chunk))
         stopping = asyncio.ensure_future(self._stopped.wait())
         try:
             await asyncio.wait([reading, stopping], return_when=asyncio.FIRST_COMPLETED)

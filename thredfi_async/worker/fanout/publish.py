@@ -8,7 +8,7 @@ import attrs
 
 from thredfi_async import InvalidRequestError
 from thredfi_async.bulk import ArchiveItem
-from thredfi_async.bulk.intake import Items
+from thredfi_async.bulk.input import Items
 from thredfi_async.worker.broker import TROUBLE, Broker, words
 from thredfi_async.worker.command import ArchiveCommand
 from thredfi_async.worker.errors import BrokerError

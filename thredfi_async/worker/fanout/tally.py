@@ -13,6 +13,7 @@ class Tally:
     def __init__(self) -> None:
         self._counts: Counter[ItemState] = Counter()
         self._at = 0.0
+        self._requests = 0
 
     def sample(self, outcomes: Sequence[Outcome], in_flight: int) -> Sample | None:
         """Count more outcomes.
@@ -25,6 +26,7 @@ class Tally:
             The state of the run at the latest outcome's time; None if that is not later than the last sample.
         """
         self._counts.update(outcome.state for outcome in outcomes)
+        self._requests += sum(outcome.attempts for outcome in outcomes)
         ended = max((outcome.ended_at or 0.0 for outcome in outcomes), default=0.0)
         if ended <= self._at:
             return None
@@ -40,6 +42,7 @@ class Tally:
             unknown=self._counts[ItemState.UNKNOWN],
             in_flight=in_flight,
             concurrency=in_flight,
+            requests=self._requests,
             retries=0,
             cooldown=0.0,
             paused=False,

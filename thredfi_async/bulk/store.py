@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from thredfi_async.bulk.gauges import Gauges, Meter
+from thredfi_async._jobs.metrics import Metrics, Snapshot
+from thredfi_async.bulk.engine.job import Job
 from thredfi_async.bulk.items import ArchiveResult
-from thredfi_async.bulk.job import Job
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -16,13 +16,8 @@ T = TypeVar("T")
 Publish = Callable[[Sequence[ArchiveResult]], None]
 
 
-class Ledger(Protocol):
+class Store(Protocol):
     """The interface of a store. It publishes a result once that is as durable as it will be."""
-
-    @property
-    def held(self) -> int:
-        """Results that have not been published."""
-        ...
 
     @property
     def invalid_lines(self) -> int:
@@ -45,15 +40,11 @@ class Ledger(Protocol):
         """Store a job's result."""
         ...
 
-    def cut(self, job: Job) -> None:
-        """Note that a job's call was cut off, so that its outcome is unknown."""
-        ...
-
     def give_back(self, job: Job) -> None:
-        """Take back a job that was never sent."""
+        """Take back a job that was not started: it stays as it was before."""
         ...
 
-    def sample(self, gauges: Gauges) -> None:
+    def sample(self, snapshot: Snapshot) -> None:
         """Take a snapshot of the run."""
         ...
 
@@ -66,20 +57,19 @@ class Ledger(Protocol):
         ...
 
 
-class MemoryLedger:
+class MemoryStore:
     """Remembers ids for as long as the run lasts, at about 100 bytes each, and nothing afterwards.
 
     Args:
-        meter: Counts repeated items.
+        metrics: Counts repeated items.
         publish: Takes results.
     """
 
-    held = 0
     invalid_lines = 0
 
-    def __init__(self, meter: Meter, publish: Publish) -> None:
+    def __init__(self, metrics: Metrics, publish: Publish) -> None:
         """Begin with nothing seen."""
-        self._meter = meter
+        self._metrics = metrics
         self._publish = publish
         # As numbers, which take less memory in a set than UUIDs or their bytes.
         self._seen: dict[UUID, set[int]] = {}
@@ -98,7 +88,7 @@ class MemoryLedger:
             seen = self._seen.setdefault(job.item.business_id, set())
             customer = job.item.customer_id.int
             if customer in seen:
-                self._meter.duplicates += 1
+                self._metrics.duplicates += 1
             else:
                 seen.add(customer)
                 fresh.append(job)
@@ -108,13 +98,10 @@ class MemoryLedger:
         """Publish it at once."""
         self._publish([result])
 
-    def cut(self, job: Job) -> None:
-        """Do nothing: no one is left to take the result."""
-
     def give_back(self, job: Job) -> None:
         """Do nothing."""
 
-    def sample(self, gauges: Gauges) -> None:
+    def sample(self, snapshot: Snapshot) -> None:
         """Do nothing."""
 
     async def end(self, how: str | None) -> None:

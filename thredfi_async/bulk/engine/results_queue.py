@@ -1,4 +1,4 @@
-"""The results queue."""
+"""The results queue: between a run and the one who iterates over it."""
 
 import asyncio
 from collections import deque
@@ -7,24 +7,29 @@ from collections.abc import Sequence
 from thredfi_async.bulk.items import ArchiveResult
 
 
-class Outlet:
-    """Queues results in the order in which they arrive; the engine bounds how many."""
+class ResultsQueue:
+    """Queues results in the order in which they arrive; the scheduler bounds how many.
+
+    Attributes:
+        error: Why the run stops; raised once, after the last result.
+    """
 
     def __init__(self) -> None:
         """Begin empty."""
         self._results: deque[ArchiveResult] = deque()
         self._consumer: asyncio.Future[None] | None = None
-        self._ended = False
+        self._ended = self._is_closed = False
         self.error: BaseException | None = None
-
-    def __len__(self) -> int:
-        """Count the results that wait."""
-        return len(self._results)
 
     def publish(self, results: Sequence[ArchiveResult]) -> None:
         """Add results."""
-        self._results.extend(results)
-        self._tell()
+        if not self._is_closed:
+            self._results.extend(results)
+            self._tell()
+
+    def close(self) -> None:
+        """Take no more results: the run was closed, and what was cut off is not given."""
+        self._is_closed = True
 
     def end(self) -> None:
         """Note that no more results will come."""

@@ -5,7 +5,10 @@ from typing import TYPE_CHECKING
 from thredfi_async.bulk.items import ArchiveItem
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from thredfi_async import ThredfiError
+    from thredfi_async._jobs.states import ItemState
 
 
 class Job:
@@ -16,50 +19,63 @@ class Job:
         index: Its place in the input.
 
     Attributes:
+        business: Its business.
         row: Its place in the journal; the same as in the input, unless that has changed.
         key: The idempotency key of all its requests, or None for a new one with each call.
-        unsure: Whether an earlier request may have been applied, or may still be on its way.
-        inherited: Whether that request was an earlier session's, and its answer would have come by now.
+        before: The state in which an earlier session left it; None for a new item.
+        doubt_since: When the last request was sent that may have been applied, or may still be on its way, in the
+            clock's seconds; None without one.
         error: How its last call ended; None before the first.
         attempts: Requests that were sent for it.
         elapsed: Seconds that its calls took.
+        calls: Calls of it that have begun.
         rounds: Calls that failed while the API served others.
-        served: How many calls the API had served when its last call failed.
-        sent: Whether a call of it has begun.
+        served: How many calls the API had served when its last one began or failed.
+        number: Its place in the order in which first calls ended; None before.
         answered: Whether the API has answered a question about it during the current call.
         is_probe: Whether it is sent to find out whether the API is available.
+        is_sending: Whether its current call has begun, and does not wait for the rate limit.
+        is_trial: Whether it is sent to find out whether its business, which is set aside, is served again.
     """
 
     __slots__ = (
         "answered",
         "attempts",
+        "before",
+        "business",
+        "calls",
+        "doubt_since",
         "elapsed",
         "error",
         "index",
-        "inherited",
         "is_probe",
+        "is_sending",
+        "is_trial",
         "item",
         "key",
+        "number",
         "rounds",
         "row",
-        "sent",
         "served",
-        "unsure",
     )
 
     def __init__(self, item: ArchiveItem, index: int) -> None:
         """Begin with nothing sent."""
         self.item: ArchiveItem = item
         self.index: int = index
+        self.business: UUID = item.business_id
         self.row: int = index
         self.key: str | None = None
-        self.unsure: bool = False
-        self.inherited: bool = False
+        self.before: ItemState | None = None
+        self.doubt_since: float | None = None
         self.error: ThredfiError | None = None
         self.attempts: int = 0
         self.elapsed: float = 0.0
+        self.calls: int = 0
         self.rounds: int = 0
-        self.served: int = -1
-        self.sent: bool = False
+        self.served: int = 0
+        self.number: int | None = None
         self.answered: bool = False
         self.is_probe: bool = False
+        self.is_sending: bool = False
+        self.is_trial: bool = False

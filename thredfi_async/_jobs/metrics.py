@@ -1,20 +1,18 @@
-"""Progress and speed of a run."""
+"""Progress and speed of a run: what is counted, and a snapshot of it."""
 
-import time
 from collections import Counter, deque
 from collections.abc import Mapping
 from typing import Final
 
 import attrs
 
-from thredfi_async.bulk.items import ArchiveResult, ItemState
-from thredfi_async.bulk.journal.rows import Sample
+from thredfi_async._jobs.states import ItemState
 
 _KEPT: Final = 10_000
 
 
 @attrs.frozen(kw_only=True)
-class Gauges:
+class Snapshot:
     """A snapshot of a run; counts are of this session.
 
     Args:
@@ -28,7 +26,8 @@ class Gauges:
         concurrency: Items that may be in flight at once.
         cooldown: Seconds until the next probe, while the API is unavailable.
         paused: Whether only probes are sent.
-        retries: Requests that were sent beyond the first of each item.
+        requests: Requests that were sent, for all items.
+        retries: Those of them that repeated one before. A question about a record repeats none.
         rate: Outcomes a second, over the last seconds.
         p50_ms: Milliseconds that half the calls of the last second took at most; None without any.
         p90_ms: The same for nine tenths.
@@ -45,52 +44,50 @@ class Gauges:
     concurrency: int = 0
     cooldown: float = 0.0
     paused: bool = False
+    requests: int = 0
     retries: int = 0
     rate: float = 0.0
     p50_ms: int | None = None
     p90_ms: int | None = None
     p99_ms: int | None = None
 
-    def sample(self) -> Sample:
-        """Return it as the journal keeps it."""
-        counts = {state.value: self.by_state.get(state, 0) for state in ItemState}
-        return Sample(
-            at=time.time(),
-            done=self.done,
-            **counts,
-            in_flight=self.in_flight,
-            concurrency=self.concurrency,
-            retries=self.retries,
-            cooldown=self.cooldown,
-            paused=self.paused,
-            p50_ms=self.p50_ms,
-            p90_ms=self.p90_ms,
-            p99_ms=self.p99_ms,
-        )
 
+class Metrics:
+    """Counts outcomes and requests, and measures over the last second.
 
-class Meter:
-    """Counts results, and measures over the last second."""
+    Attributes:
+        by_state: Outcomes by state.
+        done: All outcomes.
+        duplicates: Items that came again.
+        skipped: Items that were final before.
+        requests: Requests that were sent.
+        retries: Those of them that repeated one before.
+        percentiles: Milliseconds of the last second's calls: p50, p90, p99.
+    """
 
     def __init__(self) -> None:
         """Begin at zero."""
         self.by_state: Counter[ItemState] = Counter()
         self.done: int = 0
+        self.duplicates: int = 0
+        self.skipped: int = 0
+        self.requests: int = 0
         self.retries: int = 0
-        self.duplicates = 0
-        self.skipped = 0
+        self.percentiles: tuple[int | None, int | None, int | None] = (None, None, None)
         self._elapsed: deque[float] = deque(maxlen=_KEPT)
         self._ticks: deque[tuple[float, int]] = deque(maxlen=6)
-        self.percentiles: tuple[int | None, int | None, int | None] = (None, None, None)
 
-    def count(self, result: ArchiveResult) -> None:
-        """Take one result."""
+    def count(self, state: ItemState, elapsed: float | None) -> None:
+        """Count an outcome, and the seconds that its calls took; None if there were none."""
         self.done += 1
-        self.by_state[result.state] += 1
-        if result.attempts > 1:
-            self.retries += result.attempts - 1
-        if result.attempts:
-            self._elapsed.append(result.elapsed)
+        self.by_state[state] += 1
+        if elapsed is not None:
+            self._elapsed.append(elapsed)
+
+    def sent(self, requests: int, retries: int) -> None:
+        """Count the requests of one call, and how many of them repeated one before."""
+        self.requests += requests
+        self.retries += retries
 
     def tick(self, now: float) -> None:
         """Begin another second."""

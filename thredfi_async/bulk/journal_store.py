@@ -5,51 +5,66 @@ import os
 import time
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
+from thredfi_async._jobs.metrics import Metrics, Snapshot
+from thredfi_async._jobs.states import ItemState
+from thredfi_async.bulk.engine.job import Job
 from thredfi_async.bulk.errors import JournalError
-from thredfi_async.bulk.gauges import Gauges, Meter
-from thredfi_async.bulk.items import ArchiveResult, ItemState
-from thredfi_async.bulk.job import Job
+from thredfi_async.bulk.items import ArchiveResult
 from thredfi_async.bulk.journal.journal import Journal
 from thredfi_async.bulk.journal.rows import Sample
 from thredfi_async.bulk.journal.schema import PENDING
 from thredfi_async.bulk.journal.settings import RunSettings
 from thredfi_async.bulk.journal.store import Known, Settled, Store
-from thredfi_async.bulk.ledger import Publish, uninterrupted
+from thredfi_async.bulk.store import Publish, uninterrupted
 
 T = TypeVar("T")
 
 _PACE: Final = 0.02
 """Seconds between transactions: a result waits this long at most, and a busy run writes a hundred at a time."""
-CUT: Final = "interrupted"
+
+
+class Unsent(NamedTuple):
+    """Where a job is that was not started, and the state that it had before; None for a new one."""
+
+    row: int
+    before: str | None
+
 
 _Admission = tuple[Sequence[Job], "asyncio.Future[Sequence[Job]]"]
 
 
-class JournalLedger:
+class JournalStore:
     """Keeps a run in a journal.
 
     Args:
         journal: A path, opened and closed with the run, or a journal that its owner closes.
-        settings: The run's, which a journal that is named by its path keeps.
-        meter: Counts items that are repeated or final already.
+        metrics: Counts items that are repeated or final already.
         publish: Takes results.
         again: Final states whose items are sent again all the same.
+        now: Tells the time that jobs are told of, in monotonic seconds.
+        is_session: Whether this is a session of the journal's run; one that only asks leaves its course as it is.
+        settings: The run's, which a journal that is named by its path keeps.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts of a store, and its settings by name
         self,
         journal: str | os.PathLike[str] | Journal,
-        meter: Meter,
+        metrics: Metrics,
         publish: Publish,
         again: Collection[ItemState] = (),
+        *,
+        now: Callable[[], float] = time.monotonic,
+        is_session: bool = True,
         settings: RunSettings | None = None,
     ) -> None:
         """Open nothing yet."""
         self._given = journal
+        self._now = now
+        self._is_session = is_session
         self._settings = settings
-        self._meter = meter
+        self._metrics = metrics
         self._publish = publish
         self._done = frozenset(state.value for state in ItemState if state.is_final and state not in again)
         self._thread = ThreadPoolExecutor(1, "thredfi-bulk-journal")
@@ -57,15 +72,10 @@ class JournalLedger:
         self._admissions: list[_Admission] = []
         self._rows: list[Settled] = []
         self._results: list[ArchiveResult] = []
-        self._unsent: dict[bytes, int] = {}
+        self._unsent: dict[bytes, Unsent] = {}
         self._sample: Sample | None = None
         self._work = asyncio.Event()
         self._broken: JournalError | None = None
-
-    @property
-    def held(self) -> int:
-        """Results that have not been committed."""
-        return len(self._results)
 
     @property
     def invalid_lines(self) -> int:
@@ -96,7 +106,7 @@ class JournalLedger:
                 self._broken = error
                 for _, answer in self._admissions:
                     if not answer.done():
-                        answer.cancel()
+                        answer.set_exception(error)
                 raise
             await asyncio.sleep(_PACE)
 
@@ -120,17 +130,13 @@ class JournalLedger:
         self._results.append(result)
         self._note(job, result.state, result.code)
 
-    def cut(self, job: Job) -> None:
-        """Write that the outcome is not known."""
-        self._note(job, ItemState.UNKNOWN, CUT)
-
     def give_back(self, job: Job) -> None:
-        """Forget a job that was never sent, at the end."""
-        self._unsent[_key(job)] = job.row
+        """Let a job that was not started be as it was before, at the end."""
+        self._unsent[_key(job)] = Unsent(job.row, None if job.before is None else job.before.value)
 
-    def sample(self, gauges: Gauges) -> None:
-        """Write the gauges with the next transaction."""
-        self._sample = gauges.sample()
+    def sample(self, snapshot: Snapshot) -> None:
+        """Write a snapshot with the next transaction."""
+        self._sample = _sample_of(snapshot) if self._is_session else None
         self._work.set()
 
     async def end(self, how: str | None) -> None:
@@ -159,9 +165,10 @@ class JournalLedger:
         answers = [answer for _, answer in admissions if not answer.done()]
         try:
             admitted = await self._in_thread(self._write, [] if last else wanted, rows, sample, last, how)
-        except JournalError:
+        except JournalError as error:
             for answer in answers:
-                answer.cancel()
+                if not answer.done():
+                    answer.set_exception(error)
             raise
         del self._rows[: len(rows)], self._results[: len(results)]
         self._sample = None if self._sample is sample else self._sample
@@ -180,16 +187,15 @@ class JournalLedger:
     # -- in the thread
 
     def _open(self) -> Journal:
-        if isinstance(self._given, Journal):
-            self._given.begin()
-            return self._given
-        journal = Journal.open(self._given)
+        journal = self._given if isinstance(self._given, Journal) else Journal.open(self._given)
         try:
-            journal.begin()
-            if self._settings is not None:
+            if self._is_session:
+                journal.begin()
+            if self._settings is not None and journal is not self._given:
                 journal.keep(self._settings)
         except BaseException:
-            journal.close()
+            if journal is not self._given:
+                journal.close()
             raise
         return journal
 
@@ -206,15 +212,16 @@ class JournalLedger:
             store.settle(rows)
             admitted = [self._admit(store, self._journal, jobs) for jobs in admissions]
             if last and self._unsent:
-                store.release(self._unsent)
-        if last:
+                before = {row: state for row, state in self._unsent.values() if state is not None}
+                store.release({key: row for key, (row, _) in self._unsent.items()}, before)
+        if last and self._is_session:
             self._journal.finish(how)
         return admitted
 
     def _admit(self, store: Store, journal: Journal, jobs: Sequence[Job]) -> Sequence[Job]:
         known = store.admit(jobs[0].index, [_key(job) for job in jobs], [job.item.line for job in jobs])
         wanted = [job for job, row in zip(jobs, known, strict=True) if self._is_wanted(job, row, store.session)]
-        again = [job.row for job in wanted if job.inherited]
+        again = [job.row for job in wanted if job.before is not None]
         if again:
             store.retake(again)
         for job in wanted:
@@ -226,13 +233,16 @@ class JournalLedger:
         if known.state is None:
             return True
         if known.session == session:
-            self._meter.duplicates += 1
+            self._metrics.duplicates += 1
             return False
         if known.state in self._done:
-            self._meter.skipped += 1
+            self._metrics.skipped += 1
             return False
-        job.inherited = True
-        job.unsure = known.state in {ItemState.UNKNOWN, PENDING}
+        # One that is pending in a run over a queue may be sent by a worker.
+        job.before = ItemState.UNKNOWN if known.state == PENDING else ItemState(known.state)
+        if job.before is ItemState.UNKNOWN:
+            sent_at = time.time() if known.ended_at is None else known.ended_at
+            job.doubt_since = self._now() - max(0.0, time.time() - sent_at)
         return True
 
     # -- threads and ends
@@ -255,6 +265,24 @@ class JournalLedger:
         outcomes = "1 outcome" if count == 1 else f"{count:,} outcomes"
         summary = f"{error}; {outcomes} could not be written: a resumed run asks the API about them before it sends any"
         return JournalError(summary, unrecorded=self._results)
+
+
+def _sample_of(snapshot: Snapshot) -> Sample:
+    counts = {state.value: snapshot.by_state.get(state, 0) for state in ItemState}
+    return Sample(
+        at=time.time(),
+        done=snapshot.done,
+        **counts,
+        in_flight=snapshot.in_flight,
+        concurrency=snapshot.concurrency,
+        requests=snapshot.requests,
+        retries=snapshot.retries,
+        cooldown=snapshot.cooldown,
+        paused=snapshot.paused,
+        p50_ms=snapshot.p50_ms,
+        p90_ms=snapshot.p90_ms,
+        p99_ms=snapshot.p99_ms,
+    )
 
 
 def _key(job: Job) -> bytes:

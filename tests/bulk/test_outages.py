@@ -4,75 +4,8 @@ from bulk_api import Api, all_of, down, item, items, lost, refusal, states, unti
 from clocks import FakeClock
 
 from thredfi_async.bulk import BulkStoppedError, StopPolicy, archive_many
-from thredfi_async.bulk.patience import IN_A_ROW, Patience
 
 NEVER = StopPolicy(failure_ratio=None)
-
-
-def patient(clock: FakeClock, seconds: float = 600.0) -> Patience:
-    """Patience without chance in its waits."""
-    return Patience(seconds, clock.monotonic, lambda: 1.0)
-
-
-def test_failures_in_a_row_pause(clock: FakeClock) -> None:
-    """After so many, nothing is sent until the wait is over; then one probe at a time."""
-    patience = patient(clock)
-    for _ in range(IN_A_ROW):
-        assert patience.may_start(5)
-        patience.failed(down(), is_probe=False)
-    assert (patience.is_paused, patience.may_start(0), patience.wait()) == (True, False, 1.0)
-    clock.now += 1.0
-    assert patience.may_start(0)
-    assert patience.starts()
-    assert not patience.may_start(0)
-
-
-def test_a_success_between_failures(clock: FakeClock) -> None:
-    """Failures that are not in a row do not pause a run."""
-    patience = patient(clock)
-    for _ in range(50):
-        patience.failed(down(), is_probe=False)
-        patience.succeeded(is_probe=False, full=10)
-    assert not patience.is_paused
-
-
-def test_an_empty_retry_budget_counts_for_more(clock: FakeClock) -> None:
-    """Without a budget for retries, few failures pause the run."""
-    patience = patient(clock)
-    error = down()
-    error.is_budget_empty = True
-    for _ in range(4):
-        patience.failed(error, is_probe=False)
-    assert patience.is_paused
-
-
-def test_waits_grow_and_heed_the_server(clock: FakeClock) -> None:
-    """Each probe that fails doubles the wait, and no wait is shorter than the server asks for."""
-    patience = patient(clock)
-    for _ in range(IN_A_ROW):
-        patience.failed(down(), is_probe=False)
-    waits: list[float | None] = []
-    for error in [down(), down(), refusal(503, retry_after=50.0), down(), down(), down()]:
-        waits.append(patience.wait())
-        clock.now += patience.wait() or 0.0
-        assert patience.starts()
-        patience.failed(error, is_probe=True)
-    assert waits == [1.0, 2.0, 4.0, 50.0, 16.0, 30.0]
-
-
-def test_room_grows_with_each_success(clock: FakeClock) -> None:
-    """An API that has just recovered is not overloaded."""
-    patience = patient(clock)
-    for _ in range(IN_A_ROW):
-        patience.failed(down(), is_probe=False)
-    clock.now += 1.0
-    patience.starts()
-    rooms: list[int] = []
-    for probe in (True, False, False, False):
-        patience.succeeded(is_probe=probe, full=5)
-        rooms.append(patience.room(5))
-    assert rooms == [2, 3, 4, 5]
-    assert patience.may_start(100)
 
 
 async def test_an_outage_of_a_minute_burns_nobody(clock: FakeClock) -> None:

@@ -1,0 +1,185 @@
+"""Whose fault a failure is, in simulated time: an item's, a business's or the API's; each with its figure."""
+
+from collections import Counter
+
+import pytest
+from bulk_api import item
+from bulk_simulation import Course, Customers, Script, course_of, simulate
+
+from thredfi_async.bulk import BulkStoppedError, ItemState
+
+OK = Customers()
+POISON = Customers(kind="500")
+FOREVER = 1e9
+SOUND = ("ok", 0.0)
+BROKEN = ("broken", FOREVER)
+
+
+def states(course: Course, business: int | None = None) -> Counter[str]:
+    """Count the outcomes, of one business or of all."""
+    known = course.api.known
+    return Counter(
+        result.state.value
+        for result in course.results
+        if business is None or known[result.item.customer_id][0] == business
+    )
+
+
+@pytest.mark.parametrize("concurrency", [1, 2, 7, 100])
+def test_a_forbidden_business_ends(concurrency: int) -> None:
+    """21 customers of a business that answers 403, at any concurrency: the last one is skipped, and the run ends."""
+    script = Script(customers=((0, OK),) * 21, businesses=(("forbidden", FOREVER),), concurrency=concurrency)
+    course = simulate(course_of(script))
+    assert len(course.results) == 21
+    assert 20 <= course.api.sent.total() <= min(21, 19 + concurrency)
+
+
+@pytest.mark.parametrize("concurrency", [1, 5, 30])
+def test_a_mix_of_refusals_and_outage_ends(concurrency: int) -> None:
+    """19 403s, a dozen 503s, then 403s: whatever stops it, every item that was read has its outcome."""
+    forbidden, down = Customers(kind="forbidden"), Customers(kind="503")
+    order = [*[forbidden] * 19, *[down] * 12, *[forbidden] * 20]
+    script = Script(customers=tuple((0, each) for each in order), businesses=(SOUND,), concurrency=concurrency)
+    course = simulate(course_of(script))
+    assert len({result.index for result in course.results}) == len(course.results)
+    assert course.error is not None or len(course.results) == 51
+
+
+def test_few_customers_who_always_fail_stop_no_run() -> None:
+    """20,000 customers of whom 2 % always answer 500: all others are archived, and none of the 400 looks like many."""
+    order = tuple((number % 7, POISON if number % 50 == 3 else OK) for number in range(20_000))
+    course = simulate(course_of(Script(customers=order, businesses=(SOUND,) * 7, concurrency=100)))
+    assert course.error is None
+    assert states(course) == {"archived": 19_600, "unknown": 400}
+
+
+def test_one_business_with_few_customers_who_always_fail() -> None:
+    """The same of a single business, where no other one can bear witness."""
+    order = tuple((0, POISON if number % 50 == 3 else OK) for number in range(5_000))
+    course = simulate(course_of(Script(customers=order, businesses=(SOUND,), concurrency=100)))
+    assert (course.error, states(course)) == (None, {"archived": 4_900, "unknown": 100})
+
+
+@pytest.mark.parametrize("count", [1, 2, 9])
+def test_the_last_customers_always_fail(count: int) -> None:
+    """The API has served the others, and does so when it is asked: those are unknown within half a minute."""
+    order = (*((0, OK),) * 49, *((0, POISON),) * count)
+    course = simulate(course_of(Script(customers=order, businesses=(SOUND,), concurrency=10)))
+    assert (course.error, states(course)) == (None, {"archived": 49, "unknown": count})
+    assert course.seconds < 30.0
+
+
+@pytest.mark.parametrize("count", [1, 2, 9])
+def test_the_last_customers_are_of_a_dead_business(count: int) -> None:
+    """It answers no question either, and another business's record bears witness that the API is there."""
+    order = (*((0, OK),) * 49, *((1, OK),) * count)
+    course = simulate(course_of(Script(customers=order, businesses=(SOUND, ("dead", FOREVER)), concurrency=10)))
+    assert (course.error, states(course)) == (None, {"archived": 49, "unknown": count})
+    assert course.seconds < 60.0
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_few_customers_in_a_long_outage(count: int) -> None:
+    """However often they are probed with, none is given up while the API serves no one."""
+    script = Script(customers=((0, OK),) * count, businesses=(SOUND,), outage=(0.0, 400.0))
+    course = simulate(course_of(script))
+    assert states(course) == {"archived": count}
+
+
+def test_a_customer_alone() -> None:
+    """Without a witness it ends after its own tries, with what was seen."""
+    course = simulate(course_of(Script(customers=((0, OK),), businesses=(SOUND,), outage=(0.0, FOREVER))))
+    assert [(result.state, result.code) for result in course.results] == [(ItemState.FAILED, "connect_error")]
+    assert course.api.calls.total() == 5
+
+
+@pytest.mark.parametrize("count", [2, 3, 15, 500])
+@pytest.mark.parametrize("timeout", [1.0, 20.0, 600.0])
+def test_the_outage_timeout_is_exact(count: int, timeout: float) -> None:
+    """Several customers call the API down, and the run gives up after so long, not after another wait."""
+    script = Script(customers=((0, OK),) * count, businesses=(SOUND,), outage=(0.0, FOREVER), outage_timeout=timeout)
+    course = simulate(course_of(script))
+    assert isinstance(course.error, BulkStoppedError)
+    assert course.error.cause == "api_unavailable"
+    assert timeout <= course.seconds < timeout + 1.5
+    assert set(states(course)) == {"failed"}
+
+
+def test_an_api_that_hangs_is_given_up_in_time() -> None:
+    """A probe that is never answered is cut off at the outage timeout, and is unknown."""
+    script = Script(
+        customers=((0, Customers(kind="never")),) * 40, businesses=(SOUND,), concurrency=5, outage_timeout=30.0
+    )
+    course = simulate(course_of(script))
+    assert isinstance(course.error, BulkStoppedError)
+    # The first failure is known after the client's own deadline of a minute.
+    assert course.seconds < 60.0 + 60.0 + 1.0
+    assert set(states(course)) <= {"unknown", "failed"}  # failed: cut off before anything was sent
+
+
+@pytest.mark.parametrize("concurrency", [20, 100])
+def test_an_outage_burns_no_item(concurrency: int) -> None:
+    """A minute in which nothing is served: every item of two businesses is archived afterwards."""
+    order = tuple((number % 2, OK) for number in range(3_000))
+    course = simulate(
+        course_of(Script(customers=order, businesses=(SOUND,) * 2, outage=(0.1, 60.0), concurrency=concurrency))
+    )
+    assert states(course) == {"archived": 3_000}
+    assert course.seconds < 60.0 + 31.0 + 10.0
+
+
+@pytest.mark.parametrize("reads", [True, False])
+@pytest.mark.parametrize("count", [2_500, 20_000])
+def test_a_broken_business_first_in_the_file(count: int, reads: bool) -> None:
+    """Whatever stands before it, a sound business is served soon, and the broken one can be resumed."""
+    order = (*((0, OK),) * count, *((1, OK),) * 50)
+    script = Script(customers=order, businesses=(BROKEN, SOUND), reads=reads, concurrency=100)
+    course = simulate(course_of(script))
+    assert course.error is None
+    assert states(course, 1) == {"archived": 50}
+    assert set(states(course, 0)) <= {"failed", "unknown"}
+    assert course.api.sent.total() < 400
+    assert course.seconds < (60.0 if count == 2_500 else 300.0)
+
+
+def test_a_broken_business_in_the_middle() -> None:
+    """What is set aside of it fills no window: those behind it are served at once, and most of it is not even sent."""
+    order = (*((1, OK),) * 50, *((0, OK),) * 5_000, *((1, OK),) * 50)
+    course = simulate(course_of(Script(customers=order, businesses=(BROKEN, SOUND), concurrency=10)))
+    assert (course.error, states(course, 1)) == (None, {"archived": 100})
+    assert course.api.sent.total() < 200
+    assert course.seconds < 60.0
+
+
+def test_a_failure_of_long_ago_shortens_no_outage() -> None:
+    """The outage timeout begins with the outage, and not with what failed before and was served since."""
+    order = (*((0, Customers(kind="503", times=1)),) * 2, *((0, OK),) * 400)
+    script = Script(
+        customers=order, businesses=(SOUND,), outage=(90.0, 110.0), outage_timeout=60.0, pause=0.3, concurrency=5
+    )
+    assert states(simulate(course_of(script))) == {"archived": 402}
+
+
+def test_a_business_that_comes_back() -> None:
+    """It is set aside while it fails, others go on, and a probe brings it back: none of its customers is lost."""
+    order = tuple((number % 2, OK) for number in range(600))
+    script = Script(customers=order, businesses=(("broken", 20.0), SOUND), concurrency=10, pause=0.2)
+    course = simulate(course_of(script))
+    assert (course.error, states(course, 1)) == (None, {"archived": 300})
+    assert states(course, 0)["archived"] > 250
+
+
+def test_many_businesses_of_which_some_are_broken_or_forbidden() -> None:
+    """10 broken, 10 forbidden of 200, and one customer in twenty always fails: every sound one is archived."""
+    kinds = {**dict.fromkeys(range(10), BROKEN), **dict.fromkeys(range(10, 20), ("forbidden", FOREVER))}
+    businesses = tuple(kinds.get(number, SOUND) for number in range(200))
+    order = tuple((number // 50, POISON if number % 20 == 3 else OK) for number in range(10_000))
+    course = simulate(course_of(Script(customers=order, businesses=businesses, concurrency=100)))
+    plain = simulate(
+        course_of(Script(customers=tuple((b, OK) for b, _ in order), businesses=(SOUND,) * 200, concurrency=100))
+    )
+    assert course.error is None
+    sound = {item(n).customer_id for n, (b, each) in enumerate(order) if b >= 20 and each is OK}
+    assert {r.item.customer_id for r in course.results if r.state.is_success} == sound
+    # The tries of those who always fail take a quarter of a minute, however many there are.
+    assert course.seconds < plain.seconds * 1.2 + 30.0

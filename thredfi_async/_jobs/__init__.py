@@ -1,0 +1,1 @@
+"""What bulk runs and workers share: item states, the circuit breaker, metrics."""

@@ -1,0 +1,258 @@
+"""Decides what a run does next. It is told what happens and what time it is; it does nothing, and waits for nothing."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from thredfi_async import ThredfiError
+from thredfi_async._jobs.circuit_breaker import CircuitBreaker
+from thredfi_async._outcomes import classify
+from thredfi_async.bulk.engine.decisions import Ask, Decision, Done, Read, Start, Wait
+from thredfi_async.bulk.engine.job import Job
+from thredfi_async.bulk.engine.judge import BATCH, Judge, Limits
+from thredfi_async.bulk.engine.outcomes import asked_to_wait, slim, stop_for
+from thredfi_async.bulk.errors import BulkStoppedError
+from thredfi_async.bulk.items import ArchiveResult
+
+_DONE: Final = Done()
+_NEWS: Final = Wait()
+
+
+class Scheduler(Judge):
+    """Decides which job is sent next, what a failure means, and when a run ends.
+
+    Tell it what happens; after each time, ask `next` until it says to wait. A job that it starts is told of exactly
+    once: by `served`, `failed` or `cut`. Every job that is added leaves by one `Resolve`.
+
+    Args:
+        limits: Its settings.
+
+    Attributes:
+        is_hopeless: Whether calls in flight need not be waited for, since the API does not answer.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        """Begin without jobs."""
+        super().__init__(limits)
+        self._asked: Ask | None = None
+        self._is_reading = self._has_ended = self._tries_again = False
+        self.is_hopeless: bool = False
+
+    # -- what is known
+
+    @property
+    def waiting(self) -> int:
+        """Jobs that wait for their turn, or for another try."""
+        return len(self._queue) + self._businesses.waiting
+
+    @property
+    def held(self) -> int:
+        """Items that were read, and not yet taken by the consumer."""
+        return self._held
+
+    @property
+    def breaker(self) -> CircuitBreaker:
+        """Says whether only probes are sent; to look at."""
+        return self._breaker
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every item of the input has been dealt with."""
+        return self._has_ended and not self.draining and not self._active
+
+    @property
+    def wants_items(self) -> bool:
+        """Whether items may be read now."""
+        is_over = self._is_reading or self._has_ended or self.draining
+        return not is_over and self._held + BATCH <= self._limits.window
+
+    @property
+    def may_do_more(self) -> bool:
+        """Whether `next` may have more to do beside what it has just decided."""
+        return self.in_flight < self._limits.concurrency or self._breaker.is_open or self.wants_items
+
+    # -- what happens
+
+    def read(self, jobs: Sequence[Job], now: float) -> None:
+        """Note that items were read, and take those of them that are to be sent."""
+        self._is_reading = False
+        self._held += len(jobs)
+        self._active += len(jobs)
+        for job in jobs:
+            if self.draining:
+                self._resolve(job, None)
+            else:
+                self._take(job, now)
+
+    def input_ended(self) -> None:
+        """Note that no more items will come."""
+        self._is_reading = False
+        self._has_ended = True
+
+    def taken(self) -> bool:
+        """Note that the consumer took a result; return whether items may be read now."""
+        self._held -= 1
+        return self.wants_items
+
+    def served(self, job: Job, result: ArchiveResult, now: float) -> None:
+        """Note that a job's call has its answer, which is its result."""
+        self._ends(job)
+        self._is_served(job, now)
+        self._put_back(self._businesses.served(job.business), now)
+        if result.state.is_success:
+            self._evidence.archived(job)
+        self._resolve(job, result)
+
+    def failed(self, job: Job, error: ThredfiError, now: float) -> None:
+        """Note that a job's call has failed."""
+        self._ends(job)
+        job.error = self._last_error = slim(error)
+        stopped = stop_for(error)
+        if stopped is not None:
+            self._left(job, now)
+            self._give_up(job, error, now)
+            self.stop(stopped, now)
+        elif error.transient:
+            self._fails_for_now(job, error, now)
+        else:
+            self._fails_for_good(job, error, now)
+
+    def cut(self, job: Job, result: ArchiveResult | None, now: float) -> None:
+        """Note that a job's call was cut off, and what is known of it; None if nothing was sent."""
+        self._ends(job)
+        self._left(job, now)
+        self._resolve(job, result)
+
+    def witnessed(self, error: ThredfiError | None, now: float) -> None:
+        """Note what came of a question about a record that this run has archived."""
+        asked, self._asked = self._asked, None
+        row = None if error is None else classify(error)
+        if error is not None and row is not None and (error.transient or row.stops is not None):
+            self._breaker.open(now, asked=asked_to_wait(error))
+            return
+        self._is_alive()
+        if asked is not None:
+            self._calls_served += 1
+            self._set_aside_all(self._businesses.suspects(asked.business_id), now)
+
+    # -- the decision
+
+    def next(self, now: float) -> Decision:
+        """Return what to do now; ask again after doing it, and after each thing that happens."""
+        self._check_outage(now)
+        if self._resolved:
+            return self._resolved.popleft()
+        if self.draining:
+            return _NEWS if self.in_flight or self._is_reading or self._asked is not None else _DONE
+        if self.wants_items:
+            self._is_reading = True
+            return Read(BATCH)
+        if self._reads_on(now):
+            return self._resolved.popleft()
+        # Questions first: retries of those that fail could take every turn for ever.
+        return self._end() or self._question(now) or self._start(now) or self._last(now) or self._wait(now)
+
+    def _end(self) -> Done | None:
+        return _DONE if self._has_ended and not self._active else None
+
+    def _start(self, now: float) -> Start | None:
+        breaker, within = self._breaker, None
+        if self._asked is not None or self.in_flight >= self._limits.concurrency:
+            return None
+        if breaker.is_open:
+            if self._evidence.is_one_business and self._queue.has_other(self._evidence.businesses):
+                breaker.probe_now()
+            if not breaker.may_start(now, self.in_flight):
+                return None
+            job = self._probe()
+            within = max(0.0, self._deadline() - now)
+        elif breaker.may_start(now, self.in_flight):
+            job = self._turn(now)
+        else:
+            return None
+        if job is None:
+            return None
+        job.is_probe = breaker.starts()
+        job.served = self._served if not job.calls else job.served
+        job.calls += 1
+        self._first_calls += job.calls == 1
+        job.answered = job.is_sending = False
+        self.in_flight += 1
+        return Start(job, within)
+
+    def _turn(self, now: float) -> Job | None:
+        """Take a job that is due for another try, or a new one, by turns: neither holds up the other."""
+        self._tries_again = not self._tries_again or not self._queue.new
+        again = self._queue.take_due(now) or self._businesses.take_probe(now) if self._tries_again else None
+        return again or self._queue.take_new()
+
+    def _probe(self) -> Job | None:
+        """Take a job to probe with: a new one of a business that has not failed, and one that has failed, by turns."""
+        self._tries_again = not self._tries_again
+        new = self._queue.take_later() if not self._tries_again else None
+        new = new or self._queue.take_new(besides=self._evidence.businesses) or self._queue.take_new()
+        return new or self._queue.take_later() or self._businesses.take_probe(None)
+
+    def _question(self, now: float) -> Decision | None:
+        """Look for a witness where there is no one else to send: the API may be down, or those that failed at fault."""
+        evidence = self._evidence
+        if evidence.failing_since is None or evidence.is_asked or self._asked is not None:
+            return None
+        needs_other = self._breaker.is_open and evidence.is_one_business and evidence.has_other_witness
+        if self._has_others and not needs_other:
+            return None
+        evidence.is_asked = True
+        if evidence.is_answered and not self._queue.new:
+            self._is_alive()
+        elif evidence.has_witness:
+            self._asked = evidence.witness()
+            return self._asked
+        elif evidence.is_several:
+            self._breaker.open(now)
+        return None
+
+    def _last(self, now: float) -> Decision | None:
+        """Give up what is left of businesses that are set aside, once nothing else is left."""
+        if self.in_flight or not self._has_ended or len(self._queue) or self._asked is not None:
+            return None
+        for job in self._businesses.given_up():
+            self._skip(job, now)
+        if self._resolved:
+            return self._resolved.popleft()
+        return None
+
+    def _wait(self, now: float) -> Wait:
+        if self._breaker.is_open:
+            probe_at = self._breaker.probe_at
+            times = [] if probe_at is None or not self.waiting else [probe_at, self._deadline()]
+        else:
+            due = self._queue.next_try
+            times = [*([] if due is None else [due]), *self._businesses.next_probes()]
+        return Wait(min((time for time in times if time > now), default=None))
+
+    def _deadline(self) -> float:
+        since = self._breaker.failing_since if self._evidence.failing_since is None else self._evidence.failing_since
+        return (since or 0.0) + self._policy.outage_timeout
+
+    def _check_outage(self, now: float) -> None:
+        if not self._breaker.is_open or self.draining or now < self._deadline() or not (self.waiting or self.in_flight):
+            return
+        timeout, cause = self._policy.outage_timeout, self._last_error
+        reason = f"the API has been unavailable for {timeout:g} s ({cause}): resume when it is available again"
+        stopped = BulkStoppedError(reason, cause="api_unavailable")
+        stopped.__cause__ = cause
+        self.is_hopeless = True
+        self.stop(stopped, now)
+
+    def _reads_on(self, now: float) -> bool:
+        """Give up a batch of the only business at hand, which fails and may not be the API's fault, to see others."""
+        evidence = self._evidence
+        is_full = self._active + BATCH > self._limits.window and not (self._has_ended or self._is_reading)
+        if not (is_full and self._read_on > 0 and self._breaker.is_open and evidence.is_one_business):
+            return False
+        (business,) = evidence.businesses
+        self._read_on -= BATCH
+        for _ in range(BATCH):
+            job = self._queue.take_last(business)
+            if job is not None:
+                self._skip(job, now)
+        return bool(self._resolved)

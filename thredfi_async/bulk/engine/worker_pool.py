@@ -1,0 +1,240 @@
+"""The worker pool of a run: does what the scheduler decides."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Final, Protocol
+
+import attrs
+
+from thredfi_async import Clock, Effect, InternalError, ThredfiError
+from thredfi_async._jobs.metrics import Metrics
+from thredfi_async._outcomes import raised_at
+from thredfi_async.bulk.engine.calls import MakesCalls, effect_of
+from thredfi_async.bulk.engine.condition import Condition
+from thredfi_async.bulk.engine.decisions import Ask, Done, Read, Resolve, Start, Wait
+from thredfi_async.bulk.engine.job import Job
+from thredfi_async.bulk.engine.outcomes import failure_of
+from thredfi_async.bulk.engine.scheduler import Scheduler
+from thredfi_async.bulk.errors import CallInterruptedError
+
+_TICK: Final = 0.001
+
+if TYPE_CHECKING:
+    from thredfi_async.bulk.items import ArchiveResult
+
+
+class RateLimit(Protocol):
+    """Limits how many calls begin per second."""
+
+    def acquire(self) -> Awaitable[None]:
+        """Wait for a turn."""
+        ...
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Work:
+    """What a pool works with.
+
+    Args:
+        calls: Calls the API.
+        rate: Limits the calls that begin, or None for no limit.
+        clock: Tells the time and sleeps.
+        metrics: Counts outcomes.
+        read: Reads items, and returns the jobs that are to be sent; None at the end.
+        resolve: Stores an outcome; None for a job that stays as it was before.
+        fail: Called with an error that ends the run.
+        drained: Called once no more calls begin.
+    """
+
+    calls: MakesCalls
+    rate: RateLimit | None
+    clock: Clock
+    metrics: Metrics
+    read: Callable[[int], Awaitable[Sequence[Job] | None]]
+    resolve: "Callable[[Job, ArchiveResult | None], None]"
+    fail: Callable[[Exception], None]
+    drained: Callable[[], None]
+
+
+class WorkerPool:
+    """Runs workers that ask the scheduler what to do, do it, and tell it what came of it.
+
+    All wait on one condition, which is notified after each change of the scheduler's state.
+
+    Args:
+        scheduler: Decides.
+        work: What to work with.
+
+    Attributes:
+        changed: The condition.
+    """
+
+    def __init__(self, scheduler: Scheduler, work: Work) -> None:
+        """Begin without workers."""
+        self._scheduler = scheduler
+        self._work = work
+        self._now = work.clock.monotonic
+        self._calling: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.Task[None] | None = None
+        self._timer_ends = 0.0
+        self._is_cutting = False
+        self.changed: Condition = Condition()
+
+    async def run(self, group: asyncio.TaskGroup, workers: int) -> None:
+        """Work until the scheduler says that the run is done.
+
+        Args:
+            group: Owns the tasks.
+            workers: How many calls may be in flight; one more reads.
+        """
+        tasks = [group.create_task(self._loop(group)) for _ in range(workers + 1)]
+        await asyncio.wait(tasks)
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def notify(self) -> None:
+        """Note that the scheduler's state has changed."""
+        self._end_early()
+        self.changed.notify()
+
+    def _end_early(self) -> None:
+        """Stop reading once no more calls begin, and cut calls off that need not be waited for."""
+        if self._scheduler.draining:
+            self._work.drained()
+        if self._scheduler.is_hopeless and not self._is_cutting:
+            self._is_cutting = True
+            for task in self._calling:
+                task.cancel()
+
+    async def _loop(self, group: asyncio.TaskGroup) -> None:
+        while True:
+            decision = self._scheduler.next(self._now())
+            self._end_early()
+            if isinstance(decision, Wait):
+                if decision.until is not None:
+                    self._set_timer(group, decision.until)
+                await self.changed.wait()
+                continue
+            if isinstance(decision, Done):
+                self.changed.notify()
+                return
+            if not isinstance(decision, Resolve) and self._scheduler.may_do_more:
+                # This worker is busy with it for a while: another one looks whether there is more to do.
+                self.notify()
+            try:
+                await self._do(decision)
+            except Exception as error:  # noqa: BLE001 - it ends the run, and is raised there
+                self._work.fail(error)
+
+    async def _do(self, decision: Start | Ask | Read | Resolve) -> None:
+        match decision:
+            case Start(job=job, within=within):
+                await self._call(job, within)
+            case Resolve(job=job, result=result):
+                if result is not None:
+                    self._work.metrics.count(result.state, result.elapsed if result.attempts else None)
+                self._work.resolve(job, result)
+            case Read(count=count):
+                await self._read(count)
+            case Ask():
+                await self._ask(decision)
+
+    async def _read(self, count: int) -> None:
+        jobs: Sequence[Job] | None = None
+        try:
+            jobs = await self._work.read(count)
+        finally:
+            if jobs is None:
+                self._scheduler.input_ended()
+            else:
+                self._scheduler.read(jobs, self._now())
+
+    async def _ask(self, question: Ask) -> None:
+        failure: ThredfiError | None = None
+        try:
+            await self._work.calls.ask(question.business_id, question.customer_id)
+        except ThredfiError as error:
+            failure = error
+        finally:
+            self._scheduler.witnessed(failure, self._now())
+
+    # -- one call
+
+    async def _call(self, job: Job, within: float | None) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a coroutine that runs has one
+        self._calling.add(task)
+        try:
+            result = await self._made(job, within)
+        except ThredfiError as error:
+            self._scheduler.failed(job, error, self._now())
+        except asyncio.CancelledError as error:
+            failure = _cut_off(job, error)
+            result_ = None if failure is None else failure_of(job, failure, may_arrive=True)
+            self._scheduler.cut(job, result_, self._now())
+            if not self._is_cutting or task.uncancel() > 0:
+                raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the item has its outcome, and the run ends
+            self._broke(job, error)
+        else:
+            self._scheduler.served(job, result, self._now())
+        finally:
+            self._calling.discard(task)
+
+    def _broke(self, job: Job, reason: Exception) -> None:
+        """End a run in which a call raised what is none of our errors."""
+        failure = InternalError(f"the call raised {raised_at(reason)}")
+        failure.effect, failure.attempts = effect_of(reason)
+        self._scheduler.cut(job, failure_of(job, failure, may_arrive=True), self._now())
+        self._work.fail(reason)
+
+    async def _made(self, job: Job, within: float | None) -> "ArchiveResult":
+        if within is None:
+            return await self._limited(job)
+        cut: BaseException | None = None
+        try:
+            async with asyncio.timeout(within):
+                try:
+                    return await self._limited(job)
+                except asyncio.CancelledError as error:
+                    cut = error
+                    raise
+        except TimeoutError:
+            failure = None if cut is None else _cut_off(job, cut)
+            raise failure or _interrupted("the outage timeout ended before the request was sent") from None
+
+    async def _limited(self, job: Job) -> "ArchiveResult":
+        if self._work.rate is not None:
+            await self._work.rate.acquire()
+        job.is_sending = True
+        return await self._work.calls.make(job)
+
+    # -- time
+
+    def _set_timer(self, group: asyncio.TaskGroup, until: float) -> None:
+        if self._timer is not None and not self._timer.done():
+            if self._timer_ends <= until:
+                return
+            self._timer.cancel()
+        self._timer_ends = until
+        self._timer = group.create_task(self._sleep(until))
+
+    async def _sleep(self, until: float) -> None:
+        # Not less: the difference of two times may be too small to move a clock on.
+        await self._work.clock.sleep(max(_TICK, until - self._now()))
+        self._timer_ends = float("inf")
+        self.changed.notify()
+
+
+def _cut_off(job: Job, error: BaseException) -> ThredfiError | None:
+    """Return the error of a call that was cut off; None if nothing was sent, so that the item is as it was before."""
+    effect, attempts = effect_of(error) if job.is_sending else (Effect.NOT_APPLIED, 0)
+    if effect is Effect.NOT_APPLIED and not attempts:
+        return job.error
+    return _interrupted("the call was cut off, since the run ended", effect, attempts)
+
+
+def _interrupted(text: str, effect: Effect = Effect.NOT_APPLIED, attempts: int = 0) -> CallInterruptedError:
+    error = CallInterruptedError(text)
+    error.transient, error.effect, error.attempts = True, effect, attempts
+    return error
