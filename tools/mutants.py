@@ -609,7 +609,7 @@ MUTANTS = (
         "bulk/engine/worker_pool.py",
         "                self.notify()\n            try:",
         "                pass\n            try:",
-        ("bulk/test_engine.py::test_aclose_cuts_off",),
+        ("bulk/engine/test_fairness.py::test_as_many_calls_are_in_flight_as_may_be",),
     ),
     Mutant(
         "bulk: a taken result makes room",

@@ -45,6 +45,13 @@ def test_a_mix_of_refusals_and_outage_ends(concurrency: int) -> None:
     assert course.error is not None or len(course.results) == 51
 
 
+def test_as_many_calls_are_in_flight_as_may_be() -> None:
+    """Thirty calls of five seconds, ten at a time, take fifteen seconds: no worker sleeps while there is work."""
+    order = ((0, Customers(seconds=5.0)),) * 30
+    course = simulate(course_of(Script(customers=order, businesses=(SOUND,), concurrency=10)))
+    assert (course.api.most, round(course.seconds)) == (10, 15)
+
+
 def test_few_customers_who_always_fail_stop_no_run() -> None:
     """20,000 customers of whom 2 % always answer 500: all others are archived, and none of the 400 looks like many."""
     order = tuple((number % 7, POISON if number % 50 == 3 else OK) for number in range(20_000))
