@@ -48,7 +48,7 @@ def test_a_mix_of_refusals_and_outage_ends(concurrency: int) -> None:
 def test_as_many_calls_are_in_flight_as_may_be() -> None:
     """Thirty calls of five seconds, ten at a time, take fifteen seconds: no worker sleeps while there is work."""
     order = ((0, Customers(seconds=5.0)),) * 30
-    course = simulate(course_of(Script(customers=order, businesses=(SOUND,), concurrency=10)))
+    course = simulate(course_of(Script(customers=order, businesses=(SOUND,), concurrency=10, pause=0.01)))
     assert (course.api.most, round(course.seconds)) == (10, 15)
 
 
