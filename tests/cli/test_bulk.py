@@ -107,6 +107,19 @@ def test_archive_without_bodies(server: MockServer, capsys: Capture) -> None:
     assert server.is_archived(customer.customer_id)
 
 
+def test_a_retry_is_no_first_request(server: MockServer, ten: list[SeededCustomer], capsys: Capture) -> None:
+    """Without bodies each customer takes a GET and a POST, which are requests; only what is repeated is a retry."""
+    write_ids("ids.csv", [(each.business_id, each.customer_id) for each in server.customers[:3]])
+    assert main(["bulk", "archive", "ids.csv", "--journal", "run.db", "--json"]) == 0
+    summary = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (summary["requests"], summary["retries"]) == (6, 0)
+    server.queue_faults(ten[4].customer_id, Fault(FaultKind.SERVER_ERROR, status=503))
+    assert main(["bulk", "archive", "ten.csv", "--journal", "ten.db", "--json"]) == 0
+    summary = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert summary["requests"] == 10 + summary["retries"]
+    assert summary["retries"] > 0
+
+
 def test_archive_stdin(
     server: MockServer, ten: list[SeededCustomer], capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,7 @@ import pytest
 from bulk_cli import Told, file_of, ids_of, lost, run_bulk
 
 from thredfi_async.bulk import ArchiveItem, Journal, archive_many
+from thredfi_async.bulk.settling import Settlement
 from thredfi_async.cli.bulk.commands import Commands
 from thredfi_async.cli.bulk.journal_metadata import JournalMetadata
 from thredfi_async.client import ThredfiClient
@@ -155,6 +156,37 @@ def test_another_pace_may_be_told(bulk: Bulk, server: MockServer, five: list[See
     assert other.json[0].items() >= {"rate": None, "concurrency": 7}.items()
     kept = bulk("status", "run.db", "--json").json[-1]["run"]["settings"]
     assert kept.items() >= {"rate": None, "concurrency": 7}.items()
+
+
+def test_settling_goes_at_the_runs_pace(
+    bulk: Bulk, server: MockServer, five: list[SeededCustomer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Questions go at the pace of the run, and wait as long as it for an API that is down, unless told otherwise."""
+    given: list[dict[str, Any]] = []
+
+    async def settled(client: object, journal: object, **settings: Any) -> Settlement:
+        given.append(settings)
+        return Settlement()
+
+    monkeypatch.setattr("thredfi_async.cli.bulk.settle.settle", settled)
+    options = ["--rate", "500/s", "--concurrency", "7", "--outage-timeout", "90s"]
+    assert bulk("archive", "five.csv", "--journal", "run.db", *options).code == 0
+    for argv in ([], ["--rate", "none", "--concurrency", "3", "--outage-timeout", "5s"]):
+        assert bulk("settle", "run.db", *argv).code == 0
+    found = [(each["rate"], each["concurrency"], each["stop"].outage_timeout) for each in given]
+    assert found == [(500.0, 7, 90.0), (None, 3, 5.0)]
+
+
+def test_settling_gives_up_an_api_that_is_down(bulk: Bulk, server: MockServer, five: list[SeededCustomer]) -> None:
+    """It waits for the outage timeout, says why it stopped, and leaves what is unknown as it is."""
+    for each in five:
+        lost(server, each)
+    assert bulk("archive", "five.csv", "--journal", "run.db").code == 3
+    server.set_down(True, status=503)
+    told = bulk("settle", "run.db", "--outage-timeout", "0.1s", "--timeout", "100ms", "--json")
+    assert told.code == 4
+    assert "unavailable" in told.json[-1]["stopped"]
+    assert told.json[-1]["unknown"] == 5
 
 
 def test_stdin_is_to_be_saved(

@@ -107,7 +107,11 @@ class Judge:
             else:
                 self._resolve(job, None)
 
-    # -- what an end means
+    # -- calls that begin and end, and what an end means
+
+    def _begins(self, job: Job) -> None:
+        self.in_flight += 1
+        self._first_calls += job.calls == 1
 
     def _ends(self, job: Job) -> None:
         self.in_flight -= 1

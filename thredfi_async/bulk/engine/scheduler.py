@@ -174,9 +174,8 @@ class Scheduler(Judge):
         job.is_probe = breaker.starts()
         job.served = self._served if not job.calls else job.served
         job.calls += 1
-        self._first_calls += job.calls == 1
         job.answered = job.is_sending = False
-        self.in_flight += 1
+        self._begins(job)
         return Start(job, within)
 
     def _turn(self, now: float) -> Job | None:
