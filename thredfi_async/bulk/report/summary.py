@@ -30,7 +30,7 @@ MEANINGS: Final[Mapping[str, str]] = {
 
 _ADVICE: Final[Mapping[str, str]] = {
     "authentication_required": "Check the credentials, then resume the run.",
-    "business_skipped": "Many customers of its business in a row were refused or failed; see why those did, then resume.",
+    "business_skipped": "Many customers of its business in a row were refused or failed; see why, then resume.",
     "client_closed": "The run ended before its turn; resume it.",
     "connect_error": "The API could not be reached and nothing was sent; resume the run.",
     "http_400": "The API refuses the data; correct the input.",
