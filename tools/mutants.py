@@ -386,6 +386,13 @@ MUTANTS = (
         ("cli/test_bulk_next.py::test_a_run_that_stopped_goes_on",),
     ),
     Mutant(
+        "pace: settling forgets it",
+        "cli/bulk/settle.py",
+        "speed = self.speed.after(kept)",
+        "speed = self.speed",
+        ("cli/test_bulk_next.py::test_settling_goes_at_the_runs_pace",),
+    ),
+    Mutant(
         "next: a foreign journal says where credentials are sent",
         "cli/bulk/commands.py",
         "    if not own:\n        return Connection()\n",
