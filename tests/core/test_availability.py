@@ -391,7 +391,8 @@ def test_every_call_ends(  # noqa: PLR0917 - each may differ
     )
     policy = RetryPolicy(max_attempts=attempts)
     ends = run(api, calls, connections, policy, Timeouts(deadline=deadline), seed, gap)
-    assert all(error.attempts <= attempts + 1 for error in ends.lost.values())
+    # The question is asked once more if it was lost.
+    assert all(error.attempts <= attempts + 2 for error in ends.lost.values())
     assert api.posts <= calls * attempts
 
 
