@@ -735,6 +735,13 @@ async def test_a_doubt_that_stands(
     assert ("may still be in flight" in notes(error)) is (is_told and unchanged is Effect.UNKNOWN)
 
 
+async def test_a_get_is_sent_as_often_as_it_is_counted() -> None:
+    """Nothing below the client sends a GET once more when its connection breaks."""
+    async with FaultServer([Cut("request", "rst")]) as server, client_of(server.url, retry=ONCE) as client:
+        error = await failure(client.customers.get(BUSINESS, CUSTOMER), ConnectionLostError)
+        assert (error.attempts, server.remaining, len(server.requests)) == (1, 0, 1)
+
+
 async def test_a_doubt_beside_a_lost_request_stays_unknown(clock: "FakeClock") -> None:
     """An active record says nothing of a request that was lost before the answer in doubt came."""
     routes: dict[tuple[str, str], list[Step]] = {
