@@ -45,7 +45,7 @@ class RetryBudget:
     """Tokens that retries cost and successes return, as in botocore's standard mode.
 
     While the API serves others, the first retry of a request is free, and so is each retry after throttling. Any other
-    retry costs 14 tokens, or 5 after a 429. While the API answers no one, a probe costs 14. A call that succeeds
+    retry costs 14 tokens, or 5 after a 429; a probe, sent while the API answers no one, is free. A call that succeeds
     returns what its own retries cost, or 1.
 
     Args:

@@ -21,7 +21,7 @@ The tests compare the call's end with the table, and its effect with what the se
   It is UNKNOWN if a GET had to show it after an attempt that may have done it, and NOT_APPLIED if it was so before.
 - **attempts**: the requests that the call counted, including those that found no connection.
 - **received**: the requests whose headers the server read, in order.
-  aiohttp itself sends a GET a second time if the connection breaks, so a GET may appear twice.
+  The question at the end is sent a second time if its connection breaks.
 - **applied**: how often the server archived.
 
 Unless a row says otherwise, the client has its defaults: 4 attempts, settling, a full retry budget.

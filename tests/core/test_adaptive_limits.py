@@ -44,6 +44,9 @@ class StandInLoop:
         self._clock = clock
         self.timers: list[Timer] = []
 
+    def time(self) -> float:
+        return self._clock.now
+
     def get_debug(self) -> bool:
         return False
 

@@ -4,6 +4,7 @@ import asyncio
 import math
 import random
 from collections import Counter
+from collections.abc import Callable
 from typing import Literal, TypeVar
 
 import attrs
@@ -14,7 +15,16 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 from virtual_time import run_virtually
 
-from thredfi_async import ConnectError, ConnectionLostError, Effect, RetryBudget, RetryPolicy, ThredfiError, Timeouts
+from thredfi_async import (
+    ConnectError,
+    ConnectionLostError,
+    Effect,
+    RequestTimeoutError,
+    RetryBudget,
+    RetryPolicy,
+    ThredfiError,
+    Timeouts,
+)
 from thredfi_async._codec.error_envelope import api_error
 from thredfi_async._engine.access_tokens import StaticToken
 from thredfi_async._engine.availability import MANY, Availability
@@ -39,12 +49,14 @@ class Api:
         outages: When it is away: from and until.
         latency: Seconds that an answer takes.
         poisoned: Requests, by their number, that it never answers well.
+        hanging: Requests, by their number, that it accepts and never answers.
     """
 
     mode: Mode = "503"
     outages: tuple[tuple[float, float], ...] = ()
     latency: float = 0.01
     poisoned: frozenset[int] = frozenset()
+    hanging: frozenset[int] = frozenset()
     posts: int = 0
     questions: int = 0
     archived: set[int] = attrs.field(factory=set[int])
@@ -69,7 +81,9 @@ class Api:
             raise ConnectError("refused")
         progress.sent = True
         was_away = self.is_away()
-        await asyncio.sleep(self.latency)
+        await asyncio.sleep(30.0 if number in self.hanging and not was_away else self.latency)
+        if number in self.hanging:
+            raise RequestTimeoutError("silence", phase="read")
         if self.is_away() or number in self.poisoned:
             self.caught += self.is_away() and not was_away
             if self.mode == "503" or number in self.poisoned:
@@ -124,6 +138,11 @@ def judge(response: Response) -> Verdict[None]:
     return Success(None) if response.status == 200 else Failure(api_error(response))
 
 
+def seeded(policy: RetryPolicy, seed: int) -> RetryPolicy:
+    """Return the policy with a jitter that is the same in each run, unless it has its own."""
+    return attrs.evolve(policy, jitter=random.Random(seed).random) if policy.jitter is random.random else policy
+
+
 def run(  # noqa: PLR0917 - what may differ from run to run
     api: Api,
     calls: int,
@@ -132,10 +151,11 @@ def run(  # noqa: PLR0917 - what may differ from run to run
     timeouts: Timeouts | None = None,
     seed: int = 0,
     gap: float = 0.0,
+    own: Callable[[int], CallOptions] = lambda _: CallOptions(),
+    budget: int = 500,
 ) -> Ends:
     """Run calls against a simulated API, each `gap` seconds after the one before."""
-    jitter = random.Random(seed).random
-    policy = attrs.evolve(policy or RetryPolicy(), jitter=jitter)
+    policy = seeded(policy or RetryPolicy(), seed)
     ends = Ends(api)
 
     async def main() -> None:
@@ -149,7 +169,7 @@ def run(  # noqa: PLR0917 - what may differ from run to run
             lifecycle=Lifecycle(),
             timeouts=timeouts or Timeouts(),
             retry=policy,
-            budget=RetryBudget(),
+            budget=RetryBudget(budget),
             clock=clock,
         )
 
@@ -167,7 +187,7 @@ def run(  # noqa: PLR0917 - what may differ from run to run
         async def one(number: int) -> None:
             await asyncio.sleep(gap * number)
             try:
-                await pipeline.run("operation", prepare, CallOptions(), number)
+                await pipeline.run("operation", prepare, own(number), number)
             except ThredfiError as error:
                 ends.lost[number] = error
             ends.ended[number] = clock.monotonic()
@@ -330,6 +350,102 @@ def test_a_group_of_poisoned_records_gives_way() -> None:
     assert ends.ended[20] <= 0.02 * 20 + BACKOFFS + 2 * api.latency
 
 
+# What waits for what
+
+DEAD = ((0.0, 1e9),)
+
+
+@pytest.mark.parametrize("connections", [20, 100])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_probe_that_hangs_holds_up_no_other(connections: int, seed: int) -> None:
+    """If one record hangs, a blip costs that call at most: others are probes, too."""
+    api = Api(mode="reset", outages=((0.045, 0.0501),), hanging=frozenset(range(3)))
+    ends = run(api, connections, connections, seed=seed)
+    assert set(ends.lost) <= api.hanging
+    assert max(ended for number, ended in ends.ended.items() if number not in api.hanging) <= BACKOFFS + 1.0
+
+
+def test_calls_with_less_patience_wait_behind_no_other() -> None:
+    """Default calls that queue behind patient ones end when their own backoffs would have ended."""
+    patient = CallOptions(retry=RetryPolicy(max_attempts=8))
+    ends = run(Api(mode="closed", outages=DEAD), 60, 10, own=lambda number: patient if number < 30 else CallOptions())
+    assert max(ended for number, ended in ends.ended.items() if number >= 30) <= BACKOFFS + 0.5
+
+
+def test_calls_with_a_bound_for_their_turn_wait_behind_no_other() -> None:
+    """Calls that may queue for 1 s are sent within it, though others without a bound are before them."""
+    bounded = CallOptions(timeouts=Timeouts(queue=1.0))
+    ends = run(Api(mode="reset", outages=DEAD), 60, 10, own=lambda number: bounded if number >= 30 else CallOptions())
+    assert {type(error) for error in ends.lost.values()} == {ConnectionLostError}
+
+
+@pytest.mark.parametrize("attempts", [8, 20, 100])
+def test_patient_calls_find_out_when_the_others_have_given_up(attempts: int) -> None:
+    """Calls that were never sent are sent soon after the API is back, though no other call is left to find out."""
+    patient = CallOptions(retry=RetryPolicy(max_attempts=attempts))
+    api = Api(mode="closed", outages=((0.0, 6.0),))
+    ends = run(api, 40, 20, gap=0.001, own=lambda number: patient if number >= 20 else CallOptions())
+    assert not {number for number in ends.lost if number >= 20}
+    assert max(ends.ended.values()) <= 6.0 + 2.5
+
+
+def test_one_call_that_fails_often_is_not_many() -> None:
+    """A record that fails twenty times says nothing of the API: another call is sent at once."""
+    api = Api(poisoned=frozenset({0}))
+    ends = run(api, 3, 10, RetryPolicy(max_attempts=20), gap=60.0)
+    assert ends.ended[1] <= 60.0 + 2 * api.latency
+    assert ends.ended[2] <= 120.0 + 2 * api.latency
+
+
+@pytest.mark.parametrize("budget", [1, 13, 14])
+def test_a_drained_budget_keeps_no_probe_back(budget: int) -> None:
+    """A blip costs no call, whatever the budget holds."""
+    assert not run(Api(mode="reset", outages=((0.045, 0.0501),)), 500, 100, budget=budget).lost
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        RetryPolicy(max_attempts=10**400),
+        RetryPolicy(max_attempts=10**6, backoff_initial=1e-20),
+        RetryPolicy(max_attempts=10**6, backoff_max=1e25),
+        RetryPolicy(jitter=lambda: 0.0),
+        RetryPolicy(jitter=lambda: 1.0),
+        RetryPolicy(budget=False, jitter=lambda: 0.0),
+        RetryPolicy(no_wait=True),
+    ],
+    ids=["very many", "tiny backoffs", "huge backoffs", "no jitter", "all jitter", "no budget", "no wait"],
+)
+def test_a_blip_under_an_odd_policy(policy: RetryPolicy) -> None:
+    """Every call ends, and nothing is computed for long."""
+    ends = run(Api(mode="reset", outages=((0.045, 0.0501),)), 60, 20, policy)
+    assert policy.no_wait or not ends.lost
+
+
+def test_another_calls_policy_that_raises_stops_no_one() -> None:
+    """A jitter that raises ends its own call only."""
+
+    def broken() -> float:
+        raise ZeroDivisionError("secret")
+
+    odd = CallOptions(retry=RetryPolicy(jitter=broken))
+    ends = run(
+        Api(mode="reset", outages=((0.045, 1.0),)),
+        200,
+        50,
+        own=lambda number: odd if number % 7 == 0 else CallOptions(),
+    )
+    assert all(number % 7 == 0 for number in ends.lost)
+
+
+@pytest.mark.parametrize("connections", [1, 2, 3, 5])
+@pytest.mark.parametrize("seed", range(8))
+def test_an_outage_costs_little_at_few_connections(connections: int, seed: int) -> None:
+    """With few connections, too, no more fail than were in flight."""
+    ends = run(Api(outages=((0.2, 3.2),)), 300, connections, seed=seed)
+    assert len(ends.lost) <= connections
+
+
 # Throttling
 
 
@@ -391,7 +507,8 @@ def test_every_call_ends(  # noqa: PLR0917 - each may differ
     )
     policy = RetryPolicy(max_attempts=attempts)
     ends = run(api, calls, connections, policy, Timeouts(deadline=deadline), seed, gap)
-    assert all(error.attempts <= attempts + 1 for error in ends.lost.values())
+    # The question is asked once more if it was lost.
+    assert all(error.attempts <= attempts + 2 for error in ends.lost.values())
     assert api.posts <= calls * attempts
 
 
@@ -430,6 +547,52 @@ async def _cut(after: int) -> list[str]:
     ends = await asyncio.gather(*calls, return_exceptions=True)
     assert limiter.in_use == 0
     return [type(end).__name__ for end in ends[1::2]]
+
+
+async def _held_back() -> set[str]:
+    """Cut the probe while it waits for a cooldown to be over; return how the others ended."""
+    clock, posts = LoopClock(), 0
+    limiter = Limiter(30, clock.monotonic)
+
+    async def send(request: Request[T], authorization: Secret, timeouts: Timeouts, progress: Progress) -> Response:
+        nonlocal posts
+        del request, authorization, timeouts
+        progress.sent = True
+        posts += 1
+        number = posts
+        await asyncio.sleep(0.01 * number)
+        if number > 30:
+            return Response(200, {}, b"{}")
+        headers = {"Retry-After": "3"} if number == 30 else {}
+        return Response(503, CIMultiDict(headers), b'{"error": "away", "error_code": "away"}')
+
+    pipeline = Pipeline(
+        send=send,
+        authenticator=StaticToken(Hidden("token")),
+        limiter=limiter,
+        availability=Availability(clock, limiter),
+        lifecycle=Lifecycle(),
+        timeouts=Timeouts(deadline=None),
+        retry=RetryPolicy(jitter=random.Random(1).random),
+        budget=RetryBudget(),
+        clock=clock,
+    )
+    calls = [
+        asyncio.create_task(
+            pipeline.run("operation", lambda: Request(method="POST", url="1", judge=judge, mutates=True), CallOptions())
+        )
+        for _ in range(30)
+    ]
+    await asyncio.sleep(1.0)
+    for call in calls[:10]:
+        call.cancel()
+    ends = await asyncio.gather(*calls, return_exceptions=True)
+    return {type(end).__name__ for end in ends[10:]}
+
+
+def test_a_probe_that_is_cut_in_its_cooldown_makes_way() -> None:
+    """A probe that never gets its turn keeps no other from being sent."""
+    assert run_virtually(_held_back()) == {"Outcome"}
 
 
 @pytest.mark.parametrize("after", [0, 1, 5, 40])

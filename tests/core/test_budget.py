@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
+from unittest.mock import Mock
 
 import pytest
 from clocks import LoopClock
@@ -42,7 +43,9 @@ def client_of(server: MockServer, *, retry: RetryPolicy, **settings: Any) -> Thr
 def answers_no_one(client: ThredfiClient) -> None:
     """Bring a client to where many attempts in a row got no answer."""
     for _ in range(MANY):
-        client.customers._requests.pipeline.availability.went_unanswered(cast("Caller", object()), 0.0)
+        client.customers._requests.pipeline.availability.went_unanswered(
+            cast("Caller", Mock(streak=-1, asks=False)), 0.0
+        )
 
 
 async def archived(client: ThredfiClient, customer: SeededCustomer, **options: Any) -> Customer:

@@ -56,6 +56,7 @@ class Run:
             remaining=lambda: self.left,
             cooldown=lambda: 0.0,
             given_up=lambda: given_up,
+            patience=lambda: math.inf,
             sleep=self._sleep,
             before_sleep=lambda error, wait: self.announced.append((error, wait)),
         )
@@ -168,6 +169,7 @@ async def test_a_cancelled_sleep_ends_the_call() -> None:
         remaining=lambda: math.inf,
         cooldown=lambda: 0.0,
         given_up=lambda: None,
+        patience=lambda: math.inf,
         sleep=sleep,
         before_sleep=lambda _error, _wait: None,
     )

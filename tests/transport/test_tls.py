@@ -132,11 +132,8 @@ async def test_a_client_certificate_that_is_refused_after_sending(method: str, s
             # Or it closes before the first byte, and does not say why until later.
             assert (type(caught.value), caught.value.effect) == (ConnectError, Effect.NOT_APPLIED)
         else:
-            # aiohttp itself sends a GET a second time.
             attempts = len(hook.attempts) if loop_name() == "uvloop" and broken else 1
-            assert_lasting(
-                caught.value, NO_CERTIFICATE, server, connections=2 if method == "GET" else attempts, attempts=attempts
-            )
+            assert_lasting(caught.value, NO_CERTIFICATE, server, connections=attempts, attempts=attempts)
 
 
 @pytest.mark.parametrize("way", ["1", "0"], ids=["direct", "session"])

@@ -9,22 +9,43 @@ from thredfi_async._engine.retrying import longest_wait
 from thredfi_async._interfaces import Clock
 from thredfi_async.retry import RetryPolicy
 
-MANY: Final = 10
-"""Attempts in a row without an answer after which the API counts as answering no one."""
+MANY: Final = 5
+"""Calls in a row without an answer after which the API counts as answering no one."""
+_SHORTEST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 2.0
-"""Seconds between two probes at most: calls that were not sent yet wait for one."""
+"""Seconds between two probes at most in a short outage; and for which a probe that hangs keeps the next one back."""
+_PART_OF_OUTAGE: Final = 0.25
+"""The part of a long outage that lies between two probes at most."""
 _MOST_DOUBLINGS: Final = 64
+_NO_TIME: Final = 1e-6
+"""Seconds that are too few to wait for: a clock may not move on by them."""
 
 ANSWERS_NO_ONE: Final = "the API answers no one"
 BUDGET_IS_EMPTY: Final = "the retry budget is empty"
 
 
 class Caller(Protocol):
-    """A call that asks whether it may be sent."""
+    """A call that asks whether it may be sent.
+
+    Attributes:
+        streak: The number of the streak of failures that it was last counted in.
+    """
+
+    streak: int
+
+    @property
+    def asks(self) -> bool:
+        """Whether it has come to the question at its end."""
+        ...
 
     @property
     def policy(self) -> RetryPolicy:
         """How it is retried."""
+        ...
+
+    @property
+    def tries(self) -> int:
+        """How often its request was sent."""
         ...
 
     def waits_until(self, began: float) -> float:
@@ -35,8 +56,12 @@ class Caller(Protocol):
         """Return the seconds left before its deadline."""
         ...
 
-    def pay_for_probe(self) -> bool:
-        """Pay for being sent while the API answers no one; return whether the budget allowed it."""
+    def pay_at_once(self) -> bool:
+        """Pay for being sent without any wait; return whether the budget allowed it."""
+        ...
+
+    def goes_free(self) -> None:
+        """Let it pay nothing for its next attempt."""
         ...
 
 
@@ -55,72 +80,111 @@ class Availability:
         limiter: Holds back the calls that were not sent yet.
 
     Attributes:
-        answers_no_one: Whether the last attempts, many in a row, got no answer, or a failure of a server.
+        answers_no_one: Whether the last calls, many in a row, got no answer, or a failure of a server.
         served: Requests that were answered so far, other than by throttling.
-        retrying: Calls that failed for now; they are probes before any that was not sent yet.
     """
 
     def __init__(self, clock: Clock, limiter: Limiter) -> None:
         """Start with an API that answers."""
         self._clock = clock
         self._limiter = limiter
+        self._streak = 0
         self._unanswered = 0
         self._began = 0.0
-        self._probe: Caller | None = None
-        self._probe_at = self._probed_at = -math.inf
+        self._probes: set[Caller] = set()
+        self._probe_at = self._probed_at = self._question_at = -math.inf
         self._failed_probes = 0
+        self._retrying = 0
+        self._served_before = -1
         self._news: asyncio.Future[None] | None = None
         self.answers_no_one: bool = False
         self.served: int = 0
-        self.retrying: int = 0
+
+    # -- what comes of attempts
 
     def answered(self) -> None:
         """Record an answer: evidence for every call."""
         if not self._unanswered:
             return
         self._unanswered, self._failed_probes = 0, 0
-        self._probe, self._probe_at, self._probed_at = None, -math.inf, -math.inf
+        self._streak += 1
+        self._probes.clear()
+        self._probe_at = self._probed_at = self._question_at = -math.inf
         if self.answers_no_one:
             self.answers_no_one = False
             self._limiter.hold_arrivals(None)
             self._tell()
 
+    def is_throttling(self, cooldown: float) -> bool:
+        """Return whether a 503 that says when to come back is about the number of requests, and not about an outage.
+
+        Args:
+            cooldown: Seconds for which the API had asked every call to wait already.
+        """
+        if self.answers_no_one:
+            return False
+        if cooldown:
+            return self._served_before != self.served or not self._unanswered
+        # If it has served no one since it last said so, it is down, whatever it says.
+        serves, self._served_before = self._served_before != self.served, self.served
+        return serves
+
     def went_unanswered(self, call: Caller, cooldown: float) -> None:
         """Record an attempt without an answer.
 
         Args:
-            call: Whose attempt it was.
+            call: Whose attempt it was; each counts once.
             cooldown: Seconds for which the API asked every call to wait.
         """
-        self._unanswered += 1
-        if self._unanswered == MANY:
+        if call.streak != self._streak:
+            call.streak = self._streak
+            self._unanswered += 1
+        if self._unanswered >= MANY and not self.answers_no_one:
             self.answers_no_one, self._began = True, self._clock.monotonic()
             self._limiter.hold_arrivals(self)
-        if self._probe is call:
-            self._probed_at = self._clock.monotonic()
-            self._pause(call.policy, self._probed_at, cooldown)
+        if call in self._probes:
+            now, policy = self._clock.monotonic(), call.policy
+            longest = max(_LONGEST_PAUSE, (now - self._began) * _PART_OF_OUTAGE)
+            bound = policy.backoff_initial * 2.0 ** min(self._failed_probes, _MOST_DOUBLINGS)
+            pause = max(policy.jitter() * min(bound, policy.backoff_max, longest), _SHORTEST_PAUSE)
+            if call.asks:
+                self._question_at = now + max(pause, cooldown)
+            else:
+                self._probed_at, self._probe_at = now, now + max(pause, cooldown)
             self._failed_probes += 1
-
-    def starts(self, call: Caller) -> None:
-        """Note that a call is sent for the first time while the API answers no one."""
-        call.waits_until(self._began)  # fixed here, so that it does not wait once more after it failed
-        self._probe = self._probe or call
+            self._no_longer_probes(call)
 
     def left(self, call: Caller) -> None:
-        """Let another call be the probe, if this one was."""
-        if self._probe is call:
-            self._probe = None
-            self._limiter.serve()
-            self._tell()
+        """Let another call be the probe at once, if this one was and nothing came of it."""
+        if call in self._probes:
+            self._probe_at = self._clock.monotonic()
+            self._no_longer_probes(call)
 
-    def has_given_up(self, call: Caller) -> bool:
-        """Return whether the API answers no one, and the call has waited for as long as it may."""
+    def _no_longer_probes(self, call: Caller) -> None:
+        self._probes.discard(call)
+        self._limiter.serve()
+        self._tell()
+
+    # -- calls that have failed
+
+    def retries(self) -> None:
+        """Note a call that has failed for now: it is a probe before any that was not sent yet."""
+        self._retrying += 1
+
+    def retries_no_more(self) -> None:
+        """Note its end."""
+        self._retrying -= 1
+        if not self._retrying and self.answers_no_one:
+            self._limiter.serve()
+
+    def patience(self, call: Caller) -> float:
+        """Return for how many seconds the call may still wait while the API answers no one."""
         if not self.answers_no_one or call.policy.no_wait:
-            return False
-        return self._clock.monotonic() >= call.waits_until(self._began)
+            return math.inf
+        return call.waits_until(self._began) - self._clock.monotonic()
 
     async def admit(self, call: Caller) -> str | None:
-        """Wait until the API answers someone, or until a call that has failed may be the probe.
+        """Wait until the API answers someone, or until a call that has failed may be a probe.
 
         Args:
             call: A call that has failed, or ended in an open question.
@@ -130,55 +194,70 @@ class Availability:
         """
         while self.answers_no_one:
             if call.policy.no_wait:
-                return None if call.pay_for_probe() else BUDGET_IS_EMPTY
-            now, ends, reason = self._clock.monotonic(), call.waits_until(self._began), ANSWERS_NO_ONE
-            left = min(ends - now, call.remaining())
-            if self._probe is not None:
-                # How it ends may be the evidence that this call waits for, even if its own time is over.
-                left = call.remaining()
-            elif now < self._probe_at and (left > 0 or self._probed_at >= ends):
-                left = min(left, self._probe_at - now)
-            elif call.pay_for_probe():
-                self._probe = call
+                return None if call.pay_at_once() else BUDGET_IS_EMPTY
+            now, ends = self._clock.monotonic(), call.waits_until(self._began)
+            if self._may_probe(call, now, ends):
+                self._probes.add(call)
+                self._probe_at = now + _LONGEST_PAUSE
+                call.goes_free()
                 return None
-            else:
-                reason = BUDGET_IS_EMPTY
-            if left <= 0:
-                return reason
+            left = ends - now
+            if left > _NO_TIME:
+                left = min(left, max(self._probe_at - now, _SHORTEST_PAUSE))
+            elif self._probes:
+                # How one ends may be the evidence that this call waits for, though its own time is over.
+                left = max(self._probe_at - now, _SHORTEST_PAUSE)
+            left = min(left, call.remaining())
+            if left <= _NO_TIME:
+                return ANSWERS_NO_ONE
             await self._until_news(left)
         return None
 
-    def waits(self, turn: Turn, now: float) -> float:
-        """Return for how many seconds a call that was not sent yet waits at most; it may be sent if not over 0."""
+    def _may_probe(self, call: Caller, now: float, ends: float) -> bool:
+        if call.asks:
+            # An API that fails on every archive may answer questions, and then all are asked.
+            return not self._probes and now + _NO_TIME >= self._question_at
+        if now + _NO_TIME < ends:
+            # It keeps its last attempt for when there is evidence, or no time left.
+            return now + _NO_TIME >= self._probe_at and call.tries + 1 < call.policy.max_attempts
+        # Its own time is over: once more, unless what others have just found out says enough.
+        return not self._probes and self._probed_at + _SHORTEST_PAUSE < ends
+
+    # -- calls that were not sent yet
+
+    def starts(self, call: Caller) -> None:
+        """Note that a call is sent for the first time while the API answers no one."""
+        call.waits_until(self._began)  # fixed here, so that it does not wait once more after it failed
+        if not self._probes:
+            self._probes.add(call)
+
+    def expires(self, turn: Turn) -> float:
+        """Return when a call that was not sent yet has waited for as long as it may; then it is sent."""
         patience = longest_wait(turn.policy, 0)
         if turn.timeout is not None:
             # Sent rather than told that no turn came.
             patience = min(patience, turn.timeout / 2)
-        until = max(turn.asked, self._began) + patience
-        if self._probe is None and not self.retrying:
-            until = min(until, self._probe_at)
-        return until - now
+        return max(turn.asked, self._began) + patience
 
-    def lets_go(self, turn: Turn, now: float) -> None:
-        """Note that a call got its turn that was not sent yet: the next is no probe for a while."""
-        self._pause(turn.policy, now, 0.0)
+    def next_probe(self) -> float:
+        """Return when a call that was not sent yet may be the probe, since there is none that has failed."""
+        return math.inf if self._retrying else self._probe_at
 
-    def _pause(self, policy: RetryPolicy, now: float, cooldown: float) -> None:
-        bound = policy.backoff_initial * 2.0 ** min(self._failed_probes, _MOST_DOUBLINGS)
-        self._probe_at = now + max(policy.jitter() * min(bound, policy.backoff_max, _LONGEST_PAUSE), cooldown)
+    def lets_go(self, now: float) -> None:
+        """Note that one of them was let go as a probe."""
+        self._probe_at = now + _LONGEST_PAUSE
 
     async def _until_news(self, seconds: float) -> None:
         """Wait for the end of a probe or of the outage, at most so long."""
         news = self._news = self._news or asyncio.get_running_loop().create_future()
-        nap = asyncio.ensure_future(self._clock.sleep(seconds)) if seconds < math.inf else news
+        nap = asyncio.ensure_future(self._clock.sleep(min(seconds, _LONGEST_PAUSE)))
         try:
             await asyncio.wait((nap, news), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            if nap is not news:
-                nap.cancel()
-                await asyncio.wait((nap,))
-        if nap.done() and not nap.cancelled():
-            nap.result()
+            nap.cancel()
+            await asyncio.wait((nap,))
+        if not nap.cancelled():
+            nap.result()  # a clock may raise
 
     def _tell(self) -> None:
         news, self._news = self._news, None

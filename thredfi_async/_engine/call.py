@@ -52,6 +52,7 @@ class Call:
         "_spent",
         "_standing",
         "_started",
+        "asks",
         "attempts",
         "generation",
         "holds_slot",
@@ -60,6 +61,7 @@ class Call:
         "policy",
         "queued",
         "sent",
+        "streak",
         "timeouts",
         "tries",
     )
@@ -95,7 +97,9 @@ class Call:
         self._patience_ends = math.inf
         self._served_before = 0
         self._has_paid = False
+        self.asks = False
         self.tries = 0
+        self.streak = -1
         self.generation = 0
         self.queued = self._since(self._asked)
         self.holds_slot = False
@@ -171,22 +175,27 @@ class Call:
 
         It is fixed when the call first asks: an attempt that fails meanwhile does not move it.
         """
+        if self.asks or self.tries >= self.policy.max_attempts:
+            return max(self._failed_at, began)  # it has no backoff left
         if self._outage != began:
-            self._outage, self._patience_ends = began, math.inf
-        wait = longest_wait(self.policy, self.tries)
-        if self.tries:
-            ends = max(self._failed_at, began) + wait
-        else:
-            # Not sent yet: it keeps half of its time for being sent.
-            asked = max(self._asked, began)
-            ends = asked + min(wait, max(0.0, self.remaining() + self._clock.monotonic() - asked) / 2)
-        self._patience_ends = min(self._patience_ends, ends)
+            self._outage = began
+            wait = longest_wait(self.policy, self.tries)
+            if self.tries:
+                self._patience_ends = max(self._failed_at, began) + wait
+            else:
+                # Not sent yet: it keeps half of its time for being sent.
+                now, asked = self._clock.monotonic(), max(self._asked, began)
+                self._patience_ends = asked + min(wait, max(0.0, now + self.remaining() - asked) / 2)
         return self._patience_ends
 
-    def pay_for_probe(self) -> bool:
-        """Pay for being sent again while the API answers no one; return whether the budget allowed it."""
+    def pay_at_once(self) -> bool:
+        """Pay for being sent without any wait while the API answers no one; return whether the budget allowed it."""
         self._has_paid = self.pay(RETRY_COST)
         return self._has_paid
+
+    def goes_free(self) -> None:
+        """Let it pay nothing for its next attempt: a probe is sent for all."""
+        self._has_paid = True
 
     def pay_for_retry(self, error: ThredfiError, served: int) -> bool:
         """Pay for a retry while the API answers others.
@@ -199,7 +208,7 @@ class Call:
             Whether the budget allowed it. If the API has served others since that attempt, the first retry is free,
             and so is each one after throttling.
         """
-        if self._has_paid:  # as a probe
+        if self._has_paid:
             self._has_paid = False
             return True
         is_proven = served > self._served_before
@@ -252,8 +261,7 @@ class Call:
         if not is_open or self.interrupted or not self._can_be_settled():
             return None
         self._settle = False
-        # The question waits for no backoffs of its own.
-        self.tries = self.policy.max_attempts
+        self.asks = True
         return self._request.settle() if self._request is not None and self._request.settle is not None else None
 
     def _can_be_settled(self) -> bool:

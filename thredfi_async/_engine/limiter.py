@@ -1,6 +1,7 @@
 """Decides how many requests may be in flight at once, which call is next, and when all must wait."""
 
 import asyncio
+import heapq
 import math
 from collections import deque
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from thredfi_async.errors import ClientStateError, RequestTimeoutError
 from thredfi_async.retry import RetryPolicy
 
 _LONGEST_RAMP: Final = 1.0
+_LONGEST_TIMER: Final = 3600.0
+_ROUNDING: Final = 1e-6
 _ANY_POLICY: Final = RetryPolicy()
 
 
@@ -54,12 +57,16 @@ class Turn(asyncio.Future[None]):
 class Gate(Protocol):
     """Holds calls back that were not sent yet."""
 
-    def waits(self, turn: Turn, now: float) -> float:
-        """Return for how many seconds this one waits at most; it may have a slot if not over 0."""
+    def expires(self, turn: Turn) -> float:
+        """Return when this one may have a slot, whatever happens until then."""
         ...
 
-    def lets_go(self, turn: Turn, now: float) -> None:
-        """Note that this one has got a slot."""
+    def next_probe(self) -> float:
+        """Return when the one that has waited longest may have a slot."""
+        ...
+
+    def lets_go(self, now: float) -> None:
+        """Note that it has got it."""
         ...
 
 
@@ -93,10 +100,14 @@ class Limiter:
         self._returning: deque[Turn] = deque()
         self._arriving: deque[Turn] = deque()
         self._gate: Gate | None = None
+        # Those that arrive while there is a gate, by when each has waited for as long as it may.
+        self._held: list[tuple[float, int, Turn]] = []
+        self._order = 0
         self._passed = -math.inf
         self._pace: _Pace | None = None
         self._rate: LearnedRate | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
         # Looked up once: the look-up is a tenth of the cost of waiting.
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -180,6 +191,8 @@ class Limiter:
         turn = Turn(loop=loop)
         turn.asked, turn.policy, turn.timeout = asked, policy, timeout
         (self._returning if returning else self._arriving).append(turn)
+        if self._gate is not None and not returning:
+            heapq.heappush(self._held, (self._gate.expires(turn), self._number(), turn))
         if self._in_use < self._window:
             self._serve()
         if timeout is not None:
@@ -232,6 +245,10 @@ class Limiter:
     def hold_arrivals(self, gate: Gate | None) -> None:
         """Let this decide when a call gets a slot that was not sent yet; None lets all go."""
         self._gate = gate
+        self._held.clear()
+        if gate is not None:
+            self._held.extend((gate.expires(turn), self._number(), turn) for turn in self._arriving if not turn.done())
+            heapq.heapify(self._held)
         self.serve()
 
     def serve(self) -> None:
@@ -273,20 +290,44 @@ class Limiter:
             self._give(self._returning.popleft())
         held_back = 0.0
         while self._arriving and (self._arriving[0].done() or self._has_slot()):
-            turn = self._arriving[0]
-            if self._gate is not None and not turn.done():
-                held_back = self._gate.waits(turn, self._time())
+            if self._gate is not None and not self._arriving[0].done():
+                held_back = self._let_one_go(self._gate)
                 if held_back > 0.0:
                     break
-                self._gate.lets_go(turn, self._time())
-            self._give(self._arriving.popleft())
+            else:
+                self._give(self._arriving.popleft())
         waits = bool(self._returning) or bool(self._arriving)
-        # One timer, which may expire too early after the pace was moved: then it is set again. Without a free slot,
-        # the next release calls this method.
-        if waits and (held_back > 0.0 or not self._is_unpaced()) and self._timer is None and self._in_use < self.window:
-            loop, now = asyncio.get_running_loop(), self._time()
-            wait = max(held_back, self._next() - now)
-            self._timer = loop.call_later(wait, self._ring, now, loop.time())
+        # Without a free slot, the next release calls this method.
+        if waits and (held_back > 0.0 or not self._is_unpaced()) and self._in_use < self.window:
+            self._wake_at(max(self._time() + held_back, self._next()))
+
+    def _wake_at(self, due: float) -> None:
+        # One timer, which may expire too early after the pace was moved: then it is set again.
+        if self._timer is not None and self._due <= due:
+            return
+        self._stop_timer()
+        loop, now = asyncio.get_running_loop(), self._time()
+        self._due = due
+        self._timer = loop.call_later(min(due - now, _LONGEST_TIMER), self._ring, now, loop.time())
+
+    def _let_one_go(self, gate: Gate) -> float:
+        """Give a slot to a call that the gate lets go; return for how many seconds there is none."""
+        held, now = self._held, self._time()
+        while held and held[0][2].done():
+            heapq.heappop(held)
+        if held and held[0][0] <= now:
+            # Its place in the queue is taken away when those before it have gone.
+            self._give(heapq.heappop(held)[2])
+            return 0.0
+        if gate.next_probe() <= now:
+            gate.lets_go(now)
+            self._give(self._arriving.popleft())
+            return 0.0
+        return min(held[0][0] if held else math.inf, gate.next_probe()) - now
+
+    def _number(self) -> int:
+        self._order += 1
+        return self._order
 
     def _give(self, turn: Turn) -> None:
         if not turn.done():
@@ -295,7 +336,9 @@ class Limiter:
 
     def _ring(self, since: float, began: float) -> None:
         # A clock of a test may stand still: who waits for this moment must not wait for ever.
-        self._passed = max(self._passed, since + asyncio.get_running_loop().time() - began)
+        told = since + asyncio.get_running_loop().time() - began
+        if told - self._time() > _ROUNDING:
+            self._passed = told
         self._timer = None
         self._serve()
 

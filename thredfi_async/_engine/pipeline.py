@@ -33,6 +33,7 @@ from thredfi_async._outcomes import is_answer, raised_at
 from thredfi_async.errors import (
     APIError,
     ClientStateError,
+    ConnectionLostError,
     Effect,
     InternalError,
     InvalidRequestError,
@@ -234,21 +235,22 @@ class Pipeline:
             return latest
 
         def given_up() -> str | None:
-            return refusal or (ANSWERS_NO_ONE if self.availability.has_given_up(call) else None)
+            return refusal or (ANSWERS_NO_ONE if self.availability.patience(call) <= 0 else None)
 
         again = retrying(
             call.policy,
             remaining=call.remaining,
             cooldown=self.limiter.cooldown,
             given_up=given_up,
+            patience=lambda: self.availability.patience(call),
             sleep=self.clock.sleep,
             before_sleep=call.will_retry,
         )
-        self.availability.retrying += 1
+        self.availability.retries()
         try:
             return await again(attempt)
         finally:
-            self.availability.retrying -= 1
+            self.availability.retries_no_more()
 
     async def _refusal(self, call: Call, error: ThredfiError) -> str | None:
         """Wait until the call may be sent again; return why it may not, if so."""
@@ -260,16 +262,16 @@ class Pipeline:
 
     async def _attempt(self, call: Call, request: Request[T], *, again: bool = False) -> Verdict[T]:
         """Send the request, and once more if its token was refused and another can be fetched."""
-        if not call.holds_slot:
-            await self._take_turn(call)
-        if call.tries == 0 and self.availability.answers_no_one:
-            self.availability.starts(call)
-        call.sent = False
-        call.tries += 1
-        began = self.clock.monotonic()
         response, header = None, None
         verdict: Verdict[T]
         try:
+            if not call.holds_slot:
+                await self._take_turn(call)
+            if call.tries == 0 and self.availability.answers_no_one:
+                self.availability.starts(call)
+            call.sent = False
+            call.tries += 1
+            began = self.clock.monotonic()
             try:
                 header = self.authenticator.header or await self.authenticator.renew()
                 call.attempts += 1
@@ -284,7 +286,8 @@ class Pipeline:
             self._heed(call, verdict, response)
             call.tell_attempt(request, verdict, standing, began)
         finally:
-            self._give_turn_back(call)
+            if call.holds_slot:
+                self._give_turn_back(call)
             if self.availability.answers_no_one:
                 self.availability.left(call)
         is_refused = response is not None and response.status == UNAUTHORIZED
@@ -299,20 +302,26 @@ class Pipeline:
         if response is not None and (isinstance(error, ResponseDecodeError) or response.status == REQUEST_TIMEOUT):
             # What came may not have been the answer to this request: the next request must not get the next one.
             response.retire()
+        is_answered = response is not None and is_answer(response.status)
+        counts = not is_answered
         if isinstance(error, APIError) and error.status in THROTTLING:
             asked = retry_after_of(error)
             hold = asked if not self.retry.no_wait and asked <= self.retry.max_retry_after else 0.0
+            too_many = is_throttling(error) and (
+                is_answered or self.availability.is_throttling(self.limiter.cooldown())
+            )
+            counts = counts and not too_many
             if self.availability.answers_no_one:
                 # It is down, and not overloaded: that teaches neither a rate nor a window.
                 self.limiter.hold_back(hold)
             else:
-                self.limiter.throttled(call.generation, hold, too_many=is_throttling(error))
+                self.limiter.throttled(call.generation, hold, too_many=too_many)
         elif response is not None and response.status < SERVER_FAULT:
             self.limiter.answered_well()
             self.availability.served += 1
-        if response is not None and is_answer(response.status):
+        if is_answered:
             self.availability.answered()
-        else:
+        elif counts:
             self.availability.went_unanswered(call, self.limiter.cooldown())
         if error is not None:
             call.attempt_failed(self.availability.served)
@@ -350,6 +359,11 @@ class Pipeline:
             verdict.error.add_note(f"the outcome was not checked: {refusal}")
             return verdict
         answer = await self._attempt(call, question)
+        if isinstance(answer, Failure) and _is_lost(answer.error):
+            # The server may have closed an idle connection in the moment in which it was lent.
+            if await self.availability.admit(call) is not None:
+                return answer
+            answer = await self._attempt(call, question)
         assert not isinstance(answer, Next)  # noqa: S101 - a question has one answer
         return answer
 
@@ -382,6 +396,10 @@ class Pipeline:
     def _give_turn_back(self, call: Call) -> None:
         call.holds_slot = False
         self.limiter.release()
+
+
+def _is_lost(error: ThredfiError) -> bool:
+    return isinstance(error, ConnectionLostError) and not error.is_token_error
 
 
 def _unexpected(error: Exception) -> InternalError:

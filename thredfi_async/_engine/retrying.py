@@ -13,6 +13,9 @@ from thredfi_async.retry import RetryPolicy
 RETRY_COST: Final = 14
 """Budget tokens that a retry costs, and that the request that settles a call costs while the API answers no one."""
 _THROTTLED_COST: Final = 5
+_MOST_DOUBLINGS: Final = 64
+_VERY_MANY: Final = 10**9
+"""Attempts; more need not be told apart."""
 
 
 def cost_of(error: ThredfiError) -> int:
@@ -36,15 +39,16 @@ def longest_wait(policy: RetryPolicy, tries: int) -> float:
     """
     if policy.no_wait:
         return 0.0
-    left, number, total = policy.max_attempts - max(1, tries), max(1, tries), 0.0
-    while left > 0 and (bound := _bound(policy, policy.backoff_initial, number)) < policy.backoff_max:
-        left, number, total = left - 1, number + 1, total + bound
-    return total + max(0, left) * policy.backoff_max
+    first, behind = max(1, tries), min(policy.max_attempts, _VERY_MANY)
+    growing = range(first, min(behind, _MOST_DOUBLINGS + 1))
+    longest = _bound(policy, policy.backoff_initial, _MOST_DOUBLINGS + 1)
+    total = sum(_bound(policy, policy.backoff_initial, number) for number in growing)
+    return total + max(0, behind - max(first, _MOST_DOUBLINGS + 1)) * longest
 
 
 def _bound(policy: RetryPolicy, initial: float, number: int) -> float:
     """Return the upper bound of the backoff after this attempt of a request."""
-    return min(policy.backoff_max, initial * 2.0 ** min(number - 1, 64))
+    return min(policy.backoff_max, initial * 2.0 ** min(number - 1, _MOST_DOUBLINGS))
 
 
 def retry_after_of(error: ThredfiError) -> float:
@@ -58,6 +62,7 @@ def retrying(  # noqa: PLR0913 - the parts of one call, by name
     remaining: Callable[[], float],
     cooldown: Callable[[], float],
     given_up: Callable[[], str | None],
+    patience: Callable[[], float],
     sleep: Callable[[float], Awaitable[None]],
     before_sleep: Callable[[ThredfiError, float], None],
 ) -> tenacity.AsyncRetrying:
@@ -68,6 +73,7 @@ def retrying(  # noqa: PLR0913 - the parts of one call, by name
         remaining: Returns the seconds left before the deadline.
         cooldown: Returns the seconds that the API asks every call to wait.
         given_up: Returns why the call cannot be sent again, whatever its policy says; None if it can.
+        patience: Returns the seconds that a backoff may take at most.
         sleep: Waits.
         before_sleep: Is called before each wait with its cause and its seconds.
 
@@ -81,7 +87,7 @@ def retrying(  # noqa: PLR0913 - the parts of one call, by name
     return tenacity.AsyncRetrying(
         # Only verdicts are checked: a predicate on exceptions could retry a cancellation.
         retry=tenacity.retry_if_result(_is_transient),
-        wait=tenacity.wait_none() if policy.no_wait else _FullJitter(policy, cooldown),
+        wait=tenacity.wait_none() if policy.no_wait else _FullJitter(policy, cooldown, patience),
         stop=_GiveUp(policy, remaining, given_up),
         sleep=sleep,
         before_sleep=announce,
@@ -111,16 +117,18 @@ class _FullJitter(tenacity.wait.wait_base):
     tenacity's own `wait_random_exponential` uses the module's random generator, which tests cannot control.
     """
 
-    def __init__(self, policy: RetryPolicy, cooldown: Callable[[], float]) -> None:
+    def __init__(self, policy: RetryPolicy, cooldown: Callable[[], float], patience: Callable[[], float]) -> None:
         self._policy = policy
         self._cooldown = cooldown
+        self._patience = patience
 
     def __call__(self, retry_state: tenacity.RetryCallState) -> float:
         error, policy = _error(retry_state), self._policy
         throttled = isinstance(error, RateLimitedError)
         initial = policy.throttle_initial if throttled else policy.backoff_initial
         bound = _bound(policy, initial, retry_state.attempt_number)
-        return max(policy.jitter() * bound, retry_after_of(error), self._cooldown())
+        backoff = max(0.0, min(policy.jitter() * bound, self._patience()))
+        return max(backoff, retry_after_of(error), self._cooldown())
 
 
 class _GiveUp(tenacity.stop.stop_base):

@@ -178,6 +178,8 @@ class AiohttpTransport:
             max_field_size=LONGEST_LINE,
             max_headers=MOST_HEADERS,
         )
+        # It would send a GET once more by itself, unseen, whatever our own retries decide.
+        self._session._retry_connection = False  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - it has no public name
         if options.proxy is None:
             self._direct_post = DirectPost.over(self._session, connector, _HEADERS)
         return self._session
