@@ -150,8 +150,8 @@ MUTANTS = (
     Mutant(
         "slot released while sleeping",
         "_engine/pipeline.py",
-        "verdict, standing, began)\n        finally:\n            self._give_turn_back(call)",
-        "verdict, standing, began)\n        finally:\n            pass",
+        "            if call.holds_slot:\n                self._give_turn_back(call)\n            if self.availability",
+        "            if self.availability",
         _behaviour("no_slot_is_held_while_a_call_sleeps"),
     ),
     Mutant(
