@@ -549,6 +549,40 @@ async def _cut(after: int) -> list[str]:
     return [type(end).__name__ for end in ends[1::2]]
 
 
+async def _cut_in_the_queue() -> Counter[str]:
+    """Cancel calls that were not sent yet, while the API answers no one; return how all ended."""
+    clock = LoopClock()
+    limiter = Limiter(10, clock.monotonic)
+    api = Api(mode="reset", outages=((0.0, 2.0),))
+    pipeline = Pipeline(
+        send=api.send,
+        authenticator=StaticToken(Hidden("token")),
+        limiter=limiter,
+        availability=Availability(clock, limiter),
+        lifecycle=Lifecycle(),
+        timeouts=Timeouts(),
+        retry=RetryPolicy(),
+        budget=RetryBudget(),
+        clock=clock,
+    )
+
+    def prepare(number: int) -> Request[None]:
+        return Request(method="POST", url=str(number), judge=judge, mutates=True)
+
+    calls = [asyncio.create_task(pipeline.run("operation", prepare, CallOptions(), number)) for number in range(60)]
+    await asyncio.sleep(0.5)
+    for call in calls[15:40]:
+        call.cancel()
+    ends = await asyncio.gather(*calls, return_exceptions=True)
+    assert limiter.in_use == 0
+    return Counter(type(end).__name__ for end in ends)
+
+
+def test_calls_that_are_cut_in_the_queue_keep_no_other_there() -> None:
+    """A call that waits behind one that was cancelled is sent when the API is back."""
+    assert run_virtually(_cut_in_the_queue()) == {"Outcome": 35, "CancelledError": 25}
+
+
 async def _held_back() -> set[str]:
     """Cut the probe while it waits for a cooldown to be over; return how the others ended."""
     clock, posts = LoopClock(), 0

@@ -346,3 +346,13 @@ class Schedules(RuleBasedStateMachine):
 
 TestSchedules = Schedules.TestCase
 TestSchedules.settings = settings(derandomize=True, deadline=None, max_examples=60, stateful_step_count=30)
+
+
+async def test_a_clock_that_stands_still_keeps_no_one_waiting() -> None:
+    """A cooldown is over when the loop's time says so, though the clock that was given tells no time."""
+    limiter, loop = Limiter(2, lambda: 1000.0), asyncio.get_running_loop()
+    limiter.hold_back(0.05)
+    began = loop.time()
+    await asyncio.gather(limiter.acquire(None), limiter.acquire(None))
+    assert loop.time() - began >= 0.05 - 0.001
+    assert limiter.in_use == 2
