@@ -112,7 +112,8 @@ class _Shower:
         try:
             # What was done before the work began is no part of its rate.
             await asyncio.to_thread(self._see, self._look)
-            while not self._ended.is_set():
+            # What was said while a moment was shown is shown too, though the work has ended meanwhile.
+            while self._said or not self._ended.is_set():
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self._display.interval):
                         await self._wake.wait()
