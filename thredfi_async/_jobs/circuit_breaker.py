@@ -1,4 +1,7 @@
-"""A circuit breaker: while the API is unavailable, only probes go out, one at a time, after growing waits."""
+"""A circuit breaker: while the API is unavailable, only probes go out, one at a time, after growing waits.
+
+It ends nothing: how long a bulk run or a worker bears with that is their own decision.
+"""
 
 import random
 from collections.abc import Callable, Hashable

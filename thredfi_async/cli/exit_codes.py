@@ -1,4 +1,4 @@
-"""The exit codes, and which one an error leads to."""
+"""The exit codes, and which one an error leads to; how a bulk run ends is decided in `bulk/verdict.py`."""
 
 import enum
 from typing import Final

@@ -1,4 +1,7 @@
-"""What the end of a call means for its item, its business and the run, and what is done with the item then."""
+"""What the end of a call means for its item, its business and the run, and what is done with the item then.
+
+That a run ends because the API has been away for too long is decided in `scheduler.py`, which knows the time.
+"""
 
 import random
 from collections import deque

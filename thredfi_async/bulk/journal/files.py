@@ -1,4 +1,4 @@
-"""Finds the journal's file, and explains its errors."""
+"""Finds the journal's file, makes it private, and explains its errors."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""Decides how far a journal may be trusted: whether another user can have written it."""
+"""Decides how far a journal may be trusted, and takes it away from other users before it is written."""
 
 from pathlib import Path
 from typing import Final
