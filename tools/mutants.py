@@ -65,10 +65,41 @@ MUTANTS = (
         ("core/test_budget.py::test_success_brings_back_what_its_retries_cost",),
     ),
     Mutant(
+        "probe: only while others wait",
+        "_engine/availability.py",
+        "if self._unanswered >= MANY and not self.answers_no_one:",
+        "if self._unanswered >= 10**9 and not self.answers_no_one:",
+        (
+            "core/test_availability.py::test_an_outage_costs_no_more_than_was_in_flight",
+            "core/test_availability.py::test_a_dead_api_costs_little_more_than_an_attempt_each",
+        ),
+    ),
+    Mutant(
+        "probe: one call is not many",
+        "_engine/availability.py",
+        "if call.streak != self._streak:",
+        "if True:",
+        ("core/test_availability.py::test_one_call_that_fails_often_is_not_many",),
+    ),
+    Mutant(
+        "probe: looked for when those that failed have gone",
+        "_engine/availability.py",
+        "if not self._retrying and self.answers_no_one:",
+        "if False:",
+        ("core/test_availability.py::test_patient_calls_find_out_when_the_others_have_given_up",),
+    ),
+    Mutant(
+        "retry: free by evidence",
+        "_engine/call.py",
+        "return is_free or self.pay(cost_of(error))",
+        "return self.pay(cost_of(error))",
+        ("core/test_availability.py::test_a_drained_budget_keeps_no_probe_back",),
+    ),
+    Mutant(
         "cooldown",
         "_engine/limiter.py",
-        "if hold > self.cooldown():",
-        "if hold > math.inf:",
+        "if seconds > self.cooldown():",
+        "if seconds > math.inf:",
         (
             "core/test_cooldown.py::test_one_429_holds_back_two_hundred_calls_and_they_resume_gradually",
             "core/test_cooldown.py::test_cooldown_outlives_the_call_that_was_told_of_it",
@@ -77,8 +108,8 @@ MUTANTS = (
     Mutant(
         "cooldown: bounded by max_retry_after",
         "_engine/pipeline.py",
-        "bearable = not self.retry.no_wait and asked <= self.retry.max_retry_after",
-        "bearable = True",
+        "hold = asked if not self.retry.no_wait and asked <= self.retry.max_retry_after else 0.0",
+        "hold = asked",
         (
             "core/test_cooldown.py::test_longer_retry_after_than_is_waited_for_starts_no_cooldown",
             "core/test_cooldown.py::test_without_waiting_no_cooldown_begins",
@@ -142,8 +173,8 @@ MUTANTS = (
     Mutant(
         "slot released while sleeping",
         "_engine/pipeline.py",
-        "verdict, standing, began)\n        finally:\n            self._give_turn_back(call)",
-        "verdict, standing, began)\n        finally:\n            pass",
+        "            if call.holds_slot:\n                self._give_turn_back(call)\n            if self.availability",
+        "            if self.availability",
         _behaviour("no_slot_is_held_while_a_call_sleeps"),
     ),
     Mutant(
