@@ -82,13 +82,6 @@ MUTANTS = (
         ("core/test_availability.py::test_one_call_that_fails_often_is_not_many",),
     ),
     Mutant(
-        "probe: looked for when those that failed have gone",
-        "_engine/availability.py",
-        "if not self._retrying and self.answers_no_one:",
-        "if False:",
-        ("core/test_availability.py::test_patient_calls_find_out_when_the_others_have_given_up",),
-    ),
-    Mutant(
         "retry: free by evidence",
         "_engine/call.py",
         "return is_free or self.pay(cost_of(error))",
