@@ -31,7 +31,18 @@ from thredfi_async._engine.availability import MANY, Availability
 from thredfi_async._engine.lifecycle import Lifecycle
 from thredfi_async._engine.limiter import Limiter
 from thredfi_async._engine.pipeline import CallOptions, Pipeline
-from thredfi_async._interfaces import Failure, Hidden, Progress, Request, Response, Secret, Success, Unchanged, Verdict
+from thredfi_async._interfaces import (
+    Failure,
+    Hidden,
+    Progress,
+    Request,
+    Response,
+    Secret,
+    Send,
+    Success,
+    Unchanged,
+    Verdict,
+)
 
 T = TypeVar("T")
 Mode = Literal["503", "reset", "closed"]
@@ -143,6 +154,24 @@ def seeded(policy: RetryPolicy, seed: int) -> RetryPolicy:
     return attrs.evolve(policy, jitter=random.Random(seed).random) if policy.jitter is random.random else policy
 
 
+def pipeline_of(
+    send: Send, limiter: Limiter, timeouts: Timeouts, policy: RetryPolicy | None = None, budget: int = 500
+) -> Pipeline:
+    """Return a pipeline around a stand-in for the transport, in the running loop's time."""
+    clock = LoopClock()
+    return Pipeline(
+        send=send,
+        authenticator=StaticToken(Hidden("token")),
+        limiter=limiter,
+        availability=Availability(clock, limiter),
+        lifecycle=Lifecycle(),
+        timeouts=timeouts,
+        retry=policy or seeded(RetryPolicy(), 1),
+        budget=RetryBudget(budget),
+        clock=clock,
+    )
+
+
 def run(  # noqa: PLR0917 - what may differ from run to run
     api: Api,
     calls: int,
@@ -161,17 +190,7 @@ def run(  # noqa: PLR0917 - what may differ from run to run
     async def main() -> None:
         clock = LoopClock()
         limiter = Limiter(connections, clock.monotonic)
-        pipeline = Pipeline(
-            send=api.send,
-            authenticator=StaticToken(Hidden("token")),
-            limiter=limiter,
-            availability=Availability(clock, limiter),
-            lifecycle=Lifecycle(),
-            timeouts=timeouts or Timeouts(),
-            retry=policy,
-            budget=RetryBudget(budget),
-            clock=clock,
-        )
+        pipeline = pipeline_of(api.send, limiter, timeouts or Timeouts(), policy, budget)
 
         def prepare(number: int) -> Request[None]:
             def question() -> Request[Unchanged | None]:
@@ -523,17 +542,7 @@ async def _cut(after: int) -> list[str]:
             await held.wait()
         return await api.send(request, authorization, timeouts, progress)
 
-    pipeline = Pipeline(
-        send=send,
-        authenticator=StaticToken(Hidden("token")),
-        limiter=limiter,
-        availability=Availability(clock, limiter),
-        lifecycle=Lifecycle(),
-        timeouts=Timeouts(),
-        retry=RetryPolicy(),
-        budget=RetryBudget(),
-        clock=clock,
-    )
+    pipeline = pipeline_of(send, limiter, Timeouts())
 
     def prepare(number: int) -> Request[None]:
         return Request(method="POST", url=str(number), judge=judge, mutates=True)
@@ -554,17 +563,7 @@ async def _cut_in_the_queue() -> Counter[str]:
     clock = LoopClock()
     limiter = Limiter(10, clock.monotonic)
     api = Api(mode="reset", outages=((0.0, 2.0),))
-    pipeline = Pipeline(
-        send=api.send,
-        authenticator=StaticToken(Hidden("token")),
-        limiter=limiter,
-        availability=Availability(clock, limiter),
-        lifecycle=Lifecycle(),
-        timeouts=Timeouts(),
-        retry=RetryPolicy(),
-        budget=RetryBudget(),
-        clock=clock,
-    )
+    pipeline = pipeline_of(api.send, limiter, Timeouts())
 
     def prepare(number: int) -> Request[None]:
         return Request(method="POST", url=str(number), judge=judge, mutates=True)
@@ -600,17 +599,7 @@ async def _held_back() -> set[str]:
         headers = {"Retry-After": "3"} if number == 30 else {}
         return Response(503, CIMultiDict(headers), b'{"error": "away", "error_code": "away"}')
 
-    pipeline = Pipeline(
-        send=send,
-        authenticator=StaticToken(Hidden("token")),
-        limiter=limiter,
-        availability=Availability(clock, limiter),
-        lifecycle=Lifecycle(),
-        timeouts=Timeouts(deadline=None),
-        retry=RetryPolicy(jitter=random.Random(1).random),
-        budget=RetryBudget(),
-        clock=clock,
-    )
+    pipeline = pipeline_of(send, limiter, Timeouts(deadline=None))
     calls = [
         asyncio.create_task(
             pipeline.run("operation", lambda: Request(method="POST", url="1", judge=judge, mutates=True), CallOptions())
