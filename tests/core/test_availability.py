@@ -70,6 +70,8 @@ class Api:
     hanging: frozenset[int] = frozenset()
     posts: int = 0
     questions: int = 0
+    retry_after: str | None = None
+    """What its 503s say while it is away."""
     archived: set[int] = attrs.field(factory=set[int])
     caught: int = 0
     """Requests in flight when an outage began."""
@@ -99,7 +101,8 @@ class Api:
             self.caught += self.is_away() and not was_away
             if self.mode == "503" or number in self.poisoned:
                 status = 500 if number in self.poisoned else 503
-                return Response(status, {}, b'{"error": "away", "error_code": "away"}')
+                headers = {} if self.retry_after is None else {"Retry-After": self.retry_after}
+                return Response(status, CIMultiDict(headers), b'{"error": "away", "error_code": "away"}')
             raise ConnectionLostError("reset")
         if request.mutates:
             self.archived.add(number)
@@ -113,7 +116,6 @@ class Bucket(Api):
     rate: float
     burst: float
     status: int = 429
-    retry_after: str | None = None
     _tokens: float = math.nan
     _filled_at: float = 0.0
 
@@ -340,6 +342,13 @@ def test_calls_that_were_not_sent_spend_nothing() -> None:
         ends[error.attempts] += 1
     assert api.posts <= 2000 + 50 + 20
     assert not outcome.lost
+
+
+@pytest.mark.parametrize("length", [0.3, 3.0])
+def test_an_outage_that_says_when_to_come_back_costs_no_call(length: float) -> None:
+    """A wait that the API itself asked for needs neither evidence nor budget."""
+    ends = run(Api(outages=((0.2, 0.2 + length),), retry_after="1"), 4_000)
+    assert not ends.lost
 
 
 def test_two_outages_in_a_row() -> None:
