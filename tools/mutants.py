@@ -73,6 +73,30 @@ MUTANTS = (
         ("core/test_budget.py::test_success_brings_back_what_its_retries_cost",),
     ),
     Mutant(
+        "probe: only while others wait",
+        "_engine/availability.py",
+        "if self._unanswered >= MANY and not self.answers_no_one:",
+        "if self._unanswered >= 10**9 and not self.answers_no_one:",
+        (
+            "core/test_availability.py::test_an_outage_costs_no_more_than_was_in_flight",
+            "core/test_availability.py::test_a_dead_api_costs_little_more_than_an_attempt_each",
+        ),
+    ),
+    Mutant(
+        "probe: one call is not many",
+        "_engine/availability.py",
+        "if call.streak != self._streak:",
+        "if True:",
+        ("core/test_availability.py::test_one_call_that_fails_often_is_not_many",),
+    ),
+    Mutant(
+        "retry: free by evidence",
+        "_engine/call.py",
+        "return is_free or self.pay(cost_of(error))",
+        "return self.pay(cost_of(error))",
+        ("core/test_availability.py::test_a_drained_budget_keeps_no_probe_back",),
+    ),
+    Mutant(
         "cooldown",
         "_engine/limiter.py",
         "if seconds > self.cooldown():",

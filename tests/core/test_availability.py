@@ -31,7 +31,18 @@ from thredfi_async._engine.availability import MANY, Availability
 from thredfi_async._engine.lifecycle import Lifecycle
 from thredfi_async._engine.limiter import Limiter
 from thredfi_async._engine.pipeline import CallOptions, Pipeline
-from thredfi_async._interfaces import Failure, Hidden, Progress, Request, Response, Secret, Success, Unchanged, Verdict
+from thredfi_async._interfaces import (
+    Failure,
+    Hidden,
+    Progress,
+    Request,
+    Response,
+    Secret,
+    Send,
+    Success,
+    Unchanged,
+    Verdict,
+)
 
 T = TypeVar("T")
 Mode = Literal["503", "reset", "closed"]
@@ -59,6 +70,8 @@ class Api:
     hanging: frozenset[int] = frozenset()
     posts: int = 0
     questions: int = 0
+    retry_after: str | None = None
+    """What its 503s say while it is away."""
     archived: set[int] = attrs.field(factory=set[int])
     caught: int = 0
     """Requests in flight when an outage began."""
@@ -88,7 +101,8 @@ class Api:
             self.caught += self.is_away() and not was_away
             if self.mode == "503" or number in self.poisoned:
                 status = 500 if number in self.poisoned else 503
-                return Response(status, {}, b'{"error": "away", "error_code": "away"}')
+                headers = {} if self.retry_after is None else {"Retry-After": self.retry_after}
+                return Response(status, CIMultiDict(headers), b'{"error": "away", "error_code": "away"}')
             raise ConnectionLostError("reset")
         if request.mutates:
             self.archived.add(number)
@@ -102,7 +116,6 @@ class Bucket(Api):
     rate: float
     burst: float
     status: int = 429
-    retry_after: str | None = None
     _tokens: float = math.nan
     _filled_at: float = 0.0
 
@@ -143,6 +156,24 @@ def seeded(policy: RetryPolicy, seed: int) -> RetryPolicy:
     return attrs.evolve(policy, jitter=random.Random(seed).random) if policy.jitter is random.random else policy
 
 
+def pipeline_of(
+    send: Send, limiter: Limiter, timeouts: Timeouts, policy: RetryPolicy | None = None, budget: int = 500
+) -> Pipeline:
+    """Return a pipeline around a stand-in for the transport, in the running loop's time."""
+    clock = LoopClock()
+    return Pipeline(
+        send=send,
+        authenticator=StaticToken(Hidden("token")),
+        limiter=limiter,
+        availability=Availability(clock, limiter),
+        lifecycle=Lifecycle(),
+        timeouts=timeouts,
+        retry=policy or seeded(RetryPolicy(), 1),
+        budget=RetryBudget(budget),
+        clock=clock,
+    )
+
+
 def run(  # noqa: PLR0917 - what may differ from run to run
     api: Api,
     calls: int,
@@ -161,17 +192,7 @@ def run(  # noqa: PLR0917 - what may differ from run to run
     async def main() -> None:
         clock = LoopClock()
         limiter = Limiter(connections, clock.monotonic)
-        pipeline = Pipeline(
-            send=api.send,
-            authenticator=StaticToken(Hidden("token")),
-            limiter=limiter,
-            availability=Availability(clock, limiter),
-            lifecycle=Lifecycle(),
-            timeouts=timeouts or Timeouts(),
-            retry=policy,
-            budget=RetryBudget(budget),
-            clock=clock,
-        )
+        pipeline = pipeline_of(api.send, limiter, timeouts or Timeouts(), policy, budget)
 
         def prepare(number: int) -> Request[None]:
             def question() -> Request[Unchanged | None]:
@@ -321,6 +342,13 @@ def test_calls_that_were_not_sent_spend_nothing() -> None:
         ends[error.attempts] += 1
     assert api.posts <= 2000 + 50 + 20
     assert not outcome.lost
+
+
+@pytest.mark.parametrize("length", [0.3, 3.0])
+def test_an_outage_that_says_when_to_come_back_costs_no_call(length: float) -> None:
+    """A wait that the API itself asked for needs neither evidence nor budget."""
+    ends = run(Api(outages=((0.2, 0.2 + length),), retry_after="1"), 4_000)
+    assert not ends.lost
 
 
 def test_two_outages_in_a_row() -> None:
@@ -523,17 +551,7 @@ async def _cut(after: int) -> list[str]:
             await held.wait()
         return await api.send(request, authorization, timeouts, progress)
 
-    pipeline = Pipeline(
-        send=send,
-        authenticator=StaticToken(Hidden("token")),
-        limiter=limiter,
-        availability=Availability(clock, limiter),
-        lifecycle=Lifecycle(),
-        timeouts=Timeouts(),
-        retry=RetryPolicy(),
-        budget=RetryBudget(),
-        clock=clock,
-    )
+    pipeline = pipeline_of(send, limiter, Timeouts())
 
     def prepare(number: int) -> Request[None]:
         return Request(method="POST", url=str(number), judge=judge, mutates=True)
@@ -554,17 +572,7 @@ async def _cut_in_the_queue() -> Counter[str]:
     clock = LoopClock()
     limiter = Limiter(10, clock.monotonic)
     api = Api(mode="reset", outages=((0.0, 2.0),))
-    pipeline = Pipeline(
-        send=api.send,
-        authenticator=StaticToken(Hidden("token")),
-        limiter=limiter,
-        availability=Availability(clock, limiter),
-        lifecycle=Lifecycle(),
-        timeouts=Timeouts(),
-        retry=RetryPolicy(),
-        budget=RetryBudget(),
-        clock=clock,
-    )
+    pipeline = pipeline_of(api.send, limiter, Timeouts())
 
     def prepare(number: int) -> Request[None]:
         return Request(method="POST", url=str(number), judge=judge, mutates=True)
@@ -600,17 +608,7 @@ async def _held_back() -> set[str]:
         headers = {"Retry-After": "3"} if number == 30 else {}
         return Response(503, CIMultiDict(headers), b'{"error": "away", "error_code": "away"}')
 
-    pipeline = Pipeline(
-        send=send,
-        authenticator=StaticToken(Hidden("token")),
-        limiter=limiter,
-        availability=Availability(clock, limiter),
-        lifecycle=Lifecycle(),
-        timeouts=Timeouts(deadline=None),
-        retry=RetryPolicy(jitter=random.Random(1).random),
-        budget=RetryBudget(),
-        clock=clock,
-    )
+    pipeline = pipeline_of(send, limiter, Timeouts(deadline=None))
     calls = [
         asyncio.create_task(
             pipeline.run("operation", lambda: Request(method="POST", url="1", judge=judge, mutates=True), CallOptions())

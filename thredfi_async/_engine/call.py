@@ -7,7 +7,7 @@ from typing import Any, Final, Literal, TypeVar
 
 from thredfi_async._codec.response_headers import request_id
 from thredfi_async._engine.deadlines import Deadline
-from thredfi_async._engine.retrying import RETRY_COST, cost_of, is_throttling, longest_wait
+from thredfi_async._engine.retrying import RETRY_COST, cost_of, is_throttling, longest_wait, retry_after_of
 from thredfi_async._interfaces import Budget, Clock, Failure, Outcome, Request, Response, Success, Verdict
 from thredfi_async._outcomes import Standing, attempt_standing
 from thredfi_async.errors import ClientStateError, Effect, RequestTimeoutError, ThredfiError
@@ -206,13 +206,15 @@ class Call:
 
         Returns:
             Whether the budget allowed it. If the API has served others since that attempt, the first retry is free,
-            and so is each one after throttling.
+            and so is each one after throttling; so is
+            one for which the API itself said when to come back.
         """
         if self._has_paid:
             self._has_paid = False
             return True
         is_proven = served > self._served_before
-        is_free = is_proven and (self.tries == 1 or is_throttling(error))
+        has_waited = retry_after_of(error) > 0 and not self.policy.no_wait
+        is_free = (is_proven and self.tries == 1) or (is_throttling(error) and (is_proven or has_waited))
         return is_free or self.pay(cost_of(error))
 
     # -- the deadline
