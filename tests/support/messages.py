@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 KEYS = st.none() | st.from_regex(r"[!-~]{1,40}", fullmatch=True)
 COUNTS = st.integers(0, 2**31 - 1)
 IDS = st.uuids().map(str)
-TIMES = st.datetimes(dt.datetime(2000, 1, 1), dt.datetime(2999, 1, 1), timezones=st.just(dt.UTC)).map(
-    dt.datetime.isoformat
-)
+_YEARS = dt.datetime(2000, 1, 1), dt.datetime(2999, 1, 1)  # noqa: DTZ001 - hypothesis adds the zone
+TIMES = st.datetimes(*_YEARS, timezones=st.just(dt.UTC)).map(dt.datetime.isoformat)
 CODES = st.from_regex(r"[a-z][a-z0-9_.-]{0,63}", fullmatch=True)
 EFFECTS = st.sampled_from(["NOT_APPLIED", "UNKNOWN", "APPLIED"])
 STATES = st.sampled_from(["archived", "already_archived", "rejected", "failed", "unknown"])

@@ -1,4 +1,4 @@
-"""The JSON Schemas of the messages, and the code that reads and writes these: neither accepts what the other refuses."""
+"""The JSON Schemas of the messages, and the code that reads and writes them: neither accepts what the other refuses."""
 
 import json
 from collections.abc import Callable
@@ -21,15 +21,14 @@ VALIDATORS = {name: jsonschema_rs.Draft202012Validator(schema(name), validate_fo
 
 def agree(name: Name, read: Callable[[bytes], Any], fields: dict[str, Any]) -> Any:
     """Check that schema and code take, or refuse, the same message; return what was read."""
-    text = json.dumps(fields)
     refused: tuple[str, ...] = ()
     try:
-        message = read(text.encode())
+        message = read(json.dumps(fields).encode())
     except InvalidRequestError as error:
         message, refused = None, error.problems
-    if "\\ud800" in text:  # no schema can say it, and no validator reads it
+    if "\ud800" in json.dumps(fields, ensure_ascii=False):  # no schema can say it, and no validator reads it
         known = {field: value for field, value in fields.items() if field in schema(name)["properties"]}
-        assert message is None or "\\ud800" not in json.dumps(known)
+        assert message is None or "\ud800" not in json.dumps(known, ensure_ascii=False)
         return None
     assert VALIDATORS[name].is_valid(fields) is (message is not None), (refused, fields)
     return message

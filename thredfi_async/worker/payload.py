@@ -124,7 +124,7 @@ def identifier(value: UUID | str) -> UUID:
     return as_uuid(value) or cast("UUID", value)
 
 
-def state(value: ItemState | str) -> ItemState:
+def state(value: object) -> ItemState:
     """Return a state by its name; an invalid one is kept, and reported together with all other problems."""
     return ItemState(value) if isinstance(value, str) and value in _STATES else cast("ItemState", value)
 
