@@ -1,5 +1,6 @@
 """A real `nats-server` with JetStream, on a free port and with its own store, that tests can stop and kill."""
 
+import asyncio
 import os
 import shutil
 import socket
@@ -91,3 +92,16 @@ class NatsServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.kill()
+
+
+async def send_raw(server: NatsServer, subject: str | bytes, payload: bytes, headers: bytes) -> None:
+    """Publish a message with headers as they are: no client would send most of them."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    name = subject.encode() if isinstance(subject, str) else subject
+    writer.write(b'CONNECT {"headers":true,"verbose":false}\r\n')
+    writer.write(b"HPUB %b %d %d\r\n" % (name, len(headers), len(headers) + len(payload)) + headers + payload + b"\r\n")
+    writer.write(b"PING\r\n")
+    while await reader.readline() != b"PONG\r\n":
+        pass
+    writer.close()
+    await writer.wait_closed()

@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import json
 import sqlite3
 import threading
 from collections.abc import AsyncGenerator, Generator, Iterable, Sequence
@@ -13,7 +14,7 @@ from uuid import UUID
 
 import pytest
 from helpers import body, until
-from natsserver import NatsServer
+from natsserver import NatsServer, send_raw
 
 from thredfi_async.bulk import ArchiveItem, ItemState, JournalError, read_journal
 from thredfi_async.bulk.journal import Journal, Outcome
@@ -214,6 +215,35 @@ async def test_events_become_outcomes_in_their_order(nats_server: NatsServer) ->
     )
 
 
+async def test_no_event_ends_a_collector(nats_server: NatsServer, tmp_path: Path) -> None:
+    """Events that a stranger published are counted and passed over, whatever is wrong; the journal takes the others."""
+    good = OutcomeEvent(business_id=BUSINESS, customer_id=UUID(int=1), state=ItemState.ARCHIVED)
+    fields = json.loads(good.to_json())
+    strange: list[dict[str, Any]] = [
+        {"attempts": 10**30},
+        {"attempts": 2**63},
+        {"elapsed_ms": 2**53},
+        {"at": "0001-01-01T00:00:00"},
+        {"at": "0001-01-01T00:00:00Z"},
+        {"at": "2999-01-01T00:00:00Z"},
+        {"code": "\ud800"},
+        {"code": "x" * 500_000},
+        {"state": []},
+        {"command_id": {}},
+    ]
+    async with the_broker(nats_server) as broker:
+        for change in strange:
+            payload = json.dumps(fields | change).encode()
+            await broker.jetstream.publish(TOPOLOGY.outcomes_subject("archived"), payload)
+        await send_raw(nats_server, TOPOLOGY.outcomes_subject("x"), b"\xff", b"NATS/1.0 \xff\xff\r\n\r\n")
+        await broker.jetstream.publish(TOPOLOGY.outcomes_subject("archived"), good.to_json())
+        with the_run(tmp_path / "run.db") as run:
+            collector = Collector(broker, TOPOLOGY, run)
+            await collector.collect()
+    assert (collector.read, collector.unreadable) == (1, len(strange) + 1)
+    assert rows(tmp_path / "run.db") == {1: ("archived", None, 0)}
+
+
 async def test_collecting_goes_on_where_it_was(nats_server: NatsServer) -> None:
     """A collector that starts where another ended reads nothing twice; deleted events are skipped."""
     async with the_broker(nats_server) as broker:
@@ -339,7 +369,7 @@ async def test_a_journal_knows_who_is_pending(nats_server: NatsServer, tmp_path:
     """Published items are pending until their outcome is collected; a second time changes nothing."""
     journal = tmp_path / "run.db"
     async with the_broker(nats_server) as broker:
-        await happen(broker, 1, "rejected", code="of another run")
+        await happen(broker, 1, "rejected", code="of_another_run")
         await publish(broker, journal, [item(1), item(2), item(3), item(2)])
         assert rows(journal) == dict.fromkeys((1, 2, 3), ("pending", None, 0))
         await happen(broker, 1, "archived", attempts=1)

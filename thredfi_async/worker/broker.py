@@ -9,13 +9,14 @@ from typing import Any, Final
 
 import nats.errors
 from nats.aio.client import Client
-from nats.js import JetStreamContext
 from nats.js.errors import APIError
 
 from thredfi_async import Clock, ConfigurationError, SystemClock, ThredfiError
 from thredfi_async.worker.errors import BrokerError
+from thredfi_async.worker.jetstream import JetStream
 from thredfi_async.worker.publisher import NoStreamError, Publisher
 from thredfi_async.worker.settings import NatsSettings
+from thredfi_async.worker.tolerant_client import TolerantClient
 
 _CONNECT_SECONDS: Final = 10.0
 _RECONNECT_SECONDS: Final = 1
@@ -41,7 +42,7 @@ class Broker:
     def __init__(self, connection: Client, clock: Clock) -> None:
         self.connection = connection
         # Any: parts of nats-py's own annotations are missing.
-        self.jetstream: Any = JetStreamContext(connection, timeout=_REQUEST_SECONDS)
+        self.jetstream: Any = JetStream(connection, timeout=_REQUEST_SECONDS)
         self._clock = clock
         self._publisher = Publisher(connection)
         self._stands = asyncio.Event()
@@ -93,7 +94,7 @@ class Broker:
             try:
                 # What nats-py buffers while disconnected may be sent twice, and out of order.
                 await self._stands.wait()
-                return await self._publisher.publish(subject, payload, headers)
+                return await self._publisher.publish(subject, payload, headers, stream=stream)
             except nats.errors.MaxPayloadError:
                 raise BrokerError(f"{len(payload):,} bytes are more than the broker accepts in one message") from None
             except nats.errors.ConnectionClosedError:
@@ -152,7 +153,7 @@ async def connected(
         BrokerError: The connection failed; the message says why.
         ConfigurationError: The credentials file cannot be read, or needs a package that is missing.
     """
-    connection, last = Client(), _LastError()
+    connection, last = TolerantClient(), _LastError()
     broker = Broker(connection, clock or SystemClock())
 
     async def reconnected() -> None:

@@ -13,6 +13,7 @@ from thredfi_async.worker.broker import TROUBLE, Broker
 from thredfi_async.worker.stream_config import StreamConfig
 
 _SLACK: Final = 1.0
+_MOST_DELIVERIES: Final = 2**31 - 1
 _GONE: Final = frozenset({"503", "409"})
 
 logger: logging.Logger = logging.getLogger("thredfi_async.worker")
@@ -35,6 +36,7 @@ class Fetcher:
         self, broker: Broker, stream_config: StreamConfig, take: Callable[[Msg], bool], *, expires: float
     ) -> None:
         self._broker = broker
+        self._source = stream_config.stream, stream_config.consumer
         self._next = f"$JS.API.CONSUMER.MSG.NEXT.{stream_config.stream}.{stream_config.consumer}"
         self._take = take
         self._expires = expires
@@ -111,11 +113,22 @@ class Fetcher:
         if not message.reply:
             self._told(message)
             return
+        if not self._is_delivery(message):
+            logger.warning("a message that the consumer did not deliver came to the worker's inbox, and is passed over")
+            return
         if not self._take(message):
             self._late.append(message)
         self._wanted -= 1
         if self._wanted <= 0:
             self._is_over()
+
+    def _is_delivery(self, message: Msg) -> bool:
+        """Return whether the consumer delivered it: the inbox's name is no secret from all."""
+        try:
+            facts = message.metadata
+        except Exception:  # noqa: BLE001 - nats-py raises whatever comes of a strange subject
+            return False
+        return (facts.stream, facts.consumer) == self._source and 0 < facts.num_delivered <= _MOST_DELIVERIES
 
     def _told(self, message: Msg) -> None:
         """Handle the broker's status for a request: that it ended, and why."""

@@ -1,7 +1,6 @@
 """Publishes to streams, and returns for each message whether it was stored."""
 
 import asyncio
-import json
 from typing import Any, Final
 
 import nats.errors
@@ -9,6 +8,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from thredfi_async._checks.json import as_object
+from thredfi_async.worker.jetstream import RefusedError, UnreadableReplyError, object_in
 
 _SECONDS: Final = 5.0
 
@@ -42,13 +42,14 @@ class Publisher:
         connection: Any = self._connection  # nats-py's annotation of this method is partly missing
         await connection.subscribe(f"{self._inbox}.*", cb=self._answered)
 
-    async def publish(self, subject: str, payload: bytes, headers: dict[str, str]) -> bool:
+    async def publish(self, subject: str, payload: bytes, headers: dict[str, str], *, stream: str) -> bool:
         """Publish a message once.
 
         Args:
             subject: Its subject.
             payload: Its payload.
             headers: Its headers.
+            stream: The stream that must store it.
 
         Returns:
             Whether it was new to the stream.
@@ -65,7 +66,7 @@ class Publisher:
         try:
             await self._connection.publish(subject, payload, reply=reply, headers=headers)
             async with asyncio.timeout(_SECONDS):
-                return _read(await answer)
+                return _read(await answer, stream)
         finally:
             del self._waiting[reply]
 
@@ -81,11 +82,15 @@ class Publisher:
             answer.set_result(message)
 
 
-def _read(message: Msg) -> bool:
+def _read(message: Msg, stream: str) -> bool:
     if not message.data:
         raise NoStreamError("no stream accepts this subject at the moment")
-    fields = as_object(json.loads(message.data)) or {}
+    fields = object_in(message.data)
     error = as_object(fields.get("error"))
     if error is not None:
-        raise NotStoredError(str(error.get("description")))
-    return not fields.get("duplicate", False)
+        raise RefusedError(error)
+    # Whatever else comes on this subject, only this says that the message is stored.
+    sequence, repeated = fields.get("seq"), fields.get("duplicate", False)
+    if fields.get("stream") != stream or type(sequence) is not int or sequence < 1 or type(repeated) is not bool:
+        raise UnreadableReplyError
+    return not repeated

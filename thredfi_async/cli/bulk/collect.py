@@ -143,7 +143,7 @@ class Collecting:
 
     @property
     def unreadable(self) -> int:
-        """Events of another version."""
+        """Events that cannot be read: invalid ones, and those of another version."""
         return 0 if self._collector is None else self._collector.unreadable
 
     def look(self) -> Progress:
@@ -210,7 +210,7 @@ class Collected:
         states = self.verdict.counts.states
         lines = [Text(f"Collected: {plural(self.progress.collected, 'new outcome')}.", style="bold")]
         if self.progress.unreadable:
-            words = f"  {plural(self.progress.unreadable, 'event')} of another version, left out"
+            words = f"  {plural(self.progress.unreadable, 'event')} that cannot be read, passed over"
             lines.append(Text(words, style="yellow"))
         lines += [headline(self.verdict), Text(f"  {standing(states, self.progress.queue)}")]
         return Group(*lines, *figures(self.verdict), *steps(self.next))

@@ -4,10 +4,9 @@ import asyncio
 import contextlib
 import enum
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
-
-from nats.js.errors import NotFoundError
 
 from thredfi_async import InvalidRequestError
 from thredfi_async.bulk.journal import Outcome
@@ -19,6 +18,10 @@ from thredfi_async.worker.stream_config import StreamConfig
 
 CHUNK: Final = 200
 """Events that are requested at a time, and recorded together."""
+
+_FUTURE: Final = 86_400.0
+"""Seconds by which a worker's clock may be ahead: a later time would hide all that follows from the charts."""
+_SHOWN: Final = 10
 
 logger: logging.Logger = logging.getLogger("thredfi_async.worker")
 
@@ -67,11 +70,12 @@ class Collector:
         stream_config: The names.
         run: Returns where to start, and records the outcomes.
         pause: Seconds between two polls when there is nothing new; 1 by default.
+        now: Tells the time in seconds since 1970.
 
     Attributes:
         next: The next sequence number to read.
         read: Outcomes recorded so far.
-        unreadable: Skipped events: invalid ones, or of a newer version.
+        unreadable: Events that are passed over: invalid, of another version, or from the future.
         queue_depth: The queue depth when the broker was last asked; None before.
     """
 
@@ -82,6 +86,7 @@ class Collector:
         run: Takes,
         *,
         pause: float = 1.0,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self.next: int = 1
         self.read: int = 0
@@ -91,6 +96,7 @@ class Collector:
         self._stream_config = stream_config
         self._run = run
         self._pause = pause
+        self._now = now
         self._stop = asyncio.Event()
 
     async def collect(self, until: Until = Until.NOW) -> None:
@@ -131,23 +137,23 @@ class Collector:
         wait = 0.1
         while not self._stop.is_set():
             try:
-                message = await self._broker.jetstream.get_msg(self._stream_config.outcomes_stream, number)
-            except NotFoundError:
-                return None  # it was deleted, or has just expired
+                message = await self._broker.jetstream.message(self._stream_config.outcomes_stream, number)
             except TROUBLE as error:
                 logger.warning("cannot read an outcome from NATS (%s); trying again", words(error))
                 await self._wait(wait)
                 wait = min(wait * 2, 5.0)
             else:
-                return self._outcome(message.data or b"")
+                return None if message is None else self._outcome(message.data)  # None: deleted, or just expired
         return None
 
     def _outcome(self, payload: bytes) -> Outcome | None:
         try:
-            event = OutcomeEvent.from_json(payload)
+            event = self._event_in(payload)
         except InvalidRequestError as error:
-            logger.warning("an outcome event is skipped: %s", error)
             self.unreadable += 1
+            # Only the first few are shown: a stranger who publishes there must not fill the disk.
+            if self.unreadable <= _SHOWN:
+                logger.warning("an outcome event is passed over: %s", error)
             return None
         return Outcome(
             business_id=event.business_id,
@@ -158,6 +164,12 @@ class Collector:
             elapsed=event.elapsed_ms / 1000,
             ended_at=event.at.timestamp(),
         )
+
+    def _event_in(self, payload: bytes) -> OutcomeEvent:
+        event = OutcomeEvent.from_json(payload)
+        if event.at.timestamp() > self._now() + _FUTURE:
+            raise InvalidRequestError(["at: must not be more than a day in the future"])
+        return event
 
     async def _look(self, before: QueueDepth) -> QueueDepth:
         try:
