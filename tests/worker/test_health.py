@@ -61,7 +61,7 @@ async def test_refused_credentials_are_told() -> None:
     async with client_of("http://127.0.0.1:9") as client:
         worker = Worker(client, gate=Gate())
         error = AuthenticationError("401", status=401)
-        later = RetryLater(delay=1.0, code="invalid_token", reason="401", cause="settings", error=error)
+        later = RetryLater(backoff=1.0, code="invalid_token", reason="401", cause="settings", error=error)
 
         async def refused(probe: bool) -> RetryLater:
             return later

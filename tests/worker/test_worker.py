@@ -29,11 +29,12 @@ def payloads(customers: Sequence[SeededCustomer]) -> list[tuple[str, bytes]]:
 
 def worker_of(nats: NatsServer, client: ThredfiClient, **options: Any) -> Worker:
     """A worker with very short waits."""
+    chosen = WorkerOptions(poll=0.05, **options)
     return Worker(
         client,
         nats=NatsSettings(url=nats.url),
-        options=WorkerOptions(poll=0.05, **options),
-        handler=ArchiveHandler(client, delay_initial=0.02, delay_max=0.02),
+        options=chosen,
+        handler=ArchiveHandler(client, delay_initial=0.02, delay_max=0.02, max_retry_after=chosen.max_retry_after),
         gate=Gate(wait_initial=0.02, wait_max=0.05),
     )
 
@@ -181,6 +182,35 @@ async def test_an_outage_spends_no_delivery(nats_server: NatsServer) -> None:
         events = await outcomes(broker)
         assert {(event.state, event.deliveries) for event in events} == {(ItemState.ARCHIVED, 1)}
         assert (len(events), await dead_letters(broker)) == (30, [])
+
+
+async def test_a_long_retry_after_holds_no_message_back(nats_server: NatsServer) -> None:
+    """Six of sixty are told to wait for a day; they go on when the API serves the others."""
+    async with MockServer(60) as server, queue(nats_server) as broker:
+        for customer in server.customers[:6]:
+            server.queue_faults(customer.customer_id, Fault(FaultKind.THROTTLE, retry_after=86_400))
+        await publish(broker, payloads(server.customers))
+        async with (
+            client_of(server.url, token=server.token, retry=ONCE) as client,
+            running(worker_of(nats_server, client, concurrency=8)),
+        ):
+            await ended(broker)
+        events = await outcomes(broker)
+        assert {(event.state, event.deliveries) for event in events} == {(ItemState.ARCHIVED, 1)}
+        assert len(events) == 60
+
+
+async def test_probes_go_out_though_the_api_asks_for_a_day(nats_server: NatsServer) -> None:
+    """When every message in flight is told to wait for a day, the gate probes after the bound."""
+    async with MockServer(20) as server, queue(nats_server) as broker:
+        for customer in server.customers:
+            server.queue_faults(customer.customer_id, Fault(FaultKind.THROTTLE, retry_after=999_999_999_999))
+        await publish(broker, payloads(server.customers))
+        async with client_of(server.url, token=server.token, retry=ONCE) as client:
+            worker = worker_of(nats_server, client, concurrency=10, max_retry_after=0.05)
+            async with running(worker):
+                await ended(broker)
+        assert {(event.state, event.deliveries) for event in await outcomes(broker)} == {(ItemState.ARCHIVED, 1)}
 
 
 async def test_refused_credentials_spend_no_delivery(nats_server: NatsServer) -> None:

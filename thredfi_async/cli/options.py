@@ -89,6 +89,14 @@ MaxDeliveries = Annotated[
     int,
     typer.Option(min=1, help="Deliveries of a message before it is a dead letter; an outage of the API spends none."),
 ]
+MaxRetryAfter = Annotated[
+    float,
+    typer.Option(
+        metavar="DURATION",
+        parser=seconds,
+        help="The longest wait that the API may ask for (Retry-After); a longer one counts as this.",
+    ),
+]
 GracePeriod = Annotated[
     float, typer.Option(metavar="DURATION", parser=seconds, help="How long calls in flight may take when it stops.")
 ]

@@ -36,6 +36,7 @@ class Work:
         nats: Where the queue is.
         concurrency: Messages held at once.
         max_deliveries: How often a message is delivered before it is a dead letter.
+        max_retry_after: Seconds that the API may ask for at most.
         grace_period: Seconds that calls in flight have when it stops.
         health_host: The address for health and metrics.
         health_port: The port; None for none.
@@ -45,6 +46,7 @@ class Work:
     nats: Nats
     concurrency: int
     max_deliveries: int
+    max_retry_after: float
     grace_period: float
     health_host: str
     health_port: int | None
@@ -63,7 +65,10 @@ class Work:
 
         nats, stream_config = self._settings(), self.nats.stream_config()
         options = WorkerOptions(
-            concurrency=self.concurrency, max_deliveries=self.max_deliveries, grace_period=self.grace_period
+            concurrency=self.concurrency,
+            max_deliveries=self.max_deliveries,
+            max_retry_after=self.max_retry_after,
+            grace_period=self.grace_period,
         )
         hooks = (LoggingHook(),) if session.debug else ()
         connections = max(_MOST_CONNECTIONS, self.concurrency)

@@ -3,6 +3,7 @@
 import attrs
 
 from thredfi_async._checks.numbers import must_be, seconds_or_zero, whole_number
+from thredfi_async.worker.handler import DELAY, MAX_RETRY_AFTER
 
 
 @attrs.frozen(kw_only=True)
@@ -13,6 +14,8 @@ class WorkerOptions:
         concurrency: The maximum of messages held and of calls in flight; 32 by default.
         max_deliveries: How often a message is delivered before it becomes a dead letter; 10 by default. An outage of
             the API uses up none; a worker that dies or is stopped uses up one for each message that it holds.
+        max_retry_after: The longest wait that the API may ask for with Retry-After, in seconds; 300 by default. A
+            longer one counts as this one.
         grace_period: Seconds that calls in flight get when the worker stops; 30 by default.
         poll: Seconds that a request for messages waits at the broker while there are none, and so the least time
             that stopping takes; 1 by default.
@@ -24,6 +27,7 @@ class WorkerOptions:
 
     concurrency: int = attrs.field(default=32, validator=must_be(whole_number))
     max_deliveries: int = attrs.field(default=10, validator=must_be(whole_number))
+    max_retry_after: float = attrs.field(default=MAX_RETRY_AFTER, validator=must_be(DELAY))
     grace_period: float = attrs.field(default=30.0, validator=must_be(seconds_or_zero))
     poll: float = attrs.field(default=1.0, validator=must_be(seconds_or_zero))
     name: str = "thredfi-worker"

@@ -66,7 +66,7 @@ class Worker:
         self._stream_config = stream_config or StreamConfig()
         self._options = options or WorkerOptions()
         self._clock = clock or SystemClock()
-        self._handler = handler or ArchiveHandler(client)
+        self._handler = handler or ArchiveHandler(client, max_retry_after=self._options.max_retry_after)
         self.gate: Gate = gate or Gate(clock=self._clock)
         self.gate.on_change = self._something_changed
         self.metrics: Metrics = Metrics()
@@ -158,9 +158,7 @@ class Worker:
             broker, self._stream_config, partial(self._take, begin), expires=self._options.poll
         )
         completion = Completion(broker, self._stream_config, self.metrics, self._clock, fetcher.quiet)
-        processing = Processing(
-            self._handler, self.gate, completion, self.metrics, self._options, self._clock, self._stopping
-        )
+        processing = Processing(self._handler, self.gate, completion, self.metrics, self._options, self._stopping)
         try:
             await fetcher.start()
             await self._fetch(broker, fetcher)
