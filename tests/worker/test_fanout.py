@@ -87,9 +87,10 @@ class Taken:
     def start(self, state: QueueDepth) -> int:
         return self.next
 
-    def record(self, outcomes: Sequence[Outcome], following: int, in_flight: int) -> None:
+    def record(self, outcomes: Sequence[Outcome], following: int, in_flight: int) -> int:
         self.outcomes += outcomes
         self.next = following
+        return len(outcomes)
 
     @property
     def numbers(self) -> list[int]:
@@ -187,7 +188,7 @@ async def test_a_queue_that_is_missing_is_named(nats_server: NatsServer) -> None
     async with connected(settings(nats_server)) as broker:
         with pytest.raises(BrokerError, match="limits of the stream THREDFI from NATS: stream not found"):
             await Publisher(broker, TOPOLOGY).publish([item(1)])
-        with pytest.raises(BrokerError, match="no streams THREDFI, THREDFI_OUTCOMES and THREDFI_DEAD"):
+        with pytest.raises(BrokerError, match="no streams THREDFI and THREDFI_OUTCOMES"):
             await Collector(broker, TOPOLOGY, Taken()).collect()
 
 
@@ -352,10 +353,12 @@ async def publish(broker: Broker, journal: Path, items: Iterable[ArchiveItem]) -
         return publisher
 
 
-async def collect(broker: Broker, journal: Path) -> None:
-    """Collect as the command does."""
+async def collect(broker: Broker, journal: Path) -> int:
+    """Collect as the command does, and return how many outcomes of the run there were."""
     with the_run(journal) as run:
-        await Collector(broker, TOPOLOGY, run).collect()
+        collector = Collector(broker, TOPOLOGY, run)
+        await collector.collect()
+        return collector.read
 
 
 def rows(journal: Path) -> dict[int, tuple[str, str | None, int]]:
@@ -378,6 +381,20 @@ async def test_a_journal_knows_who_is_pending(nats_server: NatsServer, tmp_path:
         for _ in range(2):
             await collect(broker, journal)
             assert rows(journal) == {1: ("archived", None, 1), 2: ("unknown", "http_503", 4), 3: ("pending", None, 0)}
+
+
+async def test_outcomes_of_another_run_are_not_counted(nats_server: NatsServer, tmp_path: Path) -> None:
+    """What other runs on the same queue do shows neither in the figures nor in the samples of this one."""
+    journal = tmp_path / "run.db"
+    async with the_broker(nats_server) as broker:
+        await publish(broker, journal, [item(1), item(2)])
+        for number in (1, 7, 8, 9):
+            await happen(broker, number, "archived", attempts=number)
+        assert await collect(broker, journal) == 1
+        await happen(broker, 2, "failed", code="http_503", attempts=3)
+        assert await collect(broker, journal) == 1
+    with read_journal(journal) as view:
+        assert [(sample.done, sample.requests) for sample in view.samples()] == [(1, 1), (1, 3)]
 
 
 async def test_publishing_again_takes_up_what_is_open(nats_server: NatsServer, tmp_path: Path) -> None:

@@ -122,7 +122,6 @@ class Collecting:
         return {
             "waiting": None if state is None else state.waiting,
             "in_flight": None if state is None else state.in_flight,
-            "dead_letters": None if state is None else state.dead,
         }
 
     @property
@@ -231,5 +230,4 @@ def standing(states: Mapping[str, int], queue: Mapping[str, int | None]) -> str:
     line = f"{plural(sum(states.values()), 'customer')}: {outcomes(known)}, {pending}"
     if queue["waiting"] is None:
         return line
-    dead = f", {plural(queue['dead_letters'] or 0, 'dead letter')}" if queue["dead_letters"] else ""
-    return f"{line}; in the queue {queue['waiting']:,} waiting and {queue['in_flight']:,} with workers{dead}"
+    return f"{line}; in the queue {queue['waiting']:,} waiting and {queue['in_flight']:,} with workers"

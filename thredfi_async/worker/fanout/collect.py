@@ -48,13 +48,16 @@ class Takes(Protocol):
         """
         ...
 
-    def record(self, outcomes: Sequence[Outcome], following: int, in_flight: int) -> None:
-        """Record outcomes, and return when they are durable.
+    def record(self, outcomes: Sequence[Outcome], following: int, in_flight: int) -> int:
+        """Record outcomes.
 
         Args:
             outcomes: The outcomes, in order.
             following: The sequence number after them.
             in_flight: Messages that workers held when the broker was last asked.
+
+        Returns:
+            How many of them belong to the run, once they are durable.
         """
         ...
 
@@ -74,7 +77,7 @@ class Collector:
 
     Attributes:
         next: The next sequence number to read.
-        read: Outcomes recorded so far.
+        read: Outcomes of the run recorded so far.
         unreadable: Events that are passed over: invalid, of another version, or from the future.
         queue_depth: The queue depth when the broker was last asked; None before.
     """
@@ -130,8 +133,8 @@ class Collector:
             outcomes = [outcome for task in tasks if (outcome := task.result()) is not None]
             if self._stop.is_set() and any(task.result() is None for task in tasks):
                 return  # some were abandoned rather than missing: the next run reads them again
-            await asyncio.to_thread(self._run.record, outcomes, end, state.in_flight)
-            self.next, self.read = end, self.read + len(outcomes)
+            self.read += await asyncio.to_thread(self._run.record, outcomes, end, state.in_flight)
+            self.next = end
 
     async def _event(self, number: int) -> Outcome | None:
         wait = 0.1

@@ -17,7 +17,6 @@ class QueueDepth:
     Args:
         waiting: Commands that no worker holds.
         in_flight: Commands that workers hold.
-        dead: Dead letters.
         outcomes: The sequence number of the last outcome event; 0 before the first.
         oldest: The sequence number of the oldest outcome event that is kept.
         epoch: Changes when the stream of outcomes is recreated and its numbers restart.
@@ -25,7 +24,6 @@ class QueueDepth:
 
     waiting: int
     in_flight: int
-    dead: int
     outcomes: int
     oldest: int
     epoch: str
@@ -61,9 +59,8 @@ async def read_queue_depth(broker: Broker, stream_config: StreamConfig) -> Queue
             consumer = await jetstream.consumer_info(stream_config.stream, stream_config.consumer)
             waiting, in_flight = consumer.num_pending or 0, consumer.num_ack_pending or 0
         outcomes = await jetstream.stream_info(stream_config.outcomes_stream)
-        dead = (await jetstream.stream_info(stream_config.dead_stream)).state
     except NotFoundError:
-        names = f"{stream_config.stream}, {stream_config.outcomes_stream} and {stream_config.dead_stream}"
+        names = f"{stream_config.stream} and {stream_config.outcomes_stream}"
         raise BrokerError(
             f"NATS has no streams {names}: check --stream, or publish or start a worker first, which creates them"
         ) from None
@@ -72,7 +69,6 @@ async def read_queue_depth(broker: Broker, stream_config: StreamConfig) -> Queue
     return QueueDepth(
         waiting=waiting,
         in_flight=in_flight,
-        dead=dead.messages,
         outcomes=outcomes.state.last_seq,
         oldest=outcomes.state.first_seq,
         epoch=f"{stream_config.outcomes_stream} {outcomes.created.isoformat()}",
