@@ -90,6 +90,7 @@ class Publishing:
     Attributes:
         complete: Whether the file was read to its end.
         refused: The first items that could not be messages.
+        queued: Commands in the queue once all are published; None while it is not known.
     """
 
     def __init__(self, goal: Goal, *, journal: Journal | None = None, run: DistributedRun | None = None) -> None:
@@ -98,6 +99,7 @@ class Publishing:
         self.run: DistributedRun | None = run
         self.complete: bool = False
         self.refused: list[str] = []
+        self.queued: int | None = None
         self._journal = journal
         self._began = time.monotonic()
         self._publisher: Publisher | None = None
@@ -145,6 +147,11 @@ class Publishing:
             "settled_before": 0 if run is None else run.settled,
             "invalid_lines": self.goal.bad.count,
         }
+
+    @property
+    def gone(self) -> int:
+        """How many of those that were published before are certainly no longer in the queue."""
+        return 0 if self.queued is None else max(0, self.counts["there_already"] - self.queued)
 
     @property
     def window(self) -> float:
@@ -201,6 +208,7 @@ class Published:
             "complete": self.progress.complete,
             "interrupted": self.followed.interrupted,
             **self.progress.counts,
+            "queued": self.progress.queued,
         }
 
     def as_text(self) -> Group:
@@ -226,6 +234,17 @@ class Published:
         }
         lines += [Text(f"  {plural(counts[name], what)}{why}") for name, (what, why) in told.items() if counts[name]]
         lines += [Text(f"    {line}") for line in progress.refused]
+        if progress.gone:
+            lines.append(Text(f"  {_no_longer_queued(progress)}", style="yellow"))
         steps = {"Archive them, on any number of machines": self.work, "See how far they are": self.collect}
         lines += [Text.assemble((f"{why}: ", "bold"), command) for why, command in steps.items()]
         return Group(*lines)
+
+
+def _no_longer_queued(progress: Publishing) -> str:
+    """Return what became of those that were published before and are not in the queue."""
+    holds = f"holds {progress.queued:,}" if progress.queued else "is empty"
+    return (
+        f"The queue {holds}: workers are done with the others, unless it was purged. "
+        f"To publish these customers again, give --dedup-key a new name, such as --dedup-key again."
+    )
