@@ -10,6 +10,7 @@ from thredfi_async.cli.bulk import options as bulk_options
 from thredfi_async.cli.bulk.app import app as bulk
 from thredfi_async.cli.bulk.nats import Nats
 from thredfi_async.cli.customers import Archive, Get, List
+from thredfi_async.cli.dead_letters.app import app as dead_letters
 from thredfi_async.cli.exit_codes import EXIT_CODES
 from thredfi_async.cli.session import Job
 from thredfi_async.cli.settings import Connection
@@ -47,6 +48,7 @@ def thredfi(
 
 
 app.add_typer(bulk, name="bulk")
+app.add_typer(dead_letters, name="dead-letters")
 
 
 # --json and --debug are parsed here only for --help: `run` reads them itself, since it needs them before and after
@@ -190,6 +192,7 @@ def worker(  # noqa: PLR0913 - a parameter for each option
     subject: bulk_options.Subject = None,
     consumer: bulk_options.Consumer = None,
     dedup_window: bulk_options.DedupWindow = None,
+    dead_letters_max_age: bulk_options.DeadLettersMaxAge = None,
     concurrency: opt.Concurrency = 32,
     max_deliveries: opt.MaxDeliveries = 10,
     max_retry_after: opt.MaxRetryAfter = 300.0,
@@ -215,7 +218,14 @@ def worker(  # noqa: PLR0913 - a parameter for each option
 
     return Work(
         connection=Connection(base_url=base_url, environment=environment, env_file=env_file, timeout=timeout),
-        nats=Nats(url=nats, stream=stream, subject=subject, consumer=consumer, dedup_window=dedup_window),
+        nats=Nats(
+            url=nats,
+            stream=stream,
+            subject=subject,
+            consumer=consumer,
+            dedup_window=dedup_window,
+            dead_letters_max_age=dead_letters_max_age,
+        ),
         concurrency=concurrency,
         max_deliveries=max_deliveries,
         max_retry_after=max_retry_after,

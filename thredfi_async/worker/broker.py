@@ -49,6 +49,8 @@ class Broker:
         self._restoring = asyncio.Lock()
         self.restore: Callable[[], Awaitable[None]] | None = None
         """Recreates missing streams; called when no stream stores a message."""
+        self.trouble: str | None = None
+        """Why the broker did not store a message the last time; None once it has."""
 
     async def start(self) -> None:
         """Start publishing; call it once connected."""
@@ -94,18 +96,22 @@ class Broker:
             try:
                 # What nats-py buffers while disconnected may be sent twice, and out of order.
                 await self._stands.wait()
-                return await self._publisher.publish(subject, payload, headers, stream=stream)
+                is_new = await self._publisher.publish(subject, payload, headers, stream=stream)
             except nats.errors.MaxPayloadError:
                 raise BrokerError(f"{len(payload):,} bytes are more than the broker accepts in one message") from None
             except nats.errors.ConnectionClosedError:
                 raise BrokerError("the connection to NATS is closed") from None
             except TROUBLE as error:
-                logger.warning("NATS did not store a message on %s (%s); trying again", subject, words(error))
+                self.trouble = words(error)
+                logger.warning("NATS did not store a message on %s (%s); trying again", subject, self.trouble)
                 if isinstance(error, NoStreamError):
                     await self._restore()
                 if self._stands.is_set():
                     await self._clock.sleep(wait)
                 wait = min(_LONGEST_WAIT, wait * 2)
+            else:
+                self.trouble = None
+                return is_new
 
     async def _restore(self) -> None:
         if self.restore is None or self._restoring.locked():

@@ -99,9 +99,7 @@ class JetStream(JetStreamContext):
             TimeoutError: No reply came.
         """
         request: dict[str, Any] = {"seq": sequence} | ({"next_by_subj": ">"} if following else {})
-        name = f"{self._prefix}.STREAM.MSG.GET.{stream}"
-        reply = await self._nc.request(name, json.dumps(request).encode(), timeout=self._timeout)
-        fields = object_in(reply.data)
+        fields = await self._request(f"STREAM.MSG.GET.{stream}", request)
         error = as_object(fields.get("error"))
         if error is not None:
             if error.get("err_code") == _NO_MESSAGE:
@@ -111,6 +109,27 @@ class JetStream(JetStreamContext):
         if found.sequence < sequence or (found.sequence != sequence and not following):
             raise UnreadableReplyError
         return found
+
+    async def delete(self, stream: str, sequence: int) -> None:
+        """Delete one message, which the broker overwrites; one that is gone already is no error.
+
+        Args:
+            stream: The stream.
+            sequence: The message's sequence number.
+
+        Raises:
+            nats.errors.Error: The broker refuses, or the reply cannot be read.
+            TimeoutError: No reply came.
+        """
+        fields = await self._request(f"STREAM.MSG.DELETE.{stream}", {"seq": sequence})
+        if fields.get("success") is True or await self.message(stream, sequence) is None:
+            return
+        error = as_object(fields.get("error"))
+        raise UnreadableReplyError if error is None else RefusedError(error)
+
+    async def _request(self, name: str, request: dict[str, Any]) -> dict[str, Any]:
+        reply = await self._nc.request(f"{self._prefix}.{name}", json.dumps(request).encode(), timeout=self._timeout)
+        return object_in(reply.data)
 
 
 def object_in(data: bytes) -> dict[str, Any]:

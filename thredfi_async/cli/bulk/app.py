@@ -163,6 +163,7 @@ def publish(  # noqa: PLR0913 - a parameter for each option
     subject: bulk.Subject = None,
     dedup_window: bulk.DedupWindow = None,
     dedup_key: bulk.DedupKey = "",
+    dead_letters_max_age: bulk.DeadLettersMaxAge = None,
     journal: bulk.PublishJournal = None,
     business_id: bulk.Business = None,
     format: bulk.Format = None,  # noqa: A002 - the option's name
@@ -183,7 +184,13 @@ def publish(  # noqa: PLR0913 - a parameter for each option
 
     return Publish(
         source=source,
-        nats=Nats(url=nats, stream=stream, subject=subject, dedup_window=dedup_window),
+        nats=Nats(
+            url=nats,
+            stream=stream,
+            subject=subject,
+            dedup_window=dedup_window,
+            dead_letters_max_age=dead_letters_max_age,
+        ),
         dedup_key=dedup_key,
         journal=journal,
         business_id=business_id,

@@ -24,6 +24,7 @@ class Nats:
         subject: `--subject`.
         consumer: `--consumer`.
         dedup_window: `--dedup-window`, in seconds.
+        dead_letters_max_age: `--dead-letters-max-age`, in seconds.
     """
 
     url: str | None = None
@@ -31,6 +32,7 @@ class Nats:
     subject: str | None = None
     consumer: str | None = None
     dedup_window: float | None = None
+    dead_letters_max_age: float | None = None
 
     def settings(self, environ: Mapping[str, str] | None = None) -> "NatsSettings":
         """Return the broker's address and the credentials.
@@ -63,6 +65,7 @@ class Nats:
             "subject": self.subject,
             "consumer": self.consumer,
             "dedup_window": self.dedup_window,
+            "dead_letters_max_age": self.dead_letters_max_age,
         }
         return StreamConfig(**{name: value for name, value in names.items() if value is not None})
 
@@ -81,7 +84,7 @@ class Nats:
             The line to paste.
         """
         options = {"--nats": self.url, "--stream": self.stream, "--subject": self.subject}
-        if "publish" not in words:
+        if not {"publish", "dead-letters"} & set(words):
             options["--consumer"] = self.consumer
         return command(
             *words, *(part for name, value in options.items() if value is not None for part in (name, value))

@@ -118,6 +118,15 @@ Subject = Annotated[
 Consumer = Annotated[
     str | None, typer.Option("--consumer", metavar="NAME", help="The consumer that the workers share; thredfi-worker.")
 ]
+DeadLettersMaxAge = Annotated[
+    float | None,
+    typer.Option(
+        "--dead-letters-max-age",
+        metavar="DURATION",
+        parser=seconds,
+        help="How long a new stream keeps dead letters, which hold personal data, such as 30d; for ever unless given.",
+    ),
+]
 DedupWindow = Annotated[
     float | None,
     typer.Option(
