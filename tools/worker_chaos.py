@@ -24,6 +24,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Sequence
 from random import Random
+from statistics import median
 
 from workerpark import (
     TOPOLOGY,
@@ -48,7 +49,7 @@ from thredfi_async.worker.broker import Broker
 WORKERS = 4
 PAUSE = (4.0, 10.0)
 # The thresholds to pass.
-SETTLED, REFUSED, SHARE, RESUMED, RATIO = 0.85, 0.1, (0.15, 0.35), 10.0, 0.5
+SETTLED, REFUSED, SHARE, RESUMED, RATIO = 0.85, 0.1, (0.15, 0.35), 10.0, 0.75
 # Not NULL_FIELDS: a record with nulls makes a body with missing fields, which the mock server rightly refuses.
 FAULTS = (
     Fault(FaultKind.LATENCY, seconds=0.2),
@@ -240,30 +241,40 @@ async def _until(broker: Broker, count: int, seconds: float) -> None:
 
 
 async def throughput(given: argparse.Namespace) -> list[str]:
-    """Archive by messages, and as many customers by `archive_many`, at an API in a process of its own."""
-    with scene(given.messages * 2) as played:
-        there, count = played.api, given.messages
-        async with queue(played.nats) as broker:
-            await publish(broker, commands_for(there.customers[:count]))
-        async with ThredfiClient(there.token, base_url=there.url) as client:
-            options = WorkerOptions(concurrency=given.concurrency)
-            worker = Worker(client, nats=NatsSettings(url=played.nats.url), options=options)
-            by_messages = await _timed(_work_off(worker, count))
-        async with ThredfiClient(there.token, base_url=there.url) as client:
-            by_bulk = await _timed(_in_bulk(client, there.customers[count:], given.concurrency))
-    ratio = by_bulk / by_messages
-    tell(
-        ("messages", count),
-        ("worker, outcomes included, a second", f"{count / by_messages:.0f}"),
-        ("archive_many, a second", f"{count / by_bulk:.0f}"),
-        ("ratio", f"{ratio:.2f}"),
-    )
+    """Archive by messages, and as many customers by `archive_many`, in turns, at an API in a process of its own."""
+    with scene(given.messages * 2 * given.rounds) as played:
+        ratios = [await _round(played, given, number) for number in range(given.rounds)]
+    ratio = median(ratios)
+    tell(("messages, in each round", given.messages), (f"ratio, median of {given.rounds} rounds", f"{ratio:.2f}"))
     return [] if ratio >= RATIO else [f"the worker is {ratio:.2f} as fast as archive_many"]
+
+
+async def _round(played: Scene, given: argparse.Namespace, number: int) -> float:
+    there, count, concurrency = played.api, given.messages, given.concurrency
+    customers = there.customers[2 * number * count : 2 * (number + 1) * count]
+    async with queue(played.nats) as broker:
+        commands = commands_for(customers[:count])
+        await publish(broker, ((f"{number}/{message_id}", payload) for message_id, payload in commands))
+    async with ThredfiClient(there.token, base_url=there.url) as client:
+        options = WorkerOptions(concurrency=concurrency)
+        worker = Worker(client, nats=NatsSettings(url=played.nats.url), options=options)
+        by_messages = await _timed(_work_off(worker, count))
+    async with ThredfiClient(there.token, base_url=there.url) as client:
+        by_bulk = await _timed(_in_bulk(client, customers[count:], concurrency))
+    figures = [
+        f"{count / each[0]:.0f} a second, {each[1] / count * 1e6:.0f} µs of CPU" for each in (by_messages, by_bulk)
+    ]
+    tell(
+        ("worker, outcomes included", figures[0]),
+        ("archive_many", figures[1]),
+        ("ratio", f"{by_bulk[0] / by_messages[0]:.2f}; of the CPU {by_bulk[1] / by_messages[1]:.2f}"),
+    )
+    return by_bulk[0] / by_messages[0]
 
 
 async def _work_off(worker: Worker, count: int) -> None:
     async def watch() -> None:
-        while worker.metrics.value("outcomes_total", state="archived") < count:  # noqa: ASYNC110 - the worker does not signal it
+        while worker.metrics.progress.done < count:  # noqa: ASYNC110 - the worker does not signal it
             await asyncio.sleep(0.02)
         worker.stop()
 
@@ -278,10 +289,11 @@ async def _in_bulk(client: ThredfiClient, customers: Sequence[SeededCustomer], c
         assert result.state.is_success
 
 
-async def _timed(work: Awaitable[None]) -> float:
-    began = time.monotonic()
+async def _timed(work: Awaitable[None]) -> tuple[float, float]:
+    """Return the seconds that it takes, and those of this process's CPU: other programs may be busy meanwhile."""
+    began, busy = time.monotonic(), time.process_time()
     await work
-    return time.monotonic() - began
+    return time.monotonic() - began, time.process_time() - busy
 
 
 def _free_port() -> int:
@@ -291,7 +303,7 @@ def _free_port() -> int:
 
 
 SHOWS = {"deaths": deaths, "share": share, "outage": outage, "throughput": throughput}
-MESSAGES = {"deaths": 20_000, "share": 0, "outage": 5_000, "throughput": 10_000}
+MESSAGES = {"deaths": 20_000, "share": 0, "outage": 5_000, "throughput": 5_000}
 SECONDS = {"deaths": 0, "share": 60, "outage": 30, "throughput": 0}
 
 
@@ -306,6 +318,7 @@ def main() -> int:
     parser.add_argument("--rate", type=float, default=200.0)
     parser.add_argument("--latency", type=float, default=0.02)
     parser.add_argument("--concurrency", type=int, default=32)
+    parser.add_argument("--rounds", type=int, default=5, help="of `throughput`")
     parser.add_argument("--limit", type=float, default=600.0, help="seconds that `deaths` may take")
     given = parser.parse_args()
     logging.getLogger("thredfi_async").addHandler(logging.NullHandler())

@@ -233,6 +233,10 @@ async def test_no_event_ends_a_collector(nats_server: NatsServer, tmp_path: Path
         {"command_id": {}},
     ]
     async with the_broker(nats_server) as broker:
+        # A stream that is older than this release takes events of any size.
+        await broker.jetstream.delete_stream(TOPOLOGY.outcomes_stream)
+        subjects = [TOPOLOGY.outcomes_subjects]
+        await broker.jetstream.add_stream(name=TOPOLOGY.outcomes_stream, subjects=subjects)
         for change in strange:
             payload = json.dumps(fields | change).encode()
             await broker.jetstream.publish(TOPOLOGY.outcomes_subject("archived"), payload)

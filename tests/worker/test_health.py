@@ -9,7 +9,7 @@ from helpers import client_of, leaving_nothing
 
 from thredfi_async import AuthenticationError, ConfigurationError
 from thredfi_async.bulk import ItemState
-from thredfi_async.worker import RetryLater, Worker
+from thredfi_async.worker import RetryLater, Worker, WorkerOptions
 from thredfi_async.worker.gate import Gate, Ticket
 from thredfi_async.worker.health import serving_health
 
@@ -30,11 +30,26 @@ async def test_before_it_is_connected() -> None:
             assert (await get(port, "/"))[0] == 404
 
 
+async def test_snapshot() -> None:
+    """A worker's progress has the form of a bulk run's."""
+    clock = FakeClock()
+    async with client_of("http://127.0.0.1:9") as client:
+        worker = Worker(client, options=WorkerOptions(concurrency=7), clock=clock)
+        assert worker.snapshot().done == 0
+        worker.metrics.ended(ItemState.ARCHIVED, 0.2, 2)
+        worker.metrics.ended(ItemState.REJECTED, 0.4, 1)
+        clock.now += 2.0
+        found = worker.snapshot()
+    assert (found.done, found.requests, found.rate, found.p50_ms, found.concurrency) == (2, 3, 1.0, 200, 7)
+    assert found.by_state == {ItemState.ARCHIVED: 1, ItemState.REJECTED: 1}
+    assert (found.in_flight, found.waiting, found.paused) == (0, 0, False)
+
+
 async def test_metrics() -> None:
     """Counters exist from the start, with the limiter's window, and no label is an id."""
     async with client_of("http://127.0.0.1:9", max_connections=7) as client:
         worker = Worker(client)
-        worker.metrics.ended(ItemState.ARCHIVED, 0.2)
+        worker.metrics.ended(ItemState.ARCHIVED, 0.2, 2)
         worker.metrics.died("rejected")
         worker.metrics.delivered(again=True)
         worker.metrics.repeats(held=True)

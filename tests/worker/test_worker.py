@@ -328,6 +328,26 @@ async def test_a_message_that_is_delivered_again_while_it_is_held(nats_server: N
         assert server.requests.of(event.customer_id).requests == 1
 
 
+async def test_while_no_outcome_can_be_stored(nats_server: NatsServer) -> None:
+    """With a full stream of outcomes, a worker holds twice its concurrency at most, and loses nothing."""
+    async with MockServer(40) as server, queue(nats_server) as broker:
+        js = broker.jetstream
+        config = (await js.stream_info(TOPOLOGY.outcomes_stream)).config
+        await js.update_stream(config.evolve(max_msgs=1, discard="new"))
+        await publish(broker, payloads(server.customers))
+        async with client_of(server.url, token=server.token) as client:
+            worker = worker_of(nats_server, client, concurrency=4)
+            async with running(worker):
+                await until(lambda: worker.in_flight == 8)
+                assert server.requests.totals["archive"] <= 1 + 8
+                await js.update_stream(config)
+                await ended(broker)
+        events = await outcomes(broker)
+        assert {(event.state, event.deliveries) for event in events} == {(ItemState.ARCHIVED, 1)}
+        assert len(events) == 40
+        assert all(server.requests.of(customer.customer_id).applied == 1 for customer in server.customers)
+
+
 async def test_what_is_gone_is_made_anew(nats_server: NatsServer) -> None:
     """A deleted consumer or stream of outcomes is recreated, and work goes on."""
     async with MockServer(2) as server, queue(nats_server) as broker:

@@ -71,11 +71,9 @@ class OutcomeEvent:
 
     def to_json(self) -> bytes:
         """Encode the event as JSON in UTF-8."""
-        payload = {
-            "version": VERSION,
-            **attrs.asdict(self),
-            "effect": None if self.effect is None else str(self.effect),
-        }
+        # Not attrs.asdict, which costs as much as all the rest of an outcome.
+        payload = {"version": VERSION, **{name: getattr(self, name) for name in _OUTCOME_ORDER}}
+        payload["effect"] = None if self.effect is None else str(self.effect)
         return orjson.dumps(payload, option=orjson.OPT_UTC_Z)
 
     @classmethod
@@ -187,6 +185,7 @@ _OUTCOME: Final[Mapping[str, Rule]] = {
     "elapsed_ms": rules.MILLISECONDS,
     **_SHARED,
 }
+_OUTCOME_ORDER: Final = tuple(field.name for field in attrs.fields(OutcomeEvent))
 _OUTCOME_NEEDS: Final = frozenset({"business_id", "customer_id", "state", "at"})
 _LETTER: Final[Mapping[str, Rule]] = {
     "reason": rules.text(_LONGEST_REASON),

@@ -68,7 +68,7 @@ class Gate:
         self._arrived = asyncio.Event()
         self._returned = asyncio.Event()
         self._closed = asyncio.Event()
-        self._news = asyncio.Event()
+        self._news: asyncio.Event | None = None
         self._extra = 0
         self.on_change: Callable[[], None] = _nothing
         """Called when the gate opens or closes, or lets a worker take more messages."""
@@ -142,6 +142,8 @@ class Gate:
 
     async def _sleep(self, seconds: float) -> bool:
         """Wait; return False if the API served a customer, or the gate closed, before the time was over."""
+        if self._news is None:
+            self._news = asyncio.Event()
         news = self._news
         sleeping, waiting = asyncio.ensure_future(self._clock.sleep(seconds)), asyncio.ensure_future(news.wait())
         try:
@@ -153,8 +155,9 @@ class Gate:
 
     def _wake_all(self) -> None:
         """Wake what sleeps, since something happened that may change its plans."""
-        self._news.set()
-        self._news = asyncio.Event()
+        if self._news is not None:
+            self._news.set()
+            self._news = None
 
     async def _turn(self, ticket: Ticket) -> bool:
         waiter = _Waiter(ticket, asyncio.get_running_loop().create_future())

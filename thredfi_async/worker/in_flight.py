@@ -26,6 +26,7 @@ class InFlightMessage:
         ticket: For the gate.
         tries: Failed calls of this delivery.
         busy: Whether a call or a store is in flight, which may finish when the worker stops.
+        storing: Whether its calls have ended, and its end is being stored.
         settled: Whether the message was acknowledged or returned.
         task: The task that processes it.
     """
@@ -40,6 +41,7 @@ class InFlightMessage:
     ticket: Ticket = attrs.field(factory=Ticket)
     tries: int = 0
     busy: bool = False
+    storing: bool = False
     settled: bool = False
     task: Task[None] | None = None
 

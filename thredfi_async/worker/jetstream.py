@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 
 import attrs
 import nats.errors
+import orjson
 from nats.js import JetStreamContext
 from nats.js.api import ConsumerInfo, StreamInfo
 
@@ -145,8 +146,8 @@ def object_in(data: bytes) -> dict[str, Any]:
         UnreadableReplyError: It holds none.
     """
     try:
-        fields = as_object(json.loads(data))
-    except (ValueError, RecursionError):
+        fields = as_object(orjson.loads(data))
+    except ValueError:
         fields = None
     if fields is None:
         raise UnreadableReplyError

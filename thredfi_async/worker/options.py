@@ -11,7 +11,8 @@ class WorkerOptions:
     """The options of a worker.
 
     Args:
-        concurrency: The maximum of messages held and of calls in flight; 32 by default.
+        concurrency: The maximum of calls in flight, and of messages that wait for one; 32 by default. As many again may
+            wait until their outcome is stored.
         max_deliveries: How often a message is delivered before it becomes a dead letter; 10 by default. An outage of
             the API uses up none; a worker that dies or is stopped uses up one for each message that it holds.
         max_retry_after: The longest wait that the API may ask for with Retry-After, in seconds; 300 by default. A

@@ -34,7 +34,8 @@ class Publisher:
     def __init__(self, connection: Client) -> None:
         self._connection = connection
         self._inbox = connection.new_inbox()
-        self._waiting: dict[str, asyncio.Future[Msg]] = {}
+        self._waiting: dict[str, tuple[asyncio.Future[Msg], float]] = {}
+        self._timer: asyncio.TimerHandle | None = None
         self._count = 0
 
     async def start(self) -> None:
@@ -61,23 +62,37 @@ class Publisher:
         """
         self._count += 1
         reply = f"{self._inbox}.{self._count}"
-        answer: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
-        self._waiting[reply] = answer
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Msg] = loop.create_future()
+        # One timer looks after all that wait: a timeout for each would cost more than the publication.
+        self._waiting[reply] = answer, loop.time() + _SECONDS
+        if self._timer is None:
+            self._timer = loop.call_later(_SECONDS, self._look_at_time, loop)
         try:
             await self._connection.publish(subject, payload, reply=reply, headers=headers)
-            async with asyncio.timeout(_SECONDS):
-                return _read(await answer, stream)
+            return _read(await answer, stream)
         finally:
             del self._waiting[reply]
 
     def connection_lost(self) -> None:
         """Fail all waiting calls, since no answer will come."""
-        for answer in self._waiting.values():
+        for answer, _ in self._waiting.values():
             if not answer.done():
                 answer.set_exception(NotStoredError("the connection was lost"))
 
+    def _look_at_time(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Fail the calls whose time is over, and look again when that of the next one is."""
+        self._timer, now = None, loop.time()
+        for answer, until in self._waiting.values():
+            if answer.done():
+                continue
+            if until > now:  # they stand in the order in which they began
+                self._timer = loop.call_at(until, self._look_at_time, loop)
+                return
+            answer.set_exception(TimeoutError())
+
     async def _answered(self, message: Msg) -> None:
-        answer = self._waiting.get(message.subject)
+        answer, _ = self._waiting.get(message.subject, (None, 0.0))
         if answer is not None and not answer.done():
             answer.set_result(message)
 

@@ -10,6 +10,7 @@ from typing import Final
 from nats.aio.msg import Msg
 
 from thredfi_async import Clock, SystemClock
+from thredfi_async._jobs.metrics import Snapshot
 from thredfi_async.bulk import ArchiveClient
 from thredfi_async.worker.broker import Broker, connected
 from thredfi_async.worker.completion import Completion
@@ -78,6 +79,7 @@ class Worker:
         self._broker: Broker | None = None
         self._fetcher: Fetcher | None = None
         self._extra = 0
+        self._storing = 0
         self._beat = self._clock.monotonic()
         self.metrics.observe(self, client)
 
@@ -90,6 +92,10 @@ class Worker:
     def is_connected(self) -> bool:
         """Whether the broker is connected."""
         return self._broker is not None and self._broker.is_connected
+
+    def snapshot(self) -> Snapshot:
+        """Return how far the worker is, in the form that bulk runs have."""
+        return self.metrics.snapshot(self, self._options.concurrency, self._clock.monotonic())
 
     def troubles_of_life(self) -> list[str]:
         """Return why the worker should be restarted; empty while it is alive."""
@@ -157,7 +163,9 @@ class Worker:
         fetcher = self._fetcher = Fetcher(
             broker, self._stream_config, partial(self._take, begin), expires=self._options.poll
         )
-        completion = Completion(broker, self._stream_config, self.metrics, self._clock, fetcher.quiet)
+        completion = Completion(
+            broker, self._stream_config, self.metrics, self._clock, self._begins_to_store, fetcher.quiet
+        )
         processing = Processing(self._handler, self.gate, completion, self.metrics, self._options, self._stopping)
         try:
             await fetcher.start()
@@ -183,7 +191,9 @@ class Worker:
         """Return how many messages to request; while the gate is closed, it may allow a few as probes."""
         if self.gate.is_open:
             self._extra = 0
-            return self._options.concurrency - len(self._in_flight)
+            most = self._options.concurrency
+            # What is being stored makes room for other calls, but not for ever more while nothing can be stored.
+            return most + min(most, self._storing) - len(self._in_flight)
         return min(1, self.gate.extra - self._extra)
 
     async def _find_consumer(self, broker: Broker) -> None:
@@ -221,7 +231,12 @@ class Worker:
             await processing.process(in_flight)
         finally:
             del self._in_flight[in_flight.sequence]
+            self._storing -= in_flight.storing
             self._something_changed()
+
+    def _begins_to_store(self) -> None:
+        self._storing += 1
+        self._something_changed()
 
     async def _keep_alive(self, broker: Broker, every: float) -> None:
         """Report every held message to the broker as in progress."""
