@@ -64,6 +64,22 @@ _HOSTILE: list[Any] = [
 HOSTILE = st.sampled_from(_HOSTILE)
 
 
+GARBAGE: list[bytes] = [
+    b"",
+    b"garbage",
+    b"\xff\xfe",
+    b"[]",
+    b"{}",
+    b"[" * 2_000,
+    b'{"version": 1}',
+    b'{"stream": "THREDFI_OUTCOMES"}',
+    b'{"error": []}',
+    json.dumps({"version": 1, "business_id": BUSINESS, "customer_id": CUSTOMER, "state": "\ud800", "at": 5}).encode(),
+    json.dumps({"version": 1, "business_id": BUSINESS, "customer_id": [], "attempts": 10**30}).encode(),
+]
+"""What is neither a command nor an event nor a reply."""
+
+
 @st.composite
 def changed(draw: st.DrawFn, messages: st.SearchStrategy[dict[str, Any]]) -> dict[str, Any]:
     """Return a message in which up to two fields are strange, missing, or of another message."""

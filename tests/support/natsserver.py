@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -61,6 +62,11 @@ class NatsServer:
     def stop(self) -> None:
         """Shut it down."""
         self._end("terminate")
+
+    def reload(self) -> None:
+        """Have it read its configuration again."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGHUP)
 
     def kill(self) -> None:
         """Kill it as a power cut would, except that the operating system keeps what was written."""

@@ -1,6 +1,7 @@
 """Publications that wait for the stream's acknowledgement."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -26,7 +27,7 @@ def test_each_ends_when_its_own_time_is_over() -> None:
     """One timer looks after all that wait: each ends after its own five seconds, and none waits for ever."""
     connection: Any = Silent()
 
-    async def all_of_them() -> list[float]:
+    async def all_of_them() -> Sequence[float]:
         publishing = Publisher(connection)
         loop = asyncio.get_running_loop()
 

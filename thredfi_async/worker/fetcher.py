@@ -133,8 +133,8 @@ class Fetcher:
     def _told(self, message: Msg) -> None:
         """Handle the broker's status for a request: that it ended, and why."""
         status = (message.headers or {}).get("Status", "")
-        if message.subject != f"{self._inbox}.{self._requests}" or status == "100":
-            return
+        if message.subject != f"{self._inbox}.{self._requests}" or status in {"", "100"}:
+            return  # of an earlier request, from someone else, or a sign of life
         if status in _GONE:
             logger.warning("NATS ended a request for messages with %s", status)
             self._lost = True
