@@ -120,9 +120,7 @@ async def hostile(given: argparse.Namespace) -> list[str]:
     tell(("outcomes collected", collector.read), ("events that could not be read", collector.unreadable))
     commands, events, unread = stranger.published["commands"], stranger.published["outcomes"], collector.unreadable
     wrong += [f"{letters} of {commands} garbage commands are dead letters"] if letters != commands else []
-    wrong += (
-        [f"{collector.unreadable} of {events} garbage events were counted"] if collector.unreadable != events else []
-    )
+    wrong += [f"{unread} of {events} garbage events were counted"] if unread != events else []
     return wrong + ([f"{collector.read} outcomes were collected"] if collector.read < given.messages else [])
 
 

@@ -12,7 +12,7 @@ from helpers import until
 from thredfi_async import APIError, ThredfiError
 from thredfi_async.bulk import ItemState
 from thredfi_async.worker import Decision, Done, Rejected, RetryLater
-from thredfi_async.worker.gate import Gate, Ticket
+from thredfi_async.worker.gate import Gate, Permit
 
 DONE = Done(state=ItemState.ARCHIVED, attempts=1)
 
@@ -54,7 +54,7 @@ class Calls:
         self.gate = gate
         self.tasks: list[asyncio.Task[Decision]] = []
         self.running: list[tuple[int, bool, asyncio.Future[Decision]]] = []
-        self.tickets: dict[int, Ticket] = {}
+        self.permits: dict[int, Permit] = {}
 
     def begin(self, number: int) -> None:
         """Start a call."""
@@ -64,8 +64,8 @@ class Calls:
             self.running.append((number, probe, future))
             return await future
 
-        ticket = self.tickets.setdefault(number, Ticket())
-        self.tasks.append(asyncio.create_task(self.gate.through(ticket, call)))
+        permit = self.permits.setdefault(number, Permit())
+        self.tasks.append(asyncio.create_task(self.gate.through(permit, call)))
 
     async def end(self, decision: Decision) -> int:
         """End the oldest call, and return its number."""

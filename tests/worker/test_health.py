@@ -10,7 +10,7 @@ from helpers import client_of, leaving_nothing
 from thredfi_async import AuthenticationError, ConfigurationError
 from thredfi_async.bulk import ItemState
 from thredfi_async.worker import RetryLater, Worker, WorkerOptions
-from thredfi_async.worker.gate import Gate, Ticket
+from thredfi_async.worker.gate import Gate, Permit
 from thredfi_async.worker.health import serving_health
 
 
@@ -81,7 +81,7 @@ async def test_refused_credentials_are_told() -> None:
         async def refused(probe: bool) -> RetryLater:
             return later
 
-        await worker.gate.through(Ticket(), refused)
+        await worker.gate.through(Permit(), refused)
         async with serving_health(worker, port=0) as port:
             _, text = await get(port, "/readyz")
     assert "the API refuses the credentials, or the address is wrong: invalid_token\n" in text

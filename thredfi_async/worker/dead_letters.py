@@ -13,14 +13,15 @@ import attrs
 from nats.js.errors import NotFoundError
 
 from thredfi_async import InvalidRequestError
-from thredfi_async.worker.broker import TROUBLE, Broker, words
+from thredfi_async.worker.broker import TROUBLE, Broker, connected, words
 from thredfi_async.worker.command import ArchiveCommand
 from thredfi_async.worker.errors import BrokerError
 from thredfi_async.worker.events import DeadLetter
 from thredfi_async.worker.jetstream import StoredMessage
+from thredfi_async.worker.settings import NatsSettings
 from thredfi_async.worker.stream_config import StreamConfig
 
-__all__ = ["DeadLetters", "Ended", "StoredLetter"]
+__all__ = ["DeadLetters", "Ended", "StoredLetter", "dead_letters"]
 
 T = TypeVar("T")
 
@@ -223,6 +224,26 @@ class DeadLetters:
         config = (await _asked(lambda: self._broker.jetstream.stream_info(name), f"the stream {name}")).config
         limits = [self._broker.largest_payload, config.max_msg_size or 0]
         return min(limit for limit in limits if limit > 0) - _HEADERS
+
+
+@contextlib.asynccontextmanager
+async def dead_letters(
+    nats: NatsSettings | None = None, stream_config: StreamConfig | None = None
+) -> AsyncGenerator[DeadLetters]:
+    """Connect to a broker for its dead letters, and disconnect at the end of the block.
+
+    Args:
+        nats: Where it is; this machine by default.
+        stream_config: The names of streams and subjects.
+
+    Yields:
+        The dead letters.
+
+    Raises:
+        BrokerError: The connection failed; the message says why.
+    """
+    async with connected(nats or NatsSettings(), name="thredfi dead-letters") as broker:
+        yield DeadLetters(broker, stream_config or StreamConfig())
 
 
 def _letter_in(message: StoredMessage) -> StoredLetter:

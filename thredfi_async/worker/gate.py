@@ -19,7 +19,7 @@ _SETTINGS_FACTOR: Final = 6.0
 
 
 @attrs.define(eq=False)
-class Ticket:
+class Permit:
     """What the gate knows about one message.
 
     Attributes:
@@ -31,7 +31,7 @@ class Ticket:
 
 @attrs.frozen(eq=False)
 class _Waiter:
-    ticket: Ticket
+    permit: Permit
     turn: "asyncio.Future[bool]"
 
 
@@ -94,20 +94,20 @@ class Gate:
         """Messages that a worker may hold above its concurrency for now: see `tend`."""
         return self._extra
 
-    async def through(self, ticket: Ticket, call: Callable[[bool], Awaitable[Decision]]) -> Decision:
+    async def through(self, permit: Permit, call: Callable[[bool], Awaitable[Decision]]) -> Decision:
         """Make a call when it may go, and learn from the result.
 
         Args:
-            ticket: The message's ticket.
+            permit: The message's permit.
             call: Makes the call; is told whether it is a probe, which should not retry by itself.
 
         Returns:
             The call's decision.
         """
-        probe = False if self.is_open else await self._turn(ticket)
+        probe = False if self.is_open else await self._turn(permit)
         try:
             decision = await call(probe)
-            self._learn(decision, ticket, is_probe=probe)
+            self._learn(decision, permit, is_probe=probe)
         finally:
             if probe:
                 self._returned.set()
@@ -159,8 +159,8 @@ class Gate:
             self._news.set()
             self._news = None
 
-    async def _turn(self, ticket: Ticket) -> bool:
-        waiter = _Waiter(ticket, asyncio.get_running_loop().create_future())
+    async def _turn(self, permit: Permit) -> bool:
+        waiter = _Waiter(permit, asyncio.get_running_loop().create_future())
         self._waiters.append(waiter)
         self._arrived.set()
         try:
@@ -181,11 +181,11 @@ class Gate:
             await self._arrived.wait()
             if self.is_open:
                 return
-        waiter = min(self._waiters, key=lambda each: each.ticket.probes)
-        if waiter.ticket.probes:
+        waiter = min(self._waiters, key=lambda each: each.permit.probes)
+        if waiter.permit.probes:
             self._extra = min(_EXTRA, self._extra + 1)
             self.on_change()
-        waiter.ticket.probes += 1
+        waiter.permit.probes += 1
         self._waiters.remove(waiter)
         self._returned.clear()
         if not waiter.turn.done():
@@ -194,7 +194,7 @@ class Gate:
             await self._returned.wait()
         self._breaker.left(self._clock.monotonic())
 
-    def _learn(self, decision: Decision, ticket: Ticket, *, is_probe: bool) -> None:
+    def _learn(self, decision: Decision, permit: Permit, *, is_probe: bool) -> None:
         if not isinstance(decision, RetryLater):
             if decision.attempts:
                 self.successes += 1
@@ -206,7 +206,7 @@ class Gate:
             return
         now, was_open, asked = self._clock.monotonic(), self.is_open, decision.retry_after
         slow = _SETTINGS_FACTOR if decision.cause == "settings" else 1.0
-        self._breaker.failed(id(ticket), now, asked=asked, is_probe=is_probe, slow=slow)
+        self._breaker.failed(id(permit), now, asked=asked, is_probe=is_probe, slow=slow)
         if decision.cause == "settings":
             self._breaker.open(now, asked=asked, slow=slow)
         if self.is_open:
@@ -232,7 +232,7 @@ class Gate:
         self._returned.set()
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
-            waiter.ticket.probes = 0
+            waiter.permit.probes = 0
             if not waiter.turn.done():
                 waiter.turn.set_result(False)
         self.on_change()

@@ -181,7 +181,13 @@ def _is_stream(info: Any) -> bool:  # noqa: ANN401 - nats-py fills the fields wi
     if state is None or config is None or not isinstance(info.created, dt.datetime):
         return False
     numbers = (state.messages, state.first_seq, state.last_seq)
-    return isinstance(config.name, str) and all(type(each) is int and each >= 0 for each in numbers)
+    limits = (config.max_msg_size, config.max_age, config.duplicate_window)
+    return (
+        isinstance(config.name, str)
+        and all(type(each) is int and each >= 0 for each in numbers)
+        and all(each is None or isinstance(each, int | float) for each in limits)
+        and all(isinstance(each, str) for each in config.subjects or ())
+    )
 
 
 def _is_consumer(info: Any) -> bool:  # noqa: ANN401 - as above

@@ -84,7 +84,7 @@ class Processing:
         mark: int | None = None
         while not self.stopping.is_set():
             in_flight.busy = False
-            decision = await self.gate.through(in_flight.ticket, partial(self._call, in_flight, command))
+            decision = await self.gate.through(in_flight.permit, partial(self._call, in_flight, command))
             in_flight.busy = True
             if not isinstance(decision, RetryLater):
                 await self._end(in_flight, decision)

@@ -21,8 +21,7 @@ from thredfi_async.cli.progress.display import display
 from thredfi_async.cli.progress.follow import Followed, follow
 from thredfi_async.cli.progress.rate import Progress
 from thredfi_async.cli.session import Session
-from thredfi_async.worker.broker import connected
-from thredfi_async.worker.dead_letters import DeadLetters, Ended, StoredLetter
+from thredfi_async.worker.dead_letters import DeadLetters, Ended, StoredLetter, dead_letters
 
 _WORDS = {
     Ended.REDRIVEN: "put into the queue again",
@@ -123,8 +122,7 @@ def _carry_out(session: Session, nats: Nats, choice: Choice, *, title: str) -> i
         return Progress(title=title, elapsed=time.monotonic() - began, done=sum(ended.values()), facts=ended)
 
     async def work() -> Followed:
-        async with connected(settings, name="thredfi dead-letters") as broker:
-            letters = DeadLetters(broker, config)
+        async with dead_letters(settings, config) as letters:
             found.append(letters)
             return await follow(
                 letters.redrive(choice) if title == "Redriving" else letters.discard(choice),

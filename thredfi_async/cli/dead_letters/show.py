@@ -11,8 +11,7 @@ from thredfi_async.cli.bulk.preflight_errors import preflight_error
 from thredfi_async.cli.exit_codes import ExitCode
 from thredfi_async.cli.output import Output
 from thredfi_async.cli.session import Session, run_now
-from thredfi_async.worker.broker import connected
-from thredfi_async.worker.dead_letters import DeadLetters, StoredLetter
+from thredfi_async.worker.dead_letters import StoredLetter, dead_letters
 
 _COLUMNS = f"{'ID':>8}  {'AT':<20}  {'CODE':<24}  {'EFFECT':<11}  {'BUSINESS':<36}  CUSTOMER"
 
@@ -35,8 +34,8 @@ class ListLetters:
 
         async def work() -> int:
             count = 0
-            async with connected(settings, name="thredfi dead-letters list") as broker:
-                async for stored in DeadLetters(broker, config).all():
+            async with dead_letters(settings, config) as letters:
+                async for stored in letters.all():
                     if self.code is not None and (stored.letter is None or stored.letter.code != self.code):
                         continue
                     if session.out.json:
@@ -71,8 +70,8 @@ class ShowLetter:
         settings, config = self.nats.settings(), self.nats.stream_config()
 
         async def work() -> StoredLetter | None:
-            async with connected(settings, name="thredfi dead-letters show") as broker:
-                return await DeadLetters(broker, config).get(self.number)
+            async with dead_letters(settings, config) as letters:
+                return await letters.get(self.number)
 
         with broker_preflight_errors():
             stored = run_now(work())
