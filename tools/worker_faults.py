@@ -259,7 +259,8 @@ async def _malformed(played: Scene) -> int:
 
 def _write_users(config: Path, users: dict[str, str]) -> None:
     lines = [f'    {{ user: "{name}", password: "{word}" }}' for name, word in users.items()]
-    config.write_text("authorization {\n  users = [\n" + "\n".join(lines) + "\n  ]\n}\n")
+    # With JetStream in the file too: a reload forgets what only the command line has said.
+    config.write_text("jetstream: enabled\nauthorization {\n  users = [\n" + "\n".join(lines) + "\n  ]\n}\n")
 
 
 async def _account(messages: int, played: Scene, broker: Broker) -> list[str]:

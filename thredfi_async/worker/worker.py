@@ -79,7 +79,6 @@ class Worker:
         self._broker: Broker | None = None
         self._fetcher: Fetcher | None = None
         self._extra = 0
-        self._storing = 0
         self._beat = self._clock.monotonic()
         self.metrics.observe(self, client)
 
@@ -164,7 +163,7 @@ class Worker:
             broker, self._stream_config, partial(self._take, begin), expires=self._options.poll
         )
         completion = Completion(
-            broker, self._stream_config, self.metrics, self._clock, self._begins_to_store, fetcher.quiet
+            broker, self._stream_config, self.metrics, self._clock, self._something_changed, fetcher.quiet
         )
         processing = Processing(self._handler, self.gate, completion, self.metrics, self._options, self._stopping)
         try:
@@ -193,7 +192,8 @@ class Worker:
             self._extra = 0
             most = self._options.concurrency
             # What is being stored makes room for other calls, but not for ever more while nothing can be stored.
-            return most + min(most, self._storing) - len(self._in_flight)
+            storing = sum(each.storing for each in self._in_flight.values())
+            return most + min(most, storing) - len(self._in_flight)
         return min(1, self.gate.extra - self._extra)
 
     async def _find_consumer(self, broker: Broker) -> None:
@@ -231,12 +231,7 @@ class Worker:
             await processing.process(in_flight)
         finally:
             del self._in_flight[in_flight.sequence]
-            self._storing -= in_flight.storing
             self._something_changed()
-
-    def _begins_to_store(self) -> None:
-        self._storing += 1
-        self._something_changed()
 
     async def _keep_alive(self, broker: Broker, every: float) -> None:
         """Report every held message to the broker as in progress."""
