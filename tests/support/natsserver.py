@@ -46,6 +46,12 @@ class NatsServer:
         """The address for clients."""
         return f"nats://127.0.0.1:{self.port}"
 
+    @property
+    def pid(self) -> int:
+        """The process's number."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         """Start it, and wait until it responds."""
         command = [self._program, "-js", "-a", "127.0.0.1", "-p", str(self.port), "-sd", str(self._store / "store")]

@@ -10,6 +10,7 @@ import nats.errors
 from nats.js import JetStreamContext
 
 from thredfi_async import Clock, SystemClock, ThredfiError
+from thredfi_async._outcomes import raised_at
 from thredfi_async.worker.conditions import Conditions
 from thredfi_async.worker.connection import CONDITION, Connection
 from thredfi_async.worker.errors import BrokerError
@@ -67,10 +68,11 @@ class Broker:
         ends = {is_up} if within is None else {is_up, refused}
         try:
             await asyncio.wait(ends, timeout=within, return_when=asyncio.FIRST_COMPLETED)
+            was_up = is_up.done()
         finally:
             for each in (is_up, refused):
                 each.cancel()
-        if not self.is_connected:
+        if not was_up:
             raise BrokerError(self.conditions.reason(CONDITION) or "NATS cannot be reached: no answer in time")
 
     # Any: parts of nats-py's own annotations are missing.
@@ -198,6 +200,9 @@ async def connected(  # noqa: PLR0913 - settings, all but the first by name
     finally:
         keeping.cancel()
         await asyncio.wait([keeping])
+        failure = None if keeping.cancelled() else keeping.exception()
+        if isinstance(failure, Exception):
+            logger.error("closing the connection to NATS failed with %s", raised_at(failure))
 
 
 def _nothing(_: str) -> None:

@@ -139,6 +139,8 @@ class Connection:
         finally:
             self.is_up.clear()
             if self._client is not None:
+                with contextlib.suppress(*TROUBLE):  # acknowledgements may not have been sent yet
+                    await self._client.flush(1)
                 await self._client.shut()
 
     async def _dial(self, part: Part, wait: float) -> NatsClient | None:
@@ -151,8 +153,8 @@ class Connection:
                 async with asyncio.timeout(_DIAL_SECONDS):
                     await self._open(client, server)
             except Exception as error:  # noqa: BLE001 - whatever a server may make nats-py raise
+                problems.append(self._problem(error, client))
                 await client.shut()
-                problems.append(self._problem(error))
             except BaseException:
                 await client.shut()
                 raise
@@ -190,10 +192,13 @@ class Connection:
             call()
         await client.shut()
 
-    def _problem(self, error: Exception) -> str:
+    def _problem(self, error: Exception, client: NatsClient) -> str:
         match error:
             case ThredfiError():  # a file that cannot be used
                 return str(error)
+            case ConnectionError() if client.is_encrypted and self._settings.certificate_file is None:
+                # The server's alert may be lost with the connection.
+                return "the server closed the connection after the TLS handshake; it may want a client certificate"
             case _ if isinstance(error, TROUBLE):
                 found = words(error)
                 if "authoriz" in found.lower() or "authentication" in found.lower():

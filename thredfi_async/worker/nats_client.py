@@ -15,8 +15,6 @@ import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from thredfi_async.worker.nats_errors import TROUBLE
-
 _CLOSE_SECONDS: Final = 1.0
 _PING_SECONDS: Final = 20
 
@@ -60,14 +58,25 @@ class NatsClient(Client):
             task.add_done_callback(self._one_has_ended)
 
     async def shut(self) -> None:
-        """Close the connection within a second or two, also when the server neither reads nor answers."""
+        """End the connection at once; what was not sent by then is not sent.
+
+        nats-py's own `close` waits for the server to read what is left, and to answer TLS's close_notify.
+        """
         self.ended.set()
-        try:
-            with contextlib.suppress(*TROUBLE):
-                async with asyncio.timeout(_CLOSE_SECONDS):
-                    await self.close()
-        finally:
-            await self._abort()
+        self._status = Client.CLOSED
+        transport: Any = self._transport
+        writer, session = getattr(transport, "_io_writer", None), getattr(transport, "_client", None)
+        if writer is not None:
+            with contextlib.suppress(AttributeError):  # asyncio's own transport cannot bear it after its end
+                writer.transport.abort()
+        # nats-py's own closing may have failed halfway, at what it could not send.
+        tasks = (self._tasks() | self._readers() | self._closing) - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=_CLOSE_SECONDS)
+        if session is not None:
+            await session.close()
 
     @property
     def is_encrypted(self) -> bool:
@@ -79,8 +88,8 @@ class NatsClient(Client):
         return writer.get_extra_info("ssl_object") is not None
 
     async def _say(self, error: Exception) -> None:
-        if self.is_connected:
-            self._on_error(error)
+        if self.is_connected and not isinstance(error, OSError | nats.errors.StaleConnectionError):
+            self._on_error(error)  # the others end the connection, and are told with that
 
     def _one_has_ended(self, task: asyncio.Task[Any]) -> None:
         del task
@@ -94,21 +103,6 @@ class NatsClient(Client):
         subscriptions: Any = self._subs.values()  # nats-py annotates this attribute of them with None alone
         found = [each._wait_for_msgs_task for each in subscriptions]  # noqa: SLF001 - see the module's docstring
         return {task for task in found if task is not None}
-
-    async def _abort(self) -> None:
-        transport: Any = self._transport
-        writer, session = getattr(transport, "_io_writer", None), getattr(transport, "_client", None)
-        if writer is not None:
-            writer.transport.abort()  # a close would wait for the server to read, and to answer TLS's close_notify
-        # nats-py's own closing may have failed halfway, at what it could not send.
-        readers = self._readers()
-        tasks = (self._tasks() | readers | self._closing) - {asyncio.current_task()}
-        for task in tasks - self._closing:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks, timeout=_CLOSE_SECONDS)
-        if session is not None:
-            await session.close()
 
     # What follows replaces methods of nats-py.
 
@@ -156,6 +150,8 @@ def _passing_cancellation_on() -> Generator[None]:
     """Raise a cancellation that nats-py swallows, by itself or through `wait_for` (python/cpython#86296)."""
     task = asyncio.current_task()
     before = 0 if task is None else task.cancelling()
-    yield
-    if task is not None and task.cancelling() > before:
-        raise asyncio.CancelledError
+    try:
+        yield
+    finally:
+        if task is not None and task.cancelling() > before:
+            raise asyncio.CancelledError

@@ -18,9 +18,9 @@ _DISABLED: Final = frozenset({10039, 10076})
 _TLS: Final = {
     "WRONG_VERSION_NUMBER": "the server does not speak TLS on this port",
     "RECORD_LAYER_FAILURE": "the server does not speak TLS on this port",
-    "CERTIFICATE_REQUIRED": "the server wants a client certificate: set THREDFI_NATS_CERT and THREDFI_NATS_KEY",
-    "HANDSHAKE_FAILURE": "the server refused the TLS handshake; it may want a client certificate",
-    "BAD_CERTIFICATE": "the server refused the client certificate",
+    "CERTIFICATE_REQUIRED": "the server wants a client certificate, which THREDFI_NATS_CERT names",
+    "HANDSHAKE_FAILURE": "the server refused the TLS handshake; it may want another client certificate",
+    "BAD_CERTIFICATE": "the server wants another client certificate; THREDFI_NATS_CERT names it",
     "UNKNOWN_CA": "the server does not trust the client certificate's CA",
 }
 

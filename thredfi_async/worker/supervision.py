@@ -1,5 +1,6 @@
 """The background parts of a worker: each has a name, is started again when it fails, and shows that it goes on."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -75,7 +76,9 @@ class Supervisor:
                 began = self._clock.monotonic()
                 try:
                     return await work(part)
-                except Exception as error:  # noqa: BLE001 - a bug in one part must not silently end it
+                except Exception as error:
+                    if (task := asyncio.current_task()) is not None and task.cancelling():
+                        raise  # it failed at its end, which must not become another beginning
                     if self._clock.monotonic() - began > _SILENCE:
                         part.failures = 0
                     part.failures, part.failed_at = part.failures + 1, self._clock.monotonic()
