@@ -203,11 +203,10 @@ class _Stranger:
         self._dice = dice
 
     async def disturb(self, broker: Broker) -> None:
-        connection: Any = broker.connection  # nats-py's annotation of this method is partly missing
         for subject in (f"$JS.API.CONSUMER.MSG.NEXT.{TOPOLOGY.stream}.>", "$JS.API.STREAM.MSG.GET.>"):
-            await connection.subscribe(subject, cb=self._answer)
+            await broker.connection.subscribe(subject, self._answer)
         for subject in (TOPOLOGY.outcomes_subjects, TOPOLOGY.dead_subject):
-            await connection.subscribe(subject, cb=self._answer)
+            await broker.connection.subscribe(subject, self._answer)
         total = await left(broker)
         for number in range(int(total * GARBAGE_SHARE)):
             # Spread over the run: one for every twenty commands that are done.

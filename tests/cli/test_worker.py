@@ -15,6 +15,7 @@ import pytest
 from natsserver import NatsServer
 from workerpark import commands_for, left, outcomes, publish, queue
 
+from thredfi_async import __version__
 from thredfi_async.cli import main
 from thredfi_async.mock_server import MockServer
 
@@ -59,7 +60,9 @@ def test_for_machines(thredfi_mock_server: MockServer, nats_server: NatsServer) 
     with worker(thredfi_mock_server, nats_server, "--json", "--no-health") as process:
         assert process.stdout is not None
         started = json.loads(process.stdout.readline())
-        assert (started["event"], started["subject"], "health" in started) == ("started", "thredfi.archive", False)
+        assert (started["event"], started["subject"], "health" in started) == ("starting", "thredfi.archive", False)
+        assert (started["version"], started["concurrency"], started["log_level"]) == (__version__, 32, "info")
+        assert json.loads(process.stdout.readline()) == {**started, "event": "started"}
         process.send_signal(signal.SIGINT)
         said, _ = process.communicate(timeout=10)
     assert json.loads(said)["event"] == "stopped"

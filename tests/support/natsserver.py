@@ -32,12 +32,13 @@ class NatsServer:
     Args:
         store: A directory for the store and the log.
         arguments: Extra arguments, such as `--user`.
+        jetstream: Whether its command line asks for JetStream; a configuration can do so too.
     """
 
-    def __init__(self, store: Path, *arguments: str) -> None:
+    def __init__(self, store: Path, *arguments: str, jetstream: bool = True) -> None:
         self._program = required()
         self._store = store
-        self._arguments = arguments
+        self._arguments = (*(["-js", "-sd", str(store / "store")] if jetstream else []), *arguments)
         self._process: subprocess.Popen[bytes] | None = None
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -48,9 +49,15 @@ class NatsServer:
         """The address for clients."""
         return f"nats://127.0.0.1:{self.port}"
 
+    @property
+    def pid(self) -> int:
+        """The process's number."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         """Start it, and wait until it responds."""
-        command = [self._program, "-js", "-a", "127.0.0.1", "-p", str(self.port), "-sd", str(self._store / "store")]
+        command = [self._program, "-a", "127.0.0.1", "-p", str(self.port)]
         with (self._store / "log").open("ab") as log:
             self._process = subprocess.Popen([*command, *self._arguments], stdout=log, stderr=log)
         until = time.monotonic() + 10
@@ -71,6 +78,10 @@ class NatsServer:
     def kill(self) -> None:
         """Kill it as a power cut would, except that the operating system keeps what was written."""
         self._end("kill")
+
+    def signal(self, number: int) -> None:
+        """Send it a signal; SIGHUP makes it read its configuration again."""
+        os.kill(self.pid, number)
 
     def restart(self) -> None:
         """Kill it, and start it on the same store."""

@@ -16,9 +16,6 @@ class Silent:
     def __init__(self) -> None:
         self.sent: list[str] = []
 
-    def new_inbox(self) -> str:
-        return "inbox"
-
     async def publish(self, _: str, __: bytes, *, reply: str, **___: object) -> None:
         self.sent.append(reply)
 
@@ -41,4 +38,4 @@ def test_each_ends_when_its_own_time_is_over() -> None:
         return await asyncio.gather(one(0.0), one(3.0), one(3.0), one(9.0))
 
     assert run_virtually(all_of_them()) == pytest.approx([5.0] * 4)
-    assert connection.sent == ["inbox.1", "inbox.2", "inbox.3", "inbox.4"]
+    assert len(set(connection.sent)) == 4

@@ -14,15 +14,16 @@ from workerpark import TOPOLOGY, outcomes, queue
 
 from thredfi_async.mock_server import MockServer
 from thredfi_async.worker import ArchiveCommand, NatsSettings, Worker, WorkerOptions
-from thredfi_async.worker.broker import TROUBLE, Broker
+from thredfi_async.worker.broker import Broker
 from thredfi_async.worker.jetstream import UnreadableReplyError, object_in
+from thredfi_async.worker.nats_errors import TROUBLE
 
 HEADS = [b"NATS/1.0 100 \xff\xfe\r\n\r\n", b"NATS/1.0", b"garbage\xff", b"X", b"NATS/1.0\r\n\xff: \xff\r\n\r\n"]
 
 
 async def listening(broker: Broker, subject: str, take: Callable[[object], Awaitable[None]]) -> Any:
     """Subscribe, and return the subscription."""
-    connection: Any = broker.connection  # nats-py's annotation of this method is partly missing
+    connection: Any = broker.connection.client  # nats-py's annotation of this method is partly missing
     return await connection.subscribe(subject, cb=take)
 
 
@@ -52,7 +53,7 @@ async def test_no_subject_stops_a_subscription(nats_server: NatsServer) -> None:
             got.append(getattr(message, "data", b""))
 
         await listening(broker, "inbox.*", take)
-        await broker.connection.flush()
+        await broker.connection.client.flush()
         await send_raw(nats_server, b"inbox.\xff", b"strange", b"NATS/1.0\r\n\r\n")
         await send_raw(nats_server, b"inbox.good", b"good", b"NATS/1.0\r\n\r\n")
         await until(lambda: got[-1:] == [b"good"])
@@ -136,7 +137,7 @@ async def test_a_stranger_in_the_inbox(nats_server: NatsServer) -> None:
             inboxes.append(str(getattr(message, "reply", "")))
 
         await listening(broker, "$JS.API.CONSUMER.MSG.NEXT.>", see)
-        await broker.connection.flush()
+        await broker.connection.client.flush()
         async with client_of(server.url, token=server.token) as client:
             options = WorkerOptions(poll=0.05)
             worker = Worker(client, nats=NatsSettings(url=nats_server.url), options=options)

@@ -17,6 +17,7 @@ from thredfi_async.mock_server import Fault, FaultKind, Faults, MockServer, Seed
 from thredfi_async.worker import ArchiveCommand, ArchiveHandler, Decision, NatsSettings, Worker, WorkerOptions
 from thredfi_async.worker.broker import Broker
 from thredfi_async.worker.gate import Gate
+from thredfi_async.worker.supervision import Part
 
 
 def payloads(customers: Sequence[SeededCustomer]) -> list[tuple[str, bytes]]:
@@ -111,10 +112,10 @@ async def test_a_long_call_is_not_delivered_again(nats_server: NatsServer, monke
     asked: list[float] = []
     keep_alive = Worker._keep_alive
 
-    async def often(worker: Worker, broker: Broker, every: float) -> None:
+    async def often(worker: Worker, broker: Broker, every: float, part: Part) -> None:
         asked.append(every)
         # The broker's time is real, and a slow machine's worker may be too late three times in a row.
-        await keep_alive(worker, broker, every / 30)
+        await keep_alive(worker, broker, every / 30, part)
 
     monkeypatch.setattr(Worker, "_keep_alive", often)
     async with MockServer(3, latency=1.0) as server, queue(nats_server) as broker:
@@ -172,7 +173,7 @@ async def test_an_outage_spends_no_delivery(nats_server: NatsServer) -> None:
             worker = worker_of(nats_server, client, concurrency=10, max_deliveries=1)
             async with running(worker):
                 await until(lambda: worker.gate.waiting == 10)
-                assert worker.troubles_of_work() == ["the API is unavailable: http_503"]
+                assert worker.troubles_of_work() == ["the API is unavailable: http_503 (for 0 s)"]
                 assert worker.metrics.value("api_unavailable") == 1
                 await asyncio.sleep(0.2)
                 assert worker.in_flight <= 18
@@ -226,7 +227,7 @@ async def test_refused_credentials_spend_no_delivery(nats_server: NatsServer) ->
             worker = worker_of(nats_server, client, max_deliveries=1)
             async with running(worker):
                 await until(lambda: not worker.gate.is_open)
-                trouble = "the API refuses the credentials, or the address is wrong: invalid_token"
+                trouble = "the API refuses the credentials, or the address is wrong: invalid_token (for 0 s)"
                 assert worker.troubles_of_work() == [trouble]
                 token = server.token
                 await ended(broker)
@@ -243,7 +244,7 @@ async def test_stopping_lets_calls_end(nats_server: NatsServer) -> None:
                 await until(lambda: server.requests.totals["archive"] == 2)
         assert len(await outcomes(broker)) == 2
         assert await left(broker) == 2
-        assert worker.troubles_of_work() == ["NATS is not connected", "it is stopping"]
+        assert worker.troubles_of_work() == ["it is stopping (for 0 s)"]
 
 
 async def test_stopping_during_an_outage(nats_server: NatsServer) -> None:
@@ -299,7 +300,8 @@ async def test_the_broker_goes_and_comes_back(nats_server: NatsServer, how: str)
                 await until(lambda: server.requests.applied >= 8)
                 await asyncio.to_thread(getattr(nats_server, how))
                 await until(lambda: not worker.is_connected)
-                assert worker.troubles_of_work() == ["NATS is not connected"]
+                (trouble,) = worker.troubles_of_work()
+                assert trouble.startswith("NATS is disconnected: ")
                 await asyncio.to_thread(nats_server.start)
                 await ended(broker)
         events = await outcomes(broker)

@@ -14,6 +14,7 @@ from thredfi_async.cli.dead_letters.app import app as dead_letters
 from thredfi_async.cli.exit_codes import EXIT_CODES
 from thredfi_async.cli.session import Job
 from thredfi_async.cli.settings import Connection
+from thredfi_async.cli.worker_log import LogLevelName
 
 _CREDENTIALS = """\
 Credentials come from the environment, or from a file with --env-file, and never from the command line:
@@ -188,6 +189,9 @@ def demo(
 def worker(  # noqa: PLR0913 - a parameter for each option
     *,
     nats: bulk_options.Nats = None,
+    nats_creds: bulk_options.NatsCreds = None,
+    allow_plaintext: bulk_options.AllowPlaintext = False,
+    connect_timeout: opt.ConnectTimeout = None,
     stream: bulk_options.Stream = None,
     subject: bulk_options.Subject = None,
     consumer: bulk_options.Consumer = None,
@@ -200,6 +204,7 @@ def worker(  # noqa: PLR0913 - a parameter for each option
     health_host: opt.HealthHost = "127.0.0.1",
     health_port: opt.HealthPort = 9464,
     no_health: opt.NoHealth = False,
+    log_level: opt.LogLevel = LogLevelName.INFO,
     base_url: opt.BaseUrl = None,
     environment: opt.Where = None,
     env_file: opt.EnvFile = None,
@@ -225,11 +230,15 @@ def worker(  # noqa: PLR0913 - a parameter for each option
             consumer=consumer,
             dedup_window=dedup_window,
             dead_letters_max_age=dead_letters_max_age,
+            creds=nats_creds,
+            allow_plaintext=allow_plaintext,
         ),
+        connect_timeout=connect_timeout,
         concurrency=concurrency,
         max_deliveries=max_deliveries,
         max_retry_after=max_retry_after,
         grace_period=grace_period,
         health_host=health_host,
         health_port=None if no_health else health_port,
+        log_level=log_level,
     )

@@ -13,11 +13,12 @@ import attrs
 from nats.js.errors import NotFoundError
 
 from thredfi_async import InvalidRequestError
-from thredfi_async.worker.broker import TROUBLE, Broker, connected, words
+from thredfi_async.worker.broker import Broker, connected
 from thredfi_async.worker.command import ArchiveCommand
 from thredfi_async.worker.errors import BrokerError
 from thredfi_async.worker.events import DeadLetter
 from thredfi_async.worker.jetstream import StoredMessage
+from thredfi_async.worker.nats_errors import TROUBLE, words
 from thredfi_async.worker.settings import NatsSettings
 from thredfi_async.worker.stream_config import StreamConfig
 
@@ -206,7 +207,7 @@ class DeadLetters:
             async with asyncio.timeout(_SECONDS):
                 return await self._broker.store(config.subject, payload, message_id=message_id, stream=config.stream)
         except TimeoutError:
-            why = self._broker.trouble or "it did not answer"
+            why = self._broker.conditions.reason(f"store {config.stream}") or "it did not answer"
             raise BrokerError(f"the queue {config.stream} stored nothing for {_SECONDS:.0f} s: {why}") from None
 
     async def _delete(self, number: int) -> None:

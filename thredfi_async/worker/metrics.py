@@ -11,6 +11,7 @@ from thredfi_async._jobs.metrics import Metrics as Progress
 from thredfi_async._jobs.metrics import Snapshot
 from thredfi_async.bulk import ItemState
 from thredfi_async.worker.gate import Gate
+from thredfi_async.worker.stream_config import StreamConfig
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 _SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
@@ -55,6 +56,8 @@ class Metrics:
         self._dead = self._counter("dead_letters", "Commands stored as dead letters, by reason.", "why")
         self._deliveries = self._counter("deliveries", "Messages received, for the first time or again.", "kind")
         self._retries = self._counter("retries", "Retries: by this worker (held), or by another delivery.", "how")
+        self._not_stored = self._counter("store_failures", "Messages that a stream did not store, by stream.", "stream")
+        self._parts = self._counter("part_failures", "Failures of the worker's background parts.", "part")
         self._seconds = Histogram(
             "thredfi_worker_command_seconds",
             "Seconds from a command's delivery to its acknowledgement, waits included.",
@@ -62,6 +65,8 @@ class Metrics:
             registry=self.registry,
         )
         # Metrics start at 0: a graph that starts with the first failure hides it.
+        for kind in ("queue", "outcomes", "dead_letters"):
+            self._not_stored.labels(kind)
         self._by_state = {state: self._outcomes.labels(state) for state in ItemState}
         for why in ("malformed", "rejected", "failed", "unknown"):
             self._dead.labels(why)
@@ -88,6 +93,15 @@ class Metrics:
     def repeats(self, *, held: bool) -> None:
         """Count a call that will be retried."""
         self._retries.labels("held" if held else "redelivery").inc()
+
+    def not_stored(self, stream_config: StreamConfig, stream: str) -> None:
+        """Count an attempt to store a message that failed."""
+        kinds = {stream_config.outcomes_stream: "outcomes", stream_config.dead_stream: "dead_letters"}
+        self._not_stored.labels(kinds.get(stream, "queue")).inc()
+
+    def part_failed(self, part: str) -> None:
+        """Count a failure of a background part."""
+        self._parts.labels(part).inc()
 
     def observe(self, worker: Observed, client: object) -> None:
         """Add gauges for a worker and its client.

@@ -2,7 +2,7 @@
 
 import attrs
 
-from thredfi_async._checks.numbers import must_be, seconds_or_zero, whole_number
+from thredfi_async._checks.numbers import must_be, positive_seconds, seconds_or_zero, whole_number
 from thredfi_async.worker.handler import DELAY, MAX_RETRY_AFTER
 
 
@@ -20,6 +20,8 @@ class WorkerOptions:
         grace_period: Seconds that calls in flight get when the worker stops; 30 by default.
         poll: Seconds that a request for messages waits at the broker while there are none, and so the least time
             that stopping takes; 1 by default.
+        connect_timeout: Seconds in which NATS must be reached and the queue be ready at the start; None, the default,
+            goes on trying, as the worker does later.
         name: The connection's name at the broker; `thredfi-worker` by default.
 
     Raises:
@@ -31,4 +33,7 @@ class WorkerOptions:
     max_retry_after: float = attrs.field(default=MAX_RETRY_AFTER, validator=must_be(DELAY))
     grace_period: float = attrs.field(default=30.0, validator=must_be(seconds_or_zero))
     poll: float = attrs.field(default=1.0, validator=must_be(seconds_or_zero))
+    connect_timeout: float | None = attrs.field(
+        default=None, validator=attrs.validators.optional(must_be(positive_seconds))
+    )
     name: str = "thredfi-worker"

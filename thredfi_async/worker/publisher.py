@@ -1,13 +1,13 @@
 """Publishes to streams, and returns for each message whether it was stored."""
 
 import asyncio
-from typing import Any, Final
+from typing import Final
 
 import nats.errors
-from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from thredfi_async._checks.json import as_object
+from thredfi_async.worker.connection import Connection, new_inbox
 from thredfi_async.worker.jetstream import RefusedError, UnreadableReplyError, object_in
 
 _SECONDS: Final = 5.0
@@ -28,20 +28,20 @@ class Publisher:
     call fails at once.
 
     Args:
-        connection: nats-py's client.
+        connection: The connection.
     """
 
-    def __init__(self, connection: Client) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._inbox = connection.new_inbox()
+        self._inbox = new_inbox()
         self._waiting: dict[str, tuple[asyncio.Future[Msg], float]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._count = 0
 
     async def start(self) -> None:
         """Subscribe to the inbox for acknowledgements."""
-        connection: Any = self._connection  # nats-py's annotation of this method is partly missing
-        await connection.subscribe(f"{self._inbox}.*", cb=self._answered)
+        self._connection.on_down.append(self.connection_lost)
+        await self._connection.subscribe(f"{self._inbox}.*", self._answered)
 
     async def publish(self, subject: str, payload: bytes, headers: dict[str, str], *, stream: str) -> bool:
         """Publish a message once.

@@ -18,9 +18,10 @@ from nats.js.api import (
 from nats.js.errors import APIError, NotFoundError
 
 from thredfi_async import ConfigurationError
-from thredfi_async.worker.broker import TROUBLE, Broker, words
+from thredfi_async.worker.broker import Broker
 from thredfi_async.worker.errors import BrokerError
 from thredfi_async.worker.events import LARGEST_OUTCOME
+from thredfi_async.worker.nats_errors import TROUBLE
 from thredfi_async.worker.stream_config import StreamConfig
 
 ACK_WAIT: Final = 30.0
@@ -114,15 +115,16 @@ async def ensure_consumer(broker: Broker, stream_config: StreamConfig) -> float:
         # Each worker limits what it holds; a limit for all together would only leave some idle.
         max_ack_pending=_UNLIMITED,
     )
-    jetstream, name = broker.jetstream, stream_config.consumer
+    name = stream_config.consumer
     try:
+        jetstream = broker.jetstream
         try:
             info: ConsumerInfo = await jetstream.consumer_info(stream_config.stream, name)
         except NotFoundError:
             info = await jetstream.add_consumer(stream_config.stream, config)
     except TROUBLE as error:
         raise BrokerError(
-            f"NATS refuses the consumer {name} on the stream {stream_config.stream}: {words(error)}"
+            f"NATS refuses the consumer {name} on the stream {stream_config.stream}: {broker.connection.why(error)}"
         ) from None
     _check_consumer(info.config, stream_config)
     # `backoff` replaces `ack_wait` if it is set.
@@ -130,14 +132,14 @@ async def ensure_consumer(broker: Broker, stream_config: StreamConfig) -> float:
 
 
 async def _ensure_stream(broker: Broker, subject: str, config: JetStreamConfig) -> JetStreamConfig:
-    jetstream, name = broker.jetstream, str(config.name)
+    name = str(config.name)
     try:
         try:
-            info: StreamInfo = await jetstream.stream_info(name)
+            info: StreamInfo = await broker.jetstream.stream_info(name)
         except NotFoundError:
             info = await _add_stream(broker, config)
     except TROUBLE as error:
-        raise BrokerError(f"NATS refuses the stream {name}: {words(error)}") from None
+        raise BrokerError(f"NATS refuses the stream {name}: {broker.connection.why(error)}") from None
     _check_stream(info.config, subject)
     return info.config
 

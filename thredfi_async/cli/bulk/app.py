@@ -159,6 +159,8 @@ def publish(  # noqa: PLR0913 - a parameter for each option
     source: bulk.Source,
     *,
     nats: bulk.Nats = None,
+    nats_creds: bulk.NatsCreds = None,
+    allow_plaintext: bulk.AllowPlaintext = False,
     stream: bulk.Stream = None,
     subject: bulk.Subject = None,
     dedup_window: bulk.DedupWindow = None,
@@ -190,6 +192,8 @@ def publish(  # noqa: PLR0913 - a parameter for each option
             subject=subject,
             dedup_window=dedup_window,
             dead_letters_max_age=dead_letters_max_age,
+            creds=nats_creds,
+            allow_plaintext=allow_plaintext,
         ),
         dedup_key=dedup_key,
         journal=journal,
@@ -207,6 +211,8 @@ def collect(  # noqa: PLR0913 - a parameter for each option
     *,
     journal: bulk.CollectJournal,
     nats: bulk.Nats = None,
+    nats_creds: bulk.NatsCreds = None,
+    allow_plaintext: bulk.AllowPlaintext = False,
     stream: bulk.Stream = None,
     subject: bulk.Subject = None,
     consumer: bulk.Consumer = None,
@@ -227,7 +233,14 @@ def collect(  # noqa: PLR0913 - a parameter for each option
         raise typer.BadParameter("give --follow or --until-done, not both", param_hint="--until-done")
     return Collect(
         journal=journal,
-        nats=Nats(url=nats, stream=stream, subject=subject, consumer=consumer),
+        nats=Nats(
+            url=nats,
+            stream=stream,
+            subject=subject,
+            consumer=consumer,
+            creds=nats_creds,
+            allow_plaintext=allow_plaintext,
+        ),
         follow=follow,
         until_done=until_done,
     )

@@ -152,7 +152,14 @@ class Collecting:
             self._states = totals_of(self._journal)
             self._due = began + 10 * (time.monotonic() - began)
         connected = self._broker is None or self._broker.is_connected
-        facts = {"states": dict(self._states), "collected": self.collected, "queue": self.queue, "connected": connected}
+        troubles = [] if self._broker is None else self._broker.troubles
+        facts = {
+            "states": dict(self._states),
+            "collected": self.collected,
+            "queue": self.queue,
+            "connected": connected,
+            "troubles": troubles,
+        }
         total = sum(self._states.values())
         return Progress(
             title="Collecting",
@@ -160,9 +167,9 @@ class Collecting:
             done=total - self._states.get("pending", 0),
             total=total,
             outcomes=standing(self._states, self.queue),
-            notes=() if connected else ("NATS IS AWAY: waiting until it is back",),
+            notes=tuple(f"WAITING: {trouble}" for trouble in troubles),
             facts=facts,
-            warning=not connected,
+            warning=bool(troubles),
         )
 
 

@@ -102,7 +102,8 @@ Nats = Annotated[
         "--nats",
         metavar="URL",
         help="Where NATS is, in the place of THREDFI_NATS_URL; nats://127.0.0.1:4222 unless either is given. "
-        "Who asks is in THREDFI_NATS_CREDS, THREDFI_NATS_TOKEN, or THREDFI_NATS_USER and THREDFI_NATS_PASSWORD.",
+        "Who asks is in THREDFI_NATS_CREDS, THREDFI_NATS_NKEY, THREDFI_NATS_TOKEN, or THREDFI_NATS_USER and "
+        "THREDFI_NATS_PASSWORD. tls:// asks for TLS, with THREDFI_NATS_CA, THREDFI_NATS_CERT and THREDFI_NATS_KEY.",
     ),
 ]
 Stream = Annotated[
@@ -126,6 +127,14 @@ DeadLettersMaxAge = Annotated[
         parser=seconds,
         help="How long a new stream keeps dead letters, which hold personal data, such as 30d; for ever unless given.",
     ),
+]
+NatsCreds = Annotated[
+    Path | None,
+    typer.Option("--nats-creds", metavar="FILE", help="A .creds file for NATS, in the place of THREDFI_NATS_CREDS."),
+]
+AllowPlaintext = Annotated[
+    bool,
+    typer.Option("--allow-plaintext", help="Send NATS's password or token to another machine without TLS."),
 ]
 DedupWindow = Annotated[
     float | None,

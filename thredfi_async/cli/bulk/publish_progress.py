@@ -162,15 +162,16 @@ class Publishing:
         """Return how far it has come."""
         counts = self.counts
         connected = self._broker is None or self._broker.is_connected
+        troubles = [] if self._broker is None else self._broker.troubles
         return Progress(
             title="Publishing",
             elapsed=time.monotonic() - self._began,
             done=sum(counts.values()) - counts["invalid_lines"],
             total=self.goal.counted.lines,
             outcomes=f"{self.published:,} published",
-            notes=() if connected else ("NATS IS AWAY: waiting until it is back",),
-            facts={**counts, "total": self.goal.counted.lines, "connected": connected},
-            warning=not connected,
+            notes=tuple(f"WAITING: {trouble}" for trouble in troubles),
+            facts={**counts, "total": self.goal.counted.lines, "connected": connected, "troubles": troubles},
+            warning=bool(troubles),
         )
 
 

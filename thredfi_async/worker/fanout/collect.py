@@ -10,10 +10,11 @@ from typing import Final, Protocol
 
 from thredfi_async import InvalidRequestError
 from thredfi_async.bulk.journal import Outcome
-from thredfi_async.worker.broker import TROUBLE, Broker, words
+from thredfi_async.worker.broker import Broker
 from thredfi_async.worker.errors import BrokerError
 from thredfi_async.worker.events import OutcomeEvent
 from thredfi_async.worker.fanout.queue_depth import QueueDepth, read_queue_depth
+from thredfi_async.worker.nats_errors import TROUBLE, words
 from thredfi_async.worker.stream_config import StreamConfig
 
 CHUNK: Final = 200

@@ -5,8 +5,9 @@ import contextlib
 import attrs
 from nats.js.errors import NotFoundError
 
-from thredfi_async.worker.broker import TROUBLE, Broker, words
+from thredfi_async.worker.broker import Broker
 from thredfi_async.worker.errors import BrokerError
+from thredfi_async.worker.nats_errors import TROUBLE, words
 from thredfi_async.worker.stream_config import StreamConfig
 
 
@@ -50,8 +51,8 @@ async def read_queue_depth(broker: Broker, stream_config: StreamConfig) -> Queue
     Raises:
         BrokerError: A stream is missing, or the broker does not answer.
     """
-    jetstream = broker.jetstream
     try:
+        jetstream = broker.jetstream
         waiting, in_flight = (await jetstream.stream_info(stream_config.stream)).state.messages, 0
         # The workers' consumer is more accurate, if there is one: a broker that was killed may keep messages in the
         # stream whose acknowledgement it has stored (seen with nats-server 2.9).
