@@ -241,10 +241,8 @@ def test_a_queue_that_is_full_is_told_and_ends_with_ctrl_c(nats: NatsServer, ser
     asyncio.run(narrow())
     with command("bulk", "publish", "c.csv", "--json") as publishing:
         assert publishing.stdout is not None
-        for line in publishing.stdout:
-            moment = json.loads(line)
-            if any("maximum messages exceeded" in trouble for trouble in moment.get("troubles", ())):
-                break
+        moments = map(json.loads, publishing.stdout)
+        moment = next(each for each in moments if "maximum messages" in str(each.get("troubles")))
         assert (moment["new"], moment["connected"]) == (20, True)
         assert moment["troubles"][0].startswith(
             "the stream THREDFI does not store messages: maximum messages exceeded ("
