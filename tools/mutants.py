@@ -647,13 +647,6 @@ MUTANTS = (
         ("worker/test_health.py::test_half_open_connections_use_up_nothing",),
     ),
     Mutant(
-        "worker: a part that fails at its end",
-        "worker/supervision.py",
-        "                    if (task := asyncio.current_task()) is not None and task.cancelling():",
-        "                    if False:",
-        ("worker/test_supervision.py::test_cancelling_ends_a_part_that_fails_at_its_end",),
-    ),
-    Mutant(
         "bulk: a late request",
         "bulk/engine/outcomes.py",
         "    if job.doubt_since is not None and (may_arrive or not is_refused):",

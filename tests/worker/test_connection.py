@@ -48,7 +48,7 @@ async def connected_to(server: FakeNats, clock: FakeClock, **settings: Any) -> A
         yield broker
 
 
-@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+@pytest.mark.parametrize("end", ENDS.values(), ids=[name.replace(" ", "-") for name in ENDS])
 async def test_whatever_ends_it(end: bytes | None, clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:
     """After each way in which a connection can end, there is a new one, with the same subscriptions, and a warning."""
     async with leaving_nothing(), FakeNats(end) as server, connected_to(server, clock):
