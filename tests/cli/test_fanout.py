@@ -17,6 +17,8 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from nats.js.api import DiscardPolicy
+from nats.js.api import StreamConfig as JetStreamConfig
 from natsserver import NatsServer
 
 from thredfi_async.bulk.journal import Journal
@@ -248,6 +250,31 @@ def test_interrupted_publishing_says_how_far_it_came(nats: NatsServer, server: M
     assert int(told[1]) == states().get("pending", 0), out
     assert "Running the same again is safe: what the queue has is not stored again within 1 h 0 min" in out
     assert "Traceback" not in err
+
+
+def test_a_queue_that_is_full_is_told_and_ends_with_ctrl_c(nats: NatsServer, server: MockServer) -> None:
+    """A stream that takes no more is named with the broker's reason, and the first Ctrl-C ends the command."""
+    write(list(server.customers[:50]))
+
+    async def narrow() -> None:
+        async with connected(NatsSettings(url=nats.url), name="test") as broker:
+            full = JetStreamConfig(name="THREDFI", subjects=["thredfi.archive"], max_msgs=20, discard=DiscardPolicy.NEW)
+            await broker.jetstream.add_stream(full)
+
+    asyncio.run(narrow())
+    with command("bulk", "publish", "c.csv", "--json") as publishing:
+        assert publishing.stdout is not None
+        moments = map(json.loads, publishing.stdout)
+        moment = next(each for each in moments if "maximum messages" in str(each.get("troubles")))
+        assert (moment["new"], moment["connected"]) == (20, True)
+        assert moment["troubles"][0].startswith(
+            "the stream THREDFI does not store messages: maximum messages exceeded ("
+        )
+        publishing.send_signal(signal.SIGINT)
+        said, _ = publishing.communicate(timeout=15)
+    summary = events(said)["summary"]
+    assert (summary["new"], summary["complete"], summary["interrupted"]) == (20, False, "SIGINT")
+    assert publishing.returncode == 130
 
 
 def test_two_collectors_at_once_are_refused(nats: NatsServer, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nkeys
+import nkeys as untyped  # pyright: ignore[reportMissingTypeStubs]
+
+nkeys: Any = untyped
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class Operator:
     def creds(self, path: Path, *, expires: float | None = None) -> Path:
         """Write the credentials of a new user, as `nsc` writes them."""
         user = Login.make()
-        claims = {"pub": {}, "sub": {}, "subs": -1, "data": -1, "payload": -1}
+        claims: dict[str, Any] = {"pub": {}, "sub": {}, "subs": -1, "data": -1, "payload": -1}
         token = jwt(self._account, user.public, "user", claims, expires=expires)
         path.write_text(
             f"-----BEGIN NATS USER JWT-----\n{token}\n------END NATS USER JWT------\n\n"

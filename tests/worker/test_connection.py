@@ -13,6 +13,7 @@ import pytest
 from clocks import FakeClock
 from fakenats import FakeNats
 from helpers import leaving_nothing, until
+from nats.aio.client import Client
 from natsserver import NatsServer
 from workerpark import TOPOLOGY, queue
 
@@ -47,7 +48,7 @@ async def connected_to(server: FakeNats, clock: FakeClock, **settings: Any) -> A
         yield broker
 
 
-@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+@pytest.mark.parametrize("end", ENDS.values(), ids=[name.replace(" ", "-") for name in ENDS])
 async def test_whatever_ends_it(end: bytes | None, clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:
     """After each way in which a connection can end, there is a new one, with the same subscriptions, and a warning."""
     async with leaving_nothing(), FakeNats(end) as server, connected_to(server, clock):
@@ -154,7 +155,6 @@ async def test_a_cancellation_that_comes_with_the_answer_is_not_lost(nats_server
 async def test_the_private_names_are_there() -> None:
     """What replaces nats-py's own methods replaces something: a version without them is noticed here."""
     replaced = ("_select_next_server", "_process_info", "_connect_command", "_close", "_flush_pending", "request")
-    (base,) = NatsClient.__bases__
-    assert all(name in vars(NatsClient) and callable(getattr(base, name)) for name in replaced)
+    assert all(name in vars(NatsClient) and callable(getattr(Client, name)) for name in replaced)
     used = {"_transport", "_subs", "_server_pool", "_reading_task", "_flusher_task", "_ping_interval_task"}
-    assert used <= vars(base()).keys()
+    assert used <= vars(Client()).keys()

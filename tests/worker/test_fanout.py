@@ -141,7 +141,7 @@ async def test_what_cannot_be_a_message_is_refused(nats_server: NatsServer) -> N
 async def test_a_broker_that_restarts_loses_nothing(nats_server: NatsServer) -> None:
     """Publishing waits while the broker is gone, and continues when it is back."""
     async with the_broker(nats_server) as broker:
-        broker.jetstream._timeout = 0.3  # seconds in which the broker must answer
+        broker.request_seconds = 0.3  # seconds in which the broker must answer
         publisher = Publisher(broker, TOPOLOGY, window=16)
 
         def items() -> Generator[ArchiveItem]:

@@ -183,7 +183,6 @@ async def connected_with_full_outcomes(nats: NatsServer) -> AsyncGenerator[Broke
 async def test_a_login_that_is_revoked_and_comes_back(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """While the login is revoked, the worker is not ready and goes on trying; afterwards it archives what came."""
     path, login = tmp_path / "nats.conf", {"user": "worker", "password": "s3cret"}
-    admin = {"user": "admin", "password": "s3cret"}
 
     def configure(*users: str) -> None:
         listed = ", ".join(f"{{ user: {name}, password: s3cret }}" for name in users)
@@ -204,7 +203,7 @@ async def test_a_login_that_is_revoked_and_comes_back(tmp_path: Path, caplog: py
                 configure("admin", "worker")
                 nats.signal(signal.SIGHUP)
                 await until(lambda: worker.troubles_of_work() == [], within=20)
-                async with connected(NatsSettings(url=nats.url, **admin)) as broker:
+                async with connected(NatsSettings(url=nats.url, user="admin", password="s3cret")) as broker:
                     await publish(broker, commands_for(server.customers))
                     await until(lambda: server.requests.applied == 2, within=20)
     assert "NATS is disconnected: " in caplog.text

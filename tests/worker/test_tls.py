@@ -1,7 +1,7 @@
 """`tls://` is TLS before the first byte of a login, with a real server and with others that want it otherwise."""
 
 import ssl
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from thredfi_async.worker import BrokerError, NatsSettings
 from thredfi_async.worker.broker import connected
 from thredfi_async.worker.streams import ensure_streams
 
-LOGIN = {"user": "jane", "password": "s3cret"}
+LOGIN: dict[str, Any] = {"user": "jane", "password": "s3cret"}
 
 
 @dataclass
@@ -47,7 +47,7 @@ def files(tmp_path: Path) -> Files:
 
 
 @contextmanager
-def with_tls(folder: Path, files: Files, *, more: str = "", offered: bool = False) -> Iterator[NatsServer]:
+def with_tls(folder: Path, files: Files, *, more: str = "", offered: bool = False) -> Generator[NatsServer]:
     """Run a server with TLS and a login; `offered`: it takes clients without TLS too."""
     text = (
         f'tls {{ cert_file: "{files.server}", key_file: "{files.server}", ca_file: "{files.ca}"{more} }}\n'

@@ -39,6 +39,7 @@ class Broker:
         conditions: Why there is no connection, and which streams do not store.
         restore: Recreates missing streams; called when no stream stores a message.
         on_store_failure: Called with a stream's name each time it does not store a message.
+        request_seconds: Seconds in which JetStream must answer a request.
     """
 
     def __init__(self, connection: Connection, conditions: Conditions, clock: Clock) -> None:
@@ -46,6 +47,7 @@ class Broker:
         self.conditions: Conditions = conditions
         self.restore: Callable[[], Awaitable[None]] | None = None
         self.on_store_failure: Callable[[str], None] = _nothing
+        self.request_seconds: float = _REQUEST_SECONDS
         self._clock = clock
         self._publisher = Publisher(connection)
         self._restoring = asyncio.Lock()
@@ -83,7 +85,7 @@ class Broker:
         Raises:
             nats.errors.ConnectionClosedError: There was no connection yet.
         """
-        return JetStream(self.connection.client, timeout=_REQUEST_SECONDS)
+        return JetStream(self.connection.client, timeout=self.request_seconds)
 
     @property
     def is_connected(self) -> bool:

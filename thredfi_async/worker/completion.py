@@ -110,6 +110,7 @@ class Completion:
             self.stream_config.outcomes_stream,
         )
         self.metrics.ended(state, seconds, event.attempts)
+        logger.debug("message %s: %s, delivery %d, %.3f s", in_flight.command_id, state, in_flight.deliveries, seconds)
 
     async def _dead_letter(
         self, in_flight: InFlightMessage, code: str, reason: str, why: Trouble, decision: Rejected | RetryLater | None

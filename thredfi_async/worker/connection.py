@@ -31,6 +31,10 @@ logger: logging.Logger = logging.getLogger("thredfi_async.worker")
 Callback = Callable[[Msg], Awaitable[None]]
 
 
+async def _subscribed(client: Any, subject: str, callback: Callback) -> Any:  # noqa: ANN401 - nats-py's annotation is partly missing
+    return await client.subscribe(subject, cb=callback)
+
+
 def new_inbox() -> str:
     """Return a subject that no one else uses, to get answers on."""
     return f"_INBOX.{NUID().next().decode()}"
@@ -103,7 +107,7 @@ class Connection:
         """
         self._subscriptions[subject] = callback
         if self.is_up.is_set():
-            self._live[subject] = await self.client.subscribe(subject, cb=callback)
+            self._live[subject] = await _subscribed(self.client, subject, callback)
 
     async def unsubscribe(self, subject: str) -> None:
         """Subscribe no longer, on this connection and on those to come."""
@@ -175,7 +179,7 @@ class Connection:
         self._live, self._denied = {}, None
         while missing := self._subscriptions.keys() - self._live.keys():
             subject = missing.pop()
-            self._live[subject] = await client.subscribe(subject, cb=self._subscriptions[subject])
+            self._live[subject] = await _subscribed(client, subject, self._subscriptions[subject])
         self._client = client
         self._conditions.end(CONDITION)
         self.is_up.set()

@@ -3,7 +3,7 @@
 import re
 import ssl
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from thredfi_async import ConfigurationError
 from thredfi_async._interfaces import Hidden
@@ -92,12 +92,13 @@ def _text(path: Path) -> Hidden[str]:
 
 def _check_seed(seed: Hidden[str], path: Path) -> None:
     try:
-        import nkeys  # noqa: PLC0415 - only for such credentials
+        import nkeys  # noqa: PLC0415 # pyright: ignore[reportMissingTypeStubs] - only for such credentials
     except ModuleNotFoundError as error:
         raise ConfigurationError(f"{error.name} is not installed: pip install 'thredfi-async[worker]'") from None
+    untyped: Any = nkeys
     try:
-        pair = nkeys.from_seed(bytearray(seed.reveal().encode()))
-        good = pair.public_key.startswith(b"U")
+        pair = untyped.from_seed(bytearray(seed.reveal().encode()))
+        good = bool(pair.public_key.startswith(b"U"))
         pair.wipe()
     except Exception:  # noqa: BLE001 - nkeys raises whatever the bytes lead to, and may quote them
         good = False

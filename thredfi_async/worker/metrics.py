@@ -34,6 +34,10 @@ class Observed(Protocol):
         """Whether NATS is connected."""
         ...
 
+    def troubles_of_work(self) -> list[str]:
+        """Return what keeps it from its work."""
+        ...
+
     @property
     def gate(self) -> Gate:
         """The gate, which holds messages while the API is unavailable."""
@@ -110,6 +114,7 @@ class Metrics:
             worker: The worker.
             client: Its client, whose limits become gauges if it is a `ThredfiClient`.
         """
+        self.gauge("ready", "1 while nothing keeps the worker from its work.", lambda: not worker.troubles_of_work())
         self.gauge("in_flight", "Messages held, at work or waiting.", lambda: worker.in_flight)
         self.gauge("waiting", "Held messages that wait for the API.", lambda: worker.gate.waiting)
         self.gauge("api_unavailable", "1 while API or credentials fail.", lambda: not worker.gate.is_open)

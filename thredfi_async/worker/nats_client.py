@@ -5,6 +5,10 @@ nats-py's client makes its connection again by itself in some cases, and in othe
 it for good, and is known at once; `Connection` makes the next one.
 """
 
+# nats-py's annotations of its own parts are incomplete.
+# pyright: reportPrivateUsage=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+
 import asyncio
 import contextlib
 import logging
@@ -14,6 +18,7 @@ from typing import Any, Final
 import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.aio.transport import TcpTransport, WebSocketTransport
 
 from thredfi_async.worker.tolerant_client import TolerantClient
 
@@ -66,28 +71,28 @@ class NatsClient(TolerantClient):
         """
         self.ended.set()
         self._status = Client.CLOSED
-        transport: Any = self._transport
-        writer, session = getattr(transport, "_io_writer", None), getattr(transport, "_client", None)
-        if writer is not None:
+        transport = self._transport
+        if isinstance(transport, TcpTransport) and transport._io_writer is not None:  # noqa: SLF001 - see above
             with contextlib.suppress(AttributeError):  # asyncio's own transport cannot bear it after its end
-                writer.transport.abort()
+                transport._io_writer.transport.abort()  # noqa: SLF001 - see above
         # nats-py's own closing may have failed halfway, at what it could not send.
         tasks = (self._tasks() | self._readers() | self._closing) - {asyncio.current_task()}
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=_CLOSE_SECONDS)
-        if session is not None:
-            await session.close()
+        if isinstance(transport, WebSocketTransport) and bool(transport):
+            await transport._client.close()  # noqa: SLF001 - see above
 
     @property
     def is_encrypted(self) -> bool:
         """Whether TLS is up."""
-        transport: Any = self._transport
-        writer = getattr(transport, "_io_writer", None)
-        if writer is None:
-            return bool(getattr(transport, "_using_tls", None))
-        return writer.get_extra_info("ssl_object") is not None
+        transport = self._transport
+        if isinstance(transport, WebSocketTransport):
+            return bool(transport._using_tls)  # noqa: SLF001 - see the module's docstring
+        if isinstance(transport, TcpTransport) and transport._io_writer is not None:  # noqa: SLF001 - as above
+            return transport._io_writer.get_extra_info("ssl_object") is not None  # noqa: SLF001 - as above
+        return False
 
     async def _say(self, error: Exception) -> None:
         if self.is_connected and not isinstance(error, OSError | nats.errors.StaleConnectionError):
