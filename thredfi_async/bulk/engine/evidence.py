@@ -1,4 +1,4 @@
-"""Who has failed since the API last served a call, and whose record may be asked for as a witness."""
+"""What speaks for the API, or against it, since it last served a call."""
 
 from typing import TYPE_CHECKING, Final
 
@@ -8,23 +8,28 @@ from thredfi_async.bulk.engine.job import Job
 if TYPE_CHECKING:
     from uuid import UUID
 
+MANY: Final = 10
+"""Customers who fail together, of whom the answer to a question alone does not say that the API serves others."""
 _SEVERAL: Final = 2
 _REMEMBERED: Final = 64
 
 
 class Evidence:
-    """What speaks for the API, or against it.
+    """Who has failed since the API last served a call, and whether it has answered a question since.
 
     Attributes:
-        failing_since: When the first call failed since the API last served one; None if none did.
+        failing_since: When the first call failed since the API last served one; None if none did, or if nothing that
+            failed is left.
+        answered_at: When it last answered a question; None if it has not, since then.
+        is_answered: Whether it has answered one since the last failure.
         businesses: The businesses of those that failed since.
-        is_answered: Whether the API has answered a question about one that failed.
         is_asked: Whether a witness was asked, or looked for, since the last failure.
     """
 
     def __init__(self) -> None:
         """Begin without any."""
         self.failing_since: float | None = None
+        self.answered_at: float | None = None
         self.businesses: set[UUID] = set()
         self.is_answered: bool = False
         self.is_asked: bool = False
@@ -47,25 +52,45 @@ class Evidence:
         return bool(self._archived)
 
     @property
-    def has_other_witness(self) -> bool:
-        """Whether there is one of a business of which no customer has failed."""
-        return any(business not in self.businesses for business in self._archived)
+    def silent_since(self) -> float | None:
+        """Since when the API has neither served a call nor answered a question; None if no call fails."""
+        return self.failing_since if self.answered_at is None else self.answered_at
 
     def failed(self, job: Job, now: float) -> None:
         """Note a failure."""
         if self.failing_since is None:
             self.failing_since = now
-        self.is_asked = False
-        self.is_answered = self.is_answered or job.answered
+        self.is_asked = self.is_answered = False
+        if job.answered:
+            self.answered(now)
         if len(self._customers) < _REMEMBERED:
             self._customers.add(job.item.customer_id)
             self.businesses.add(job.business)
 
+    def answered(self, now: float) -> None:
+        """Note that the API has answered a question."""
+        self.answered_at = now
+        self.is_answered = True
+
+    def is_believed(self, now: float, patience: float) -> bool:
+        """Return whether the answer to a question shows that the API serves others.
+
+        Where many fail together, it may be the API that answers questions and serves no call. Only when that has
+        lasted does the answer speak against those that fail.
+
+        Args:
+            now: The time.
+            patience: Seconds for which many may fail together.
+        """
+        if not self.is_answered or self.failing_since is None:
+            return False
+        return len(self._customers) < MANY or now - self.failing_since >= patience
+
     def clear(self) -> None:
-        """Note that the API has served a call."""
+        """Note that the API has served a call, or that nothing that failed is left."""
         if self.failing_since is not None:
-            self.failing_since = None
-            self.is_answered = self.is_asked = False
+            self.failing_since = self.answered_at = None
+            self.is_asked = self.is_answered = False
             self._customers.clear()
             self.businesses.clear()
 
@@ -75,8 +100,12 @@ class Evidence:
             del self._archived[next(iter(self._archived))]
         self._archived[job.business] = job.item.customer_id
 
-    def witness(self) -> Ask | None:
-        """Return the question to ask: about a business of which no customer has failed, if there is one."""
+    def witness(self, within: float) -> Ask | None:
+        """Return the question to ask: about a business of which no customer has failed, if there is one.
+
+        Args:
+            within: Seconds after which it is given up.
+        """
         for business, customer in sorted(self._archived.items(), key=lambda each: each[0] in self.businesses):
-            return Ask(business, customer)
+            return Ask(business, customer, within)
         return None

@@ -31,8 +31,9 @@ class Job:
         calls: Calls of it that have begun.
         rounds: Calls that failed while the API served others.
         served: How many calls the API had served when its last one began or failed.
-        number: Its place in the order in which first calls ended; None before.
+        number: Its place in the order in which first calls began; None before.
         answered: Whether the API has answered a question about it during the current call.
+        fails: Whether its last call failed, and it has no outcome yet.
         is_probe: Whether it is sent to find out whether the API is available.
         is_sending: Whether its current call has begun, and does not wait for the rate limit.
         is_trial: Whether it is sent to find out whether its business, which is set aside, is served again.
@@ -47,6 +48,7 @@ class Job:
         "doubt_since",
         "elapsed",
         "error",
+        "fails",
         "index",
         "is_probe",
         "is_sending",
@@ -76,6 +78,7 @@ class Job:
         self.served: int = 0
         self.number: int | None = None
         self.answered: bool = False
+        self.fails: bool = False
         self.is_probe: bool = False
         self.is_sending: bool = False
         self.is_trial: bool = False

@@ -43,6 +43,9 @@ def failure_of(job: Job, error: ThredfiError, *, may_arrive: bool) -> ArchiveRes
 def _state(job: Job, error: ThredfiError, *, may_arrive: bool) -> ItemState:
     if error.effect is Effect.APPLIED:
         return ItemState.ARCHIVED
+    if job.before is not None and job.before.is_success:
+        # It was sent again by request: whatever became of that, nothing takes its archiving back.
+        return job.before
     is_refused = classify(error).is_refusal
     if error.effect is Effect.UNKNOWN:
         return ItemState.UNKNOWN

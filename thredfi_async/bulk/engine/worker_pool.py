@@ -59,7 +59,8 @@ class Work:
 class WorkerPool:
     """Runs workers that ask the scheduler what to do, do it, and tell it what came of it.
 
-    All wait on one condition, which is notified after each change of the scheduler's state.
+    All wait on one condition, which is notified after each change of the scheduler's state. A worker is made when there
+    may be something to do, and none waits for it.
 
     Args:
         scheduler: Decides.
@@ -74,7 +75,11 @@ class WorkerPool:
         self._scheduler = scheduler
         self._work = work
         self._now = work.clock.monotonic
+        self._group: asyncio.TaskGroup | None = None
+        self._workers: asyncio.TaskGroup | None = None
+        self._spare = 0
         self._calling: set[asyncio.Task[None]] = set()
+        self._asking: asyncio.Timeout | None = None
         self._timer: asyncio.Task[None] | None = None
         self._timer_ends = 0.0
         self._is_cutting = False
@@ -87,35 +92,46 @@ class WorkerPool:
             group: Owns the tasks.
             workers: How many calls may be in flight; one more reads.
         """
-        tasks = [group.create_task(self._loop(group)) for _ in range(workers + 1)]
-        await asyncio.wait(tasks)
+        self._group, self._spare = group, workers + 1
+        async with asyncio.TaskGroup() as self._workers:
+            self._wake_one()
+        self._workers = None
         if self._timer is not None:
             self._timer.cancel()
 
     def notify(self) -> None:
         """Note that the scheduler's state has changed."""
         self._end_early()
-        self.changed.notify()
+        self._wake_one()
+
+    def _wake_one(self) -> None:
+        """Wake a worker that waits, or make one."""
+        if not self.changed.notify() and self._spare and self._workers is not None:
+            self._spare -= 1
+            self._workers.create_task(self._loop())
 
     def _end_early(self) -> None:
         """Stop reading once no more calls begin, and cut calls off that need not be waited for."""
         if self._scheduler.draining:
             self._work.drained()
+            if self._asking is not None and not self._asking.expired():
+                self._asking.reschedule(0.0)
         if self._scheduler.is_hopeless and not self._is_cutting:
             self._is_cutting = True
             for task in self._calling:
                 task.cancel()
 
-    async def _loop(self, group: asyncio.TaskGroup) -> None:
+    async def _loop(self) -> None:
         while True:
             decision = self._scheduler.next(self._now())
             self._end_early()
             if isinstance(decision, Wait):
                 if decision.until is not None:
-                    self._set_timer(group, decision.until)
+                    self._set_timer(decision.until)
                 await self.changed.wait()
                 continue
             if isinstance(decision, Done):
+                self._spare = 0
                 self.changed.notify()
                 return
             if not isinstance(decision, Resolve) and self._scheduler.may_do_more:
@@ -150,12 +166,20 @@ class WorkerPool:
                 self._scheduler.read(jobs, self._now())
 
     async def _ask(self, question: Ask) -> None:
-        failure: ThredfiError | None = None
+        failure: ThredfiError | None = _interrupted("the question was cut off")
         try:
-            await self._work.calls.ask(question.business_id, question.customer_id)
+            async with asyncio.timeout(question.within) as self._asking:
+                await self._work.calls.ask(question.business_id, question.customer_id)
+            failure = None
         except ThredfiError as error:
             failure = error
+        except TimeoutError:
+            pass  # as if the API had not answered
+        except asyncio.CancelledError:
+            if _is_cancelled():
+                raise
         finally:
+            self._asking = None
             self._scheduler.witnessed(failure, self._now())
 
     # -- one call
@@ -169,6 +193,10 @@ class WorkerPool:
         except ThredfiError as error:
             self._scheduler.failed(job, error, self._now())
         except asyncio.CancelledError as error:
+            if not _is_cancelled():
+                # The client raises it, and the run was not cancelled: it is the call that has failed.
+                self._scheduler.failed(job, _cancelled_by_client(error), self._now())
+                return
             failure = _cut_off(job, error)
             result_ = None if failure is None else failure_of(job, failure, may_arrive=True)
             self._scheduler.cut(job, result_, self._now())
@@ -199,6 +227,8 @@ class WorkerPool:
                 except asyncio.CancelledError as error:
                     cut = error
                     raise
+        except ThredfiError:
+            raise  # a client's own timeout is a `TimeoutError` as well
         except TimeoutError:
             failure = None if cut is None else _cut_off(job, cut)
             raise failure or _interrupted("the outage timeout ended before the request was sent") from None
@@ -211,19 +241,31 @@ class WorkerPool:
 
     # -- time
 
-    def _set_timer(self, group: asyncio.TaskGroup, until: float) -> None:
+    def _set_timer(self, until: float) -> None:
+        assert self._group is not None  # noqa: S101 - workers run after it is known
         if self._timer is not None and not self._timer.done():
             if self._timer_ends <= until:
                 return
             self._timer.cancel()
         self._timer_ends = until
-        self._timer = group.create_task(self._sleep(until))
+        self._timer = self._group.create_task(self._sleep(until))
 
     async def _sleep(self, until: float) -> None:
         # Not less: the difference of two times may be too small to move a clock on.
         await self._work.clock.sleep(max(_TICK, until - self._now()))
         self._timer_ends = float("inf")
-        self.changed.notify()
+        self._wake_one()
+
+
+def _is_cancelled() -> bool:
+    """Return whether the task that runs was cancelled itself."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _cancelled_by_client(error: asyncio.CancelledError) -> ThredfiError:
+    effect, attempts = effect_of(error)
+    return _interrupted("the call was cancelled inside the client", effect, attempts)
 
 
 def _cut_off(job: Job, error: BaseException) -> ThredfiError | None:
