@@ -111,6 +111,8 @@ class Script:
         businesses: What the API does for a business: `ok`, `forbidden`, `broken` or `dead`, until then (seconds).
         outage: From when to when the API is down, if it ever is.
         reads: Whether questions are answered by businesses that are broken.
+        reading: Seconds that an answer to a question takes, or the client's deadline; None for the customer's own;
+            infinite if the client has no deadline, and no answer ever comes.
         repeats: Whether the input lists everything twice.
         pause: Seconds between items of the input.
         takes: Seconds that the consumer takes for each result.
@@ -124,6 +126,7 @@ class Script:
     businesses: tuple[tuple[str, float], ...]
     outage: tuple[float, float] | None = None
     reads: bool = True
+    reading: float | None = None
     repeats: bool = False
     pause: float = 0.0
     takes: float = 0.0
@@ -218,7 +221,12 @@ class ScriptedApi:
     async def get(self, business_id: UUID, customer_id: UUID) -> Customer:
         """Return a customer as the script has it."""
         business, customer = self.known[customer_id]
-        await asyncio.sleep(customer.seconds)
+        seconds = customer.seconds if self.script.reading is None else self.script.reading
+        await asyncio.sleep(seconds if seconds == float("inf") else min(seconds, CLIENT_DEADLINE))
+        if seconds > CLIENT_DEADLINE:
+            late = RequestTimeoutError("the deadline", phase="deadline")
+            late.effect, late.attempts = Effect.NOT_APPLIED, 1
+            raise late
         if (error := self._unreachable()) is not None:
             raise error
         kind, until = self.script.businesses[business]
@@ -242,6 +250,10 @@ class ScriptedApi:
                 raise refusal(500)
             case "503":
                 raise refusal(503)
+            case "cancelled":
+                error = asyncio.CancelledError()
+                error.add_note("cancelled with effect UNKNOWN, attempts 1, idempotency key None")
+                raise error
             case "lost":
                 if customer.late is not None:
                     self._apply(customer_id, customer.late)
@@ -278,6 +290,7 @@ class Course:
         results: What it gave.
         read: How many items were read.
         error: What it raised at its end.
+        times: When each result came.
         seconds: How long it took.
         held: The most items that it held at once.
         is_open: Whether the consumer left before the end.
@@ -287,6 +300,7 @@ class Course:
     results: list[ArchiveResult] = attrs.field(factory=list[ArchiveResult])
     read: int = 0
     error: BaseException | None = None
+    times: dict[UUID, float] = attrs.field(factory=dict[UUID, float])
     seconds: float = 0.0
     held: int = 0
     is_open: bool = False
@@ -333,6 +347,7 @@ async def _consume(run: ArchiveRun, course: Course) -> None:
     try:
         async for result in run:
             course.results.append(result)
+            course.times[result.item.customer_id] = _now()
             if course.api.script.takes:
                 await asyncio.sleep(course.api.script.takes)
             snapshot = run.snapshot()

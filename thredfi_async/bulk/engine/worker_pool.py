@@ -114,12 +114,16 @@ class WorkerPool:
         """Stop reading once no more calls begin, and cut calls off that need not be waited for."""
         if self._scheduler.draining:
             self._work.drained()
-            if self._asking is not None and not self._asking.expired():
-                self._asking.reschedule(0.0)
+            self._cut_question()
         if self._scheduler.is_hopeless and not self._is_cutting:
             self._is_cutting = True
             for task in self._calling:
                 task.cancel()
+
+    def _cut_question(self) -> None:
+        """Wait no longer for an answer that changes nothing any more."""
+        if self._asking is not None and not self._asking.expired():
+            self._asking.reschedule(0.0)
 
     async def _loop(self) -> None:
         while True:
@@ -131,6 +135,7 @@ class WorkerPool:
                 await self.changed.wait()
                 continue
             if isinstance(decision, Done):
+                self._cut_question()
                 self._spare = 0
                 self.changed.notify()
                 return
