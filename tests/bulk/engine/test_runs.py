@@ -148,6 +148,19 @@ async def test_an_archived_customer_that_is_sent_again_stays_ours(tmp_path: Path
     assert states(again) == ["archived"] * 3
 
 
+@pytest.mark.parametrize("status", [404, 429, 500])
+async def test_nothing_takes_an_archiving_back(status: int, tmp_path: Path) -> None:
+    """Whatever becomes of an archived customer that is sent again, it has its state before, and the error with it."""
+    path = tmp_path / "run.db"
+    await all_of(archive_many(Api(), items(3), journal=path))
+    api = Api(lambda _, __: refusal(status, "not_found", retry_after=10_000.0))
+    again = await all_of(archive_many(api, items(3), journal=path, again=[ItemState.ARCHIVED], stop=NEVER))
+    assert states(again) == ["archived"] * 3
+    assert {result.error is not None for result in again} == {True}
+    with read_journal(path) as view:
+        assert dict(view.totals()) == {"archived": 3}
+
+
 async def test_elapsed_of_an_item_found_archived_later(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
     """It counts all calls of the item, the one that was lost among them."""
     api, ticks = Api(lambda _, __: lost()), iter(range(1000))
