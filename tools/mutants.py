@@ -571,9 +571,7 @@ MUTANTS = (
         "bulk/engine/scheduler.py",
         "self._tries_again = not self._tries_again or not self._queue.new",
         "self._tries_again = True",
-        (
-            "bulk/engine/test_fairness.py::test_tries_leave_new_items_their_turn",
-        ),
+        ("bulk/engine/test_fairness.py::test_tries_leave_new_items_their_turn",),
     ),
     Mutant(
         "bulk: the outage timeout",

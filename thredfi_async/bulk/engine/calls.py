@@ -2,9 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Callable
 from typing import Any, Final, Protocol
 from uuid import UUID
 
@@ -75,10 +73,18 @@ class Calls:
         Raises:
             ThredfiError: The call failed.
         """
-        with _timed(job):
-            result = await self._made(job)
-        # Once the seconds have been added.
-        return result()
+        began = time.monotonic()
+        response: RawResponse[Customer] | None = None
+        try:
+            found = await self._ask_about(job) if job.doubt_since is not None else None
+            if found is None:
+                response = await self._send(job)
+        finally:
+            job.elapsed += time.monotonic() - began
+        if found is not None:
+            return found_archived(job, found)
+        assert response is not None  # noqa: S101 - it was not found, so it was sent
+        return success_of(job, response)
 
     async def ask(self, business_id: UUID, customer_id: UUID) -> None:
         """Get a record, to see whether the API answers.
@@ -87,14 +93,6 @@ class Calls:
             ThredfiError: As `get` does.
         """
         await _get(self._get, business_id, customer_id, self._metrics)
-
-    async def _made(self, job: Job) -> Callable[[], ArchiveResult]:
-        found = await self._ask_about(job) if job.doubt_since is not None else None
-        return (
-            partial(found_archived, job, found)
-            if found is not None
-            else partial(success_of, job, await self._send(job))
-        )
 
     async def _send(self, job: Job) -> RawResponse[Customer]:
         item, first = job.item, job.error is None
@@ -169,8 +167,11 @@ class Questions:
         Raises:
             ThredfiError: The call failed.
         """
-        with _timed(job):
+        began = time.monotonic()
+        try:
             customer = await self._record(job)
+        finally:
+            job.elapsed += time.monotonic() - began
         if says_archived(customer.is_archived, customer.status):
             return found_archived(job, customer)
         error = StillActiveError("the record shows the customer active, and a request may still be on its way")
@@ -199,16 +200,6 @@ async def _get(get: Callable[..., Any], business_id: UUID, customer_id: UUID, me
         raise
     metrics.sent(1, 0)
     return customer
-
-
-@contextmanager
-def _timed(job: Job) -> Generator[None]:
-    """Add the seconds that a call takes to its job."""
-    began = time.monotonic()
-    try:
-        yield
-    finally:
-        job.elapsed += time.monotonic() - began
 
 
 def effect_of(error: BaseException) -> tuple[Effect, int]:

@@ -66,6 +66,8 @@ class Evidence:
         if len(self._customers) < _REMEMBERED:
             self._customers.add(job.item.customer_id)
             self.businesses.add(job.business)
+        if len(self._archived) > 1:
+            self._archived.pop(job.business, None)  # another one takes its place
 
     def answered(self, now: float) -> None:
         """Note that the API has answered a question."""
@@ -95,10 +97,9 @@ class Evidence:
             self.businesses.clear()
 
     def archived(self, job: Job) -> None:
-        """Note that a record was archived: the latest of two businesses are remembered."""
-        if job.business not in self._archived and len(self._archived) >= _SEVERAL:
-            del self._archived[next(iter(self._archived))]
-        self._archived[job.business] = job.item.customer_id
+        """Note that a record was archived: one of each of two businesses is remembered."""
+        if len(self._archived) < _SEVERAL:
+            self._archived[job.business] = job.item.customer_id
 
     def witness(self, within: float) -> Ask | None:
         """Return the question to ask: about a business of which no customer has failed, if there is one.

@@ -86,6 +86,7 @@ class Judge:
         self._resolved: deque[Resolve] = deque()
         self._held: int = 0
         self._active: int = 0
+        self._window = limits.window
         self._served = 0
         self._read_on, self._read_on_step = 0, BATCH
         self._first_calls = self._failing = self._quick = 0

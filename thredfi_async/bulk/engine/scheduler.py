@@ -65,8 +65,9 @@ class Scheduler(Judge):
     @property
     def wants_items(self) -> bool:
         """Whether items may be read now."""
-        is_over = self._is_reading or self._has_ended or self.draining
-        return not is_over and self._held - min(self._in_doubt, PARKED) + BATCH <= self._limits.window
+        if self._is_reading or self._has_ended or self.draining:
+            return False
+        return self._held - min(self._in_doubt, PARKED) + BATCH <= self._window
 
     @property
     def may_do_more(self) -> bool:
@@ -138,7 +139,8 @@ class Scheduler(Judge):
 
     def next(self, now: float) -> Decision:
         """Return what to do now; ask again after doing it, and after each thing that happens."""
-        self._check_outage(now)
+        if self._breaker.is_open:
+            self._check_outage(now)
         if self._resolved:
             return self._resolved.popleft()
         if self.draining:
@@ -146,7 +148,7 @@ class Scheduler(Judge):
         if self.wants_items:
             self._is_reading = True
             return Read(BATCH)
-        if self._reads_on(now):
+        if self._read_on > 0 and self._reads_on(now):
             return self._resolved.popleft()
         # Questions first: retries of those that fail could take every turn for ever.
         return self._end() or self._question(now) or self._last(now) or self._start(now) or self._wait(now)
@@ -243,7 +245,7 @@ class Scheduler(Judge):
         return (since or 0.0) + self._policy.outage_timeout
 
     def _check_outage(self, now: float) -> None:
-        if not self._breaker.is_open or self.draining or now < self._deadline() or not (self.waiting or self.in_flight):
+        if self.draining or now < self._deadline() or not (self.waiting or self.in_flight):
             return
         timeout, cause = self._policy.outage_timeout, self._last_error
         reason = f"the API has been unavailable for {timeout:g} s ({cause}): resume when it is available again"
@@ -255,9 +257,9 @@ class Scheduler(Judge):
     def _reads_on(self, now: float) -> bool:
         """Give up a batch of the only business at hand, which fails and may not be the API's fault, to see others."""
         evidence = self._evidence
-        is_full = self._active - min(self._in_doubt, PARKED) + BATCH > self._limits.window
+        is_full = self._active - min(self._in_doubt, PARKED) + BATCH > self._window
         is_full = is_full and not (self._has_ended or self._is_reading)
-        if not (is_full and self._read_on > 0 and self._breaker.is_open and evidence.is_one_business):
+        if not (is_full and self._breaker.is_open and evidence.is_one_business):
             return False
         self._read_on -= BATCH
         for _ in range(BATCH):

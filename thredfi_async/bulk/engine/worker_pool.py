@@ -143,14 +143,15 @@ class WorkerPool:
                 # This worker is busy with it for a while: another one looks whether there is more to do.
                 self.notify()
             try:
-                await self._do(decision)
+                if isinstance(decision, Start):
+                    await self._call(decision.job, decision.within)
+                else:
+                    await self._do(decision)
             except Exception as error:  # noqa: BLE001 - it ends the run, and is raised there
                 self._work.fail(error)
 
-    async def _do(self, decision: Start | Ask | Read | Resolve) -> None:
+    async def _do(self, decision: Ask | Read | Resolve) -> None:
         match decision:
-            case Start(job=job, within=within):
-                await self._call(job, within)
             case Resolve(job=job, result=result):
                 if result is not None:
                     self._work.metrics.count(result.state, result.elapsed if result.attempts else None)
@@ -194,7 +195,7 @@ class WorkerPool:
         assert task is not None  # noqa: S101 - a coroutine that runs has one
         self._calling.add(task)
         try:
-            result = await self._made(job, within)
+            result = await (self._limited(job) if within is None else self._made(job, within))
         except ThredfiError as error:
             self._scheduler.failed(job, error, self._now())
         except asyncio.CancelledError as error:
@@ -222,8 +223,6 @@ class WorkerPool:
         self._work.fail(reason)
 
     async def _made(self, job: Job, within: float | None) -> "ArchiveResult":
-        if within is None:
-            return await self._limited(job)
         cut: BaseException | None = None
         try:
             async with asyncio.timeout(within):
