@@ -1,7 +1,6 @@
 """Asks the API about every item of a journal whose outcome is not known: a run that only asks."""
 
 import asyncio
-import math
 from collections.abc import AsyncGenerator, Callable, Sequence
 from functools import partial
 from typing import Final
@@ -21,7 +20,7 @@ from thredfi_async.bulk.items import ArchiveItem, ArchiveResult
 from thredfi_async.bulk.journal.journal import Journal
 from thredfi_async.bulk.journal_store import JournalStore
 from thredfi_async.bulk.policy import StopPolicy
-from thredfi_async.bulk.run import ArchiveRun, rate_limit
+from thredfi_async.bulk.run import ArchiveRun, checked_rate
 from thredfi_async.bulk.store import Publish
 
 _CHUNK: Final = 512
@@ -82,10 +81,8 @@ async def settle(  # noqa: PLR0913 - one client, one journal, and the settings o
         JournalError: The journal cannot be written.
     """
     plan = Plan(
-        # Whatever is found, none of these becomes final but by being archived.
-        limits=Limits(concurrency=concurrency, stop=stop, lifetime=math.inf),
+        limits=Limits(concurrency=concurrency, stop=stop, rate=checked_rate(rate)),
         calls=partial(_questions, client),
-        rate=rate_limit(rate),
         clock=clock or SystemClock(),
         input=input_of(_unsettled(journal)),
         store=partial(_SettlingStore, journal),

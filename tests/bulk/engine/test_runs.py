@@ -16,6 +16,7 @@ from helpers import BUSINESS, CUSTOMER, HANGS, POST, client_of, until
 from thredfi_async import APIError, BadRequestError, ThredfiError
 from thredfi_async.bulk import (
     ArchiveItem,
+    BulkStoppedError,
     ItemState,
     SourceError,
     StopPolicy,
@@ -109,15 +110,24 @@ async def test_a_cut_call_keeps_its_own_effect(
 
 
 async def test_a_call_that_waits_for_the_rate_is_as_it_was(tmp_path: Path) -> None:
-    """What was not sent is not in the journal afterwards."""
+    """What waits for its turn has not begun: only what was sent is in flight, and in the journal afterwards."""
     path, api = tmp_path / "run.db", Api(hold=asyncio.Event())
     run = archive_many(api, items(50), journal=path, concurrency=20, rate=0.001)
     first = asyncio.ensure_future(anext(run, None))
-    await until(lambda: api.under_way == 1 and run.snapshot().in_flight == 20)
+    await until(lambda: api.under_way == 1 and run.snapshot().in_flight == 1)
     await run.aclose()
     assert await first is None
     with read_journal(path) as view:
         assert dict(view.totals()) == {"unknown": 1}
+
+
+@pytest.mark.parametrize("status", [401, 404])
+async def test_a_stop_sends_nothing_more(status: int, clock: FakeClock) -> None:
+    """However many items wait for the rate: after the call that stops the run, none is sent."""
+    api = Api(lambda _, __: refusal(status, "no"))
+    run = archive_many(api, items(50), rate=1.0, stop=StopPolicy(max_failures=1), clock=clock)
+    await until_it_stops(run, BulkStoppedError)
+    assert sum(api.calls.values()) == 1
 
 
 @pytest.mark.parametrize("state", [ItemState.ARCHIVED, ItemState.REJECTED])

@@ -61,7 +61,7 @@ class Business:
 
     @property
     def is_given_up(self) -> bool:
-        """Whether its probes have failed so often that nothing is to be expected at the end."""
+        """Whether its probes have failed so often that nothing is to be expected soon."""
         return not self.is_probing and self.probes >= _LAST_PROBES
 
     def take(self) -> Job:
@@ -220,14 +220,20 @@ class Businesses:
             f"the business {business} {text}; this item of it was not sent", business_id=business
         )
 
-    def take_all(self, known: Business) -> list[Job]:
-        """Take a business's jobs that wait, set aside."""
-        taken = [*known.tried, *known.new]
-        known.tried.clear()
+    def take_new(self, known: Business) -> list[Job]:
+        """Take a business's jobs that wait, set aside, and were never sent."""
+        taken = [*known.new]
         known.new.clear()
         self.waiting -= len(taken)
-        self.new -= sum(not job.calls for job in taken)
+        self.new -= len(taken)
         return taken
+
+    def take_all(self, known: Business) -> list[Job]:
+        """Take a business's jobs that wait, set aside."""
+        taken = [*known.tried]
+        known.tried.clear()
+        self.waiting -= len(taken)
+        return [*taken, *self.take_new(known)]
 
     def _next_wait(self, known: Business) -> float:
         wait = known.wait * (0.5 + 0.5 * self._jitter())

@@ -3,10 +3,13 @@
 import re
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, Protocol
 from uuid import UUID
 
-from thredfi_async import Customer, Effect, RawResponse, ThredfiError
+import attrs
+
+from thredfi_async import Customer, Effect, RawResponse, RetryPolicy, ThredfiError
 from thredfi_async._jobs.metrics import Metrics
 from thredfi_async._outcomes import classify, says_archived
 from thredfi_async.bulk.engine.job import Job
@@ -14,6 +17,8 @@ from thredfi_async.bulk.engine.outcomes import failure_of, found_archived, succe
 from thredfi_async.bulk.errors import StillActiveError
 from thredfi_async.bulk.items import ArchiveResult
 
+_ATTEMPTS: Final = 2
+"""Attempts of a call's requests; a run sends an item again later, when others have had their turn."""
 # As `Call.annotate` writes it.
 _NOTE: Final = re.compile(r"with effect (NOT_APPLIED|UNKNOWN|APPLIED), attempts (\d{1,9}), idempotency key (\S+)")
 
@@ -55,6 +60,10 @@ class Calls:
     ) -> None:
         """Look the methods up once."""
         self._archive = client.customers.with_raw_response.archive
+        policy = getattr(client, "retry", None)
+        if isinstance(policy, RetryPolicy) and policy.max_attempts > _ATTEMPTS:
+            # More of them would hold a place of the run's concurrency while they wait.
+            self._archive = partial(self._archive, retry=attrs.evolve(policy, max_attempts=_ATTEMPTS))
         self._get = client.customers.get
         self._settle = settle
         self._lifetime = lifetime
@@ -175,7 +184,7 @@ class Questions:
         if says_archived(customer.is_archived, customer.status):
             return found_archived(job, customer)
         error = StillActiveError("the record shows the customer active, and a request may still be on its way")
-        return failure_of(job, error, may_arrive=True)
+        return failure_of(job, error)
 
     async def ask(self, business_id: UUID, customer_id: UUID) -> None:
         """Get a record, to see whether the API answers; raise as `get` does."""

@@ -29,12 +29,18 @@ if TYPE_CHECKING:
 
 BATCH: Final = 256
 """Items that are read together."""
-ROUNDS: Final = 5
+_ROUNDS: Final = 3
 """Failed calls after which an item is given up, counted only while the API serves others."""
+_TRIES_ALONE: Final = 5
+"""Calls of an item that is alone."""
+_MANY_FAIL: Final = 0.15
+"""The part of calls by which items begin to fail, not for their business: beyond it, a failure is a quarter of one."""
+_SMOOTH: Final = 0.02
 PARKED: Final = 8_192
 """Items of businesses in doubt that are held beside the window, so that others behind them are found and served."""
 _CUSTOMERS: Final = 2
 _PATIENCE: Final = 0.1
+_PATIENCE_AT_END: Final = 0.5
 _WAIT_MAX: Final = 30.0
 
 
@@ -45,13 +51,13 @@ class Limits:
     Args:
         concurrency: Most calls in flight.
         stop: When to stop before the end.
-        lifetime: Seconds for which a request that was not answered may still be on its way.
+        rate: Most calls that begin in a second; None for no limit.
         jitter: Draws a number from 0 to 1.
     """
 
     concurrency: int
     stop: StopPolicy
-    lifetime: float
+    rate: float | None = None
     jitter: Callable[[], float] = random.random
 
     @property
@@ -84,12 +90,14 @@ class Judge:
         self._rate = FailureRate(limits.stop)
         self._evidence = Evidence()
         self._resolved: deque[Resolve] = deque()
+        self._has_ended = self._is_last_call = False
         self._held: int = 0
         self._active: int = 0
         self._window = limits.window
         self._served = 0
         self._read_on, self._read_on_step = 0, BATCH
         self._first_calls = self._failing = self._quick = 0
+        self._share = 0.0
         self._last_error: ThredfiError | None = None
         self.in_flight: int = 0
         self.draining: bool = False
@@ -123,6 +131,7 @@ class Judge:
     def _ends(self, job: Job) -> None:
         self.in_flight -= 1
         self._first_calls -= job.calls == 1
+        self._share -= _SMOOTH * self._share
 
     def _left(self, job: Job, now: float, *, is_sent: bool = True) -> None:
         """Note that a job's call says nothing of the API; the next probe goes at once if it was not even sent."""
@@ -142,7 +151,7 @@ class Judge:
         """Note that the API serves others than those that fail: their businesses are at fault, or they are."""
         self._served += 1
         self._breaker.served(is_probe=is_probe, ramp_to=None if besides is None else self._limits.concurrency)
-        self._quick, self._read_on, self._read_on_step = 0, 0, BATCH
+        self._quick, self._is_last_call, self._read_on, self._read_on_step = 0, False, 0, BATCH
         for business in self._businesses.suspects(besides):
             self._set_aside(business, now)
 
@@ -162,15 +171,20 @@ class Judge:
         if not job.fails:
             job.fails = True
             self._failing += 1
+            known = self._businesses.get(job.business)
+            if known is None or not known.is_at_fault:
+                self._share += _SMOOTH
         self._served += job.answered and not self._breaker.is_open
-        # A failure counts only if the API has served others since: an outage uses up no item's rounds.
-        job.rounds += self._served > job.served
+        # A failure counts only if the API has served others since, and for less while many fail: no outage, and no half
+        # of one, uses up an item's rounds.
+        if self._served > job.served:
+            job.rounds += 0.25 if self._share > _MANY_FAIL else 1.0
         job.served = self._served
         asked = asked_to_wait(error)
         self._counts(job, error, now, asked)
-        wait = min(_WAIT_MAX, 2.0 ** (min(job.rounds or job.calls, 6) - 1)) * (0.5 + 0.5 * self._limits.jitter())
+        wait = min(_WAIT_MAX, 2.0 ** min(job.calls - 1, 6)) * (0.5 + 0.5 * self._limits.jitter())
         wait = max(wait, asked)
-        is_spent = job.rounds >= ROUNDS or asked > self._policy.outage_timeout or self._is_alone(job, now + wait)
+        is_spent = job.rounds >= _ROUNDS or asked > self._policy.outage_timeout or self._is_alone(job, now + wait)
         known = self._businesses.get(job.business)
         if self.draining or is_spent:
             self._give_up(job, error, now)
@@ -184,11 +198,14 @@ class Judge:
         known, is_probe = self._businesses.get(job.business), job.is_probe
         is_aside = known is not None and known.aside is not None
         if is_probe or not is_aside:
-            self._evidence.failed(job, now)
+            self._evidence.failed(job, now, is_general=classify(error).is_general)
         if is_probe or (not is_aside and job.calls == 1):
             self._breaker.failed(job.item.customer_id, now, asked=asked, is_probe=is_probe)
         job.is_probe = False
         self._businesses.probe_ended(job, now)
+        if known is not None and known.is_given_up and self._in_doubt >= PARKED:
+            for each in self._businesses.take_new(known):
+                self._skip(each, now)
         if job.calls == 1:
             self._queue.doubt(job.business)
             if self._businesses.failed(job.business, self._served):
@@ -205,8 +222,11 @@ class Judge:
 
     @property
     def _patience(self) -> float:
-        """Seconds for which many may fail together before other evidence than a served call speaks for the API."""
-        return self._policy.outage_timeout * _PATIENCE
+        """Seconds for which many may fail together before other evidence than a served call speaks for the API.
+
+        They are more where no one else is held up by waiting.
+        """
+        return self._policy.outage_timeout * (_PATIENCE_AT_END if self._has_ended else _PATIENCE)
 
     def _is_alone(self, job: Job, next_try: float) -> bool:
         """Return whether a job has no one beside it, and no witness: it ends after its own tries."""
@@ -214,13 +234,10 @@ class Judge:
         if self._breaker.is_open or evidence.is_several or evidence.has_witness or self._has_others:
             return False
         since = next_try if evidence.failing_since is None else evidence.failing_since
-        return job.calls >= ROUNDS or next_try - since >= self._policy.outage_timeout
-
-    def _may_arrive(self, job: Job, now: float) -> bool:
-        return job.doubt_since is not None and now - job.doubt_since < self._limits.lifetime
+        return job.calls >= _TRIES_ALONE or next_try - since >= self._policy.outage_timeout
 
     def _give_up(self, job: Job, error: ThredfiError, now: float) -> None:
-        result = failure_of(job, error, may_arrive=self._may_arrive(job, now))
+        result = failure_of(job, error)
         known = self._businesses.get(job.business)
         if job.calls and not result.state.is_success:
             is_business = known is not None and known.is_at_fault
@@ -258,7 +275,7 @@ class Judge:
 
     def _aside(self, known: Business, job: Job, now: float) -> None:
         """Let a job wait with its business, if it may be probed with, and if there is room for that."""
-        if known.aside == "refused" or (not job.calls and self._in_doubt >= PARKED):
+        if known.aside == "refused" or (not job.calls and known.is_given_up and self._in_doubt >= PARKED):
             self._skip(job, now)
         else:
             self._businesses.put(known, job)

@@ -18,6 +18,10 @@ _NEWS: Final = Wait()
 _QUICK: Final = 128
 """Businesses that are probed at once while the API seems down, since none of their customers has failed."""
 _LONGEST_QUESTION: Final = 30.0
+_LAST_CALL: Final = 5.0
+"""Seconds before the outage timeout at which the API is probed once more, at most."""
+_BURST: Final = 0.1
+"""Seconds whose calls may begin together under a rate."""
 
 
 class Scheduler(Judge):
@@ -37,7 +41,10 @@ class Scheduler(Judge):
         """Begin without jobs."""
         super().__init__(limits)
         self._asked: Ask | None = None
-        self._is_reading = self._has_ended = self._tries_again = False
+        self._is_reading = self._tries_again = False
+        self._interval = 0.0 if limits.rate is None else 1.0 / limits.rate
+        self._burst = _BURST if self._interval else 0.0
+        self._next_start = float("-inf")
         self.is_hopeless: bool = False
 
     # -- what is known
@@ -133,7 +140,8 @@ class Scheduler(Judge):
         if error is not None and row is not None and (error.transient or row.stops is not None):
             self._breaker.open(now, asked=asked_to_wait(error))
             return
-        self._evidence.answered(now)
+        self._evidence.answered()
+        self._is_last_call = False
 
     # -- the decision
 
@@ -160,10 +168,10 @@ class Scheduler(Judge):
         breaker, within = self._breaker, None
         if self.in_flight >= self._limits.concurrency:
             return None
-        if breaker.is_open and self._queue.sound and self._quick < _QUICK and not breaker.is_probing:
-            # One of a business that has not failed: if it is served, the API is not down.
-            self._quick += 1
-            breaker.probe_now()
+        if now < self._next_start - self._burst:
+            return None
+        if breaker.is_open and not breaker.is_probing:
+            self._hurry(now)
         if not breaker.may_start(now, self.in_flight):
             return None
         if breaker.is_open:
@@ -175,9 +183,25 @@ class Scheduler(Judge):
         job.is_probe = breaker.starts()
         job.served = self._served if not job.calls else job.served
         job.calls += 1
-        job.answered = job.is_sending = False
+        job.answered = False
+        if self._interval:
+            self._next_start = max(self._next_start, now) + self._interval
         self._begins(job)
         return Start(job, within)
+
+    def _hurry(self, now: float) -> None:
+        """Probe at once where that may end the waiting: who has not failed, and whoever is left before the deadline."""
+        if self._queue.sound and self._quick < _QUICK:
+            # If one of a business that has not failed is served, the API is not down.
+            self._quick += 1
+            self._breaker.probe_now()
+        elif not self._is_last_call and now >= self._last_call():
+            self._is_last_call, self._evidence.is_asked = True, False
+            self._breaker.probe_now()
+
+    def _last_call(self) -> float:
+        """Return when to probe once more before the run gives up."""
+        return self._deadline() - min(_LAST_CALL, self._policy.outage_timeout / 4.0)
 
     def _turn(self, now: float) -> Job | None:
         """Take a job that is due for another try, or a new one, by turns: neither holds up the other."""
@@ -215,7 +239,7 @@ class Scheduler(Judge):
         """Take the answer to a question as a sign that the API serves others, if it may be."""
         if not self._evidence.is_believed(now, self._patience):
             return False
-        self._evidence.is_answered = False
+        self._evidence.believe(now)
         self._is_alive(now)
         return True
 
@@ -232,11 +256,14 @@ class Scheduler(Judge):
     def _wait(self, now: float) -> Wait:
         if self._breaker.is_open:
             probe_at = self._breaker.probe_at
-            times = [] if probe_at is None or not self.waiting else [probe_at, self._deadline()]
-            times.append((self._evidence.failing_since or 0.0) + self._patience)
+            times = [] if probe_at is None or not self.waiting else [probe_at, self._last_call(), self._deadline()]
+            if self._evidence.is_answered and self._evidence.failing_since is not None:
+                times.append(self._evidence.failing_since + self._patience)
         else:
             due = self._queue.next_try
             times = [*([] if due is None else [due]), *self._businesses.next_probes()]
+        if self._interval and self.waiting:
+            times.append(self._next_start - self._burst)
         return Wait(min((time for time in times if time > now), default=None))
 
     def _deadline(self) -> float:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
@@ -23,21 +23,12 @@ if TYPE_CHECKING:
     from thredfi_async.bulk.items import ArchiveResult
 
 
-class RateLimit(Protocol):
-    """Limits how many calls begin per second."""
-
-    def acquire(self) -> Awaitable[None]:
-        """Wait for a turn."""
-        ...
-
-
 @attrs.frozen(kw_only=True, eq=False)
 class Work:
     """What a pool works with.
 
     Args:
         calls: Calls the API.
-        rate: Limits the calls that begin, or None for no limit.
         clock: Tells the time and sleeps.
         metrics: Counts outcomes.
         read: Reads items, and returns the jobs that are to be sent; None at the end.
@@ -47,7 +38,6 @@ class Work:
     """
 
     calls: MakesCalls
-    rate: RateLimit | None
     clock: Clock
     metrics: Metrics
     read: Callable[[int], Awaitable[Sequence[Job] | None]]
@@ -195,7 +185,7 @@ class WorkerPool:
         assert task is not None  # noqa: S101 - a coroutine that runs has one
         self._calling.add(task)
         try:
-            result = await (self._limited(job) if within is None else self._made(job, within))
+            result = await (self._work.calls.make(job) if within is None else self._made(job, within))
         except ThredfiError as error:
             self._scheduler.failed(job, error, self._now())
         except asyncio.CancelledError as error:
@@ -204,7 +194,7 @@ class WorkerPool:
                 self._scheduler.failed(job, _cancelled_by_client(error), self._now())
                 return
             failure = _cut_off(job, error)
-            result_ = None if failure is None else failure_of(job, failure, may_arrive=True)
+            result_ = None if failure is None else failure_of(job, failure)
             self._scheduler.cut(job, result_, self._now())
             if not self._is_cutting or task.uncancel() > 0:
                 raise
@@ -219,15 +209,15 @@ class WorkerPool:
         """End a run in which a call raised what is none of our errors."""
         failure = InternalError(f"the call raised {raised_at(reason)}")
         failure.effect, failure.attempts = effect_of(reason)
-        self._scheduler.cut(job, failure_of(job, failure, may_arrive=True), self._now())
+        self._scheduler.cut(job, failure_of(job, failure), self._now())
         self._work.fail(reason)
 
-    async def _made(self, job: Job, within: float | None) -> "ArchiveResult":
+    async def _made(self, job: Job, within: float) -> "ArchiveResult":
         cut: BaseException | None = None
         try:
             async with asyncio.timeout(within):
                 try:
-                    return await self._limited(job)
+                    return await self._work.calls.make(job)
                 except asyncio.CancelledError as error:
                     cut = error
                     raise
@@ -236,12 +226,6 @@ class WorkerPool:
         except TimeoutError:
             failure = None if cut is None else _cut_off(job, cut)
             raise failure or _interrupted("the outage timeout ended before the request was sent") from None
-
-    async def _limited(self, job: Job) -> "ArchiveResult":
-        if self._work.rate is not None:
-            await self._work.rate.acquire()
-        job.is_sending = True
-        return await self._work.calls.make(job)
 
     # -- time
 
@@ -274,7 +258,7 @@ def _cancelled_by_client(error: asyncio.CancelledError) -> ThredfiError:
 
 def _cut_off(job: Job, error: BaseException) -> ThredfiError | None:
     """Return the error of a call that was cut off; None if nothing was sent, so that the item is as it was before."""
-    effect, attempts = effect_of(error) if job.is_sending else (Effect.NOT_APPLIED, 0)
+    effect, attempts = effect_of(error)
     if effect is Effect.NOT_APPLIED and not attempts:
         return job.error
     return _interrupted("the call was cut off, since the run ended", effect, attempts)
