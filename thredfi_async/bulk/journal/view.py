@@ -53,6 +53,8 @@ class JournalView:
         self._file = located(path)
         with translated(self.path, "read"):
             uri = uri_of(self.path, mode="ro")
+            if Path(self._file).stat().st_size == 0:
+                raise JournalError(f"the journal {self.path} is empty: no run has begun to write it")
             self.distrust: str | None = distrust(self._file)
             self._connection = sqlite3.connect(uri, uri=True, isolation_level=None)
             try:

@@ -110,7 +110,7 @@ class RunStatus:
         lines = [headline(self.verdict), Text(f"  {done:,}{of}: {outcomes(counts.states)}"), *figures(self.verdict)]
         if self.running is not None:
             lines.append(Text(f"  running: {self.rate.as_text(self.running)}", style="cyan"))
-        elif self.metadata.finished:
+        elif self.metadata.finished and self.verdict.complete:
             lines.append(Text(f"  at its end since {when(self.metadata.run.get('finished_at'))}"))
         return lines
 
