@@ -632,8 +632,8 @@ MUTANTS = (
     Mutant(
         "bulk: failures count only while others are served",
         "bulk/engine/judge.py",
-        "job.rounds += self._served > job.served",
-        "job.rounds += 1",
+        "        if self._served > job.served:\n",
+        "        if True:\n",
         ("bulk/engine/test_fairness.py::test_few_customers_in_a_long_outage",),
     ),
     Mutant(
@@ -663,13 +663,6 @@ MUTANTS = (
         "            self._read_on += self._read_on_step",
         "            self._read_on += 0",
         ("bulk/engine/test_fairness.py::test_a_broken_business_first_in_the_file",),
-    ),
-    Mutant(
-        "bulk: what is set aside is bounded",
-        "bulk/engine/judge.py",
-        "(not job.calls and self._in_doubt >= PARKED)",
-        "False",
-        ("bulk/engine/test_fairness.py::test_doubt_holds_no_more_than_it_may",),
     ),
     Mutant(
         "bulk: sound businesses have every second turn",
@@ -712,7 +705,7 @@ MUTANTS = (
     Mutant(
         "bulk: patience before what fails is given up",
         "bulk/engine/judge.py",
-        "        return self._policy.outage_timeout * _PATIENCE\n",
+        "        return self._policy.outage_timeout * (_PATIENCE_AT_END if self._has_ended else _PATIENCE)\n",
         "        return 0.0\n",
         ("bulk/engine/test_fairness.py::test_a_short_outage_of_a_single_business",),
     ),
@@ -745,6 +738,27 @@ MUTANTS = (
         ("bulk/engine/test_fairness.py::test_probes_of_businesses_end",),
     ),
     Mutant(
+        "bulk: half an outage uses up no item",
+        "bulk/engine/judge.py",
+        "job.rounds += 0.25 if self._recovered > _RECOVERING else 1.0",
+        "job.rounds += 1.0",
+        ("bulk/engine/test_fairness.py::test_half_an_outage",),
+    ),
+    Mutant(
+        "bulk: a last probe before the end",
+        "bulk/engine/scheduler.py",
+        "        elif not self._is_last_call and now >= self._last_call():",
+        "        elif False:",
+        ("bulk/engine/test_fairness.py::test_an_outage_shorter_than_the_timeout",),
+    ),
+    Mutant(
+        "bulk: a stop behind a broken source",
+        "bulk/engine/engine.py",
+        "self._results.error is None or self._results.error is self._broken_off",
+        "self._results.error is None",
+        ("bulk/engine/test_runs.py::test_a_stop_after_the_source_broke_off",),
+    ),
+    Mutant(
         "bulk: a business is set aside",
         "bulk/engine/businesses.py",
         "        if self._limit is None or known.failing < self._limit:",
@@ -761,15 +775,15 @@ MUTANTS = (
     Mutant(
         "bulk: a late request",
         "bulk/engine/outcomes.py",
-        "    if job.doubt_since is not None and (may_arrive or not is_refused):",
-        "    if False:",
+        "    if error.effect is Effect.UNKNOWN or job.doubt_since is not None:",
+        "    if error.effect is Effect.UNKNOWN:",
         ("bulk/test_journal.py::test_a_refusal_in_a_later_session",),
     ),
     Mutant(
         "bulk: a cut call's own effect",
         "bulk/engine/worker_pool.py",
-        "    effect, attempts = effect_of(error) if job.is_sending else (Effect.NOT_APPLIED, 0)",
-        "    effect, attempts = Effect.NOT_APPLIED, 0",
+        "    effect, attempts = effect_of(error)\n    if effect",
+        "    effect, attempts = Effect.NOT_APPLIED, 0\n    if effect",
         (
             "bulk/engine/test_runs.py::test_a_cut_call_keeps_its_own_effect",
             "bulk/engine/test_properties.py::test_a_run_ends_and_every_item_has_one_true_outcome",

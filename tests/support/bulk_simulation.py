@@ -4,6 +4,7 @@ Nothing waits for real, and a run that would wait for ever is an error at once.
 """
 
 import asyncio
+import random
 import selectors
 from collections import Counter
 from collections.abc import AsyncIterator, Coroutine
@@ -110,6 +111,7 @@ class Script:
         customers: The customers in the input's order: the number of the business, and what the script says.
         businesses: What the API does for a business: `ok`, `forbidden`, `broken` or `dead`, until then (seconds).
         outage: From when to when the API is down, if it ever is.
+        part: The part of all calls that such an outage fails, with 503; None for all, without a connection.
         reads: Whether questions are answered by businesses that are broken.
         reading: Seconds that an answer to a question takes, or the client's deadline; None for the customer's own;
             infinite if the client has no deadline, and no answer ever comes.
@@ -125,6 +127,7 @@ class Script:
     customers: tuple[tuple[int, Customers], ...]
     businesses: tuple[tuple[str, float], ...]
     outage: tuple[float, float] | None = None
+    part: float | None = None
     reads: bool = True
     reading: float | None = None
     repeats: bool = False
@@ -149,6 +152,7 @@ class ScriptedApi:
     in_flight: int = 0
     most: int = 0
     known: dict[UUID, tuple[int, Customers]] = attrs.field(factory=dict[UUID, tuple[int, Customers]])
+    _chance: random.Random = attrs.field(factory=lambda: random.Random(1))
 
     def __attrs_post_init__(self) -> None:
         for number, entry in enumerate(self.script.customers):
@@ -236,6 +240,10 @@ class ScriptedApi:
 
     def _unreachable(self) -> ThredfiError | None:
         outage = self.script.outage
+        if self.script.part is not None and self._chance.random() > self.script.part:
+            return None
+        if self.script.part is not None and outage is not None and outage[0] <= _now() < outage[1]:
+            return refusal(503)
         return down() if outage is not None and outage[0] <= _now() < outage[1] else None
 
     def _kind(self, business: int, customer: Customers, number: int) -> str:

@@ -322,12 +322,12 @@ def test_a_probe_keeps_the_clients_own_timeout() -> None:
 def test_tries_leave_new_items_their_turn(concurrency: int) -> None:
     """Fifty customers whose failures are slow come again and again: every second call is for a new item."""
     slow = Customers(kind="500", seconds=5.0)
-    order = blocks(*((number, slow, 10) for number in range(1, 6)), (0, OK, 100))
+    order = blocks(*((number, slow, 10) for number in range(1, 6)), (0, OK, 50))
     course = simulate(course_of(Script(customers=order, businesses=(SOUND,) * 6, concurrency=concurrency)))
     assert course.error is None
     sound = [at for customer, at in course.times.items() if course.api.known[customer][0] == 0]
-    assert len(sound) == 100
-    # Those who fail take 250 calls, far more than may begin before the last new item does.
+    assert len(sound) == 50
+    # Those who fail take 150 calls, far more than may begin before the last new item does.
     assert max(sound) < course.seconds * 0.9
 
 
@@ -346,3 +346,37 @@ def test_doubt_holds_no_more_than_it_may() -> None:
     course = simulate(course_of(script))
     assert states(course, 1) == {"archived": 10}
     assert course.held <= 1_024 + PARKED
+
+
+@pytest.mark.parametrize("part", [0.3, 0.5])
+def test_half_an_outage(part: float) -> None:
+    """For two minutes a part of all calls fails, whosever they are: nearly every item is archived all the same."""
+    script = Script(
+        customers=tuple((number % 7, Customers(seconds=0.1)) for number in range(20_000)),
+        businesses=(SOUND,) * 7,
+        outage=(0.0, 120.0),
+        part=part,
+        concurrency=100,
+    )
+    course = simulate(course_of(script))
+    assert course.error is None
+    assert states(course)["archived"] > 19_950
+
+
+@pytest.mark.parametrize(("outage", "timeout"), [(45.0, 60.0), (20.0, 30.0), (300.0, 320.0)])
+def test_an_outage_shorter_than_the_timeout(outage: float, timeout: float) -> None:
+    """However long the last wait is, the API is probed once more before the run gives up."""
+    script = Script(
+        customers=((0, OK),) * 500, businesses=(SOUND,), outage=(0.1, outage), outage_timeout=timeout, pause=0.01
+    )
+    for _ in range(5):  # waits are random
+        course = simulate(course_of(script))
+        assert (course.error, states(course)) == (None, {"archived": 500})
+
+
+def test_a_late_answer_to_a_question() -> None:
+    """One that comes when nothing fails any more says nothing of a failure much later."""
+    order = tuple((0, Customers(kind="503", times=1) if number in {10, 1_500} else OK) for number in range(1_600))
+    script = Script(customers=order, businesses=(SOUND,), pause=0.5, reading=0.9)
+    course = simulate(course_of(script))
+    assert (course.error, states(course)) == (None, {"archived": 1_600})

@@ -130,6 +130,20 @@ async def test_a_stop_sends_nothing_more(status: int, clock: FakeClock) -> None:
     assert sum(api.calls.values()) == 1
 
 
+async def test_a_stop_after_the_source_broke_off() -> None:
+    """What stops the run is raised, and the source's error is its context: neither hides the other."""
+
+    async def source() -> AsyncIterator[ArchiveItem]:
+        for each in items(30):
+            yield each
+        raise OSError("the file is gone")
+
+    run = archive_many(Api(lambda _, __: refusal(401, "unauthorized")), source(), concurrency=1)
+    _, stopped = await until_it_stops(run, BulkStoppedError)
+    assert stopped.cause == "credentials_refused"
+    assert isinstance(stopped.__context__, OSError)
+
+
 @pytest.mark.parametrize("state", [ItemState.ARCHIVED, ItemState.REJECTED])
 async def test_a_drain_leaves_the_state_before(state: ItemState, tmp_path: Path) -> None:
     """What was final, is to be sent again, and was not started, is as final as before."""

@@ -76,8 +76,8 @@ class Evidence:
             self._archived.pop(job.business, None)  # another one takes its place
 
     def answered(self) -> None:
-        """Note that the API has answered a question; it says nothing unless something fails."""
-        self.is_answered = self.failing_since is not None
+        """Note that the API has answered a question."""
+        self.is_answered = True
 
     def believe(self, now: float) -> None:
         """Take the answer as a sign that the API serves others; the next failure needs another one."""

@@ -33,9 +33,9 @@ _ROUNDS: Final = 3
 """Failed calls after which an item is given up, counted only while the API serves others."""
 _TRIES_ALONE: Final = 5
 """Calls of an item that is alone."""
-_MANY_FAIL: Final = 0.15
-"""The part of calls by which items begin to fail, not for their business: beyond it, a failure is a quarter of one."""
-_SMOOTH: Final = 0.02
+_RECOVERING: Final = 0.02
+"""The part of second and later calls that are served, beyond which a failure is a quarter of an item's own."""
+_SMOOTH: Final = 0.005
 PARKED: Final = 8_192
 """Items of businesses in doubt that are held beside the window, so that others behind them are found and served."""
 _CUSTOMERS: Final = 2
@@ -96,8 +96,10 @@ class Judge:
         self._window = limits.window
         self._served = 0
         self._read_on, self._read_on_step = 0, BATCH
-        self._first_calls = self._failing = self._quick = 0
-        self._share = 0.0
+        self._first_calls: int = 0
+        self._failing: int = 0
+        self._quick: int = 0
+        self._recovered: float = 0.0
         self._last_error: ThredfiError | None = None
         self.in_flight: int = 0
         self.draining: bool = False
@@ -131,7 +133,6 @@ class Judge:
     def _ends(self, job: Job) -> None:
         self.in_flight -= 1
         self._first_calls -= job.calls == 1
-        self._share -= _SMOOTH * self._share
 
     def _left(self, job: Job, now: float, *, is_sent: bool = True) -> None:
         """Note that a job's call says nothing of the API; the next probe goes at once if it was not even sent."""
@@ -151,9 +152,15 @@ class Judge:
         """Note that the API serves others than those that fail: their businesses are at fault, or they are."""
         self._served += 1
         self._breaker.served(is_probe=is_probe, ramp_to=None if besides is None else self._limits.concurrency)
-        self._quick, self._is_last_call, self._read_on, self._read_on_step = 0, False, 0, BATCH
+        self._quick = self._read_on = 0
+        self._is_last_call, self._read_on_step = False, BATCH
         for business in self._businesses.suspects(besides):
             self._set_aside(business, now)
+
+    def _recovers(self, job: Job) -> None:
+        """Note that a job was served; if it had failed, failures pass."""
+        if job.fails:
+            self._recovered += _SMOOTH * (1.0 - self._recovered)
 
     def _fails_for_good(self, job: Job, error: ThredfiError, now: float) -> None:
         if isinstance(error, APIError):
@@ -168,17 +175,16 @@ class Judge:
         self._give_up(job, error, now)
 
     def _fails_for_now(self, job: Job, error: ThredfiError, now: float) -> None:
-        if not job.fails:
+        if job.fails:
+            self._recovered -= _SMOOTH * self._recovered
+        else:
             job.fails = True
             self._failing += 1
-            known = self._businesses.get(job.business)
-            if known is None or not known.is_at_fault:
-                self._share += _SMOOTH
         self._served += job.answered and not self._breaker.is_open
-        # A failure counts only if the API has served others since, and for less while many fail: no outage, and no half
-        # of one, uses up an item's rounds.
+        # A failure counts only if the API has served others since, and for less while those that failed are served
+        # later: no outage, and no half of one, uses up an item's rounds.
         if self._served > job.served:
-            job.rounds += 0.25 if self._share > _MANY_FAIL else 1.0
+            job.rounds += 0.25 if self._recovered > _RECOVERING else 1.0
         job.served = self._served
         asked = asked_to_wait(error)
         self._counts(job, error, now, asked)

@@ -109,6 +109,7 @@ class Scheduler(Judge):
         self._ends(job)
         self._is_served(job, now)
         self._is_sound(job.business, now)
+        self._recovers(job)
         if result.state.is_success:
             self._evidence.archived(job)
         self._resolve(job, result)
