@@ -48,7 +48,9 @@ class Goal:
     def customers(self) -> str:
         """How many it is about, in words."""
         return (
-            "the customers that stdin lists" if self.counted.lines is None else plural(self.counted.lines, "customer")
+            "the customers that stdin lists"
+            if self.counted.customers is None
+            else f"{'' if self.counted.exact else 'at most '}{plural(self.counted.customers, 'customer')}"
         )
 
     def announce(self, out: Output, journal: Path | None) -> None:
@@ -60,6 +62,7 @@ class Goal:
                 "source": self.source.name,
                 "lines": self.counted.lines,
                 "invalid_lines": self.counted.bad,
+                "duplicates": self.counted.repeated,
                 "bodies": "source" if self.source.has_bodies else "server",
                 "journal": None if journal is None else str(journal),
             }
@@ -119,7 +122,7 @@ class Publishing:
         with contextlib.suppress(JournalError):
             self._journal.describe(
                 published_at=now if self.complete else "",
-                duplicates=self.counts["duplicates"],
+                duplicates=max(self.counts["duplicates"], self.goal.counted.repeated or 0),
                 invalid_lines_path=None if copy is None else str(copy.absolute()),
             )
 
