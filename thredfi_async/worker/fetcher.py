@@ -85,18 +85,26 @@ class Fetcher:
         try:
             # The broker's timeout must come first: messages sent after ours would be too many.
             async with asyncio.timeout(self._expires + _SLACK):
-                if self._broker.is_connected:
-                    self._requests += 1
-                    self._quiet.clear()
-                    await self._broker.connection.publish(self._next, request, reply=f"{self._inbox}.{self._requests}")
-                else:
+                if not await self._request(request):
                     self._answer = Answer.ENDED
+                # The next connection wakes it too: to try again at once would leave no time to notice this one's end.
                 await self._wake.wait()
         except TimeoutError:
             return self._answer or Answer.NONE
-        except TROUBLE:
-            return Answer.ENDED
         return self._answer or Answer.ENDED
+
+    async def _request(self, request: bytes) -> bool:
+        """Send a request for messages; return whether there is a connection for it."""
+        if not self._broker.is_connected:
+            return False
+        self._requests += 1
+        self._quiet.clear()
+        try:
+            await self._broker.connection.publish(self._next, request, reply=f"{self._inbox}.{self._requests}")
+        except TROUBLE:
+            self._quiet.set()
+            return False
+        return True
 
     def interrupt(self) -> None:
         """Make `fetch` return; the broker may still answer the request."""
