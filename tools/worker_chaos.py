@@ -146,7 +146,7 @@ async def _round(played: Scene, given: argparse.Namespace, number: int) -> float
     async with ThredfiClient(there.token, base_url=there.url) as client:
         options = WorkerOptions(concurrency=concurrency)
         worker = Worker(client, nats=NatsSettings(url=played.nats.url), options=options)
-        by_messages = await _timed(_work_off(worker, count))
+        by_messages = await _worked_off(worker, count)
     async with ThredfiClient(there.token, base_url=there.url) as client:
         by_bulk = await _timed(_in_bulk(client, customers[count:], concurrency))
     figures = [
@@ -160,15 +160,20 @@ async def _round(played: Scene, given: argparse.Namespace, number: int) -> float
     return by_bulk[0] / by_messages[0]
 
 
-async def _work_off(worker: Worker, count: int) -> None:
+async def _worked_off(worker: Worker, count: int) -> tuple[float, float]:
+    """Return the seconds from the first message to the last outcome: no start, and no waiting at the end."""
+
     async def watch() -> None:
         while worker.metrics.progress.done < count:  # noqa: ASYNC110 - the worker does not signal it
             await asyncio.sleep(0.02)
-        worker.stop()
 
     async with asyncio.TaskGroup() as group:
-        group.create_task(worker.run())
-        group.create_task(watch())
+        is_ready = asyncio.Event()
+        group.create_task(worker.run(on_ready=is_ready.set))
+        await is_ready.wait()
+        figures = await _timed(watch())
+        worker.stop()
+    return figures
 
 
 async def _in_bulk(client: ThredfiClient, customers: Sequence[SeededCustomer], concurrency: int) -> None:
