@@ -29,16 +29,17 @@ async def test_a_part_that_fails_is_started_again(clock: FakeClock, caplog: pyte
 
 async def test_a_part_that_cannot_come_back(clock: FakeClock) -> None:
     """After five failures in a row, a restart may help; when the part has run for a minute, no more."""
-    supervisor, goes_on = Supervisor(clock), asyncio.Event()
+    supervisor, is_back, goes_on = Supervisor(clock), asyncio.Event(), asyncio.Event()
 
     async def work(part: Part) -> None:
         if part.failures < 5:
             raise ValueError
         part.rests()
+        is_back.set()
         await goes_on.wait()
 
     running = asyncio.create_task(supervisor.run("probes", work))
-    await until(lambda: len(clock.sleeps) == 5)
+    await is_back.wait()
     assert supervisor.troubles() == ["the part 'probes' has failed 5 times in a row"]
     clock.now += 61
     assert supervisor.troubles() == []
