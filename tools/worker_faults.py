@@ -203,10 +203,10 @@ class _Stranger:
         self._dice = dice
 
     async def disturb(self, broker: Broker) -> None:
-        for subject in (f"$JS.API.CONSUMER.MSG.NEXT.{TOPOLOGY.stream}.>", "$JS.API.STREAM.MSG.GET.>"):
-            await broker.connection.subscribe(subject, self._answer)
-        for subject in (TOPOLOGY.outcomes_subjects, TOPOLOGY.dead_subject):
-            await broker.connection.subscribe(subject, self._answer)
+        requests = f"$JS.API.CONSUMER.MSG.NEXT.{TOPOLOGY.stream}.>", "$JS.API.STREAM.MSG.GET.>"
+        client: Any = broker.connection.client  # nats-py's annotation of this method is partly missing
+        for subject in (*requests, TOPOLOGY.outcomes_subjects, TOPOLOGY.dead_subject):
+            await client.subscribe(subject, cb=self._answer)
         total = await left(broker)
         for number in range(int(total * GARBAGE_SHARE)):
             # Spread over the run: one for every twenty commands that are done.

@@ -159,7 +159,7 @@ async def test_a_request_on_a_dead_connection_waits_for_the_next_one() -> None:
     """What fails at once is not tried again at once: that would leave the loop no time to notice the end."""
     connection = SimpleNamespace(publish=AsyncMock(side_effect=nats.errors.ConnectionClosedError))
     broker = cast("Broker", SimpleNamespace(is_connected=True, connection=connection))
-    fetcher = Fetcher(broker, StreamConfig(), lambda _: True, expires=30.0)
+    fetcher = Fetcher(broker, StreamConfig(), lambda _, __: True, expires=30.0)
     request = asyncio.create_task(fetcher.fetch(1))
     await asyncio.sleep(0)
     assert not request.done()

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from difflib import get_close_matches
-from hashlib import sha256
+from hashlib import sha1, sha256
 from typing import Any, Final, Self, cast
-from uuid import UUID, uuid5
+from uuid import UUID
 
 import attrs
 import orjson
@@ -86,7 +86,7 @@ class ArchiveCommand:
             return self.idempotency_key
         if message_id is None:
             message_id = "" if self.customer is None else sha256(encode(self.customer)).hexdigest()
-        return str(uuid5(_NAMESPACE, f"{self.business_id}/{self.customer_id}/{message_id}"))
+        return _uuid5(f"{self.business_id}/{self.customer_id}/{message_id}")
 
     def to_json(self) -> bytes:
         """Encode the command as a message's payload.
@@ -144,6 +144,13 @@ class ArchiveCommand:
         if problems:
             raise InvalidRequestError(problems)
         return command
+
+
+def _uuid5(name: str) -> str:
+    """Return the text of `uuid.uuid5` in our namespace, which takes twice as long."""
+    digest = sha1(_NAMESPACE.bytes + name.encode(), usedforsecurity=False).hexdigest()
+    variant = "89ab"[int(digest[16], 16) % 4]
+    return f"{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:32]}"
 
 
 def _in_json(problem: str) -> str:

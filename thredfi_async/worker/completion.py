@@ -32,7 +32,7 @@ class Completion:
         stream_config: The names of streams and subjects.
         metrics: Counts outcomes and dead letters.
         clock: Tells the time.
-        storing: Called when a message's calls have ended, and its end is being stored.
+        storing: Called with a message whose calls have ended, before its end is stored.
         quiet: Waits until a returned message would not come straight back to this worker.
     """
 
@@ -40,7 +40,7 @@ class Completion:
     stream_config: StreamConfig
     metrics: Metrics
     clock: Clock
-    storing: Callable[[], None]
+    storing: Callable[[InFlightMessage], None]
     quiet: Callable[[], Awaitable[None]]
 
     async def done(self, in_flight: InFlightMessage, decision: Done) -> None:
@@ -136,8 +136,7 @@ class Completion:
     async def _store(self, in_flight: InFlightMessage, subject: str, payload: bytes, what: str, stream: str) -> None:
         """Wait until it is stored; meanwhile another message may be called in this one's place."""
         if not in_flight.storing:
-            in_flight.storing = True
-            self.storing()
+            self.storing(in_flight)
         await self.broker.store(subject, payload, message_id=f"{in_flight.command_id}/{what}", stream=stream)
 
     async def _acknowledge(self, in_flight: InFlightMessage) -> None:

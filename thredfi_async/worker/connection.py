@@ -4,16 +4,16 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any, Final
 
 import nats.errors
-from nats.aio.msg import Msg
 from nats.nuid import NUID
 
 from thredfi_async import Clock, ThredfiError
 from thredfi_async._outcomes import raised_at
 from thredfi_async.worker.conditions import Conditions
+from thredfi_async.worker.direct_client import Take
 from thredfi_async.worker.nats_client import NatsClient
 from thredfi_async.worker.nats_errors import TROUBLE, words
 from thredfi_async.worker.servers import Server, Servers
@@ -27,12 +27,6 @@ _SHORTEST_WAIT: Final = 0.5
 _LONGEST_WAIT: Final = 10.0
 
 logger: logging.Logger = logging.getLogger("thredfi_async.worker")
-
-Callback = Callable[[Msg], Awaitable[None]]
-
-
-async def _subscribed(client: Any, subject: str, callback: Callback) -> Any:  # noqa: ANN401 - nats-py's annotation is partly missing
-    return await client.subscribe(subject, cb=callback)
 
 
 def new_inbox() -> str:
@@ -74,7 +68,7 @@ class Connection:
         self._conditions, self._clock, self._jitter = conditions, clock, jitter
         self._servers = Servers(settings)
         self._client: NatsClient | None = None
-        self._subscriptions: dict[str, Callback] = {}
+        self._subscriptions: dict[str, Take] = {}
         self._live: dict[str, Any] = {}
         self._denied: str | None = None
 
@@ -99,15 +93,19 @@ class Connection:
         """
         await self.client.publish(subject, payload, reply=reply, headers=headers)
 
-    async def subscribe(self, subject: str, callback: Callback) -> None:
+    async def subscribe(self, subject: str, take: Take) -> None:
         """Subscribe, on every connection from now on.
+
+        Args:
+            subject: The subject.
+            take: Called with each message.
 
         Raises:
             nats.errors.Error: The connection has just been lost; the next one has the subscription.
         """
-        self._subscriptions[subject] = callback
+        self._subscriptions[subject] = take
         if self.is_up.is_set():
-            self._live[subject] = await _subscribed(self.client, subject, callback)
+            self._live[subject] = await self.client.listen(subject, take)
 
     async def unsubscribe(self, subject: str) -> None:
         """Subscribe no longer, on this connection and on those to come."""
@@ -179,7 +177,7 @@ class Connection:
         self._live, self._denied = {}, None
         while missing := self._subscriptions.keys() - self._live.keys():
             subject = missing.pop()
-            self._live[subject] = await _subscribed(client, subject, self._subscriptions[subject])
+            self._live[subject] = await client.listen(subject, self._subscriptions[subject])
         self._client = client
         self._conditions.end(CONDITION)
         self.is_up.set()

@@ -12,7 +12,7 @@ import orjson
 from thredfi_async import Effect, InvalidRequestError
 from thredfi_async.bulk import ItemState
 from thredfi_async.worker import payload as rules
-from thredfi_async.worker.payload import VERSION, Rule, broken, identifier, read, state
+from thredfi_async.worker.payload import VERSION, Rule, identifier, problem, read, state
 
 LARGEST_OUTCOME: Final = 16 * 1024
 """Bytes of an outcome event at most; ours have a few hundred."""
@@ -165,7 +165,8 @@ class DeadLetter:
 
 
 def _check(message: object, fields: Mapping[str, Rule]) -> None:
-    if problems := broken({name: getattr(message, name) for name in fields}, fields):
+    problems = [problem(name, rule) for name, rule in fields.items() if not rule.accepts(getattr(message, name))]
+    if problems:
         raise InvalidRequestError(problems)
 
 

@@ -12,11 +12,11 @@ from nats.aio.msg import Msg
 
 from thredfi_async.worker.broker import Broker
 from thredfi_async.worker.connection import new_inbox
+from thredfi_async.worker.delivery import Delivery
 from thredfi_async.worker.nats_errors import TROUBLE
 from thredfi_async.worker.stream_config import StreamConfig
 
 _SLACK: Final = 1.0
-_MOST_DELIVERIES: Final = 2**31 - 1
 _GONE: Final = frozenset({"503", "409"})
 
 logger: logging.Logger = logging.getLogger("thredfi_async.worker")
@@ -47,7 +47,7 @@ class Fetcher:
     """
 
     def __init__(
-        self, broker: Broker, stream_config: StreamConfig, take: Callable[[Msg], bool], *, expires: float
+        self, broker: Broker, stream_config: StreamConfig, take: Callable[[Msg, Delivery], bool], *, expires: float
     ) -> None:
         self._broker = broker
         self._source = stream_config.stream, stream_config.consumer
@@ -136,27 +136,20 @@ class Fetcher:
         for message in self._late:
             await self._broker.tell(message.reply, b"-NAK")
 
-    async def _arrived(self, message: Msg) -> None:
+    def _arrived(self, message: Msg) -> None:
         if not message.reply:
             self._told(message)
             return
-        if not self._is_delivery(message):
+        delivery = Delivery.of(message.reply)
+        if delivery is None or (delivery.stream, delivery.consumer) != self._source:  # the inbox is no secret from all
             logger.warning("a message that the consumer did not deliver came to the worker's inbox, and is passed over")
             return
-        if not self._take(message):
+        if not self._take(message, delivery):
             self._late.append(message)
         self._answer = Answer.ENDED
         self._wanted -= 1
         if self._wanted <= 0:
             self._is_over()
-
-    def _is_delivery(self, message: Msg) -> bool:
-        """Return whether the consumer delivered it: the inbox's name is no secret from all."""
-        try:
-            facts = message.metadata
-        except Exception:  # noqa: BLE001 - nats-py raises whatever comes of a strange subject
-            return False
-        return (facts.stream, facts.consumer) == self._source and 0 < facts.num_delivered <= _MOST_DELIVERIES
 
     def _told(self, message: Msg) -> None:
         """Handle the broker's status for a request: that it ended, and why."""

@@ -152,7 +152,7 @@ class ArchiveHandler:
         jitter: Callable[[], float] = random.random,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._client = client
+        self._archive_raw = client.customers.with_raw_response.archive
         self._timeouts = timeouts
         self._retry = retry
         seconds = {"delay_initial": delay_initial, "delay_max": delay_max, "max_retry_after": max_retry_after}
@@ -204,8 +204,7 @@ class ArchiveHandler:
         )
 
     def _archive(self, command: ArchiveCommand, key: str, retry: RetryPolicy | None) -> Awaitable[Any]:
-        archive = self._client.customers.with_raw_response.archive
-        call: Awaitable[Any] = archive(
+        call: Awaitable[Any] = self._archive_raw(
             command.business_id,
             command.customer_id,
             command.customer,

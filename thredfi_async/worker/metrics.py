@@ -58,7 +58,7 @@ class Metrics:
         self._ticked = -_TICK
         self._outcomes = self._counter("outcomes", "Commands that ended, by state.", "state")
         self._dead = self._counter("dead_letters", "Commands stored as dead letters, by reason.", "why")
-        self._deliveries = self._counter("deliveries", "Messages received, for the first time or again.", "kind")
+        deliveries = self._counter("deliveries", "Messages received, for the first time or again.", "kind")
         self._retries = self._counter("retries", "Retries: by this worker (held), or by another delivery.", "how")
         self._not_stored = self._counter("store_failures", "Messages that a stream did not store, by stream.", "stream")
         self._parts = self._counter("part_failures", "Failures of the worker's background parts.", "part")
@@ -74,8 +74,7 @@ class Metrics:
         self._by_state = {state: self._outcomes.labels(state) for state in ItemState}
         for why in ("malformed", "rejected", "failed", "unknown"):
             self._dead.labels(why)
-        for kind in ("first", "again"):
-            self._deliveries.labels(kind)
+        self._first, self._again = deliveries.labels("first"), deliveries.labels("again")
         for how in ("held", "redelivery"):
             self._retries.labels(how)
 
@@ -92,7 +91,7 @@ class Metrics:
 
     def delivered(self, *, again: bool) -> None:
         """Count a received message."""
-        self._deliveries.labels("again" if again else "first").inc()
+        (self._again if again else self._first).inc()
 
     def repeats(self, *, held: bool) -> None:
         """Count a call that will be retried."""

@@ -20,7 +20,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.transport import TcpTransport, WebSocketTransport
 
-from thredfi_async.worker.tolerant_client import TolerantClient
+from thredfi_async.worker.direct_client import DirectClient
 
 _CLOSE_SECONDS: Final = 1.0
 _PING_SECONDS: Final = 20
@@ -28,7 +28,7 @@ _PING_SECONDS: Final = 20
 logger: logging.Logger = logging.getLogger("thredfi_async.worker")
 
 
-class NatsClient(TolerantClient):
+class NatsClient(DirectClient):
     """A connection that ends once, whatever ends it.
 
     Args:

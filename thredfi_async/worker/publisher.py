@@ -91,7 +91,7 @@ class Publisher:
                 return
             answer.set_exception(TimeoutError())
 
-    async def _answered(self, message: Msg) -> None:
+    def _answered(self, message: Msg) -> None:
         answer, _ = self._waiting.get(message.subject, (None, 0.0))
         if answer is not None and not answer.done():
             answer.set_result(message)

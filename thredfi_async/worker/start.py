@@ -89,7 +89,7 @@ async def prove_credentials(client: object, conditions: Conditions, clock: Clock
             return
 
 
-async def until_stopped(work: Coroutine[Any, Any, None], stopping: asyncio.Event) -> bool:
+async def until_stopped(work: Coroutine[Any, Any, object], stopping: asyncio.Event) -> bool:
     """Do some work, unless a stop comes first, which cancels it.
 
     Args:

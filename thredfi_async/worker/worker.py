@@ -14,11 +14,12 @@ from thredfi_async._jobs.metrics import Snapshot
 from thredfi_async.bulk import ArchiveClient
 from thredfi_async.worker.broker import Broker, connected
 from thredfi_async.worker.completion import Completion
+from thredfi_async.worker.delivery import Delivery
 from thredfi_async.worker.errors import BrokerError
 from thredfi_async.worker.fetcher import Answer, Fetcher
 from thredfi_async.worker.gate import Gate
 from thredfi_async.worker.handler import ArchiveHandler
-from thredfi_async.worker.in_flight import InFlightMessage
+from thredfi_async.worker.in_flight import InFlight, InFlightMessage
 from thredfi_async.worker.metrics import Metrics
 from thredfi_async.worker.options import WorkerOptions
 from thredfi_async.worker.processing import Processing
@@ -30,6 +31,8 @@ from thredfi_async.worker.streams import ACK_WAIT, ensure_streams
 from thredfi_async.worker.supervision import Part, Supervisor
 
 _PROGRESS: Final = b"+WPI"
+
+Begin = Callable[[InFlightMessage], asyncio.Task[None]]
 
 logger: logging.Logger = logging.getLogger("thredfi_async.worker")
 
@@ -71,17 +74,15 @@ class Worker:
         self._clock = clock or SystemClock()
         self._handler = handler or ArchiveHandler(client, max_retry_after=self._options.max_retry_after)
         self.gate: Gate = gate or Gate(clock=self._clock)
-        self.gate.on_change = self._something_changed
+        self.gate.on_change = self._gate_changed
         self.metrics: Metrics = Metrics()
-        self._in_flight: dict[int, InFlightMessage] = {}
+        self._in_flight = InFlight(self._options.concurrency)
         self._changed = asyncio.Event()
-        self._stopping = asyncio.Event()
-        self._hurry = asyncio.Event()
+        self._stopping, self._hurry = asyncio.Event(), asyncio.Event()
         self._reconnected = asyncio.Event()
         self._broker: Broker | None = None
         self._fetcher: Fetcher | None = None
-        self._extra = 0
-        self._ack_wait = ACK_WAIT
+        self._extra, self._ack_wait = 0, ACK_WAIT
         self._status = Status(self.gate, self._clock)
         self._supervisor = Supervisor(self._clock, on_failure=self.metrics.part_failed)
         self.metrics.observe(self, client)
@@ -181,9 +182,7 @@ class Worker:
         fetcher = self._fetcher = Fetcher(
             broker, self._stream_config, partial(self._take, begin), expires=self._options.poll
         )
-        completion = Completion(
-            broker, self._stream_config, self.metrics, self._clock, self._something_changed, fetcher.quiet
-        )
+        completion = Completion(broker, self._stream_config, self.metrics, self._clock, self._stores, fetcher.quiet)
         processing = Processing(self._handler, self.gate, completion, self.metrics, self._options, self._stopping)
         try:
             await fetcher.start()
@@ -214,35 +213,29 @@ class Worker:
                 self._status.conditions.end("fetch")
             if answer is not Answer.ENDED:
                 part.rests()  # each try is bounded, and there may be any number of them
-                await until_stopped(self._find_consumer(broker), self._stopping)
+                # The consumer may be gone, for instance after the broker lost its store.
+                await until_stopped(prepare_queue(broker, self._stream_config, self._clock), self._stopping)
 
     def _room(self) -> int:
         """Return how many messages to request; while the gate is closed, it may allow a few as probes."""
         if self.gate.is_open:
             self._extra = 0
-            most = self._options.concurrency
-            # What is being stored makes room for other calls, but not for ever more while nothing can be stored.
-            storing = sum(each.storing for each in self._in_flight.values())
-            return most + min(most, storing) - len(self._in_flight)
+            return self._in_flight.room
         return min(1, self.gate.extra - self._extra)
 
-    async def _find_consumer(self, broker: Broker) -> None:
-        """Recreate the consumer if it is gone, for instance after the broker lost its store."""
-        await prepare_queue(broker, self._stream_config, self._clock)
-
-    def _take(self, begin: Callable[[InFlightMessage], asyncio.Task[None]], message: Msg) -> bool:
+    def _take(self, begin: Begin, message: Msg, delivery: Delivery) -> bool:
         if self._stopping.is_set():
             return False
-        in_flight = InFlightMessage.of(message, self._clock.monotonic())
-        self.metrics.delivered(again=in_flight.deliveries > 1)
-        known = self._in_flight.get(in_flight.sequence)
+        self.metrics.delivered(again=delivery.deliveries > 1)
+        known = self._in_flight.get(delivery.sequence)
         if known is not None:
             # The acknowledgement was overdue, but this worker still holds the message: one task is enough.
-            known.message, known.deliveries = message, in_flight.deliveries
+            known.message, known.deliveries = message, delivery.deliveries
             return True
+        in_flight = InFlightMessage.of(message, delivery, self._clock.monotonic())
         if not self.gate.is_open:
             self._extra += 1
-        self._in_flight[in_flight.sequence] = in_flight
+        self._in_flight.add(in_flight)
         in_flight.task = begin(in_flight)
         return True
 
@@ -250,7 +243,7 @@ class Worker:
         try:
             await processing.process(in_flight)
         finally:
-            del self._in_flight[in_flight.sequence]
+            self._in_flight.remove(in_flight)
             self._status.moves()
             self._something_changed()
 
@@ -262,7 +255,7 @@ class Worker:
         """Report every held message to the broker as in progress."""
         while True:
             part.beat()
-            for in_flight in list(self._in_flight.values()):
+            for in_flight in self._in_flight:
                 if not in_flight.settled and broker.is_connected:
                     await broker.tell(in_flight.message.reply, _PROGRESS)
             self._reconnected.clear()
@@ -274,7 +267,7 @@ class Worker:
     async def _drain(self, fetcher: Fetcher) -> None:
         """Let calls in flight end within the grace period, and return waiting messages at once."""
         await fetcher.stop()
-        for in_flight in list(self._in_flight.values()):
+        for in_flight in self._in_flight:
             if not in_flight.busy and in_flight.task is not None:
                 in_flight.task.cancel()
         try:
@@ -284,7 +277,7 @@ class Worker:
                     await self._changed.wait()
         except TimeoutError:
             logger.warning("%d calls did not end in time; their messages are delivered again", len(self._in_flight))
-        for in_flight in list(self._in_flight.values()):
+        for in_flight in self._in_flight:
             if in_flight.task is not None:
                 in_flight.task.cancel()
 
@@ -293,8 +286,15 @@ class Worker:
         if self._fetcher is not None:
             self._fetcher.reconnected()
 
-    def _something_changed(self) -> None:
+    def _gate_changed(self) -> None:
         self._status.note_gate()
+        self._something_changed()
+
+    def _stores(self, in_flight: InFlightMessage) -> None:
+        self._in_flight.stores(in_flight)
+        self._something_changed()
+
+    def _something_changed(self) -> None:
         self._changed.set()
         if self._stopping.is_set() and self._fetcher is not None:
             self._fetcher.interrupt()
