@@ -139,6 +139,16 @@ def test_the_compose_file() -> None:
     )
 
 
+def test_the_variables_of_the_brokers_configuration() -> None:
+    """The compose file sets each variable of NATS's configuration, or names it for `nats.env`."""
+    used = set(re.findall(r"\$([A-Z][A-Z_]+)", (DEPLOY / "nats" / "permissions.conf").read_text("utf-8"))) - {"JS"}
+    service = documents(COMPOSE)[0]["services"]["nats"]
+    named = set(re.findall(r"NATS_[A-Z]+_PASSWORD", COMPOSE.read_text("utf-8").partition("services:")[0]))
+    assert used == set(service["environment"]) | named
+    # The store is the volume, which outlives the container.
+    assert f"nats:{service['environment']['NATS_STORE']}" in service["volumes"]
+
+
 def test_the_manifest() -> None:
     """Each resource fits Kubernetes's own schema, without a field that it does not know."""
     for resource in documents(MANIFEST):
