@@ -181,7 +181,7 @@ async def _run(
         codes = await asyncio.to_thread(played.workers.stop)
         tell(("seconds", f"{time.monotonic() - began:.0f}"))
         wrong = await _account(given.messages, played, broker)
-    if set(codes) - {0, -signal.SIGTERM}:  # SIGTERM: before it had begun to listen
+    if set(codes) - {0, -signal.SIGTERM}:  # SIGTERM: before Python had imported the package
         wrong.append(f"workers ended with {codes}")
     return wrong
 

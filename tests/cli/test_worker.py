@@ -134,6 +134,45 @@ def test_a_signal_before_anything_else(thredfi_mock_server: MockServer, tmp_path
     assert process.returncode == 0
 
 
+STUB = """
+import atexit, os, signal, sys, types
+import thredfi_async.cli
+
+def stop():
+    os.kill(os.getpid(), signal.SIGTERM)
+
+def run(arguments):
+    print("written", end="")
+    {inside}
+    return {code}
+
+sys.modules["thredfi_async.cli.run"] = types.SimpleNamespace(run=run)
+sys.argv = ["thredfi", {command!r}]
+{outside}
+sys.exit(thredfi_async.cli.main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "inside", "outside", "code"),
+    [
+        ("worker", "stop()", "", 0),
+        ("worker", "", "atexit.register(stop)", 0),
+        ("worker", "", "atexit.register(stop)", 3),
+        ("bulk", "stop()", "", -signal.SIGTERM),
+    ],
+)
+def test_a_signal_while_it_does_not_work(command: str, inside: str, outside: str, code: int) -> None:
+    """SIGTERM before a worker has begun is a regular end, and after its end it changes nothing any more."""
+    stub = STUB.format(command=command, inside=inside or "pass", outside=outside, code=max(0, code))
+    done = subprocess.run(
+        [sys.executable, "-c", stub], env=CLEAN | {"PYTHONUNBUFFERED": ""}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code, done.stderr
+    assert done.stdout == ("written" if command == "worker" else "")
+    assert not done.stderr
+
+
 def test_an_end_to_the_patience(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,7 +1,9 @@
 """The `thredfi` command; needs the extra `cli` (typer and rich)."""
 
+import contextlib
 import gc
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -23,6 +25,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code, as `thredfi --help` lists them.
     """
     arguments = sys.argv[1:] if argv is None else list(argv)
+    if argv is None and arguments[:1] == ["worker"]:
+        return _ended_by_sigterm(arguments)
+    return _main(arguments, is_ours=argv is None)
+
+
+def _ended_by_sigterm(arguments: list[str]) -> int:
+    """Run a worker, and let SIGTERM be its regular end also before it has begun to work, and after its end."""
+    signal.signal(signal.SIGTERM, _end)
+    try:
+        return _main(arguments, is_ours=True)
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def _end(*_: object) -> None:
+    with contextlib.suppress(Exception):  # stdout may be being written to, closed or missing
+        sys.stdout.flush()
+    os._exit(0)
+
+
+def _main(arguments: list[str], *, is_ours: bool) -> int:
     try:
         # Imported here, so that an error in it, such as a missing extra, becomes one sentence.
         from thredfi_async.cli.run import run  # noqa: PLC0415
@@ -30,14 +53,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _INTERRUPTED
     except Exception as error:  # noqa: BLE001 - whatever it is, a user gets a sentence
         return _cannot_start(error, debug="--debug" in arguments)
-    if argv is None:
+    if is_ours:
         # The process is ours, and cycles are rare: looking for them less often saves a tenth of a run.
         gc.set_threshold(_YOUNG)
     try:
         code = run(arguments)
     except KeyboardInterrupt:  # a second one, while the first was being reported
         code = _INTERRUPTED
-    if code == _INTERRUPTED and argv is None:
+    if code == _INTERRUPTED and is_ours:
         # All is reported. Python would still wait for a name look-up that hangs in a thread.
         os._exit(code)
     return code

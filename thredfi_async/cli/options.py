@@ -67,7 +67,7 @@ Limit = Annotated[int | None, typer.Option(min=1, help="Stop after so many.")]
 
 # mock-server
 Port = Annotated[int, typer.Option(min=0, max=65535, help="Where to listen; 0 for a free port.")]
-Host = Annotated[str, typer.Option(help="The address to listen on.")]
+Host = Annotated[str, typer.Option(metavar="ADDRESS", help="The address to listen on.")]
 Customers = Annotated[int, typer.Option(min=0, max=10_000_000, help="Customers in all.")]
 Businesses = Annotated[int, typer.Option(min=1, max=10_000, help="Businesses that they are spread over.")]
 Latency = Annotated[
@@ -95,11 +95,18 @@ MaxRetryAfter = Annotated[
     typer.Option(
         metavar="DURATION",
         parser=seconds,
+        show_default="300s",
         help="The longest wait that the API may ask for (Retry-After); a longer one counts as this.",
     ),
 ]
 GracePeriod = Annotated[
-    float, typer.Option(metavar="DURATION", parser=seconds, help="How long calls in flight may take when it stops.")
+    float,
+    typer.Option(
+        metavar="DURATION",
+        parser=seconds,
+        show_default="30s",
+        help="How long calls in flight may take when it stops.",
+    ),
 ]
 ConnectTimeout = Annotated[
     float | None,
@@ -111,7 +118,8 @@ ConnectTimeout = Annotated[
 ]
 LogLevel = Annotated[LogLevelName, typer.Option(help="The least that is logged; debug has a line for each message.")]
 HealthHost = Annotated[
-    str, typer.Option(help="The address for /livez, /readyz and /metrics; they need no credentials.")
+    str,
+    typer.Option(metavar="ADDRESS", help="The address for /livez, /readyz and /metrics; they need no credentials."),
 ]
 HealthPort = Annotated[int, typer.Option(min=0, max=65535, help="The port for these; 0 for a free one.")]
 NoHealth = Annotated[bool, typer.Option("--no-health", help="Serve none of these.")]
