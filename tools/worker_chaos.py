@@ -17,6 +17,7 @@ Exit status 1: a guarantee does not hold.
 
 import argparse
 import asyncio
+import gc
 import logging
 import socket
 import sys
@@ -34,6 +35,8 @@ from thredfi_async.mock_server import SeededCustomer
 from thredfi_async.worker import NatsSettings, Worker, WorkerOptions
 from thredfi_async.worker.broker import Broker
 
+_YOUNG = 10_000
+"""New objects before the garbage collector runs, for both sides of `throughput`, as the `thredfi` command has it."""
 # The thresholds to pass.
 SETTLED, REFUSED, SHARE, RESUMED, RATIO = 0.85, 0.1, (0.15, 0.35), 10.0, 0.75
 
@@ -130,6 +133,7 @@ async def _until(broker: Broker, count: int, seconds: float) -> None:
 
 async def throughput(given: argparse.Namespace) -> list[str]:
     """Archive by messages, and as many customers by `archive_many`, in turns, at an API in a process of its own."""
+    gc.set_threshold(_YOUNG)
     with scene(given.messages * 2 * given.rounds) as played:
         ratios = [await _round(played, given, number) for number in range(given.rounds)]
     ratio = median(ratios)
