@@ -173,6 +173,14 @@ def test_a_dead_letter_that_is_too_large(reason: str) -> None:
     assert DeadLetter.from_json(written.to_json(at_most=5_000_000)) == written
 
 
+@pytest.mark.parametrize("spare", [0, 1, 300, 511, 512])
+def test_a_dead_letter_leaves_room_for_its_headers(spare: int) -> None:
+    """The broker counts a message's headers too: a letter that fits alone is cut, rather than refused for ever."""
+    written = DeadLetter(reason="why", code="malformed", original=b"x" * 900, subject="s", at=AT)
+    whole = len(written.to_json())
+    assert DeadLetter.from_json(written.to_json(at_most=whole + spare)).cut is (spare < 512)
+
+
 @pytest.mark.parametrize(
     "change",
     [

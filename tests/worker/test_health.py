@@ -55,7 +55,7 @@ async def test_metrics() -> None:
     async with client_of("http://127.0.0.1:9", max_connections=7) as client:
         worker = Worker(client)
         worker.metrics.ended(ItemState.ARCHIVED, 0.2, 2)
-        worker.metrics.died("rejected")
+        worker.metrics.dead_lettered("rejected")
         worker.metrics.delivered(again=True)
         worker.metrics.repeats(held=True)
         worker.metrics.not_stored(StreamConfig(), "THREDFI_OUTCOMES")

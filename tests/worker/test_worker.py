@@ -16,6 +16,7 @@ from thredfi_async.bulk import ItemState
 from thredfi_async.mock_server import Fault, FaultKind, Faults, MockServer, SeededCustomer
 from thredfi_async.worker import ArchiveCommand, ArchiveHandler, Decision, NatsSettings, Worker, WorkerOptions
 from thredfi_async.worker.broker import Broker
+from thredfi_async.worker.events import DeadLetter
 from thredfi_async.worker.gate import Gate
 from thredfi_async.worker.supervision import Part
 
@@ -110,21 +111,22 @@ async def test_it_takes_no_more_than_it_can_hold(nats_server: NatsServer) -> Non
 async def test_a_long_call_is_not_delivered_again(nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Progress acks, three in the broker's `ack_wait`, keep a message alive for as long as its call takes."""
     asked: list[float] = []
-    keep_alive = Worker._keep_alive
+    prepare = Worker._prepare
 
-    async def often(worker: Worker, broker: Broker, every: float, part: Part) -> None:
-        asked.append(every)
+    async def often(worker: Worker, broker: Broker) -> None:
+        await prepare(worker, broker)
+        asked.append(worker._ack_wait)
         # The broker's time is real, and a slow machine's worker may be too late three times in a row.
-        await keep_alive(worker, broker, every / 30, part)
+        worker._ack_wait /= 30
 
-    monkeypatch.setattr(Worker, "_keep_alive", often)
+    monkeypatch.setattr(Worker, "_prepare", often)
     async with MockServer(3, latency=1.0) as server, queue(nats_server) as broker:
         await impatient(broker, 0.8)
         await publish(broker, payloads(server.customers))
         async with client_of(server.url, token=server.token) as client, running(worker_of(nats_server, client)):
             await ended(broker)
         assert [event.deliveries for event in await outcomes(broker)] == [1, 1, 1]
-    assert asked == [pytest.approx(0.8 / 3)]
+    assert asked == [pytest.approx(0.8)]
 
 
 async def test_delivered_too_often(nats_server: NatsServer) -> None:
@@ -314,7 +316,7 @@ async def test_a_message_that_is_delivered_again_while_it_is_held(
 ) -> None:
     """A worker whose acknowledgement is overdue gets its own message again, and processes it once."""
 
-    async def silent(worker: Worker, broker: Broker, every: float, part: Part) -> None:
+    async def silent(worker: Worker, broker: Broker, part: Part) -> None:
         part.rests()
         await asyncio.Event().wait()
 
@@ -431,4 +433,29 @@ async def test_a_bug_is_not_the_end(nats_server: NatsServer, caplog: pytest.LogC
                 await ended(broker)
         (letter,) = await dead_letters(broker)
         assert (letter.code, letter.reason) == ("internal_error", "a bug raised ValueError")
+        assert "jane" not in caplog.text
+
+
+class Unwritable(DeadLetter):
+    """A dead letter that cannot be written, as if the bug were there."""
+
+    def to_json(self, *, at_most: int | None = None) -> bytes:
+        raise ValueError("jane.roe@example.com")
+
+
+async def test_a_bug_in_what_records_bugs(
+    nats_server: NatsServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker goes on, and the message stays in the queue."""
+    monkeypatch.setattr("thredfi_async.worker.completion.DeadLetter", Unwritable)
+    async with MockServer(1) as server, queue(nats_server) as broker:
+        await publish(broker, payloads(server.customers))
+        async with client_of(server.url, token=server.token) as client:
+            options = WorkerOptions(max_deliveries=1, poll=0.05)
+            worker = Worker(client, nats=NatsSettings(url=nats_server.url), options=options, handler=Buggy(client))
+            async with running(worker) as task:
+                await until(lambda: "while it was recorded" in caplog.text)
+                await until(lambda: worker.in_flight == 0)
+                assert not task.done()
+        assert await left(broker) == 1
         assert "jane" not in caplog.text

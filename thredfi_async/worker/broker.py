@@ -148,8 +148,8 @@ class Broker:
             except ThredfiError as error:
                 logger.warning("%s", error)
 
-    async def tell(self, reply: str, payload: bytes = b"") -> None:
-        """Send an acknowledgement; a lost one leads to a redelivery, which does no harm."""
+    async def respond(self, reply: str, payload: bytes = b"") -> None:
+        """Send +ACK (no payload), -NAK or +WPI, unconfirmed; a lost one leads to a redelivery, which does no harm."""
         with contextlib.suppress(*TROUBLE):
             await self.connection.publish(reply, payload)
 

@@ -1,4 +1,4 @@
-"""Completes a command: dead letter, outcome, acknowledgement, in this order; each waits until the last is stored."""
+"""Completes a command: dead letter, outcome, acknowledgement; each waits until the one before is stored."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -12,7 +12,7 @@ from thredfi_async.worker.broker import Broker
 from thredfi_async.worker.events import DeadLetter, OutcomeEvent
 from thredfi_async.worker.handler import Done, Rejected, RetryLater
 from thredfi_async.worker.in_flight import InFlightMessage
-from thredfi_async.worker.metrics import Metrics, Trouble
+from thredfi_async.worker.metrics import DeadLetterKind, Metrics
 from thredfi_async.worker.stream_config import StreamConfig
 
 logger: logging.Logger = logging.getLogger("thredfi_async.worker")
@@ -24,8 +24,8 @@ _AGAIN: Final = b"-NAK"
 class Completion:
     """Records how commands end.
 
-    If a worker dies in between, the message is unacknowledged and delivered again. It ends the same way, and the
-    broker ignores what was stored before, by its message id.
+    If a worker dies in between, the message is unacknowledged and delivered again. It may end in another way then: of
+    two outcomes of a message, or two dead letters, the broker keeps the first, by its message id.
 
     Args:
         broker: The broker.
@@ -33,7 +33,7 @@ class Completion:
         metrics: Counts outcomes and dead letters.
         clock: Tells the time.
         storing: Called with a message whose calls have ended, before its end is stored.
-        quiet: Waits until a returned message would not come straight back to this worker.
+        quiet: Waits until this worker has no open request for messages, so that one that is returned goes to another.
     """
 
     broker: Broker
@@ -54,7 +54,7 @@ class Completion:
         """Complete a command that the API or the contract refused; an earlier request may still have been applied."""
         in_flight.saw(decision.effect)
         certain = in_flight.effect is Effect.NOT_APPLIED
-        why: Trouble = "rejected" if certain else "unknown"
+        why: DeadLetterKind = "rejected" if certain else "unknown"
         await self._dead_letter(in_flight, decision.code, decision.reason, why, decision)
         await self._outcome(in_flight, ItemState.REJECTED if certain else ItemState.UNKNOWN, decision)
         await self._acknowledge(in_flight)
@@ -63,9 +63,9 @@ class Completion:
         self, in_flight: InFlightMessage, code: str, reason: str, decision: RetryLater | None = None
     ) -> None:
         """Complete a command that has used up its deliveries."""
-        nothing = in_flight.effect is Effect.NOT_APPLIED
-        state = ItemState.FAILED if nothing else ItemState.UNKNOWN
-        await self._dead_letter(in_flight, code, reason, "failed" if nothing else "unknown", decision)
+        certain = in_flight.effect is Effect.NOT_APPLIED
+        state = ItemState.FAILED if certain else ItemState.UNKNOWN
+        await self._dead_letter(in_flight, code, reason, "failed" if certain else "unknown", decision)
         if in_flight.command is not None:
             await self._outcome(in_flight, state, decision, code=code)
         await self._acknowledge(in_flight)
@@ -75,13 +75,13 @@ class Completion:
         await self._dead_letter(in_flight, "malformed", reason, "malformed", None)
         await self._acknowledge(in_flight)
 
-    async def again(self, in_flight: InFlightMessage, delay: float = 0.0) -> None:
-        """Return a message for another delivery after a delay in seconds; with none, it is for another worker."""
+    async def return_to_queue(self, in_flight: InFlightMessage, delay: float = 0.0) -> None:
+        """Return a message (-NAK) for another delivery after a delay in seconds; with none, to another worker."""
         in_flight.settled = True
         if delay <= 0:
             await self.quiet()
         payload = _AGAIN if delay <= 0 else _AGAIN + b' {"delay": %d}' % int(delay * 1e9)
-        await self.broker.tell(in_flight.message.reply, payload)
+        await self.broker.respond(in_flight.message.reply, payload)
 
     async def _outcome(
         self,
@@ -113,7 +113,12 @@ class Completion:
         logger.debug("message %s: %s, delivery %d, %.3f s", in_flight.command_id, state, in_flight.deliveries, seconds)
 
     async def _dead_letter(
-        self, in_flight: InFlightMessage, code: str, reason: str, why: Trouble, decision: Rejected | RetryLater | None
+        self,
+        in_flight: InFlightMessage,
+        code: str,
+        reason: str,
+        why: DeadLetterKind,
+        decision: Rejected | RetryLater | None,
     ) -> None:
         letter = DeadLetter(
             reason=reason,
@@ -130,18 +135,18 @@ class Completion:
             "dead",
             self.stream_config.dead_stream,
         )
-        self.metrics.died(why)
+        self.metrics.dead_lettered(why)
         logger.warning("dead letter: message %s, %s, delivery %d", in_flight.command_id, code, in_flight.deliveries)
 
     async def _store(self, in_flight: InFlightMessage, subject: str, payload: bytes, what: str, stream: str) -> None:
-        """Wait until it is stored; meanwhile another message may be called in this one's place."""
+        """Wait until it is stored; the worker may fetch another message meanwhile."""
         if not in_flight.storing:
             self.storing(in_flight)
         await self.broker.store(subject, payload, message_id=f"{in_flight.command_id}/{what}", stream=stream)
 
     async def _acknowledge(self, in_flight: InFlightMessage) -> None:
         in_flight.settled = True
-        await self.broker.tell(in_flight.message.reply)
+        await self.broker.respond(in_flight.message.reply)
 
 
 def _facts(in_flight: InFlightMessage, decision: Done | Rejected | RetryLater | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Dead letters: read, publish again, and delete, on their stream itself."""
+"""Dead letters for operators: read, publish again, delete, on their stream; workers write them in `completion.py`."""
 
 import asyncio
 import contextlib

@@ -141,7 +141,7 @@ class DeadLetter:
         original = base64.b64encode(self.original).decode()
         payload = {"version": VERSION, **attrs.asdict(self), "effect": str(self.effect), "original": original}
         letter = orjson.dumps(payload, option=orjson.OPT_UTC_Z)
-        if at_most is None or len(letter) <= at_most:
+        if at_most is None or len(letter) + _HEADERS <= at_most:
             return letter
         # Base64 turns three bytes into four.
         room = max(0, at_most - (len(letter) - len(original)) - _HEADERS) // 4 * 3

@@ -134,7 +134,7 @@ class Fetcher:
             await self.quiet()
         await self._broker.connection.unsubscribe(f"{self._inbox}.*")
         for message in self._late:
-            await self._broker.tell(message.reply, b"-NAK")
+            await self._broker.respond(message.reply, b"-NAK")
 
     def _arrived(self, message: Msg) -> None:
         if not message.reply:

@@ -20,22 +20,20 @@ class InFlightMessage:
     Attributes:
         message: Its latest delivery.
         since: When this worker first received it, in monotonic seconds.
-        sequence: Its sequence number in the stream.
         command_id: Identifies it over its redeliveries.
         deliveries: How often it was delivered.
         effect: The strongest effect that any delivery may have had; other workers' deliveries count as unknown.
         command: The command; None before it is decoded, or if it cannot be.
         permit: For the gate.
-        tries: Failed calls of this delivery.
+        tries: Failed calls by this worker.
         busy: Whether a call or a store is in flight, which may finish when the worker stops.
         storing: Whether its calls have ended, and its end is being stored.
-        settled: Whether the message was acknowledged or returned.
+        settled: Whether it is being acknowledged or returned, or was.
         task: The task that processes it.
     """
 
     message: Msg
     since: float
-    sequence: int
     command_id: str
     deliveries: int
     effect: Effect
@@ -53,11 +51,17 @@ class InFlightMessage:
         return cls(
             message=message,
             since=now,
-            sequence=delivery.sequence,
             command_id=delivery.message_id,
             deliveries=delivery.deliveries,
             effect=Effect.NOT_APPLIED if delivery.deliveries == 1 else Effect.UNKNOWN,
         )
+
+    def delivered_again(self, message: Msg, delivery: Delivery) -> None:
+        """Take another delivery of the message, which was due although it is held; it is processed once."""
+        if delivery.deliveries > self.deliveries + 1:
+            # Others had it in between, and may have called.
+            self.saw(Effect.UNKNOWN)
+        self.message, self.deliveries = message, delivery.deliveries
 
     def saw(self, effect: Effect) -> None:
         """Remember what a call may have done."""
@@ -65,7 +69,9 @@ class InFlightMessage:
 
 
 class InFlight:
-    """The messages that a worker holds, by their sequence numbers.
+    """The messages that a worker holds, by their command ids.
+
+    Not by their numbers in the stream: one that is recreated counts from 1 again, and has another message there.
 
     Args:
         most: Calls that may be in flight.
@@ -73,7 +79,7 @@ class InFlight:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._messages: dict[int, InFlightMessage] = {}
+        self._messages: dict[str, InFlightMessage] = {}
         self._storing = 0
 
     def __len__(self) -> int:
@@ -82,13 +88,13 @@ class InFlight:
     def __iter__(self) -> Iterator[InFlightMessage]:
         return iter(list(self._messages.values()))
 
-    def get(self, sequence: int) -> InFlightMessage | None:
-        """Return the message with this sequence number, if it is held."""
-        return self._messages.get(sequence)
+    def get(self, command_id: str) -> InFlightMessage | None:
+        """Return the message with this id, if it is held."""
+        return self._messages.get(command_id)
 
     def add(self, message: InFlightMessage) -> None:
         """Hold a message."""
-        self._messages[message.sequence] = message
+        self._messages[message.command_id] = message
 
     def stores(self, message: InFlightMessage) -> None:
         """Note that a message's calls have ended, and its end is being stored."""
@@ -97,7 +103,7 @@ class InFlight:
 
     def remove(self, message: InFlightMessage) -> None:
         """Hold a message no more."""
-        del self._messages[message.sequence]
+        del self._messages[message.command_id]
         self._storing -= message.storing
 
     @property

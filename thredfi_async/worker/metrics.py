@@ -18,7 +18,7 @@ _SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 
 _TICK: Final = 1.0
 
-Trouble = Literal["malformed", "rejected", "failed", "unknown"]
+DeadLetterKind = Literal["malformed", "rejected", "failed", "unknown"]
 
 
 class Observed(Protocol):
@@ -85,7 +85,7 @@ class Metrics:
         self._by_state[state].inc()
         self._seconds.observe(seconds)
 
-    def died(self, why: Trouble) -> None:
+    def dead_lettered(self, why: DeadLetterKind) -> None:
         """Count a dead letter."""
         self._dead.labels(why).inc()
 

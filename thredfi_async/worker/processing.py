@@ -59,12 +59,12 @@ class Processing:
             await self._process(in_flight)
         except BrokerError as error:
             logger.error("a message is left for another delivery: %s", error)  # noqa: TRY400 - needs no traceback
-            await self.completion.again(in_flight, _LONGEST_DELAY)
+            await self.completion.return_to_queue(in_flight, _LONGEST_DELAY)
         except Exception as error:  # noqa: BLE001 - one message must not end the others
             await self._met_a_bug(in_flight, error)
         finally:
             if not in_flight.settled:
-                await self.completion.again(in_flight)
+                await self.completion.return_to_queue(in_flight)
 
     async def _process(self, in_flight: InFlightMessage) -> None:
         in_flight.busy = True
@@ -93,7 +93,7 @@ class Processing:
             if mark is None:
                 mark = self.gate.successes
             elif self.gate.is_open and self.gate.successes > mark:
-                await self._spend(in_flight, decision)
+                await self._redeliver_or_give_up(in_flight, decision)
                 return
             in_flight.tries += 1
             in_flight.busy = False
@@ -115,20 +115,24 @@ class Processing:
         else:
             await self.completion.rejected(in_flight, decision)
 
-    async def _spend(self, in_flight: InFlightMessage, decision: RetryLater) -> None:
+    async def _redeliver_or_give_up(self, in_flight: InFlightMessage, decision: RetryLater) -> None:
         if in_flight.deliveries >= self.options.max_deliveries:
             reason = f"it was delivered {in_flight.deliveries} times, and failed last with: {decision.reason}"
             await self.completion.given_up(in_flight, decision.code, reason, decision)
         else:
             self.metrics.repeats(held=False)
-            await self.completion.again(in_flight, decision.delay)
+            await self.completion.return_to_queue(in_flight, decision.delay)
 
     async def _met_a_bug(self, in_flight: InFlightMessage, error: Exception) -> None:
         # Without its text and traceback, which may quote personal data.
         logger.error("a bug raised %s; the message is delivered again later", type(error).__name__)
         logger.debug("the bug", exc_info=error)
         if in_flight.settled or in_flight.deliveries < self.options.max_deliveries:
-            await self.completion.again(in_flight, min(_LONGEST_DELAY, 2.0**in_flight.deliveries))
+            await self.completion.return_to_queue(in_flight, min(_LONGEST_DELAY, 2.0**in_flight.deliveries))
             return
         in_flight.saw(Effect.UNKNOWN)
-        await self.completion.given_up(in_flight, "internal_error", f"a bug raised {type(error).__name__}")
+        try:
+            await self.completion.given_up(in_flight, "internal_error", f"a bug raised {type(error).__name__}")
+        except Exception as another:  # noqa: BLE001 - the bug may be in what records it
+            logger.error("a bug raised %s while it was recorded", type(another).__name__)  # noqa: TRY400 - as above
+            await self.completion.return_to_queue(in_flight, _LONGEST_DELAY)

@@ -152,18 +152,21 @@ class Worker:
         within = self._options.connect_timeout
         try:
             async with asyncio.timeout(within):
-                self._ack_wait = await prepare_queue(broker, self._stream_config, self._clock)
+                await self._prepare(broker)
         except TimeoutError:
             why = "; ".join(self._status.conditions.lines()) or "no answer in time"
             raise BrokerError(f"NATS was not ready within {within:g} s: {why}") from None
         await prove_credentials(self._client, self._status.conditions, self._clock)
+
+    async def _prepare(self, broker: Broker) -> None:
+        self._ack_wait = await prepare_queue(broker, self._stream_config, self._clock)
 
     async def _run(self, broker: Broker, on_ready: Callable[[], object] | None) -> None:
         broker.restore = partial(ensure_streams, broker, self._stream_config)
         async with asyncio.TaskGroup() as background:
             parts: dict[str, Callable[[Part], Awaitable[None]]] = {
                 "probes of the API": self._send_probes,
-                "progress acknowledgements": partial(self._keep_alive, broker, self._ack_wait / 3),
+                "progress acknowledgements": partial(self._keep_alive, broker),
             }
             tasks = [background.create_task(self._supervisor.run(name, part)) for name, part in parts.items()]
             try:
@@ -214,7 +217,7 @@ class Worker:
             if answer is not Answer.ENDED:
                 part.rests()  # each try is bounded, and there may be any number of them
                 # The consumer may be gone, for instance after the broker lost its store.
-                await until_stopped(prepare_queue(broker, self._stream_config, self._clock), self._stopping)
+                await until_stopped(self._prepare(broker), self._stopping)
 
     def _room(self) -> int:
         """Return how many messages to request; while the gate is closed, it may allow a few as probes."""
@@ -227,10 +230,9 @@ class Worker:
         if self._stopping.is_set():
             return False
         self.metrics.delivered(again=delivery.deliveries > 1)
-        known = self._in_flight.get(delivery.sequence)
+        known = self._in_flight.get(delivery.message_id)
         if known is not None:
-            # The acknowledgement was overdue, but this worker still holds the message: one task is enough.
-            known.message, known.deliveries = message, delivery.deliveries
+            known.delivered_again(message, delivery)
             return True
         in_flight = InFlightMessage.of(message, delivery, self._clock.monotonic())
         if not self.gate.is_open:
@@ -251,17 +253,17 @@ class Worker:
         part.rests()  # the gate waits for whatever the API asks for
         await self.gate.tend()
 
-    async def _keep_alive(self, broker: Broker, every: float, part: Part) -> None:
+    async def _keep_alive(self, broker: Broker, part: Part) -> None:
         """Report every held message to the broker as in progress."""
         while True:
             part.beat()
             for in_flight in self._in_flight:
                 if not in_flight.settled and broker.is_connected:
-                    await broker.tell(in_flight.message.reply, _PROGRESS)
+                    await broker.respond(in_flight.message.reply, _PROGRESS)
             self._reconnected.clear()
             part.rests()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(every):
+                async with asyncio.timeout(self._ack_wait / 3):
                     await self._reconnected.wait()
 
     async def _drain(self, fetcher: Fetcher) -> None:
