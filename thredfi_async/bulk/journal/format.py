@@ -11,6 +11,7 @@ from thredfi_async.bulk.errors import JournalError
 from thredfi_async.bulk.journal.files import NOT_OURS
 from thredfi_async.bulk.journal.schema import APPLICATION_ID, TABLES, VERSION
 from thredfi_async.bulk.journal.settings import KEY, RunSettings
+from thredfi_async.bulk.reading_options import READING, ReadingOptions
 
 LONGEST: Final = 1 << 20
 """Most bytes of a value, so that a handmade one fills no memory."""
@@ -112,6 +113,7 @@ def _time(text: str) -> dt.datetime:
 _CHECKS: Final[Mapping[str, Callable[[Any], object]]] = {
     "id": UUID,
     KEY: RunSettings.of,
+    READING: ReadingOptions.of,
     **dict.fromkeys(_NUMBERS, _number),
     **dict.fromkeys(_TIMES, _time),
 }

@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import orjson
@@ -11,8 +12,10 @@ from thredfi_async._checks.text import spreadsheet_cell
 from thredfi_async.bulk.errors import SourceError
 from thredfi_async.bulk.ownership import problem_of
 from thredfi_async.bulk.readers.columns import INVALID_COLUMNS
-from thredfi_async.bulk.readers.format_detection import Format
+from thredfi_async.bulk.readers.format_detection import Format, format_of
 from thredfi_async.bulk.readers.invalid_line import InvalidLine
+from thredfi_async.bulk.readers.layout import Layout
+from thredfi_async.bulk.readers.text import TextForm
 
 
 class InvalidLinesFile:
@@ -23,14 +26,17 @@ class InvalidLinesFile:
 
     Args:
         path: The file.
-        form: The format of the source; Parquet's records are written as JSON Lines.
+        layout: How the source is written: lines of CSV are written as they stand there, rows of a workbook as CSV, and
+            all others as JSON Lines.
         header: The source's header, as it stands there.
     """
 
-    def __init__(self, path: Path, form: Format, header: bytes) -> None:
+    def __init__(self, path: Path, layout: Layout, header: bytes) -> None:
         self._path = path
-        self._csv = form == "csv"
-        self._header = _csv_line(*INVALID_COLUMNS) + b"," + _ended(header) if self._csv else b""
+        self._is_table = layout.is_table
+        self._separator = layout.separator
+        self._form = layout.form or TextForm("utf-8")
+        self._header = self._form.mark + self._line(INVALID_COLUMNS, header) if self._is_table else b""
         self._file: io.FileIO | None = None
         self._behind = False
 
@@ -48,7 +54,7 @@ class InvalidLinesFile:
         try:
             if self._file is None:
                 self._start(self._path, os.O_CREAT)
-            self._write(_csv_record(bad) if self._csv else _jsonl_record(bad))
+            self._write(self._table_line(bad) if self._is_table else _jsonl_record(bad))
         except OSError as error:
             raise SourceError(f"cannot write {self._path}: {error.strerror or type(error).__name__}") from None
 
@@ -56,6 +62,18 @@ class InvalidLinesFile:
         """Close the file, if there is one."""
         if self._file is not None:
             self._file.close()
+
+    def _table_line(self, bad: InvalidLine) -> bytes:
+        return self._line((str(bad.line), bad.column or "", bad.reason), bad.raw)
+
+    def _line(self, cells: Iterable[str], record: bytes) -> bytes:
+        """Return a record with cells in front, in the encoding of the source, with its separator and its line end."""
+        text, form = io.StringIO(), self._form
+        writer = csv.writer(text, lineterminator=self._separator, delimiter=self._separator)
+        writer.writerow(map(spreadsheet_cell, cells))
+        ends = tuple(each.encode(form.encoding) for each in ("\r\n", "\n", "\r"))
+        ended = record if record.endswith(ends) else record + form.line_end.encode(form.encoding)
+        return text.getvalue().encode(form.encoding, "replace") + ended
 
     def _start(self, path: Path, flags: int) -> None:
         made = os.open(path, os.O_RDWR | flags | _AS_IT_IS, 0o600)
@@ -102,15 +120,25 @@ _AS_IT_IS = getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(
 """No link is followed, and no pipe waited for."""
 
 
-def check_place(path: Path) -> None:
+def check_place(path: Path, source: Format) -> None:
     """Refuse a file for invalid lines before anything is read, if it leads elsewhere or others can write it.
 
     Args:
         path: Where it is to be; it need not exist.
+        source: The source's format, which says what is written.
 
     Raises:
-        SourceError: It is a link, a pipe or a device, another user's, one that others can write, or has a second name.
+        SourceError: Its name says another format than is written there; or it is a link, a pipe or a device, another
+            user's, one that others can write, or has a second name.
     """
+    written: Format = "csv" if source in {"csv", "excel"} else "jsonl"
+    named, compression = format_of(path.name)
+    if (named is not None and named != written) or compression is not None:
+        ending = "csv, as CSV" if written == "csv" else "jsonl, as JSON Lines"
+        raise SourceError(
+            f"cannot write invalid lines to {path}: they are written in another format than its name says, and could "
+            f"not be read again. Name a file that ends in .{ending}"
+        )
     try:
         found = path.lstat()
     except OSError:
@@ -124,16 +152,6 @@ def _require_own(path: Path, found: os.stat_result) -> None:
         raise SourceError(f"cannot write invalid lines to {path}: it {problem}; name another file")
 
 
-def _csv_record(bad: InvalidLine) -> bytes:
-    return _csv_line(str(bad.line), bad.column or "", bad.reason) + b"," + _ended(bad.raw)
-
-
-def _csv_line(*cells: str) -> bytes:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="").writerow(map(spreadsheet_cell, cells))
-    return text.getvalue().encode()
-
-
 def _jsonl_record(bad: InvalidLine) -> bytes:
     """Add the reason to an object, or wrap what is not one."""
     reason = orjson.dumps(dict(zip(INVALID_COLUMNS, (bad.line, bad.column, bad.reason), strict=True)))
@@ -143,7 +161,3 @@ def _jsonl_record(bad: InvalidLine) -> bytes:
     inside = raw[1:]
     comma = b"" if inside.lstrip().startswith(b"}") else b","
     return reason[:-1] + comma + inside + b"\n"
-
-
-def _ended(raw: bytes) -> bytes:
-    return raw.rstrip(b"\r\n") + b"\n"

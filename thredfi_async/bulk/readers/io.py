@@ -13,22 +13,15 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, cast
 
 from thredfi_async.bulk.errors import SourceError
-from thredfi_async.bulk.readers.format_detection import Compression
+from thredfi_async.bulk.readers.format_detection import Compression, DetectedFormat
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 CHUNK: Final = 1 << 18
 """Bytes read at a time."""
-_MAGIC: Final = {
-    b"\x1f\x8b": "is compressed with gzip; a file's name has to end in .gz, and stdin has to be decompressed first",
-    b"\x28\xb5": "is compressed with zstd; a file's name has to end in .zst, and stdin has to be decompressed first",
-    b"\xff\xfe": "is UTF-16; save it as UTF-8",
-    b"\xfe\xff": "is UTF-16; save it as UTF-8",
-    b"PK": "is a ZIP archive or a spreadsheet; save it as CSV",
-    b"PA": "is Parquet, going by its first bytes; the format that was given says otherwise",
-}
-_BOM: Final = b"\xef\xbb\xbf"
+_HEAD: Final = 1 << 16
+"""Most bytes of a file's beginning that are looked at before it is read."""
 
 
 class HashingStream(io.RawIOBase):
@@ -67,6 +60,38 @@ class HashingStream(io.RawIOBase):
         super().close()
 
 
+class _Before(io.RawIOBase):
+    """Bytes that were read already, and what follows them."""
+
+    def __init__(self, head: bytes, rest: io.BufferedReader) -> None:
+        super().__init__()
+        self._head = memoryview(head)
+        self._rest = rest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer", /) -> int:
+        target = memoryview(buffer).cast("B")
+        if not self._head:
+            return self._rest.readinto1(target)
+        count = min(len(target), len(self._head))
+        target[:count] = self._head[:count]
+        self._head = self._head[count:]
+        return count
+
+    def close(self) -> None:
+        if not self.closed:
+            self._rest.close()
+        super().close()
+
+
+def _has_line(head: bytearray) -> bool:
+    """Return whether a line ends in here, and something follows, which tells CR LF from CR."""
+    end = min((place for place in (head.find(b"\n"), head.find(b"\r")) if place >= 0), default=-1)
+    return 0 <= end < len(head) - 4 or (end >= 0 and head[end] == ord("\n"))
+
+
 class Opened:
     """An open source: its records' bytes, and the hash of the file's own.
 
@@ -81,17 +106,19 @@ class Opened:
         self.hashing = hashing
         self.stream: io.BufferedReader = _decompressed(name, io.BufferedReader(hashing, CHUNK), compression)
 
-    def skip_mark(self) -> None:
-        """Skip a byte order mark, and refuse what its first bytes show not to be UTF-8 text.
+    def head(self) -> bytes:
+        """Return the file's beginning, which can be read again: its first line, if that is not too long.
 
-        Raises:
-            SourceError: It is something else.
+        A pipe is not waited for longer than its first line takes.
         """
-        first = self.stream.peek(len(_BOM))
-        if first.startswith(_BOM):
-            self.stream.read(len(_BOM))
-        elif (problem := _MAGIC.get(first[:2])) is not None:
-            raise SourceError(f"{self.name} {problem}")
+        head = bytearray()
+        while len(head) < _HEAD and not _has_line(head):
+            piece = self.stream.read1(_HEAD - len(head))
+            if not piece:
+                break
+            head += piece
+        self.stream = io.BufferedReader(_Before(bytes(head), self.stream), CHUNK)
+        return bytes(head)
 
     def sha256(self) -> str:
         """Return the SHA-256 of the file's own bytes, after reading to their end."""
@@ -137,6 +164,21 @@ def is_regular(path: Path, name: str) -> bool:
     return stat.S_ISREG(mode)
 
 
+def can_be_read_again(path: Path, name: str, detected: DetectedFormat) -> bool:
+    """Return whether there can be a second pass, as there can over a folder of Parquet files.
+
+    Raises:
+        SourceError: There is no such file, or it is a directory.
+    """
+    return (detected.format == "parquet" and path.is_dir()) or is_regular(path, name)
+
+
+def size_of(path: Path) -> int:
+    """Return how many bytes a file has, or the files of a folder."""
+    files = [each for each in path.iterdir() if each.is_file()] if path.is_dir() else [path]
+    return sum(each.stat().st_size for each in files)
+
+
 @contextmanager
 def reading(name: str) -> Generator[None]:
     """Turn errors of reading into a sentence."""
@@ -146,6 +188,8 @@ def reading(name: str) -> Generator[None]:
         raise SourceError(f"{name} is cut short: its compressed data ends in the middle") from None
     except (gzip.BadGzipFile, zlib.error):
         raise SourceError(f"{name} is not what its name says: it is no gzip data, or damaged") from None
+    except UnicodeError:
+        raise SourceError(f"{name} is cut short, or not in the encoding that it was read in: give --encoding") from None
     except OSError as error:
         raise SourceError(f"cannot read {name}: {error.strerror or type(error).__name__}") from None
 

@@ -4,6 +4,7 @@ import typer
 
 from thredfi_async.cli import options as opt
 from thredfi_async.cli.bulk import options as bulk
+from thredfi_async.cli.bulk import reading
 from thredfi_async.cli.bulk.nats import Nats, broker_preflight_errors
 from thredfi_async.cli.session import Job
 from thredfi_async.cli.settings import Connection
@@ -14,6 +15,48 @@ app: typer.Typer = typer.Typer(
 
 
 @app.command()
+def check(  # noqa: PLR0913 - a parameter for each option
+    source: bulk.Source,
+    *,
+    business_id: bulk.Business = None,
+    format: bulk.Format = None,  # noqa: A002 - the option's name
+    allow_missing_fields: bulk.AllowMissingFields = False,
+    ids_only: reading.IdsOnly = False,
+    ignore_extra_columns: reading.IgnoreExtraColumns = False,
+    column: reading.Columns = None,
+    encoding: reading.Encoding = None,
+    sheet: reading.Sheet = None,
+    null: reading.Null = None,
+    as_is: reading.AsIs = False,
+    invalid_lines: bulk.InvalidLines = None,
+    json: opt.Json = False,
+    debug: opt.Debug = False,
+) -> Job:
+    """Show how a file is read, and what in it is wrong; nothing is sent, and no credentials are needed."""
+    del json, debug
+    from thredfi_async.cli.bulk.check import Check  # noqa: PLC0415 - see the module's docstring
+
+    return Check(
+        reading=reading.Reading(
+            source=source,
+            business_id=business_id,
+            format=format,
+            allow_missing_fields=allow_missing_fields,
+            invalid_lines=invalid_lines,
+            options=reading.reading_options(
+                ids_only=ids_only,
+                ignore_extra_columns=ignore_extra_columns,
+                columns=column,
+                encoding=encoding,
+                sheet=sheet,
+                null=null,
+                as_is=as_is,
+            ),
+        ),
+    )
+
+
+@app.command()
 def archive(  # noqa: PLR0913 - a parameter for each option
     source: bulk.Source,
     *,
@@ -21,6 +64,13 @@ def archive(  # noqa: PLR0913 - a parameter for each option
     business_id: bulk.Business = None,
     format: bulk.Format = None,  # noqa: A002 - the option's name
     allow_missing_fields: bulk.AllowMissingFields = False,
+    ids_only: reading.IdsOnly = False,
+    ignore_extra_columns: reading.IgnoreExtraColumns = False,
+    column: reading.Columns = None,
+    encoding: reading.Encoding = None,
+    sheet: reading.Sheet = None,
+    null: reading.Null = None,
+    as_is: reading.AsIs = False,
     concurrency: bulk.Concurrency = None,
     rate: bulk.Rate = None,
     outage_timeout: bulk.OutageTimeout = None,
@@ -46,13 +96,24 @@ def archive(  # noqa: PLR0913 - a parameter for each option
 
     return Archive(
         connection=Connection(base_url=base_url, environment=environment, env_file=env_file, timeout=timeout),
-        source=source,
+        reading=reading.Reading(
+            source=source,
+            business_id=business_id,
+            format=format,
+            allow_missing_fields=allow_missing_fields,
+            invalid_lines=invalid_lines,
+            options=reading.reading_options(
+                ids_only=ids_only,
+                ignore_extra_columns=ignore_extra_columns,
+                columns=column,
+                encoding=encoding,
+                sheet=sheet,
+                null=null,
+                as_is=as_is,
+            ),
+        ),
         journal=journal,
-        business_id=business_id,
-        format=format,
-        allow_missing_fields=allow_missing_fields,
         strict=strict,
-        invalid_lines=invalid_lines,
         dry_run=dry_run,
         yes=yes,
         speed=bulk.RateOptions(
@@ -167,6 +228,13 @@ def publish(  # noqa: PLR0913 - a parameter for each option
     business_id: bulk.Business = None,
     format: bulk.Format = None,  # noqa: A002 - the option's name
     allow_missing_fields: bulk.AllowMissingFields = False,
+    ids_only: reading.IdsOnly = False,
+    ignore_extra_columns: reading.IgnoreExtraColumns = False,
+    column: reading.Columns = None,
+    encoding: reading.Encoding = None,
+    sheet: reading.Sheet = None,
+    null: reading.Null = None,
+    as_is: reading.AsIs = False,
     strict: bulk.Strict = False,
     invalid_lines: bulk.InvalidLines = None,
     yes: bulk.Yes = False,
@@ -182,15 +250,26 @@ def publish(  # noqa: PLR0913 - a parameter for each option
         from thredfi_async.cli.bulk.publish import Publish  # noqa: PLC0415 - see the module's docstring
 
     return Publish(
-        source=source,
+        reading=reading.Reading(
+            source=source,
+            business_id=business_id,
+            format=format,
+            allow_missing_fields=allow_missing_fields,
+            invalid_lines=invalid_lines,
+            options=reading.reading_options(
+                ids_only=ids_only,
+                ignore_extra_columns=ignore_extra_columns,
+                columns=column,
+                encoding=encoding,
+                sheet=sheet,
+                null=null,
+                as_is=as_is,
+            ),
+        ),
         nats=Nats(url=nats, stream=stream, subject=subject, dedup_window=dedup_window),
         dedup_key=dedup_key,
         journal=journal,
-        business_id=business_id,
-        format=format,
-        allow_missing_fields=allow_missing_fields,
         strict=strict,
-        invalid_lines=invalid_lines,
         yes=yes,
     )
 

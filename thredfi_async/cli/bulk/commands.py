@@ -8,9 +8,11 @@ from typing import Final
 from thredfi_async.bulk.journal.files import located
 from thredfi_async.bulk.journal.settings import RunSettings
 from thredfi_async.bulk.journal.trust import distrust
+from thredfi_async.bulk.readers.format_detection import format_of
 from thredfi_async.bulk.verdict import Step, Verdict
 from thredfi_async.cli.bulk.journal_metadata import STDIN, JournalMetadata
 from thredfi_async.cli.bulk.nats import Nats
+from thredfi_async.cli.bulk.reading import repeated
 from thredfi_async.cli.formatting import command, path_argument
 from thredfi_async.cli.settings import Connection, EnvironmentName
 
@@ -100,10 +102,9 @@ class Commands:
             case Step.SEE_LINES:
                 line = command("bulk", "report", journal)
             case Step.FIX_LINES:
-                # Parquet's invalid lines are copied as JSON Lines.
-                line = self._on_its_own(
-                    metadata.invalid_lines, "jsonl" if metadata.format == "parquet" else metadata.format
-                )
+                # Those of a workbook are copied as CSV, and those of Parquet and of a JSON array as JSON Lines.
+                copied = "csv" if metadata.format in {"csv", "excel"} else "jsonl"
+                line = self._on_its_own(metadata.invalid_lines, copied)
             case Step.FIX_SOURCE:
                 line = self._on_its_own(metadata.source, metadata.format)
             case Step.COLLECT:
@@ -134,8 +135,9 @@ class Commands:
     def _how_to_read(self, file: str, form: str | None) -> list[str]:
         metadata = self._metadata
         words = ["--business-id", metadata.business_id] if metadata.business_id else []
-        if form is not None and f".{form}" not in Path(file).suffixes:
+        if form is not None and format_of(file)[0] != form:
             words += ["--format", form]
+        words += repeated(metadata.reading)
         return [*words, "--allow-missing-fields"] if metadata.allow_missing_fields else words
 
 

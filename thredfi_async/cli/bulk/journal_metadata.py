@@ -1,13 +1,15 @@
 """The metadata of a run in its journal, and whether a command fits it."""
 
 import datetime as dt
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from thredfi_async.bulk.journal.settings import KEY, RunSettings
-from thredfi_async.bulk.readers import Source
+from thredfi_async.bulk.readers import ReadingOptions, Source
+from thredfi_async.bulk.reading_options import READING
 from thredfi_async.cli.bulk.endpoint import Endpoint
 from thredfi_async.cli.bulk.preflight_errors import preflight_error
 from thredfi_async.cli.formatting import command, path_argument
@@ -73,6 +75,11 @@ class JournalMetadata:
         return self.run.get("allow_missing_fields") == "1"
 
     @property
+    def reading(self) -> ReadingOptions:
+        """How the source is read otherwise."""
+        return ReadingOptions.of(self.run.get(READING))
+
+    @property
     def invalid_lines(self) -> str | None:
         """Where invalid lines are copied to."""
         return self.run.get("invalid_lines_path") or None
@@ -104,6 +111,8 @@ class JournalMetadata:
             shown[name] = _number(shown[name])
         for name in _FLAGS & shown.keys():
             shown[name] = shown[name] == "1"
+        if READING in shown:
+            shown[READING] = json.loads(shown[READING])
         if KEY in shown:
             settings = self.settings
             shown[KEY] = {
@@ -143,6 +152,7 @@ def metadata_of(
         "allow_missing_fields": int(allow_missing_fields),
         "invalid_lines_path": None if invalid_lines is None else str(Path(invalid_lines).absolute()),
         "bodies": "source" if source.has_bodies else "server",
+        READING: None if source.options == ReadingOptions() else source.options.as_fact(),
     }
     return JournalMetadata({name: str(fact) for name, fact in facts.items() if fact is not None})
 
@@ -187,6 +197,8 @@ def fits_source(journal: Path, facts: JournalMetadata, source: Source, *, busine
         raise preflight_error(f"{journal} exists, and is the journal of another run, of {facts.source}.", advice=advice)
     if (business_id or "").lower() != (facts.business_id or "").lower():
         raise preflight_error(f"{journal} is the journal of this file with another --business-id.", advice=advice)
+    if facts.reading != source.options:
+        raise preflight_error(f"{journal} is the journal of this file read with other options.", advice=advice)
 
 
 def when(text: str | None) -> str | None:

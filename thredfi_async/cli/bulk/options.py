@@ -22,7 +22,7 @@ Source = Annotated[
     str,
     typer.Argument(
         metavar="FILE",
-        help="Lists the customers: CSV, JSON Lines or Parquet, gzip or zstd by name; - for stdin.",
+        help="Lists the customers: CSV, .xlsx, JSON or Parquet, gzip or zstd by name; - for stdin.",
         show_default=False,
     ),
 ]
@@ -50,7 +50,9 @@ Business = Annotated[
 ]
 Format = Annotated[
     str | None,
-    typer.Option("--format", metavar="FORMAT", help="csv, jsonl or parquet; by the file's name unless given."),
+    typer.Option(
+        "--format", metavar="FORMAT", help="csv, jsonl, json, excel or parquet; by the file's name unless given."
+    ),
 ]
 Concurrency = Annotated[
     int | None,

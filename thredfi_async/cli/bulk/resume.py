@@ -107,6 +107,7 @@ class Resume:
             allow_missing_fields=said.allow_missing_fields,
             invalid_lines=invalid_lines,
             on_invalid_line=bad,
+            options=said.reading,
         )
 
     def _invalid_lines(self, said: JournalMetadata) -> str | None:

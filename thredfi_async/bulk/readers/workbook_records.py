@@ -1,0 +1,152 @@
+"""Reads a sheet of a workbook, row by row: .xlsx with openpyxl, .xls with xlrd.
+
+python-calamine, which reads both, leaves a cell with an error such as `#N/A` empty, which would leave its field out,
+and ends the process over a small file that says that it has a cell in the last row and column.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final, Protocol
+from uuid import UUID
+
+from thredfi_async.bulk.errors import SourceError
+from thredfi_async.bulk.items import ArchiveItem
+from thredfi_async.bulk.readers.columns import Columns, Rules
+from thredfi_async.bulk.readers.invalid_line import InvalidLine
+from thredfi_async.bulk.readers.table import Cells, Header, Table, header_of
+from thredfi_async.bulk.readers.workbook_lines import as_csv
+from thredfi_async.bulk.reading_options import ReadingOptions
+
+_OLD: Final = b"\xd0\xcf\x11\xe0"
+
+
+class Workbook(Protocol):
+    """An open workbook."""
+
+    @property
+    def sheets(self) -> list[str]:
+        """The names of its sheets that can be seen."""
+        ...
+
+    def rows(self, sheet: str) -> Iterator[Cells]:
+        """Yield the rows of a sheet from its first, empty ones too."""
+        ...
+
+    def close(self) -> None:
+        """Close the file."""
+        ...
+
+
+class WorkbookRecords:
+    """The rows of a sheet, its header read.
+
+    Args:
+        path: The file.
+        name: Its name for messages.
+        business_id: The business of every record, or None where each names its own.
+        rules: What the caller said about columns.
+
+    Attributes:
+        sheet: The sheet.
+        columns: What its columns become.
+        skipped: Rows that are no records, by what they are.
+
+    Raises:
+        SourceError: It is no workbook, is too large, has no such sheet, or its columns do not fit a run.
+    """
+
+    def __init__(self, path: Path, name: str, business_id: UUID | None, rules: Rules) -> None:
+        self._name = name
+        self._workbook = open_workbook(path, name)
+        try:
+            self.sheet: str = _chosen(self._workbook.sheets, rules.options.sheet, name)
+            self._rows = enumerate(self._workbook.rows(self.sheet), 1)
+            header = header_of(name, self._headers(), rules)
+            self._table = Table(name, header, business_id, rules)
+        except BaseException:
+            self._workbook.close()
+            raise
+        self.columns: Columns = self._table.columns
+        self.skipped: Mapping[str, int] = self._table.skipped
+        self.header: bytes = as_csv(header.names)
+
+    def __iter__(self) -> Iterator[ArchiveItem | InvalidLine]:
+        """Yield an item for each valid row, and an `InvalidLine` for each other one, in the sheet's order."""
+        wide = len(self.columns.found)
+        for line, cells in self._rows:
+            # A row ends at its last filled cell.
+            padded = [*cells, *[None] * (wide - len(cells))]
+            made = self._table.read(padded, line)
+            if made is not None:
+                yield made if isinstance(made, ArchiveItem) else made.at(self._name, line, as_csv(padded))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._workbook.close()
+
+    def _headers(self) -> Iterator[list[Header]]:
+        for line, cells in self._rows:
+            names = ["" if each is None else str(each) for each in cells]
+            while names and not names[-1].strip():
+                names.pop()
+            if names:
+                yield [Header(line, tuple(names))]
+
+
+def open_workbook(path: Path, name: str) -> Workbook:
+    """Open a workbook.
+
+    Args:
+        path: The file.
+        name: Its name for messages.
+
+    Returns:
+        The workbook, to be closed.
+
+    Raises:
+        SourceError: It is none, is locked with a password, or is too large.
+    """
+    with path.open("rb") as file:
+        start = file.read(len(_OLD))
+    if start == _OLD:
+        from thredfi_async.bulk.readers.workbook_xls import XlsWorkbook  # noqa: PLC0415 - of the extra `excel`
+
+        return XlsWorkbook(path, name)
+    if start[:2] != b"PK":
+        raise SourceError(
+            f"{name} is no workbook, going by its first bytes: if it is text that a program has given this name, "
+            "give --format csv"
+        )
+    from thredfi_async.bulk.readers.workbook_xlsx import XlsxWorkbook  # noqa: PLC0415 - of the extra `excel`
+
+    return XlsxWorkbook(path, name)
+
+
+def _chosen(sheets: list[str], wanted: str | None, name: str) -> str:
+    if not sheets:
+        raise SourceError(f"{name} has no sheet with cells")
+    if wanted is None:
+        return sheets[0]
+    found = next((each for each in sheets if each.strip().casefold() == wanted.strip().casefold()), None)
+    if found is None:
+        raise SourceError(f"{name} has no sheet of that name. There are: {', '.join(sheets)}")
+    return found
+
+
+def count_rows(path: Path, name: str, options: ReadingOptions) -> int:
+    """Return how many rows a sheet has below its first, empty ones left out.
+
+    Args:
+        path: The file.
+        name: Its name for messages.
+        options: Which sheet it is.
+
+    Raises:
+        SourceError: It cannot be read.
+    """
+    workbook = open_workbook(path, name)
+    try:
+        sheet = _chosen(workbook.sheets, options.sheet, name)
+        return max(0, sum(any(each is not None for each in cells) for cells in workbook.rows(sheet)) - 1)
+    finally:
+        workbook.close()
