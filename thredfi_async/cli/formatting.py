@@ -1,9 +1,12 @@
 """Formats figures and commands for people."""
 
+import os
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
+
+from thredfi_async._checks.json import text_problem
 
 LABELS: Final = {
     "archived": "archived",
@@ -53,7 +56,15 @@ def outcomes(states: Mapping[str, int]) -> str:
 
 def command(*parts: str) -> str:
     """Return a line to paste into a shell."""
-    return shlex.join(["thredfi", *parts])
+    return " ".join(map(_quoted, ["thredfi", *parts]))
+
+
+def _quoted(word: str) -> str:
+    """Return a word for a shell: bytes that are no text are escaped as bash, zsh and ksh read them."""
+    if text_problem(word) is None:
+        return shlex.quote(word)
+    escaped = os.fsencode(word).decode("utf-8", "backslashreplace").replace("'", r"\x27")
+    return f"$'{escaped}'"
 
 
 def path_argument(path: str | Path) -> str:

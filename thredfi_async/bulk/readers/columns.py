@@ -47,11 +47,13 @@ class Rules:
         business_id_given: Whether one business id was given for all records.
         allow_missing_fields: Whether columns of the body may be missing.
         options: How the file is read.
+        keep_invalid: Whether invalid records are kept whole, however long they are.
     """
 
     business_id_given: bool = False
     allow_missing_fields: bool = False
     options: ReadingOptions = attrs.field(factory=ReadingOptions)
+    keep_invalid: bool = False
 
 
 class ColumnNames:
@@ -162,7 +164,7 @@ def is_left_out(name: str, rules: Rules) -> bool:
 def shown(names: Iterable[str]) -> str:
     """Return names of columns for a message, without one that may be data, and no more than fit."""
     named = [each for each in names if each]
-    texts = [_legible(each.strip()) if _is_name(each) else "one that is not shown" for each in named[:_MOST]]
+    texts = [legible(each.strip()) if _is_name(each) else "one that is not shown" for each in named[:_MOST]]
     more = len(named) - len(texts)
     return ", ".join(texts) + (f" and {more:,} others" if more > 0 else "")
 
@@ -172,7 +174,7 @@ def looks_like_data(names: Iterable[str]) -> bool:
     return any(_DATA.search(name) for name in names)
 
 
-def _legible(name: str) -> str:
+def legible(name: str) -> str:
     """Return a name without the lone surrogates that stand for bytes that are no text."""
     return name if name.isascii() else name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 

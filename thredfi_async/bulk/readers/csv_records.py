@@ -1,7 +1,6 @@
 """Reads CSV, as RFC 4180 and the standard library define it, with any of the separators that spreadsheets write."""
 
 import csv
-import io
 from collections.abc import Iterator, Mapping
 from typing import Final
 from uuid import UUID
@@ -12,6 +11,7 @@ from thredfi_async.bulk.items import ArchiveItem
 from thredfi_async.bulk.readers.columns import Columns, Rules
 from thredfi_async.bulk.readers.invalid_line import InvalidLine, RecordError, location
 from thredfi_async.bulk.readers.io import CHUNK, Opened
+from thredfi_async.bulk.readers.spool import Spool
 from thredfi_async.bulk.readers.table import Header, Table, header_of
 from thredfi_async.bulk.readers.text import TextForm, form_of
 
@@ -41,7 +41,7 @@ class CsvRecords:
     def __init__(self, opened: Opened, business_id: UUID | None, rules: Rules) -> None:
         self._name = opened.name
         self.form: TextForm = form_of(opened, rules.options.encoding)
-        self._lines = _Lines(opened, self.form, strict=not rules.options.ids_only)
+        self._lines = _Lines(opened, self.form, Spool(wanted=rules.keep_invalid), strict=not rules.options.ids_only)
         header = header_of(self._name, self._headers(), rules)
         self.separator: str = header.separator
         self._table = Table(self._name, header, business_id, rules)
@@ -101,7 +101,7 @@ class CsvRecords:
 
     def _bad(self, line: int, wrong: RecordError | ArchiveItem) -> InvalidLine:
         assert isinstance(wrong, RecordError)  # noqa: S101 - the only other kind
-        return wrong.at(self._name, line, self._encoded(self._lines.take()))
+        return wrong.at(self._name, line, self._encoded(self._lines.take()), self._lines.spool.take())
 
     def _encoded(self, text: str) -> bytes:
         return text.encode(self.form.encoding, self.form.errors)
@@ -110,13 +110,15 @@ class CsvRecords:
 class _Lines:
     """Gives the file's lines to the CSV reader, and keeps those of the current record."""
 
-    def __init__(self, opened: Opened, form: TextForm, *, strict: bool) -> None:
+    def __init__(self, opened: Opened, form: TextForm, spool: Spool, *, strict: bool) -> None:
         # Bytes that are no text become lone surrogates. The scan of a file has refused them, but where only ids are
         # taken; in a pipe, they are met here.
         # A line ends in \n or \r\n, or all lines do in \r. A \r alone within a cell ends none otherwise: what follows
         # it is no record, and is not sent.
         self._name, self._strict, self._end = opened.name, strict, form.line_end
-        self._text = io.TextIOWrapper(opened.stream, form.encoding, errors=form.errors, newline=self._end)
+        self._text = opened.as_text(form.encoding, form.errors, self._end)
+        self.spool = spool
+        self._form = form
         self._number = 0
         self._taken: list[str] = []
         self._length = 0
@@ -148,8 +150,7 @@ class _Lines:
         if not line:
             raise StopIteration
         self._number += 1
-        self._taken.append(line)
-        self._length += len(line)
+        self._keep(line)
         if self._length > LONGEST_RECORD:
             raise csv.Error(_TOO_LONG)
         if self._strict and not line.isascii() and text_problem(line) is not None:
@@ -172,10 +173,21 @@ class _Lines:
             if not last:
                 return
             self._number += not within_line
-            self._length += len(last)
+            self._keep(last)
             open_quotes += last.count('"')
-            if self._length <= LONGEST_RECORD:
-                self._taken.append(last)
+
+    def _keep(self, piece: str) -> None:
+        was_long = self._length > LONGEST_RECORD
+        self._length += len(piece)
+        if was_long:
+            self.spool.add(self._encoded(piece))
+            return
+        self._taken.append(piece)
+        if self._length > LONGEST_RECORD:
+            self.spool.begin(map(self._encoded, self._taken))
+
+    def _encoded(self, text: str) -> bytes:
+        return text.encode(self._form.encoding, self._form.errors)
 
 
 _TOO_LONG: Final = "record too long"

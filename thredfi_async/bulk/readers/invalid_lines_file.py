@@ -1,10 +1,13 @@
 """Writes the file of invalid lines: records as they stood, with the reason in front, to be fixed and read again."""
 
+import codecs
 import csv
 import io
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
+from typing import IO
 
 import orjson
 
@@ -15,6 +18,7 @@ from thredfi_async.bulk.readers.columns import INVALID_COLUMNS
 from thredfi_async.bulk.readers.format_detection import Format, format_of
 from thredfi_async.bulk.readers.invalid_line import InvalidLine
 from thredfi_async.bulk.readers.layout import Layout
+from thredfi_async.bulk.readers.spool import pieces_of
 from thredfi_async.bulk.readers.text import TextForm
 
 
@@ -54,7 +58,9 @@ class InvalidLinesFile:
         try:
             if self._file is None:
                 self._start(self._path, os.O_CREAT)
-            self._write(self._table_line(bad) if self._is_table else _jsonl_record(bad))
+            # Begun again in another file, if this one says something else.
+            while not all(self._write(piece) for piece in self._pieces(bad)):
+                pass
         except OSError as error:
             raise SourceError(f"cannot write {self._path}: {error.strerror or type(error).__name__}") from None
 
@@ -63,17 +69,36 @@ class InvalidLinesFile:
         if self._file is not None:
             self._file.close()
 
-    def _table_line(self, bad: InvalidLine) -> bytes:
-        return self._line((str(bad.line), bad.column or "", bad.reason), bad.raw)
+    def _pieces(self, bad: InvalidLine) -> Iterator[bytes]:
+        """Yield a record with the reason in front, the parts of one that is too long to be held one by one."""
+        if not self._is_table:
+            yield from [_jsonl_record(bad)] if bad.long is None else _long_jsonl_record(bad, bad.long)
+            return
+        cells = (str(bad.line), bad.column or "", bad.reason)
+        if bad.long is None:
+            yield self._line(cells, bad.raw)
+            return
+        yield self._cells(cells)
+        last = b""
+        for last in pieces_of(bad.long):
+            yield last
+        yield self._end_of(last)
 
     def _line(self, cells: Iterable[str], record: bytes) -> bytes:
         """Return a record with cells in front, in the encoding of the source, with its separator and its line end."""
-        text, form = io.StringIO(), self._form
+        return self._cells(cells) + record + self._end_of(record)
+
+    def _cells(self, cells: Iterable[str]) -> bytes:
+        text = io.StringIO()
         writer = csv.writer(text, lineterminator=self._separator, delimiter=self._separator)
         writer.writerow(map(spreadsheet_cell, cells))
-        ends = tuple(each.encode(form.encoding) for each in ("\r\n", "\n", "\r"))
-        ended = record if record.endswith(ends) else record + form.line_end.encode(form.encoding)
-        return text.getvalue().encode(form.encoding, "replace") + ended
+        return text.getvalue().encode(self._form.encoding, "replace")
+
+    def _end_of(self, record: bytes) -> bytes:
+        """Return the line end that a record lacks; empty if it has one."""
+        encoding, end = self._form.encoding, self._form.line_end
+        ends = tuple(each.encode(encoding) for each in ("\n", "\r"))
+        return b"" if record.endswith(ends) else end.encode(encoding)
 
     def _start(self, path: Path, flags: int) -> None:
         made = os.open(path, os.O_RDWR | flags | _AS_IT_IS, 0o600)
@@ -86,23 +111,23 @@ class InvalidLinesFile:
         self._behind = found.st_size > 0
         self._write(self._header)
 
-    def _write(self, record: bytes) -> None:
+    def _write(self, record: bytes) -> bool:
+        """Write a part of a record, or find it there; return whether it went to the same file as what was before it."""
         assert self._file is not None  # noqa: S101 - for the type checker
         if self._behind:
             there = self._file.read(len(record))
             if there == record:
-                return
+                return True
             if not record.startswith(there):
                 self._start_beside()  # which writes the header
-                if record is not self._header:
-                    self._write(record)
-                return
+                return False
             # The file ends here, perhaps in the middle of a record.
             self._behind = False
             self._file.seek(-len(there), os.SEEK_CUR)
         view = memoryview(record)
         while view:
             view = view[self._file.write(view) :]
+        return True
 
     def _start_beside(self) -> None:
         number = 2
@@ -161,3 +186,21 @@ def _jsonl_record(bad: InvalidLine) -> bytes:
     inside = raw[1:]
     comma = b"" if inside.lstrip().startswith(b"}") else b","
     return reason[:-1] + comma + inside + b"\n"
+
+
+def _long_jsonl_record(bad: InvalidLine, long: IO[bytes]) -> Iterator[bytes]:
+    reason = orjson.dumps(dict(zip(INVALID_COLUMNS, (bad.line, bad.column, bad.reason), strict=True)))
+    pieces = pieces_of(long)
+    first = next(pieces).lstrip()
+    if first.startswith(b"{"):
+        yield reason[:-1] + b"," + first[1:]
+        last = first
+        for last in pieces:
+            yield last
+        yield b"" if last.endswith(b"\n") else b"\n"
+        return
+    decode = codecs.getincrementaldecoder("utf-8")("backslashreplace").decode
+    yield reason[:-1] + b',"raw":"'
+    for piece in chain([first], pieces):
+        yield orjson.dumps(decode(piece))[1:-1]
+    yield b'"}\n'

@@ -106,6 +106,11 @@ class Opened:
         self.hashing = hashing
         self.stream: io.BufferedReader = _decompressed(name, io.BufferedReader(hashing, CHUNK), compression)
 
+    def as_text(self, encoding: str, errors: str, newline: str) -> io.TextIOWrapper:
+        """Return the bytes as text; it is kept, since it would close the file as soon as no one holds it."""
+        self._text = io.TextIOWrapper(self.stream, encoding, errors=errors, newline=newline)
+        return self._text
+
     def head(self) -> bytes:
         """Return the file's beginning, which can be read again: its first line, if that is not too long.
 

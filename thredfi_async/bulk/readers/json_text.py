@@ -13,6 +13,7 @@ from thredfi_async.bulk.readers.columns import Rules, columns_of
 from thredfi_async.bulk.readers.invalid_line import location
 from thredfi_async.bulk.readers.io import CHUNK, Opened
 from thredfi_async.bulk.readers.object_records import LONGEST, flat, for_own
+from thredfi_async.bulk.readers.spool import Spool
 from thredfi_async.bulk.readers.text import form_of
 
 _SPACE: Final = re.compile(r"[ \t\r\n]*")
@@ -20,30 +21,47 @@ _DEEPEST: Final = 5
 _CONVERT: Final = "write it as JSON Lines, such as with: jq -c '.[]' FILE > FILE.jsonl"
 
 
-def lines_of(opened: Opened, rules: Rules) -> Iterator[tuple[int, bytes]]:
-    """Yield the lines that are not blank, each with its number; of one that is too long, the beginning."""
+def lines_of(opened: Opened, rules: Rules, spool: Spool) -> Iterator[tuple[int, bytes]]:
+    """Yield the lines that are not blank, each with its number; of one that is too long, the beginning.
+
+    Args:
+        opened: The file.
+        rules: What the caller said about it.
+        spool: Takes the whole of one that is too long, which comes before it is yielded.
+
+    Yields:
+        The number and the line, in UTF-8.
+    """
     form = form_of(opened, rules.options.encoding)
     if form.encoding == "utf-8" and form.line_end == "\n":
-        yield from _byte_lines(opened.stream)
+        yield from _byte_lines(opened.stream, spool)
         return
-    text = io.TextIOWrapper(opened.stream, form.encoding, errors=form.errors, newline=form.line_end)
+    text = opened.as_text(form.encoding, form.errors, form.line_end)
     number = 0
     while line := text.readline(LONGEST + 1):
         number += 1
-        if not line.isspace():
-            yield number, line.encode("utf-8", "surrogateescape")
+        first = line.encode("utf-8", "surrogateescape")
+        if len(first) > LONGEST:
+            spool.begin([first])
         while line and not line.endswith(form.line_end):
             line = text.readline(CHUNK)
+            spool.add(line.encode("utf-8", "surrogateescape"))
+        if not first.isspace():
+            yield number, first
 
 
-def _byte_lines(stream: io.BufferedReader) -> Iterator[tuple[int, bytes]]:
+def _byte_lines(stream: io.BufferedReader, spool: Spool) -> Iterator[tuple[int, bytes]]:
     number = 0
-    while line := stream.readline(LONGEST + 1):
+    while first := stream.readline(LONGEST + 1):
         number += 1
-        if not line.isspace():
-            yield number, line
+        if len(first) > LONGEST:
+            spool.begin([first])
+        line = first
         while line and not line.endswith(b"\n"):
             line = stream.readline(CHUNK)
+            spool.add(line)
+        if not first.isspace():
+            yield number, first
 
 
 def objects_of(opened: Opened, rules: Rules) -> Iterator[tuple[int, bytes]]:
@@ -61,7 +79,7 @@ def objects_of(opened: Opened, rules: Rules) -> Iterator[tuple[int, bytes]]:
     """
     form = form_of(opened, rules.options.encoding)
     errors = "replace" if rules.options.ids_only and form.is_ascii_based else "strict"
-    scanner = _Scanner(opened.name, io.TextIOWrapper(opened.stream, form.encoding, errors=errors, newline=""))
+    scanner = _Scanner(opened.name, opened.as_text(form.encoding, errors, ""))
     values = _Document(opened.name, scanner, rules).values()
     for number, value in enumerate(values, 1):
         yield number, value.encode("utf-8", "surrogatepass")
@@ -131,7 +149,7 @@ class _Scanner:
             # A number may go on behind what was read.
             if end >= 0 and (end < len(self._buffer) or self._ended):
                 return self._buffer[self._at : end], value
-            if len(self._buffer) - self._at > LONGEST or not self._more():
+            if len(self._buffer) - self._at > LONGEST or (not self._more() and end < 0):
                 return None
 
     def wrong(self, what: str) -> SourceError:

@@ -29,6 +29,7 @@ from thredfi_async.bulk.readers.columns import (
 )
 from thredfi_async.bulk.readers.invalid_line import InvalidLine, RecordError, location
 from thredfi_async.bulk.readers.items import ItemMaker, kind
+from thredfi_async.bulk.readers.spool import Spool
 from thredfi_async.bulk.readers.values import Values
 
 LONGEST: Final = 1 << 20
@@ -53,6 +54,7 @@ class ObjectRecords:
         objects: Its objects, each with its number; those that are none as they stand.
         business_id: The business of every record, or None where each names its own.
         rules: What the caller said about keys.
+        spool: Keeps the last of the objects, if that is too long.
 
     Attributes:
         columns: What the keys of the first object become.
@@ -64,11 +66,14 @@ class ObjectRecords:
 
     header = b""
 
-    def __init__(self, name: str, objects: Iterable[tuple[int, bytes]], business_id: UUID | None, rules: Rules) -> None:
-        self._name, self._rules = name, rules
+    def __init__(
+        self, name: str, objects: Iterable[tuple[int, bytes]], business_id: UUID | None, rules: Rules, spool: Spool
+    ) -> None:
+        self._name, self._rules, self._spool = name, rules, spool
         self._maker = ItemMaker(business_id)
         self._rest = iter(objects)
-        self._head = list(islice(self._rest, _LOOKED_AT))
+        # Of those that are too long, one can be kept, which is then the last.
+        self._head = list(islice(_up_to_long(self._rest), _LOOKED_AT))
         if not self._head:
             raise SourceError(f"{name} is empty: there is no line to read")
         self.skipped: Mapping[str, int] = {}
@@ -98,9 +103,11 @@ class ObjectRecords:
     def _read(self, number: int, raw: bytes) -> ArchiveItem | InvalidLine:
         fields = self._parsed(raw)
         made = fields if isinstance(fields, RecordError) else self._item(fields, number)
-        return (
-            made if isinstance(made, ArchiveItem) else made.at(self._name, number, raw if len(raw) <= LONGEST else b"")
-        )
+        if isinstance(made, ArchiveItem):
+            return made
+        if len(raw) <= LONGEST:
+            return made.at(self._name, number, raw)
+        return made.at(self._name, number, b"", self._spool.take())
 
     def _parsed(self, raw: bytes) -> dict[str, Any] | RecordError:
         if self._rules.options.ids_only:
@@ -148,6 +155,13 @@ _KNOWN: Final = FIELDS | {BUSINESS, CUSTOMER} | _IGNORED
 _UNEXPECTED: Final = "has a body, and the first line has none"
 
 
+def _up_to_long(objects: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
+    for number, raw in objects:
+        yield number, raw
+        if len(raw) > LONGEST:
+            return
+
+
 def for_own(fields: dict[str, Any], rules: Rules) -> Rules:
     """Return the rules for a file by its first object: of a customer as the API answers it, only the ids are taken."""
     if fields.get("type") != _OWN or "id" not in fields or CUSTOMER in {*fields, *rules.options.columns}:
@@ -157,10 +171,15 @@ def for_own(fields: dict[str, Any], rules: Rules) -> Rules:
 
 
 def flat(fields: dict[str, Any], rules: Rules, prefix: str = "", depth: int = 1) -> Iterator[tuple[str, Any]]:
-    """Yield the values of an object, those within objects by the path of their keys; `metadata` is one value."""
+    """Yield the values of an object, those within objects by the path of their keys.
+
+    Metadata is one value, unless only ids are taken, or a column within it is named.
+    """
+    options = rules.options
     for key, value in fields.items():
         inner = as_object(value) if depth < _DEEPEST else None
-        if inner is None or (not prefix and ColumnNames(rules.options).ours(key) is not None):
+        is_named = options.ids_only or any(each.startswith(f"{key}.") for each in options.columns.values())
+        if inner is None or (not prefix and not is_named and ColumnNames(options).ours(key) is not None):
             yield prefix + key, value
         else:
             yield from flat(inner, rules, f"{prefix}{key}.", depth + 1)

@@ -14,6 +14,7 @@ from thredfi_async.bulk.readers.invalid_line import InvalidLine
 from thredfi_async.bulk.readers.io import Opened, is_regular, open_stream, reading
 from thredfi_async.bulk.readers.json_text import lines_of, objects_of
 from thredfi_async.bulk.readers.object_records import ObjectRecords
+from thredfi_async.bulk.readers.spool import Spool
 
 
 class Records(Protocol):
@@ -97,13 +98,14 @@ def open_session(
     opened = open_stream(path, name, detected.compression)
     try:
         with reading(name):
+            spool = Spool(wanted=rules.keep_invalid)
             match detected.format:
                 case "csv":
                     records: Records = CsvRecords(opened, business_id, rules)
                 case "jsonl":
-                    records = ObjectRecords(name, lines_of(opened, rules), business_id, rules)
+                    records = ObjectRecords(name, lines_of(opened, rules, spool), business_id, rules, spool)
                 case _:
-                    records = ObjectRecords(name, objects_of(opened, rules), business_id, rules)
+                    records = ObjectRecords(name, objects_of(opened, rules), business_id, rules, spool)
             return ReadSession(name, records, opened, opened)
     except BaseException:
         opened.close()

@@ -207,6 +207,8 @@ class Source:
     def _reject(self, bad: InvalidLine) -> None:
         if self._invalid is not None:
             self._invalid.write(bad)
+        if bad.long is not None:
+            bad.long.close()
         if self.on_invalid_line is not None:
             self.on_invalid_line(bad)
 
@@ -276,7 +278,7 @@ def open_source(  # noqa: PLR0913 - each by name
         path=file,
         detected=detect_format(STDIN if file is None else str(file), format),
         business_id=given,
-        rules=Rules(given is not None, allow_missing_fields, options or ReadingOptions()),
+        rules=Rules(given is not None, allow_missing_fields, options or ReadingOptions(), invalid_lines is not None),
         invalid_lines=None if invalid_lines is None else Path(invalid_lines),
         on_invalid_line=on_invalid_line,
     )

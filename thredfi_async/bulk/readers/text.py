@@ -76,7 +76,7 @@ def form_of(opened: Opened, given: str | None) -> TextForm:
             f"{opened.name} begins with the mark of {found}, and --encoding says {encoding}: leave it out"
         )
     opened.stream.read(len(mark))
-    if not mark and found is None and (problem := _magic(head)) is not None:
+    if not mark and found is None and (problem := other_format(head)) is not None:
         raise SourceError(f"{opened.name} {problem}")
     text = head[len(mark) :].decode(encoding, "replace")
     return TextForm(encoding, mark, _line_end(text))
@@ -94,7 +94,8 @@ def _without_mark(head: bytes) -> str | None:
     return "utf-16-be" if even >= _SHARE and odd < _SHARE / 2 else None
 
 
-def _magic(head: bytes) -> str | None:
+def other_format(head: bytes) -> str | None:
+    """Return which format a file has that is no text of records, by its first bytes; None if it may be one."""
     start = head.lstrip()[:15].lower()
     if start.startswith((b"<!doctype html", b"<html", b"<?xml", b"<table")):
         return "is a web page or XML, whatever its name says: open it in a spreadsheet and save it as CSV"

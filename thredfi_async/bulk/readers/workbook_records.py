@@ -14,9 +14,12 @@ from thredfi_async.bulk.items import ArchiveItem
 from thredfi_async.bulk.readers.columns import Columns, Rules
 from thredfi_async.bulk.readers.invalid_line import InvalidLine
 from thredfi_async.bulk.readers.table import Cells, Header, Table, header_of
+from thredfi_async.bulk.readers.text import other_format
 from thredfi_async.bulk.readers.workbook_lines import as_csv
 from thredfi_async.bulk.reading_options import ReadingOptions
 
+_LOOKED_AT: Final = 64
+_NONE: Final = "is no workbook: if it is text that a program has given this name, give --format csv"
 _OLD: Final = b"\xd0\xcf\x11\xe0"
 
 
@@ -61,14 +64,24 @@ class WorkbookRecords:
         try:
             self.sheet: str = _chosen(self._workbook.sheets, rules.options.sheet, name)
             self._rows = enumerate(self._workbook.rows(self.sheet), 1)
-            header = header_of(name, self._headers(), rules)
-            self._table = Table(name, header, business_id, rules)
+            self._table, names = self._opened(business_id, rules)
         except BaseException:
             self._workbook.close()
             raise
         self.columns: Columns = self._table.columns
         self.skipped: Mapping[str, int] = self._table.skipped
-        self.header: bytes = as_csv(header.names)
+        self.header: bytes = as_csv(names)
+
+    def _opened(self, business_id: UUID | None, rules: Rules) -> tuple[Table, tuple[str, ...]]:
+        try:
+            header = header_of(self._name, self._headers(), rules)
+            return Table(self._name, header, business_id, rules), header.names
+        except SourceError as error:
+            sheets = self._workbook.sheets
+            if rules.options.sheet is not None or len(sheets) == 1:
+                raise
+            other = f"; this is the sheet {self.sheet}, and there are also {', '.join(sheets[1:])}: --sheet NAME"
+            raise SourceError(f"{error}{other}") from None
 
     def __iter__(self) -> Iterator[ArchiveItem | InvalidLine]:
         """Yield an item for each valid row, and an `InvalidLine` for each other one, in the sheet's order."""
@@ -107,16 +120,13 @@ def open_workbook(path: Path, name: str) -> Workbook:
         SourceError: It is none, is locked with a password, or is too large.
     """
     with path.open("rb") as file:
-        start = file.read(len(_OLD))
-    if start == _OLD:
+        start = file.read(_LOOKED_AT)
+    if start.startswith(_OLD):
         from thredfi_async.bulk.readers.workbook_xls import XlsWorkbook  # noqa: PLC0415 - of the extra `excel`
 
         return XlsWorkbook(path, name)
     if start[:2] != b"PK":
-        raise SourceError(
-            f"{name} is no workbook, going by its first bytes: if it is text that a program has given this name, "
-            "give --format csv"
-        )
+        raise SourceError(f"{name} {other_format(start) or _NONE}")
     from thredfi_async.bulk.readers.workbook_xlsx import XlsxWorkbook  # noqa: PLC0415 - of the extra `excel`
 
     return XlsxWorkbook(path, name)

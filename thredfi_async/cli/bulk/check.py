@@ -14,8 +14,9 @@ from rich.text import Text
 from thredfi_async import UNSET, CustomerRequest
 from thredfi_async.bulk import ArchiveItem
 from thredfi_async.bulk.readers import InvalidLine, Source
+from thredfi_async.bulk.readers.columns import legible
 from thredfi_async.cli.bulk.preflight_errors import preflight_errors
-from thredfi_async.cli.bulk.reading import Reading, refuse_unusable, repeated
+from thredfi_async.cli.bulk.reading import Reading, refuse_unusable, repeated, skipped
 from thredfi_async.cli.bulk.source import Count, InvalidLines
 from thredfi_async.cli.exit_codes import ExitCode
 from thredfi_async.cli.formatting import command, path_argument, plural, size
@@ -28,12 +29,6 @@ _LONGEST: Final = 300
 _REASONS: Final = 10
 _MOST_REASONS: Final = 1000
 _SEPARATORS: Final = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "'|'"}
-_SKIPPED: Final = {
-    "blank": "blank",
-    "titles": "in front of the header",
-    "headers": "that repeat the header",
-    "comments": "that are comments",
-}
 
 
 @dataclass(frozen=True)
@@ -104,7 +99,7 @@ class Check:
             "encoding": None if layout.form is None else layout.form.encoding,
             "separator": layout.separator if source.format == "csv" else None,
             "sheet": layout.sheet,
-            "columns": [{"name": name, "becomes": ours} for name, ours in becomes],
+            "columns": [{"name": legible(name), "becomes": ours} for name, ours in becomes],
             "bodies": "source" if source.has_bodies else "server",
             "customers": found.items,
             "skipped": dict(found.skipped),
@@ -148,14 +143,14 @@ def _columns(source: Source) -> Table:
     columns = source.layout.columns
     for name, ours in zip(columns.found, columns.becomes, strict=True):
         if name or ours:
-            table.add_row(name, ours or "left out")
+            table.add_row(legible(name), ours or "left out")
     return table
 
 
 def _rows(source: Source, found: Found, bad: InvalidLines) -> Iterable[RenderableType]:
     yield Text.assemble((plural(found.items, "customer"), "bold"), f", {plural(bad.count, 'invalid line')}")
-    for name, count in found.skipped.items():
-        yield f"  left out: {plural(count, 'line')} {_SKIPPED.get(name, name)}"
+    if found.skipped:
+        yield f"  left out: {', '.join(skipped(found.skipped))}"
     reasons = Counter(found.reasons).most_common()
     for (column, reason), count in reasons[:_REASONS]:
         where = "" if column is None else f"column {column}: "

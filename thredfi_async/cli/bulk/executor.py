@@ -29,7 +29,7 @@ from thredfi_async.bulk.report.summary import origin_of, verdict_in
 from thredfi_async.bulk.verdict import Verdict, verdict
 from thredfi_async.cli.bulk.commands import Commands
 from thredfi_async.cli.bulk.endpoint import Endpoint, confirm
-from thredfi_async.cli.bulk.journal_metadata import JournalMetadata
+from thredfi_async.cli.bulk.journal_metadata import JournalMetadata, path_fact
 from thredfi_async.cli.bulk.options import RateOptions
 from thredfi_async.cli.bulk.plan import Plan
 from thredfi_async.cli.bulk.progress import Seen, progress_of, requests_of
@@ -227,7 +227,7 @@ class RunExecutor:
                 # A session that ends early has not come to all of them.
                 duplicates=max(snapshot.duplicates, run.duplicates),
                 # Another file than the one asked for, if that held something else.
-                invalid_lines_path=None if copy is None else str(copy.absolute()),
+                invalid_lines_path=None if copy is None else path_fact(copy),
                 # Stdin's hash is known when it has been read to its end.
                 source_sha256=self.source.sha256() if self.source.path is None else None,
             )

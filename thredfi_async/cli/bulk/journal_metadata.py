@@ -2,13 +2,17 @@
 
 import datetime as dt
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import unquote_to_bytes
 
+from thredfi_async._checks.json import text_problem
 from thredfi_async.bulk.journal.settings import KEY, RunSettings
 from thredfi_async.bulk.readers import ReadingOptions, Source
+from thredfi_async.bulk.readers.source import readable
 from thredfi_async.bulk.reading_options import READING
 from thredfi_async.cli.bulk.endpoint import Endpoint
 from thredfi_async.cli.bulk.preflight_errors import preflight_error
@@ -32,7 +36,7 @@ class JournalMetadata:
     @property
     def source(self) -> str | None:
         """The source's path, or `-`, or None for a journal that no `thredfi bulk archive` has begun."""
-        return self.run.get("source_path") or None
+        return path_of(self.run.get("source_path"))
 
     @property
     def size(self) -> int | None:
@@ -82,7 +86,7 @@ class JournalMetadata:
     @property
     def invalid_lines(self) -> str | None:
         """Where invalid lines are copied to."""
-        return self.run.get("invalid_lines_path") or None
+        return path_of(self.run.get("invalid_lines_path"))
 
     @property
     def base_url(self) -> str | None:
@@ -144,17 +148,33 @@ def metadata_of(
     """
     facts: dict[str, str | int | None] = {
         "base_url": target.base_url,
-        "source_path": STDIN if source.path is None else str(source.path.absolute()),
+        "source_path": STDIN if source.path is None else path_fact(source.path),
         "source_size": source.size,
         "source_sha256": source.sha256(),
         "source_format": source.format,
         "business_id": business_id,
         "allow_missing_fields": int(allow_missing_fields),
-        "invalid_lines_path": None if invalid_lines is None else str(Path(invalid_lines).absolute()),
+        "invalid_lines_path": None if invalid_lines is None else path_fact(Path(invalid_lines)),
         "bodies": "source" if source.has_bodies else "server",
         READING: None if source.options == ReadingOptions() else source.options.as_fact(),
     }
     return JournalMetadata({name: str(fact) for name, fact in facts.items() if fact is not None})
+
+
+def path_fact(path: Path) -> str:
+    """Return a path as a journal keeps it: whole, and as a URI if it has bytes that are no text."""
+    whole = path.absolute()
+    return str(whole) if text_problem(str(whole)) is None else whole.as_uri()
+
+
+def path_of(fact: str | None) -> str | None:
+    """Return a path that a journal keeps; None where that is nothing."""
+    if fact is None or not fact.startswith(_URI):
+        return fact or None
+    return os.fsdecode(unquote_to_bytes(fact.removeprefix(_URI)))
+
+
+_URI: Final = "file://"
 
 
 def fits_host(journal: Path, facts: JournalMetadata, target: Endpoint, *, allow_host_change: bool) -> None:
@@ -222,9 +242,9 @@ def title(journal: Path, metadata: JournalMetadata) -> list[str]:
     else:
         # No command has begun it: the host is this program's own, not the API's.
         where = f"by a program on {run['host']}" if run.get("host") else ""
-    source = "stdin" if metadata.source == STDIN else metadata.source
+    source = "stdin" if metadata.source in {None, STDIN} else readable(Path(str(metadata.source)))
     lines = [f"{journal}: a run {', '.join(filter(None, (f'begun {begun}' if begun else '', where)))}".rstrip()]
-    return [*lines, f"  from {source}"] if source else lines
+    return lines if metadata.source is None else [*lines, f"  from {source}"]
 
 
 def _number(text: str | None) -> int | None:

@@ -1,6 +1,6 @@
 """The options of every command that reads a file of customers, and what is asked or refused before it is used."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -203,11 +203,10 @@ def refuse_unusable(source: "Source", counted: "Count", bad: "InvalidLines") -> 
     Raises:
         ReportedError: It is one of the two.
     """
-    if counted.lines == 0:
-        first = f" The first line that is none: {bad.first[0]}." if bad.first else ""
-        sentence = f"{source.name} has no line that is a customer; nothing was sent.{first}"
-        raise _refusal(sentence, f"look at how it is read: thredfi bulk check {source.name}")
     if not bad.suspicious:
+        if counted.lines == 0:
+            first = f" The first line that is none: {bad.first[0]}." if bad.first else ""
+            raise _refusal(f"{source.name} has no line that is a customer; nothing was sent.{first}", None)
         return
     cells = sum(bad.suspicious.values())
     problems = [f"{column}: {what}; {plural(count, 'line')}" for (column, what), count in bad.suspicious.most_common()]
@@ -221,7 +220,20 @@ def refuse_unusable(source: "Source", counted: "Count", bad: "InvalidLines") -> 
     )
 
 
-def _refusal(sentence: str, advice: str, *problems: str) -> ReportedError:
+def skipped(lines: Mapping[str, int]) -> list[str]:
+    """Return how many lines of a file are no records, each kind in words."""
+    return [plural(count, _KINDS.get(kind, kind)) for kind, count in lines.items()]
+
+
+_KINDS: Final = {
+    "blank": "blank line",
+    "titles": "line in front of the header",
+    "headers": "repeated header",
+    "comments": "comment",
+}
+
+
+def _refusal(sentence: str, advice: str | None, *problems: str) -> ReportedError:
     report = ErrorReport(
         kind="SourceError",
         sentence=sentence,

@@ -2,8 +2,8 @@
 
 import shutil
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from thredfi_async.bulk.journal import Journal
@@ -66,10 +66,12 @@ class Count:
     Args:
         lines: Customers that it lists, or None.
         bad: Invalid lines, or None if they were not checked.
+        skipped: Lines that are no records, by what they are, as far as they were checked.
     """
 
     lines: int | None
     bad: int | None
+    skipped: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
 def count(source: Source, bad: InvalidLines, *, whole: bool, quiet: bool) -> Count:
@@ -89,13 +91,14 @@ def count(source: Source, bad: InvalidLines, *, whole: bool, quiet: bool) -> Cou
     """
     if not source.repeatable:
         lines = sum(1 for _ in source) if whole else None
-        return Count(lines=lines, bad=bad.count if whole else None)
+        return Count(lines=lines, bad=bad.count if whole else None, skipped=dict(source.skipped))
     if not quiet and (source.size or 0) >= _LARGE:
         tell(f"Looking through {source.name} ({size(source.size or 0)}) first.")
     records = source.count_lines()
     if not whole and not source.has_bodies and records is not None and records > _CHECKED:
         return Count(lines=records, bad=None)
-    return Count(lines=source.check().items, bad=bad.count)
+    check = source.check()
+    return Count(lines=check.items, bad=bad.count, skipped=check.skipped)
 
 
 def invalid_line(bad: InvalidLine) -> dict[str, Any]:
