@@ -11,7 +11,6 @@ from thredfi_async.bulk.items import ArchiveItem
 from thredfi_async.bulk.readers.columns import Columns, Rules
 from thredfi_async.bulk.readers.invalid_line import InvalidLine, RecordError, location
 from thredfi_async.bulk.readers.io import CHUNK, Opened
-from thredfi_async.bulk.readers.spool import Spool
 from thredfi_async.bulk.readers.table import Header, Table, header_of
 from thredfi_async.bulk.readers.text import TextForm, form_of
 
@@ -41,7 +40,7 @@ class CsvRecords:
     def __init__(self, opened: Opened, business_id: UUID | None, rules: Rules) -> None:
         self._name = opened.name
         self.form: TextForm = form_of(opened, rules.options.encoding)
-        self._lines = _Lines(opened, self.form, Spool(wanted=rules.keep_invalid), strict=not rules.options.ids_only)
+        self._lines = _Lines(opened, self.form, strict=not rules.options.ids_only)
         header = header_of(self._name, self._headers(), rules)
         self.separator: str = header.separator
         self._table = Table(self._name, header, business_id, rules)
@@ -110,14 +109,14 @@ class CsvRecords:
 class _Lines:
     """Gives the file's lines to the CSV reader, and keeps those of the current record."""
 
-    def __init__(self, opened: Opened, form: TextForm, spool: Spool, *, strict: bool) -> None:
+    def __init__(self, opened: Opened, form: TextForm, *, strict: bool) -> None:
         # Bytes that are no text become lone surrogates. The scan of a file has refused them, but where only ids are
         # taken; in a pipe, they are met here.
         # A line ends in \n or \r\n, or all lines do in \r. A \r alone within a cell ends none otherwise: what follows
         # it is no record, and is not sent.
         self._name, self._strict, self._end = opened.name, strict, form.line_end
         self._text = opened.as_text(form.encoding, form.errors, self._end)
-        self.spool = spool
+        self.spool = opened.spool
         self._form = form
         self._number = 0
         self._taken: list[str] = []

@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Final, cast
 
 from thredfi_async.bulk.errors import SourceError
 from thredfi_async.bulk.readers.format_detection import Compression, DetectedFormat
+from thredfi_async.bulk.readers.spool import Spool
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -99,11 +100,13 @@ class Opened:
         name: The name for messages.
         hashing: The file's own bytes.
         compression: The compression to undo, if any.
+        keep: Whether records that are too long to be held are kept.
     """
 
-    def __init__(self, name: str, hashing: HashingStream, compression: Compression | None) -> None:
+    def __init__(self, name: str, hashing: HashingStream, compression: Compression | None, *, keep: bool) -> None:
         self.name = name
         self.hashing = hashing
+        self.spool = Spool(wanted=keep)
         self.stream: io.BufferedReader = _decompressed(name, io.BufferedReader(hashing, CHUNK), compression)
 
     def as_text(self, encoding: str, errors: str, newline: str) -> io.TextIOWrapper:
@@ -133,18 +136,20 @@ class Opened:
 
     def close(self) -> None:
         """Close the file."""
+        self.spool.close()
         with suppress(OSError, EOFError):
             self.stream.close()
         self.hashing.close()
 
 
-def open_stream(path: Path | None, name: str, compression: Compression | None) -> Opened:
+def open_stream(path: Path | None, name: str, compression: Compression | None, *, keep: bool = False) -> Opened:
     """Open a file, or stdin.
 
     Args:
         path: The file, or None for stdin.
         name: The name for messages.
         compression: The compression to undo, if any.
+        keep: Whether records that are too long to be held are kept.
 
     Returns:
         The open source.
@@ -153,7 +158,7 @@ def open_stream(path: Path | None, name: str, compression: Compression | None) -
         SourceError: It cannot be opened.
     """
     with reading(name):
-        return Opened(name, HashingStream(_raw(path)), compression)
+        return Opened(name, HashingStream(_raw(path)), compression, keep=keep)
 
 
 def is_regular(path: Path, name: str) -> bool:

@@ -21,20 +21,19 @@ _DEEPEST: Final = 5
 _CONVERT: Final = "write it as JSON Lines, such as with: jq -c '.[]' FILE > FILE.jsonl"
 
 
-def lines_of(opened: Opened, rules: Rules, spool: Spool) -> Iterator[tuple[int, bytes]]:
+def lines_of(opened: Opened, rules: Rules) -> Iterator[tuple[int, bytes]]:
     """Yield the lines that are not blank, each with its number; of one that is too long, the beginning.
 
     Args:
-        opened: The file.
+        opened: The file; its spool has the whole of one that is too long when that is yielded.
         rules: What the caller said about it.
-        spool: Takes the whole of one that is too long, which comes before it is yielded.
 
     Yields:
         The number and the line, in UTF-8.
     """
     form = form_of(opened, rules.options.encoding)
     if form.encoding == "utf-8" and form.line_end == "\n":
-        yield from _byte_lines(opened.stream, spool)
+        yield from _byte_lines(opened.stream, opened.spool)
         return
     text = opened.as_text(form.encoding, form.errors, form.line_end)
     number = 0
@@ -42,10 +41,10 @@ def lines_of(opened: Opened, rules: Rules, spool: Spool) -> Iterator[tuple[int, 
         number += 1
         first = line.encode("utf-8", "surrogateescape")
         if len(first) > LONGEST:
-            spool.begin([first])
+            opened.spool.begin([first])
         while line and not line.endswith(form.line_end):
             line = text.readline(CHUNK)
-            spool.add(line.encode("utf-8", "surrogateescape"))
+            opened.spool.add(line.encode("utf-8", "surrogateescape"))
         if not first.isspace():
             yield number, first
 

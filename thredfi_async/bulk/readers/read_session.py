@@ -14,7 +14,6 @@ from thredfi_async.bulk.readers.invalid_line import InvalidLine
 from thredfi_async.bulk.readers.io import Opened, is_regular, open_stream, reading
 from thredfi_async.bulk.readers.json_text import lines_of, objects_of
 from thredfi_async.bulk.readers.object_records import ObjectRecords
-from thredfi_async.bulk.readers.spool import Spool
 
 
 class Records(Protocol):
@@ -95,17 +94,16 @@ def open_session(
     """
     if not detected.is_text:
         return _with_directory(path, name, detected, business_id, rules)
-    opened = open_stream(path, name, detected.compression)
+    opened = open_stream(path, name, detected.compression, keep=rules.keep_invalid)
     try:
         with reading(name):
-            spool = Spool(wanted=rules.keep_invalid)
             match detected.format:
                 case "csv":
                     records: Records = CsvRecords(opened, business_id, rules)
                 case "jsonl":
-                    records = ObjectRecords(name, lines_of(opened, rules, spool), business_id, rules, spool)
+                    records = ObjectRecords(name, lines_of(opened, rules), business_id, rules, opened.spool)
                 case _:
-                    records = ObjectRecords(name, objects_of(opened, rules), business_id, rules, spool)
+                    records = ObjectRecords(name, objects_of(opened, rules), business_id, rules, opened.spool)
             return ReadSession(name, records, opened, opened)
     except BaseException:
         opened.close()

@@ -2,6 +2,7 @@
 
 import codecs
 import hashlib
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from itertools import islice
@@ -158,7 +159,9 @@ class _Text:
             place = min(map(text.index, strays))
             self._first_wrong = self._line + text.count(self._form.line_end, 0, place)
         if strays and len(self._samples) < _SAMPLES:
-            words = (word.encode("utf-8", "surrogateescape") for word in text.split() if not strays.isdisjoint(word))
+            words = (
+                word.encode("utf-8", "surrogateescape") for word in _BREAKS.split(text) if not strays.isdisjoint(word)
+            )
             found = {word.decode(_LIKELY, "replace")[:_LONGEST]: None for word in islice(words, _WORDS)}
             self._samples = list({**dict.fromkeys(self._samples), **found})[:_SAMPLES]
         self._strays |= strays
@@ -197,6 +200,7 @@ class _Text:
 
 
 _ASCII: Final = 0x7F
+_BREAKS: Final = re.compile(r'[\s,;|"]+')
 _SAMPLES: Final = 5
 _WORDS: Final = 100
 _LONGEST: Final = 60

@@ -207,8 +207,6 @@ class Source:
     def _reject(self, bad: InvalidLine) -> None:
         if self._invalid is not None:
             self._invalid.write(bad)
-        if bad.long is not None:
-            bad.long.close()
         if self.on_invalid_line is not None:
             self.on_invalid_line(bad)
 

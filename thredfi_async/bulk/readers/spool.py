@@ -18,11 +18,13 @@ class Spool:
     def __init__(self, *, wanted: bool) -> None:
         self._wanted = wanted
         self._file: IO[bytes] | None = None
+        self._taken: IO[bytes] | None = None
 
     def begin(self, pieces: Iterable[bytes]) -> None:
         """Begin to keep a record with what was read of it."""
+        self.close()
         if self._wanted:
-            self._file = tempfile.SpooledTemporaryFile(_HELD)  # noqa: SIM115 - closed by the one who takes it
+            self._file = tempfile.SpooledTemporaryFile(_HELD)  # noqa: SIM115 - closed with the next one, or at the end
             self._file.writelines(pieces)
 
     def add(self, piece: bytes) -> None:
@@ -31,9 +33,16 @@ class Spool:
             self._file.write(piece)
 
     def take(self) -> IO[bytes] | None:
-        """Return the record, to be closed; None if none is kept."""
-        taken, self._file = self._file, None
-        return taken
+        """Return the record, which is there until the next one begins; None if none is kept."""
+        self._taken, self._file = self._file, None
+        return self._taken
+
+    def close(self) -> None:
+        """Drop what is kept."""
+        for file in (self._file, self._taken):
+            if file is not None:
+                file.close()
+        self._file = self._taken = None
 
 
 def pieces_of(file: IO[bytes]) -> Iterator[bytes]:

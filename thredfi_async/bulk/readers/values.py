@@ -235,11 +235,9 @@ def _spoiled(text: str) -> str | None:
         return "a number in scientific notation, as 4.47701E+11, whose digits a spreadsheet has cut off"
     if _FRACTION.fullmatch(text):
         return "a number that ends in .0, as programs write digits that were text"
-    if text.isprintable():
-        return None
     if "\ufffd" in text:
         return "a replacement character (U+FFFD), where a letter was lost"
-    return "a control character" if _CONTROL.search(text) else None
+    return "a control character" if not text.isprintable() and _CONTROL.search(text) else None
 
 
 def _untold(cell: object) -> str | None:
