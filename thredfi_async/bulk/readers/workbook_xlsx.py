@@ -2,6 +2,7 @@
 
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -28,7 +29,7 @@ _CHUNK: Final = 1 << 20
 _ROW_END: Final = re.compile(rb"</(?:\w+:)?row>|<(?:\w+:)?row\b[^>]*/>")
 _UNREADABLE: Final = "is no workbook that can be read: open it in a spreadsheet, and save it again"
 _DAMAGED: Final = (
-    *(zipfile.BadZipFile, ParseError, EOFError, KeyError, IndexError),
+    *(zipfile.BadZipFile, zlib.error, ParseError, EOFError, KeyError, IndexError),
     *(ValueError, TypeError, AttributeError),
 )
 """What openpyxl raises for a workbook that is damaged, or is none."""
@@ -91,7 +92,7 @@ def _check_sizes(path: Path, name: str) -> None:
                     raise SourceError(f"{name} is too large for a workbook: save the sheet as CSV")
                 if is_sheet:
                     _check_rows(archive, part, name)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError):
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError):
         raise SourceError(f"{name} {_UNREADABLE}") from None
 
 
