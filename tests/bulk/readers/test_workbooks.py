@@ -72,6 +72,15 @@ def test_a_sheet_that_says_that_it_has_one_cell(tmp_path: Path) -> None:
     assert read(tmp_path / "b.xlsx") == ([ITEM], [])
 
 
+@pytest.mark.parametrize("formula", ["=1+1", '="a"&"b"'])
+def test_a_formula_that_was_never_calculated(tmp_path: Path, formula: str) -> None:
+    """Its cell would be empty, and its field left out: it is refused, unless only ids are taken."""
+    path = saved(tmp_path / "a.xlsx", ["customer_id", "notes"], [CUSTOMER, formula])
+    with pytest.raises(SourceError, match="has formulas that were never calculated: open it in a spreadsheet and sav"):
+        open_source(path, business_id=BUSINESS, allow_missing_fields=True)
+    assert read(path, business_id=BUSINESS, options=IDS) == ([ITEM], [])
+
+
 def test_an_id_that_is_no_text(tmp_path: Path) -> None:
     """A number in the place of an id is an invalid line."""
     path = saved(tmp_path / "a.xlsx", ["customer_id"], [17], [CUSTOMER])

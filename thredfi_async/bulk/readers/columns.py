@@ -24,7 +24,8 @@ FIELDS: Final = frozenset(CustomerRequest.FIELD_NAMES)
 _BLANKS: Final = re.compile(r"[\s_\-\u200b\u2060\ufeff]+")
 _INDEX: Final = re.compile(r"__index_level_[0-9]+__")
 """What pandas calls a column of its own in Parquet."""
-_SAFE: Final = "add --ids-only to take the ids alone and send the server's own records"
+SAFE: Final = "add --ids-only to take the ids alone and send the server's own records"
+"""What to type where a body cannot be sent."""
 _DATA: Final = re.compile(r"@|[0-9]{6}|[0-9a-f]{8}-[0-9a-f]{4}|[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII | re.IGNORECASE)
 """What stands in data, and in no name of a column."""
 _LONGEST: Final = 60
@@ -141,13 +142,13 @@ def missing_fields(given: frozenset[str], rules: Rules) -> RecordError | None:
     others = f" (and so are {len(missing) - 1} others: {', '.join(missing[1:])})" if missing[1:] else ""
     return RecordError(
         missing[0],
-        f"is missing{others}, and a body needs all of them: {_SAFE}; or add it, where an empty value leaves it out",
+        f"is missing{others}, and a body needs all of them: {SAFE}; or add it, where an empty value leaves it out",
     )
 
 
 def unknown_problem(names: Iterable[str]) -> RecordError:
     """Return the error for columns that are not known."""
-    return RecordError(None, f"has columns that are not known ({shown(names)}): {_SAFE}")
+    return RecordError(None, f"has columns that are not known ({shown(names)}): {SAFE}")
 
 
 def is_left_out(name: str, rules: Rules) -> bool:
@@ -247,5 +248,5 @@ def _unknown(columns: Columns, rules: Rules) -> RecordError | None:
     return RecordError(
         None,
         f"columns that are not known: {shown(unknown)}. Known are: {shown(known)}. Needed are customer_id, and "
-        f"business_id or --business-id ID. To go on, {_SAFE}{more}",
+        f"business_id or --business-id ID. To go on, {SAFE}{more}",
     )

@@ -136,16 +136,15 @@ class Table:
         Raises:
             SourceError: Other columns begin here.
         """
-        if all(each is None or (isinstance(each, str) and not each.strip()) for each in cells):
-            self.skipped["blank"] += 1
-            return None
         wide = len(self._header)
-        if (len(cells) != wide and any(map(_is_filled, cells[wide:]))) or len(cells) < wide:
-            return self._misfit(cells, line)
-        customer = cells[self._customer]
-        business = None if self._business is None else cells[self._business]
-        if identifier(customer) is None and self._is_no_record(cells, line):
+        fits = len(cells) == wide or (len(cells) > wide and not any(map(_is_filled, cells[wide:])))
+        found = identifier(cells[self._customer]) if fits else None
+        if found is None and self._is_no_record(cells, line):
             return None
+        if not fits:
+            return RecordError(None, f"has {_columns(len(cells))}, and the header has {wide}")
+        customer = cells[self._customer] if found is None else found
+        business = None if self._business is None else cells[self._business]
         for place in self._unnamed:
             if _is_filled(cells[place]) and not str(cells[place]).isdecimal():
                 return RecordError(None, f"has a value in column {place + 1}, which has no name")
@@ -154,13 +153,11 @@ class Table:
         body = self._values.body((ours, cells[place]) for place, ours in self._fields)
         return body if isinstance(body, RecordError) else self._maker.make(business, customer, body, line)
 
-    def _misfit(self, cells: Cells, line: int) -> RecordError | None:
-        if self._is_no_record(cells, line):
-            return None
-        return RecordError(None, f"has {_columns(len(cells))}, and the header has {len(self._header)}")
-
     def _is_no_record(self, cells: Cells, line: int) -> bool:
-        """Count the header, where it comes again, and a comment."""
+        """Count a blank row, the header where it comes again, and a comment."""
+        if all(each is None or (isinstance(each, str) and not each.strip()) for each in cells):
+            self.skipped["blank"] += 1
+            return True
         texts = [each if isinstance(each, str) else "" for each in cells]
         if texts == self._header:
             self.skipped["headers"] += 1

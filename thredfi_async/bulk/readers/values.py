@@ -44,6 +44,8 @@ _WORDS: Final = frozenset(
     }
 )
 """What databases, pandas and spreadsheets write where there is no value."""
+_DIGITS: Final = frozenset("0123456789")
+_SIGNS: Final = _DIGITS | frozenset("+-")
 _EXACT: Final = 2**53
 """Beyond it, a float has lost digits of an integer."""
 
@@ -126,6 +128,7 @@ class Values:
     def __init__(self, options: ReadingOptions) -> None:
         self._null = frozenset(options.null)
         self._as_is = options.as_is
+        self._notable = _WORDS | self._null | {"", "NA"}
 
     def body(self, cells: Iterable[tuple[str, object]]) -> dict[str, Any] | RecordError:
         """Read the cells of a body.
@@ -171,7 +174,7 @@ class Values:
         return wrong or fields
 
     def _read_json(self, name: str, value: object) -> Any:  # noqa: ANN401 - a field's value
-        if name in _IN_JSON:
+        if name in _IN_JSON or (type(value) is str and self._is_plain(value)):
             return value
         if value in self._null if isinstance(value, str) else value is None and "null" in self._null:
             return UNSET
@@ -195,6 +198,8 @@ class Values:
             SuspiciousValueError: It may have been spoiled.
             ValueError: It is none of the field's values.
         """
+        if type(cell) is str and name not in _READERS and self._is_plain(cell):
+            return cell
         if cell is None or cell == "" or (isinstance(cell, str) and cell in self._null):
             return UNSET
         if isinstance(cell, str) and "\0" in cell:
@@ -204,6 +209,15 @@ class Values:
         if name in _READERS:
             return _READERS[name](cell)
         return cell if isinstance(cell, str) else _as_text(cell)
+
+    def _is_plain(self, text: str) -> bool:
+        """Return quickly whether text, as nearly all is, can be nothing but itself."""
+        return (
+            text not in self._notable
+            and text.isprintable()
+            and not (text[-1] in _DIGITS and text[0] in _SIGNS)
+            and (text.isascii() or "\ufffd" not in text)
+        )
 
     def look_at(self, name: str, cell: object) -> None:
         """Refuse a value that may have been spoiled.

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from thredfi_async.bulk.errors import SourceError
 from thredfi_async.bulk.items import ArchiveItem
-from thredfi_async.bulk.readers.columns import Columns, Rules
+from thredfi_async.bulk.readers.columns import SAFE, Columns, Rules
 from thredfi_async.bulk.readers.invalid_line import InvalidLine
 from thredfi_async.bulk.readers.table import Cells, Header, Table, header_of
 from thredfi_async.bulk.readers.text import other_format
@@ -29,6 +29,11 @@ class Workbook(Protocol):
     @property
     def sheets(self) -> list[str]:
         """The names of its sheets that can be seen."""
+        ...
+
+    @property
+    def has_open_formulas(self) -> bool:
+        """Whether there may be formulas in it without a result."""
         ...
 
     def rows(self, sheet: str) -> Iterator[Cells]:
@@ -75,13 +80,18 @@ class WorkbookRecords:
     def _opened(self, business_id: UUID | None, rules: Rules) -> tuple[Table, tuple[str, ...]]:
         try:
             header = header_of(self._name, self._headers(), rules)
-            return Table(self._name, header, business_id, rules), header.names
+            table = Table(self._name, header, business_id, rules)
         except SourceError as error:
             sheets = self._workbook.sheets
             if rules.options.sheet is not None or len(sheets) == 1:
                 raise
             other = f"; this is the sheet {self.sheet}, and there are also {', '.join(sheets[1:])}: --sheet NAME"
             raise SourceError(f"{error}{other}") from None
+        if table.columns.has_bodies and self._workbook.has_open_formulas:
+            raise SourceError(
+                f"{self._name} has formulas that were never calculated: open it in a spreadsheet and save it, or {SAFE}"
+            )
+        return table, header.names
 
     def __iter__(self) -> Iterator[ArchiveItem | InvalidLine]:
         """Yield an item for each valid row, and an `InvalidLine` for each other one, in the sheet's order."""

@@ -43,6 +43,9 @@ class XlsWorkbook:
                 "save it as .xlsx without one"
             ) from None
 
+    has_open_formulas = False
+    """Spreadsheets alone write such files, and write results."""
+
     @property
     def sheets(self) -> list[str]:
         """The names of its sheets that can be seen, in their order."""

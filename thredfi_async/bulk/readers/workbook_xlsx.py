@@ -27,6 +27,12 @@ MOST_ROW: Final = 8 << 20
 """Most bytes of a row."""
 _CHUNK: Final = 1 << 20
 _ROW_END: Final = re.compile(rb"</(?:\w+:)?row>|<(?:\w+:)?row\b[^>]*/>")
+_OPEN: Final = re.compile(
+    rb"<c\b(?![^>]{0,200}\bt=.str)[^>]{0,200}>\s*<f\b[^>]{0,500}(?:/>|>[^<]{0,8192}</f>)\s*(?:<v\s*/>|<v>\s*</v>)?\s*</c>"
+)
+"""A formula without a result; one whose result is an empty text says that it is text."""
+_FORMULA: Final = 10_000
+"""Most bytes of a formula and of what is around it."""
 _UNREADABLE: Final = "is no workbook that can be read: open it in a spreadsheet, and save it again"
 _DAMAGED: Final = (
     *(zipfile.BadZipFile, zlib.error, ParseError, EOFError, KeyError, IndexError),
@@ -48,7 +54,7 @@ class XlsxWorkbook:
 
     def __init__(self, path: Path, name: str) -> None:
         self._name = name
-        _check_sizes(path, name)
+        self.has_open_formulas: bool = _look_through(path, name)
         try:
             self._book = openpyxl.load_workbook(path, read_only=True, data_only=True, keep_links=False)
         except (*_DAMAGED, OSError):
@@ -78,12 +84,16 @@ class XlsxWorkbook:
         self._book.close()
 
 
-def _check_sizes(path: Path, name: str) -> None:
+def _look_through(path: Path, name: str) -> bool:
     """Refuse a workbook that would take too much memory, before it is opened.
+
+    Returns:
+        Whether there are formulas in it that no one has calculated, whose cells would be read as empty.
 
     Raises:
         SourceError: It is too large, or no workbook.
     """
+    found = False
     try:
         with zipfile.ZipFile(path) as archive:
             for part in archive.infolist():
@@ -91,16 +101,20 @@ def _check_sizes(path: Path, name: str) -> None:
                 if part.file_size > (MOST_SHEET if is_sheet else MOST_HELD):
                     raise SourceError(f"{name} is too large for a workbook: save the sheet as CSV")
                 if is_sheet:
-                    _check_rows(archive, part, name)
+                    found = _check_rows(archive, part, name) or found
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError):
         raise SourceError(f"{name} {_UNREADABLE}") from None
+    return found
 
 
-def _check_rows(archive: zipfile.ZipFile, part: zipfile.ZipInfo, name: str) -> None:
-    length = 0
+def _check_rows(archive: zipfile.ZipFile, part: zipfile.ZipInfo, name: str) -> bool:
+    length, found, tail = 0, False, b""
     with archive.open(part) as sheet:
         while piece := sheet.read(_CHUNK):
             ends = [found.end() for found in _ROW_END.finditer(piece)]
             length = len(piece) - ends[-1] if ends else length + len(piece)
             if length > MOST_ROW:
                 raise SourceError(f"{name} has a row of more than {MOST_ROW:,} bytes: save the sheet as CSV")
+            found = found or _OPEN.search(tail + piece) is not None
+            tail = piece[-_FORMULA:]
+    return found
