@@ -1,6 +1,7 @@
 """How the commands of `thredfi bulk` read a file: what they show, what they ask, refuse and keep."""
 
 import csv
+import functools
 import json
 import os
 from collections.abc import Callable
@@ -16,6 +17,12 @@ from thredfi_async.cli.formatting import command
 from thredfi_async.mock_server import MockServer, SeededCustomer
 
 Bulk = Callable[..., Told]
+
+
+def _answered(answer: bool, question: str, *, err: bool) -> bool:
+    """Answer a question on stderr."""
+    assert (question, err) == ("Are these letters right?", True)
+    return answer
 
 
 @pytest.fixture
@@ -148,7 +155,7 @@ def test_an_encoding_is_asked_about_on_a_terminal(
     refused = bulk(*argv)
     assert (refused.code, "add --encoding windows-1252" in refused.err, "Köln" in refused.err) == (2, True, False)
     monkeypatch.setattr(endpoint, "somebody_is_there", lambda: True)
-    monkeypatch.setattr("typer.confirm", lambda *_, **__: answer)
+    monkeypatch.setattr("typer.confirm", functools.partial(_answered, answer))
     told = bulk(*argv)
     assert ("Müller" in told.err, told.code) == (True, 0 if answer else 2)
     if answer:

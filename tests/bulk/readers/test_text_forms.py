@@ -104,7 +104,7 @@ def test_a_pipe_with_another_encoding_stops_there(tmp_path: Path) -> None:
     data = (NOTES + line("ok") + line("K\u00f6ln") + line("ok")).encode("cp1252")
     writer = threading.Thread(target=path.write_bytes, args=(data,))
     writer.start()
-    items = []
+    items = list[int | None]()
     with pytest.raises(SourceError, match="line 3: is not UTF-8 text, and nothing from there on is read"):  # noqa: PT012
         for item in open_source(path, allow_missing_fields=True):
             items.append(item.line)  # noqa: PERF401 - what came before the error counts

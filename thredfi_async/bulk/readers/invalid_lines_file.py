@@ -90,9 +90,8 @@ class InvalidLinesFile:
 
     def _cells(self, cells: Iterable[str]) -> bytes:
         text = io.StringIO()
-        writer = csv.writer(text, lineterminator=self._separator, delimiter=self._separator)
-        writer.writerow(map(spreadsheet_cell, cells))
-        return text.getvalue().encode(self._form.encoding, "replace")
+        csv.writer(text, lineterminator="", delimiter=self._separator).writerow(map(spreadsheet_cell, cells))
+        return (text.getvalue() + self._separator).encode(self._form.encoding, "replace")
 
     def _end_of(self, record: bytes) -> bytes:
         """Return the line end that a record lacks; empty if it has one."""
