@@ -532,6 +532,27 @@ MUTANTS = (
         ("bulk/readers/test_invalid_lines_place.py::test_a_link_that_comes_later_is_refused",),
     ),
     Mutant(
+        "readers: encodings",
+        "bulk/readers/scan.py",
+        "if self._first_wrong is None or (",
+        "if True or (",
+        ("bulk/readers/test_corpus.py::test_an_encoding_that_comes_late_spoils_all",),
+    ),
+    Mutant(
+        "readers: spoiled values",
+        "bulk/readers/values.py",
+        "if problem is not None and not self._as_is:",
+        "if False:",
+        ("bulk/readers/test_values.py::test_text_that_may_have_been_spoiled",),
+    ),
+    Mutant(
+        "readers: second header",
+        "bulk/readers/table.py",
+        "if columns_of(texts, self._rules).is_header:",
+        "if False:",
+        ("bulk/readers/test_corpus.py::test_a_file_that_is_not_read_gets_a_sentence",),
+    ),
+    Mutant(
         "output: escapes",
         "cli/output.py",
         "return super().render(_printable(renderable) if isinstance(renderable, Text) else renderable, options)",

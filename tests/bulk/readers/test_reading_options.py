@@ -104,6 +104,9 @@ def test_two_columns_for_one_of_ours(tmp_path: Path) -> None:
     path = written(tmp_path, "a.csv", f"customer_id,Customer ID\n{CUSTOMER},{CUSTOMER}\n".encode())
     with pytest.raises(SourceError, match=r"stands there more than once \(customer_id, Customer ID\): say which"):
         open_source(path, business_id=BUSINESS)
+    path = written(tmp_path, "b.csv", f"customer_id,Email,E-Mail\n{CUSTOMER},a,b\n".encode())
+    with pytest.raises(SourceError, match=r"email: stands there more than once \(Email, E-Mail\): add --ids-only"):
+        open_source(path, business_id=BUSINESS)
 
 
 def test_a_column_without_a_name(tmp_path: Path) -> None:

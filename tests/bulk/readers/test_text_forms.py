@@ -107,7 +107,7 @@ def test_a_pipe_with_another_encoding_stops_there(tmp_path: Path) -> None:
     items = list[int | None]()
     with pytest.raises(SourceError, match="line 3: is not UTF-8 text, and nothing from there on is read"):  # noqa: PT012
         for item in open_source(path, allow_missing_fields=True):
-            items.append(item.line)  # noqa: PERF401 - what came before the error counts
+            items.append(item.line)
     writer.join()
     assert items == [2]
 

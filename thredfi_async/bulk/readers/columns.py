@@ -233,6 +233,7 @@ def _repeated(columns: Columns) -> RecordError | None:
         if len(names) > 1:
             # Where both names are the same, none can be chosen.
             choose = f'say which: --column {ours}="NAME"' if len(set(names)) > 1 else "rename one of them"
+            choose = choose if ours in {BUSINESS, CUSTOMER} else SAFE
             return RecordError(ours, f"stands there more than once ({shown(names)}): {choose}")
     return None
 
