@@ -174,6 +174,11 @@ def is_regular(path: Path, name: str) -> bool:
     return stat.S_ISREG(mode)
 
 
+def readable(path: Path) -> str:
+    """Return a path for people: bytes in it that are not UTF-8 are shown as such."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
 def can_be_read_again(path: Path, name: str, detected: DetectedFormat) -> bool:
     """Return whether there can be a second pass, as there can over a folder of Parquet files.
 

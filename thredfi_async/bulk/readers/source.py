@@ -1,6 +1,5 @@
 """A file of customers to archive, opened, checked and iterated over."""
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -15,7 +14,7 @@ from thredfi_async.bulk.readers.columns import Rules
 from thredfi_async.bulk.readers.format_detection import STDIN, DetectedFormat, Format, detect_format
 from thredfi_async.bulk.readers.invalid_line import InvalidLine
 from thredfi_async.bulk.readers.invalid_lines_file import InvalidLinesFile, check_place
-from thredfi_async.bulk.readers.io import can_be_read_again, reading, size_of
+from thredfi_async.bulk.readers.io import can_be_read_again, readable, reading, size_of
 from thredfi_async.bulk.readers.items import identifier
 from thredfi_async.bulk.readers.layout import Layout, layout_of
 from thredfi_async.bulk.readers.read_session import ReadSession, open_session
@@ -283,11 +282,6 @@ def open_source(  # noqa: PLR0913 - each by name
     if strict:
         _refuse_invalid_lines(source)
     return source
-
-
-def readable(path: Path) -> str:
-    """Return a path for people: bytes in it that are not UTF-8 are shown as such."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _refuse_invalid_lines(source: Source) -> None:

@@ -37,21 +37,19 @@ def check(  # noqa: PLR0913 - a parameter for each option
     from thredfi_async.cli.bulk.check import Check  # noqa: PLC0415 - see the module's docstring
 
     return Check(
-        reading=reading.Reading(
+        reading=reading.reading_of(
             source=source,
             business_id=business_id,
             format=format,
             allow_missing_fields=allow_missing_fields,
             invalid_lines=invalid_lines,
-            options=reading.reading_options(
-                ids_only=ids_only,
-                ignore_extra_columns=ignore_extra_columns,
-                columns=column,
-                encoding=encoding,
-                sheet=sheet,
-                null=null,
-                as_is=as_is,
-            ),
+            ids_only=ids_only,
+            ignore_extra_columns=ignore_extra_columns,
+            columns=column,
+            encoding=encoding,
+            sheet=sheet,
+            null=null,
+            as_is=as_is,
         ),
     )
 
@@ -96,21 +94,19 @@ def archive(  # noqa: PLR0913 - a parameter for each option
 
     return Archive(
         connection=Connection(base_url=base_url, environment=environment, env_file=env_file, timeout=timeout),
-        reading=reading.Reading(
+        reading=reading.reading_of(
             source=source,
             business_id=business_id,
             format=format,
             allow_missing_fields=allow_missing_fields,
             invalid_lines=invalid_lines,
-            options=reading.reading_options(
-                ids_only=ids_only,
-                ignore_extra_columns=ignore_extra_columns,
-                columns=column,
-                encoding=encoding,
-                sheet=sheet,
-                null=null,
-                as_is=as_is,
-            ),
+            ids_only=ids_only,
+            ignore_extra_columns=ignore_extra_columns,
+            columns=column,
+            encoding=encoding,
+            sheet=sheet,
+            null=null,
+            as_is=as_is,
         ),
         journal=journal,
         strict=strict,
@@ -250,21 +246,19 @@ def publish(  # noqa: PLR0913 - a parameter for each option
         from thredfi_async.cli.bulk.publish import Publish  # noqa: PLC0415 - see the module's docstring
 
     return Publish(
-        reading=reading.Reading(
+        reading=reading.reading_of(
             source=source,
             business_id=business_id,
             format=format,
             allow_missing_fields=allow_missing_fields,
             invalid_lines=invalid_lines,
-            options=reading.reading_options(
-                ids_only=ids_only,
-                ignore_extra_columns=ignore_extra_columns,
-                columns=column,
-                encoding=encoding,
-                sheet=sheet,
-                null=null,
-                as_is=as_is,
-            ),
+            ids_only=ids_only,
+            ignore_extra_columns=ignore_extra_columns,
+            columns=column,
+            encoding=encoding,
+            sheet=sheet,
+            null=null,
+            as_is=as_is,
         ),
         nats=Nats(url=nats, stream=stream, subject=subject, dedup_window=dedup_window),
         dedup_key=dedup_key,

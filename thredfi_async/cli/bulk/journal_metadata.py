@@ -12,7 +12,7 @@ from urllib.parse import unquote_to_bytes
 from thredfi_async._checks.json import text_problem
 from thredfi_async.bulk.journal.settings import KEY, RunSettings
 from thredfi_async.bulk.readers import ReadingOptions, Source
-from thredfi_async.bulk.readers.source import readable
+from thredfi_async.bulk.readers.io import readable
 from thredfi_async.bulk.reading_options import READING
 from thredfi_async.cli.bulk.endpoint import Endpoint
 from thredfi_async.cli.bulk.preflight_errors import preflight_error

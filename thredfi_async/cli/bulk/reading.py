@@ -50,8 +50,13 @@ _SHOWN: Final = 8
 _SAMPLES: Final = 3
 
 
-def reading_options(  # noqa: PLR0913 - a parameter for each option
+def reading_of(  # noqa: PLR0913 - a parameter for each option
     *,
+    source: str,
+    business_id: str | None,
+    format: str | None,  # noqa: A002 - the option's name
+    allow_missing_fields: bool,
+    invalid_lines: Path | None,
     ids_only: bool,
     ignore_extra_columns: bool,
     columns: Sequence[str] | None,
@@ -59,10 +64,15 @@ def reading_options(  # noqa: PLR0913 - a parameter for each option
     sheet: str | None,
     null: Sequence[str] | None,
     as_is: bool,
-) -> "ReadingOptions":
+) -> "Reading":
     """Return what the options say.
 
     Args:
+        source: The file, or `-`.
+        business_id: `--business-id`.
+        format: `--format`.
+        allow_missing_fields: `--allow-missing-fields`.
+        invalid_lines: `--invalid-lines`.
         ids_only: `--ids-only`.
         ignore_extra_columns: `--ignore-extra-columns`.
         columns: `--column`.
@@ -72,16 +82,16 @@ def reading_options(  # noqa: PLR0913 - a parameter for each option
         as_is: `--as-is`.
 
     Returns:
-        The options.
+        The file, and how it is read.
 
     Raises:
-        ReportedError: One of them cannot be.
+        ReportedError: One of the options cannot be.
     """
     from thredfi_async.bulk.readers import ReadingOptions  # noqa: PLC0415 - slow, and for these commands alone
     from thredfi_async.cli.bulk.preflight_errors import preflight_errors  # noqa: PLC0415 - as above
 
     with preflight_errors():
-        return ReadingOptions(
+        options = ReadingOptions(
             ids_only=ids_only,
             ignore_extra_columns=ignore_extra_columns,
             columns=_mapping(columns or ()),
@@ -90,6 +100,14 @@ def reading_options(  # noqa: PLR0913 - a parameter for each option
             null=tuple(null or ()),
             as_is=as_is,
         )
+    return Reading(
+        source=source,
+        options=options,
+        business_id=business_id,
+        format=format,
+        allow_missing_fields=allow_missing_fields,
+        invalid_lines=invalid_lines,
+    )
 
 
 def _mapping(given: Sequence[str]) -> dict[str, str]:
