@@ -224,7 +224,7 @@ def brought(extra: str) -> set[str]:
     ("extra", "commands"),
     [
         ("cli", "thredfi_async.cli.app,thredfi_async.cli.demo,thredfi_async.cli.mock_server"),
-        ("bulk", "thredfi_async.cli.bulk.archive,thredfi_async.cli.bulk.report,aiolimiter,jinja2"),
+        ("bulk", "thredfi_async.cli.bulk.archive,thredfi_async.cli.bulk.report,jinja2"),
         ("excel", "thredfi_async.cli.bulk.archive,thredfi_async.bulk.readers.workbook_xlsx,xlrd"),
         ("parquet", "thredfi_async.cli.bulk.archive,thredfi_async.bulk.readers.parquet_records"),
         ("worker", "thredfi_async.cli.worker,thredfi_async.worker.worker,thredfi_async.cli.bulk.publish"),

@@ -203,7 +203,7 @@ class Row:
 
 # A table: one line for each row.
 # fmt: off
-_TABLE: Final[Sequence[Row]] = (
+TABLE: Final[Sequence[Row]] = (
     # Fetching a token. These are a token endpoint's answers to a wrong path, whatever the credentials are.
     Row(APIError, Fault.SETTINGS, Remedy.CHECK_BASE_URL, token=True, statuses={*REDIRECTS, NOT_FOUND, 405, 410},
         stops="wrong_base_url"),
@@ -263,7 +263,7 @@ def classify(error: ThredfiError) -> Row:
     """Return what an error means: its class's own row, or the first of the table that fits it."""
     if isinstance(error, Classified):
         return error.row
-    return next(row for row in _TABLE if row.fits(error))
+    return next(row for row in TABLE if row.fits(error))
 
 
 _CODE: Final = re.compile(r"[a-z][a-z0-9_.-]{0,63}", re.ASCII)

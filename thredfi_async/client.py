@@ -117,6 +117,7 @@ class ThredfiClient:
         _check_counts(max_connections=max_connections, max_concurrency=max_concurrency, max_body_bytes=max_body_bytes)
         _check_age(max_connection_age)
         clock = SystemClock() if clock is None else SteadyClock(clock)
+        self._retry = retry
         self._lifecycle = Lifecycle()
         self._limiter = Limiter(max_concurrency or max_connections, clock.monotonic)
         self._transport = AiohttpTransport(
@@ -191,6 +192,11 @@ class ThredfiClient:
     def base_url(self) -> str:
         """The base URL of the API, without a trailing slash."""
         return self._base_url
+
+    @property
+    def retry(self) -> RetryPolicy:
+        """The policy by which calls are retried, unless they have one of their own."""
+        return self._retry
 
     @property
     def limits(self) -> Limits:

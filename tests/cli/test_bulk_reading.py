@@ -4,7 +4,9 @@ import csv
 import functools
 import json
 import os
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -61,6 +63,12 @@ def kept(journal: str) -> object:
     """How the journal says that its source is read."""
     with read_journal(journal) as view:
         return json.loads(view.run.get("reading", "null"))
+
+
+def forget(journal: str, position: int) -> None:
+    """Take an item out of a journal, so that a resumed run has something to do."""
+    with closing(sqlite3.connect(journal)) as connection, connection:
+        assert connection.execute("DELETE FROM items WHERE position = ?", [position]).rowcount == 1
 
 
 # -- archive
@@ -184,11 +192,29 @@ def test_a_name_with_any_bytes(bulk: Bulk, server: MockServer, three: list[Seede
     assert (told.code, r"caf\xe9 'a'.csv" in told.err) == (1, True)
     status = bulk("status", "run.db")
     assert r"caf\xe9 'a'.csv" in status.out
-    assert r"/caf\xe9 \x27a\x27.csv' --journal" in bulk("report", "run.db").out
+    assert r"/caf\351 \'a\'.csv' --journal" in bulk("report", "run.db").out
     assert bulk("resume", "run.db").code == 1
 
 
-@pytest.mark.parametrize(("part", "line"), [("a b", "thredfi 'a b'"), ("\udce9'", r"thredfi $'\xe9\x27'")])
+def test_a_folder_of_parts_is_resumed(bulk: Bulk, three: list[SeededCustomer]) -> None:
+    """A run over a folder goes on, named again or not, as long as its parts are the same."""
+    pa, pq = (pytest.importorskip(name) for name in ("pyarrow", "pyarrow.parquet"))
+    Path("table").mkdir()
+    for number, each in enumerate(three):
+        table = pa.table({"business_id": [str(each.business_id), "x"], "customer_id": [str(each.customer_id), "y"]})
+        pq.write_table(table, f"table/{number}.parquet")
+    assert bulk("archive", "table", "--journal", "run.db", "--ids-only").code == 1
+    for named in ([], ["table"]):
+        forget("run.db", 2)
+        told = bulk("resume", "run.db", *named)
+        assert (told.code, "2 archived, 1 archived already" in told.out) == (1, True)
+    forget("run.db", 2)
+    Path("table/0.parquet").unlink()
+    refused = bulk("resume", "run.db", "table")
+    assert (refused.code, "is not the file that this run was begun with" in refused.err) == (2, True)
+
+
+@pytest.mark.parametrize(("part", "line"), [("a b", "thredfi 'a b'"), ("\udce9'", r"thredfi $'\351\''")])
 def test_a_word_for_a_shell(part: str, line: str) -> None:
     """Blanks are quoted, and bytes that are no text are written as escapes."""
     assert command(part) == line

@@ -3,7 +3,7 @@
 import codecs
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self, get_args
 
 import attrs
 
@@ -11,6 +11,10 @@ from thredfi_async._checks.json import as_array, as_object
 from thredfi_async.bulk.errors import SourceError
 from thredfi_async.models import CustomerRequest
 
+Format = Literal["csv", "jsonl", "json", "excel", "parquet"]
+
+FORMATS: Final[tuple[Format, ...]] = get_args(Format)
+"""The formats that can be read."""
 COLUMNS: Final = ("business_id", "customer_id", *CustomerRequest.FIELD_NAMES)
 """The columns that a file can have, by our names."""
 READING: Final = "reading"

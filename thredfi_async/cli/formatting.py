@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from thredfi_async._checks.json import text_problem
+from thredfi_async._checks.text import printable
 
 LABELS: Final = {
     "archived": "archived",
@@ -55,16 +55,28 @@ def outcomes(states: Mapping[str, int]) -> str:
 
 
 def command(*parts: str) -> str:
-    """Return a line to paste into a shell."""
-    return " ".join(map(_quoted, ["thredfi", *parts]))
+    """Return a line to paste into a shell; nothing in it needs an escape to be shown."""
+    return " ".join(map(_quoted, ("thredfi", *parts)))
 
 
-def _quoted(word: str) -> str:
-    """Return a word for a shell: bytes that are no text are escaped as bash, zsh and ksh read them."""
-    if text_problem(word) is None:
-        return shlex.quote(word)
-    escaped = os.fsencode(word).decode("utf-8", "backslashreplace").replace("'", r"\x27")
-    return f"$'{escaped}'"
+def _quoted(part: str) -> str:
+    """Return an argument in quotes that the shell takes away; what a terminal must not get is written as its bytes."""
+    if printable(part) == part:
+        return shlex.quote(part)
+    return f"$'{''.join(map(_escaped, part))}'"
+
+
+def _escaped(character: str) -> str:
+    if character in "'\\":
+        return f"\\{character}"
+    if printable(character) == character:
+        return character
+    # As bytes, since not every shell knows \u; three octal digits, since \x may take in what follows.
+    try:
+        spelled = os.fsencode(character)
+    except UnicodeEncodeError:  # half a pair, which names no file
+        spelled = character.encode("utf-8", "surrogatepass")
+    return "".join(f"\\{byte:03o}" for byte in spelled)
 
 
 def path_argument(path: str | Path) -> str:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from reader_files import BUSINESS, CUSTOMER, ITEM, read, written
 
 from thredfi_async.bulk.errors import SourceError
-from thredfi_async.bulk.readers import ReadingOptions, open_source, workbook_xls, workbook_xlsx
+from thredfi_async.bulk.readers import Fingerprint, ReadingOptions, open_source, workbook_xls, workbook_xlsx
 
 openpyxl: Any = import_module("openpyxl")  # it ships no types
 CORPUS = Path(__file__).parent / "corpus"
@@ -150,7 +150,12 @@ def test_parts_of_a_table(tmp_path: Path) -> None:
         sum(each.stat().st_size for each in folder.iterdir()),
         True,
     )
+    (folder / "_metadata").write_bytes(b"a writer's own")
+    known = Fingerprint(size=source.size, sha256=first)
+    assert len(list(open_source(folder, business_id=BUSINESS, expected=known))) == 3
     pq.write_table(pa.table({"customer_id": [CUSTOMER, "y"]}), folder / "part-1.parquet")
+    with pytest.raises(SourceError, match=r"table is not the file that this run was begun with: it (had|is as long)"):
+        open_source(folder, business_id=BUSINESS, expected=known)
     assert open_source(folder, business_id=BUSINESS).sha256() != first
     pq.write_table(pa.table({"customer_id": [CUSTOMER], "business_id": [BUSINESS]}), folder / "part-3.parquet")
     with pytest.raises(

@@ -9,6 +9,7 @@ import orjson
 
 from thredfi_async._jobs.states import ItemState
 from thredfi_async.bulk.journal import statements
+from thredfi_async.bulk.journal.ends import KILLED
 from thredfi_async.bulk.journal.rows import Outcome
 from thredfi_async.bulk.journal.schema import PENDING
 
@@ -61,6 +62,7 @@ class Store:
         self._limit = recent
         self._recent: dict[bytes, int] = {}
         self._execute(statements.INTERRUPTED)
+        self._execute(statements.KILLED, (KILLED,))
         self.reload()
 
     def reload(self) -> None:

@@ -5,10 +5,20 @@ order, and hands every invalid record to a callback and to the file of invalid l
 values, which may be personal data.
 """
 
-from thredfi_async.bulk.readers.format_detection import FORMATS, Format
+from thredfi_async.bulk.readers.fingerprint import Fingerprint
 from thredfi_async.bulk.readers.invalid_line import InvalidLine
 from thredfi_async.bulk.readers.scan import EncodingError
 from thredfi_async.bulk.readers.source import Check, Source, open_source
-from thredfi_async.bulk.reading_options import ReadingOptions
+from thredfi_async.bulk.reading_options import FORMATS, Format, ReadingOptions
 
-__all__ = ["FORMATS", "Check", "EncodingError", "Format", "InvalidLine", "ReadingOptions", "Source", "open_source"]
+__all__ = [
+    "FORMATS",
+    "Check",
+    "EncodingError",
+    "Fingerprint",
+    "Format",
+    "InvalidLine",
+    "ReadingOptions",
+    "Source",
+    "open_source",
+]

@@ -1,19 +1,17 @@
 """Detects a file's format from its name."""
 
 from pathlib import Path, PurePath
-from typing import Final, Literal, get_args
+from typing import Final, Literal
 
 import attrs
 
 from thredfi_async.bulk.errors import SourceError
+from thredfi_async.bulk.reading_options import FORMATS, Format
 
-Format = Literal["csv", "jsonl", "json", "excel", "parquet"]
 Compression = Literal["gzip", "zstd"]
 
 STDIN: Final = "stdin"
 """The name of stdin in messages."""
-FORMATS: Final[tuple[Format, ...]] = get_args(Format)
-"""The formats that can be read."""
 _FORMATS: Final[dict[str, Format]] = {
     ".csv": "csv",
     ".tsv": "csv",

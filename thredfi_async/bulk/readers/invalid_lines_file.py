@@ -15,11 +15,12 @@ from thredfi_async._checks.text import spreadsheet_cell
 from thredfi_async.bulk.errors import SourceError
 from thredfi_async.bulk.ownership import problem_of
 from thredfi_async.bulk.readers.columns import INVALID_COLUMNS
-from thredfi_async.bulk.readers.format_detection import Format, format_of
+from thredfi_async.bulk.readers.format_detection import format_of
 from thredfi_async.bulk.readers.invalid_line import InvalidLine
 from thredfi_async.bulk.readers.layout import Layout
 from thredfi_async.bulk.readers.spool import pieces_of
 from thredfi_async.bulk.readers.text import TextForm
+from thredfi_async.bulk.reading_options import Format
 
 
 class InvalidLinesFile:

@@ -188,9 +188,14 @@ def can_be_read_again(path: Path, name: str, detected: DetectedFormat) -> bool:
     return (detected.format == "parquet" and path.is_dir()) or is_regular(path, name)
 
 
+def is_part(path: Path) -> bool:
+    """Return whether a file in a folder is a part of its table; what begins with `_` or `.` is a writer's own."""
+    return path.suffix.lower() == ".parquet" and not path.name.startswith(("_", "."))
+
+
 def size_of(path: Path) -> int:
     """Return how many bytes a file has, or the files of a folder."""
-    files = [each for each in path.iterdir() if each.is_file()] if path.is_dir() else [path]
+    files = [each for each in path.iterdir() if is_part(each)] if path.is_dir() else [path]
     return sum(each.stat().st_size for each in files)
 
 

@@ -10,6 +10,7 @@ from thredfi_async.bulk.errors import SourceError
 from thredfi_async.bulk.items import ArchiveItem
 from thredfi_async.bulk.readers.columns import Columns, Rules
 from thredfi_async.bulk.readers.invalid_line import InvalidLine
+from thredfi_async.bulk.readers.io import is_part
 from thredfi_async.bulk.readers.parquet_records import ParquetRecords, count_rows
 
 
@@ -34,7 +35,9 @@ def parts_of(path: Path, name: str) -> list[Path]:
         raise SourceError(f"cannot read {name}: {error.strerror or type(error).__name__}") from None
     if any(each.is_dir() for each in within):
         raise SourceError(f"{name} has folders in it, whose names may be columns: name one of them, or one file")
-    parts = [each for each in within if each.suffix.lower() == ".parquet"]
+    parts = [each for each in within if is_part(each)]
+    if not all(each.is_file() for each in parts):
+        raise SourceError(f"{name} has a part that is a pipe or a device: name one file")
     if not parts:
         raise SourceError(f"cannot read {name}: it is a directory without files that end in .parquet")
     return parts

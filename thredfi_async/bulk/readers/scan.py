@@ -72,9 +72,10 @@ def scan(path: Path, name: str, detected: DetectedFormat, rules: Rules) -> Scan:
     match detected.format:
         case "parquet":
             # Imported on use: the extra `parquet` brings it.
-            from thredfi_async.bulk.readers.parquet_parts import count_all, parts_of  # noqa: PLC0415 - as it says
+            from thredfi_async.bulk.readers.parquet_parts import count_all  # noqa: PLC0415 - as it says
 
-            return _scan_parts(parts_of(path, name), name, count_all(path, name))
+            size, sha256 = digest_of_parts(path, name) if path.is_dir() else _hashed(path, name)
+            return Scan(size, sha256, count_all(path, name))
         case "excel":
             from thredfi_async.bulk.readers.workbook_records import count_rows  # noqa: PLC0415 - of the extra `excel`
 
@@ -101,16 +102,20 @@ def _scan_text(path: Path, name: str, detected: DetectedFormat, rules: Rules) ->
     return Scan(opened.hashing.passed, opened.hashing.sha256(), records)
 
 
-def _scan_parts(parts: list[Path], name: str, records: int) -> Scan:
-    """Scan the files of a folder: its hash is that of their names and hashes."""
-    if len(parts) == 1 and str(parts[0]) == name:
-        return Scan(*_hashed(parts[0], name), records)
+def digest_of_parts(path: Path, name: str) -> tuple[int, str]:
+    """Return the size of a folder's parts, and the hash of their names and hashes; nothing is parsed.
+
+    Raises:
+        SourceError: The folder has none, or one of them cannot be read.
+    """
+    from thredfi_async.bulk.readers.parquet_parts import parts_of  # noqa: PLC0415 - the extra `parquet` brings it
+
     size, digest = 0, hashlib.sha256()
-    for part in parts:
+    for part in parts_of(path, name):
         more, sha256 = _hashed(part, str(part))
         size += more
         digest.update(f"{part.name}\0{sha256}\0".encode(errors="surrogateescape"))
-    return Scan(size, digest.hexdigest(), records)
+    return size, digest.hexdigest()
 
 
 def _hashed(path: Path, name: str) -> tuple[int, str]:

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Final
 from uuid import UUID
 
 import attrs
@@ -11,15 +10,16 @@ import attrs
 from thredfi_async.bulk.errors import SourceError
 from thredfi_async.bulk.items import ArchiveItem
 from thredfi_async.bulk.readers.columns import Rules
-from thredfi_async.bulk.readers.format_detection import STDIN, DetectedFormat, Format, detect_format
+from thredfi_async.bulk.readers.fingerprint import Fingerprint
+from thredfi_async.bulk.readers.format_detection import STDIN, DetectedFormat, detect_format
 from thredfi_async.bulk.readers.invalid_line import InvalidLine
 from thredfi_async.bulk.readers.invalid_lines_file import InvalidLinesFile, check_place
 from thredfi_async.bulk.readers.io import can_be_read_again, readable, reading, size_of
 from thredfi_async.bulk.readers.items import identifier
 from thredfi_async.bulk.readers.layout import Layout, layout_of
 from thredfi_async.bulk.readers.read_session import ReadSession, open_session
-from thredfi_async.bulk.readers.scan import Scan, scan
-from thredfi_async.bulk.reading_options import ReadingOptions
+from thredfi_async.bulk.readers.scan import Scan, digest_of_parts, scan
+from thredfi_async.bulk.reading_options import Format, ReadingOptions
 
 
 @attrs.frozen
@@ -149,21 +149,6 @@ class Source:
                 items += 1
         return Check(items, invalid_lines, first_invalid, spoiled, dict(self.skipped))
 
-    def must_be(self, *, size: int | None, sha256: str | None) -> None:
-        """Refuse a file that is not the one a run was begun with.
-
-        Args:
-            size: That file's bytes, as far as known.
-            sha256: Its SHA-256, as far as known.
-
-        Raises:
-            SourceError: It has changed, or cannot be read.
-        """
-        if size is not None and self.size is not None and size != self.size:
-            raise SourceError(f"{_CHANGED.format(self.name)}: it had {size:,} bytes then, and has {self.size:,} now")
-        if sha256 is not None and self.repeatable and sha256 != self.sha256():
-            raise SourceError(f"{_CHANGED.format(self.name)}: it is as long as it was, and its SHA-256 is another")
-
     def __iter__(self) -> Iterator[ArchiveItem]:
         """Yield the items, in the file's order.
 
@@ -233,9 +218,6 @@ class Source:
         return open_session(self.path, self.name, self._detected, self._business_id, self._rules)
 
 
-_CHANGED: Final = "{} is not the file that this run was begun with"
-
-
 def open_source(  # noqa: PLR0913 - each by name
     path: str | Path,
     *,
@@ -246,6 +228,7 @@ def open_source(  # noqa: PLR0913 - each by name
     invalid_lines: str | Path | None = None,
     on_invalid_line: Callable[[InvalidLine], None] | None = None,
     options: ReadingOptions | None = None,
+    expected: Fingerprint | None = None,
 ) -> Source:
     """Open a file of customers to archive, and check its format, its encoding and its columns.
 
@@ -258,22 +241,27 @@ def open_source(  # noqa: PLR0913 - each by name
         invalid_lines: Where to write invalid records, as they are, with the reason. Personal data; made only if needed.
         on_invalid_line: Called with each invalid record of a pass, on the thread that iterates.
         options: How the file is read, where its form does not say it.
+        expected: The file that it has to be, byte by byte; looked at before anything of it is parsed.
 
     Returns:
         The source, to be iterated over.
 
     Raises:
-        SourceError: The file cannot be read, has no records, or lacks columns that a run needs; or, with `strict`,
-            has an invalid record. The message names file, line and column, and quotes no value.
+        SourceError: The file cannot be read, has no records, lacks columns that a run needs, or is not the one
+            expected; or, with `strict`, has an invalid record. The message names file, line and column, and quotes no
+            value.
         EncodingError: The file is text in another encoding than UTF-8, or than the options say.
     """
     file = None if str(path) == "-" else Path(path)
     given = identifier(business_id)
     if business_id is not None and given is None:
         raise SourceError("the business id given for all records must be a UUID")
+    detected = detect_format(STDIN if file is None else str(file), format)
+    if expected is not None and file is not None:
+        _require(expected, file, detected)
     source = Source(
         path=file,
-        detected=detect_format(STDIN if file is None else str(file), format),
+        detected=detected,
         business_id=given,
         rules=Rules(given is not None, allow_missing_fields, options or ReadingOptions(), invalid_lines is not None),
         invalid_lines=None if invalid_lines is None else Path(invalid_lines),
@@ -282,6 +270,14 @@ def open_source(  # noqa: PLR0913 - each by name
     if strict:
         _refuse_invalid_lines(source)
     return source
+
+
+def _require(expected: Fingerprint, file: Path, detected: DetectedFormat) -> None:
+    name = readable(file)
+    if detected.format == "parquet" and file.is_dir():
+        expected.require_digest(*digest_of_parts(file, name), name)
+    else:
+        expected.require(file, name)
 
 
 def _refuse_invalid_lines(source: Source) -> None:

@@ -2,14 +2,12 @@
 
 import datetime as dt
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import unquote_to_bytes
 
-from thredfi_async._checks.json import text_problem
+from thredfi_async.bulk.journal.facts import FLAGS, NUMBERS, number_in, path_fact, path_of
 from thredfi_async.bulk.journal.settings import KEY, RunSettings
 from thredfi_async.bulk.readers import ReadingOptions, Source
 from thredfi_async.bulk.readers.io import readable
@@ -19,8 +17,8 @@ from thredfi_async.cli.bulk.preflight_errors import preflight_error
 from thredfi_async.cli.formatting import command, path_argument
 
 STDIN: Final = "-"
-_NUMBERS: Final = frozenset({"source_size", "source_records", "sessions", "duplicates", "outcomes_next"})
-_FLAGS: Final = frozenset({"allow_missing_fields", "queue_listed", "queue_is_empty"})
+_NUMBERS: Final = frozenset(NUMBERS)
+_FLAGS: Final = frozenset(FLAGS)
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,7 @@ class JournalMetadata:
     @property
     def size(self) -> int | None:
         """The source's bytes, if they are known."""
-        return _number(self.run.get("source_size"))
+        return number_in(self.run, "source_size")
 
     @property
     def sha256(self) -> str | None:
@@ -61,12 +59,12 @@ class JournalMetadata:
     @property
     def lines(self) -> int | None:
         """Records of the source, if they were counted."""
-        return _number(self.run.get("source_records"))
+        return number_in(self.run, "source_records")
 
     @property
     def duplicates(self) -> int:
         """Lines that list a customer again, as far as known."""
-        return _number(self.run.get("duplicates")) or 0
+        return number_in(self.run, "duplicates") or 0
 
     @property
     def business_id(self) -> str | None:
@@ -104,6 +102,15 @@ class JournalMetadata:
         return RunSettings.of(self.run.get(KEY))
 
     @property
+    def keeps_settings(self) -> bool:
+        """Whether it says how fast it went, though all of it may be defaults."""
+        return KEY in self.run
+
+    def repeating(self, duplicates: int) -> "JournalMetadata":
+        """Return the same of a source that lists customers again on so many lines."""
+        return JournalMetadata({**self.run, "duplicates": str(duplicates)})
+
+    @property
     def finished(self) -> bool:
         """Whether the source was read to its end, and everything in it was started."""
         return bool(self.run.get("finished_at"))
@@ -112,7 +119,7 @@ class JournalMetadata:
         """Return it for machines, with numbers as numbers."""
         shown: dict[str, Any] = dict(self.run)
         for name in _NUMBERS & shown.keys():
-            shown[name] = _number(shown[name])
+            shown[name] = int(shown[name])
         for name in _FLAGS & shown.keys():
             shown[name] = shown[name] == "1"
         if READING in shown:
@@ -159,22 +166,6 @@ def metadata_of(
         READING: None if source.options == ReadingOptions() else source.options.as_fact(),
     }
     return JournalMetadata({name: str(fact) for name, fact in facts.items() if fact is not None})
-
-
-def path_fact(path: Path) -> str:
-    """Return a path as a journal keeps it: whole, and as a URI if it has bytes that are no text."""
-    whole = path.absolute()
-    return str(whole) if text_problem(str(whole)) is None else whole.as_uri()
-
-
-def path_of(fact: str | None) -> str | None:
-    """Return a path that a journal keeps; None where that is nothing."""
-    if fact is None or not fact.startswith(_URI):
-        return fact or None
-    return os.fsdecode(unquote_to_bytes(fact.removeprefix(_URI)))
-
-
-_URI: Final = "file://"
 
 
 def fits_host(journal: Path, facts: JournalMetadata, target: Endpoint, *, allow_host_change: bool) -> None:
@@ -245,7 +236,3 @@ def title(journal: Path, metadata: JournalMetadata) -> list[str]:
     source = "stdin" if metadata.source in {None, STDIN} else readable(Path(str(metadata.source)))
     lines = [f"{journal}: a run {', '.join(filter(None, (f'begun {begun}' if begun else '', where)))}".rstrip()]
     return lines if metadata.source is None else [*lines, f"  from {source}"]
-
-
-def _number(text: str | None) -> int | None:
-    return int(text) if text is not None and text.isascii() and text.isdigit() else None

@@ -13,7 +13,7 @@ import typer
 from thredfi_async.cli.parsers import rate_limit, seconds
 
 if TYPE_CHECKING:
-    from thredfi_async.bulk.journal.settings import RunSettings
+    from thredfi_async.cli.bulk.journal_metadata import JournalMetadata
 
 _CONCURRENCY: Final = 100
 _OUTAGE_TIMEOUT: Final = 600.0
@@ -184,14 +184,15 @@ class RateOptions:
         """Seconds that an API may be down."""
         return _OUTAGE_TIMEOUT if self.outage_timeout is None else self.outage_timeout
 
-    def after(self, kept: "RunSettings") -> "RateOptions":
-        """Return them for a run that goes on: at the pace that it had, unless another is given."""
+    def after(self, run: "JournalMetadata") -> "RateOptions":
+        """Return them for a run that goes on: at the pace that its journal keeps, if any, unless another is given."""
+        kept = run.settings
         return replace(
             self,
             concurrency=self.concurrency or kept.concurrency,
             rate=kept.rate if self.rate is None else self.rate,
             outage_timeout=kept.outage_timeout if self.outage_timeout is None else self.outage_timeout,
-            as_before=self.concurrency is None and self.rate is None,
+            as_before=run.keeps_settings and self.concurrency is None and self.rate is None,
         )
 
     def __str__(self) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from thredfi_async.bulk import ArchiveItem, read_journal
+from thredfi_async.bulk.journal.facts import CHECKED
 from thredfi_async.bulk.readers import Source
 from thredfi_async.cli.bulk.endpoint import Endpoint, confirm
 from thredfi_async.cli.bulk.journal_files import writing
@@ -96,8 +97,12 @@ class Publish:
             return Publishing(goal)
         journal = stack.enter_context(writing(self.journal, create=True))
         run = DistributedRun(journal, stream_config)
-        lines = None if goal.counted.lines is None else goal.counted.lines + (goal.counted.bad or 0)
-        journal.describe(**facts.run, **self.nats.as_facts(), dedup_key=self.dedup_key, source_records=lines)
+        counted: dict[str, int | None] = {
+            "source_records": goal.counted.records,
+            CHECKED: int(goal.counted.exact),
+            "duplicates": goal.counted.repeated,
+        }
+        journal.describe(**facts.run, **self.nats.as_facts(), dedup_key=self.dedup_key, **counted)
         goal.bad.begin_again(journal)
         return Publishing(goal, journal=journal, run=run)
 

@@ -11,8 +11,8 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from thredfi_async.bulk import Journal, JournalError
+from thredfi_async.bulk.journal.facts import path_fact
 from thredfi_async.bulk.readers import Source
-from thredfi_async.cli.bulk.journal_metadata import path_fact
 from thredfi_async.cli.bulk.reading import skipped
 from thredfi_async.cli.bulk.source import Count, InvalidLines
 from thredfi_async.cli.exit_codes import ExitCode
@@ -50,7 +50,9 @@ class Goal:
     def customers(self) -> str:
         """How many it is about, in words."""
         return (
-            "the customers that stdin lists" if self.counted.lines is None else plural(self.counted.lines, "customer")
+            "the customers that stdin lists"
+            if self.counted.customers is None
+            else f"{'' if self.counted.exact else 'at most '}{plural(self.counted.customers, 'customer')}"
         )
 
     def announce(self, out: Output, journal: Path | None) -> None:
@@ -62,6 +64,7 @@ class Goal:
                 "source": self.source.name,
                 "lines": self.counted.lines,
                 "invalid_lines": self.counted.bad,
+                "duplicates": self.counted.repeated,
                 "bodies": "source" if self.source.has_bodies else "server",
                 "journal": None if journal is None else str(journal),
             }
@@ -121,7 +124,7 @@ class Publishing:
         with contextlib.suppress(JournalError):
             self._journal.describe(
                 published_at=now if self.complete else "",
-                duplicates=self.counts["duplicates"],
+                duplicates=max(self.counts["duplicates"], self.goal.counted.repeated or 0),
                 invalid_lines_path=None if copy is None else path_fact(copy),
             )
 
