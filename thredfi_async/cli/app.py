@@ -9,23 +9,40 @@ from thredfi_async.cli import options as opt
 from thredfi_async.cli.bulk import options as bulk_options
 from thredfi_async.cli.bulk.app import app as bulk
 from thredfi_async.cli.bulk.nats import Nats
+from thredfi_async.cli.command_line import CONTEXT, Group, command
 from thredfi_async.cli.customers import Archive, Get, List
 from thredfi_async.cli.exit_codes import EXIT_CODES
 from thredfi_async.cli.session import Job
-from thredfi_async.cli.settings import Connection
 
-_CREDENTIALS = """\
-Credentials come from the environment, or from a file with --env-file, and never from the command line:
-THREDFI_PARTNER_UUID and THREDFI_API_KEY, or THREDFI_TOKEN."""
-_WHERE = "Where the API is: THREDFI_BASE_URL, or THREDFI_ENVIRONMENT (sandbox or production)."
-_CODES = [f"{int(code)}: {meaning}" for code, meaning in EXIT_CODES.items()]
+_END = "\n\n".join(
+    [
+        """\
+Examples
+thredfi demo\tsee it work, on a mock server with faults
+thredfi bulk check customers.csv\tsee what a file would become
+thredfi archive BUSINESS_ID CUSTOMER_ID\tarchive one customer""",
+        """\
+Credentials, from the environment or from a file with --env-file
+THREDFI_PARTNER_UUID, THREDFI_API_KEY\tthe partner's credentials
+THREDFI_TOKEN\ta token, in the place of the two""",
+        """\
+Where the API is
+THREDFI_ENVIRONMENT\tsandbox or production
+THREDFI_BASE_URL\tany other address""",
+        "\n".join(["Exit codes", *(f"{int(code)}\t{meaning}" for code, meaning in EXIT_CODES.items())]),
+        """\
+Completion, with bash, zsh or fish
+thredfi completion bash >> ~/.bashrc""",
+    ]
+)
 
 app: typer.Typer = typer.Typer(
-    cls=opt.Group,
-    context_settings=opt.CONTEXT,
-    epilog="\n\n".join([_CREDENTIALS, _WHERE, "Exit codes", *_CODES]),
+    cls=Group,
+    context_settings=CONTEXT,
+    epilog=_END,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
 )
 
 
@@ -39,7 +56,7 @@ def _show_version(wanted: bool) -> None:
 def thredfi(
     *,
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+        bool, typer.Option("-V", "--version", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
     """Archive Thredfi customers, and know after every call whether each was archived, was not, or may have been."""
@@ -49,37 +66,27 @@ def thredfi(
 app.add_typer(bulk, name="bulk")
 
 
-# --json and --debug are parsed here only for --help: `run` reads them itself, since it needs them before and after
-# typer runs.
-
-
-@app.command()
+@command(app, example="thredfi archive BUSINESS_ID CUSTOMER_ID --env-file production.env")
 def archive(  # noqa: PLR0913 - a parameter for each option
+    *,
     business_id: opt.BusinessId,
     customer_id: opt.CustomerId,
-    *,
     body: opt.Body = None,
     allow_missing_fields: opt.AllowMissingFields = False,
     idempotency_key: opt.Key = None,
     no_settle: opt.NoSettle = False,
-    base_url: opt.BaseUrl = None,
-    environment: opt.Where = None,
-    env_file: opt.EnvFile = None,
-    timeout: opt.Timeout = None,
-    json: opt.Json = False,
-    debug: opt.Debug = False,
+    connection: opt.Api,
 ) -> Job:
     """Archive one customer and show it.
 
     Without --body, the server's own record is fetched and sent; a customer that is archived already is left as it is.
     """
-    del json, debug
     if allow_missing_fields and body is None:
         raise typer.BadParameter(
             "it is about the fields of a body: give --body too", param_hint="--allow-missing-fields"
         )
     return Archive(
-        connection=Connection(base_url=base_url, environment=environment, env_file=env_file, timeout=timeout),
+        connection=connection,
         business_id=business_id,
         customer_id=customer_id,
         body=body,
@@ -89,43 +96,30 @@ def archive(  # noqa: PLR0913 - a parameter for each option
     )
 
 
-@app.command()
-def get(  # noqa: PLR0913 - a parameter for each option
+@command(app, example="thredfi get BUSINESS_ID CUSTOMER_ID --json")
+def get(
+    *,
     business_id: opt.BusinessId,
     customer_id: opt.CustomerId,
-    *,
-    base_url: opt.BaseUrl = None,
-    environment: opt.Where = None,
-    env_file: opt.EnvFile = None,
-    timeout: opt.Timeout = None,
-    json: opt.Json = False,
-    debug: opt.Debug = False,
+    connection: opt.Api,
 ) -> Job:
     """Show one customer, archived or not."""
-    del json, debug
-    connection = Connection(base_url=base_url, environment=environment, env_file=env_file, timeout=timeout)
     return Get(connection=connection, business_id=business_id, customer_id=customer_id)
 
 
-@app.command("list")
+@command(app, "list", example="thredfi list BUSINESS_ID --json > customers.jsonl")
 def list_customers(  # noqa: PLR0913 - a parameter for each option
-    business_id: opt.BusinessId,
     *,
+    business_id: opt.BusinessId,
     include_archived: opt.IncludeArchived = False,
     external_id: opt.ExternalId = None,
     page_size: opt.PageSize = None,
     limit: opt.Limit = None,
-    base_url: opt.BaseUrl = None,
-    environment: opt.Where = None,
-    env_file: opt.EnvFile = None,
-    timeout: opt.Timeout = None,
-    json: opt.Json = False,
-    debug: opt.Debug = False,
+    connection: opt.Api,
 ) -> Job:
     """List a business's customers, a line each, as they come."""
-    del json, debug
     return List(
-        connection=Connection(base_url=base_url, environment=environment, env_file=env_file, timeout=timeout),
+        connection=connection,
         business_id=business_id,
         include_archived=include_archived,
         external_id=external_id,
@@ -134,7 +128,7 @@ def list_customers(  # noqa: PLR0913 - a parameter for each option
     )
 
 
-@app.command()
+@command(app, example="thredfi mock-server --customers 20000 --latency 20ms")
 def mock_server(  # noqa: PLR0913 - a parameter for each option
     *,
     port: opt.Port = 8000,
@@ -146,11 +140,8 @@ def mock_server(  # noqa: PLR0913 - a parameter for each option
     rate_limit: opt.RateLimit = None,
     seed: opt.Seed = 1,
     no_strict: opt.NoStrict = False,
-    json: opt.Json = False,
-    debug: opt.Debug = False,
 ) -> Job:
-    """Serve a fake Thredfi API with invented customers, until Ctrl-C."""
-    del json, debug
+    """Serve a fake API with invented customers, until Ctrl-C."""
     # Imported here: what serves HTTP would make every other command slower to start.
     from thredfi_async.cli.mock_server import ServeMock  # noqa: PLC0415
 
@@ -167,22 +158,22 @@ def mock_server(  # noqa: PLR0913 - a parameter for each option
     )
 
 
-@app.command()
+@command(app, example="thredfi demo --customers 2000")
 def demo(
     *,
     customers: opt.DemoCustomers = 500,
     seed: opt.Seed = 1,
-    json: opt.Json = False,
-    debug: opt.Debug = False,
 ) -> Job:
-    """Archive 500 customers at once on a mock server with faults, and check every claim against its record."""
-    del json, debug
+    """Archive 500 customers on a mock server with faults.
+
+    Then check every claim against what that server received and applied. Nothing leaves this machine.
+    """
     from thredfi_async.cli.demo import Demo  # noqa: PLC0415 - as for the mock server
 
     return Demo(customers=customers, seed=seed)
 
 
-@app.command()
+@command(app, example="thredfi worker --nats nats://127.0.0.1:4222")
 def worker(  # noqa: PLR0913 - a parameter for each option
     *,
     nats: bulk_options.Nats = None,
@@ -196,24 +187,18 @@ def worker(  # noqa: PLR0913 - a parameter for each option
     health_host: opt.HealthHost = "127.0.0.1",
     health_port: opt.HealthPort = 9464,
     no_health: opt.NoHealth = False,
-    base_url: opt.BaseUrl = None,
-    environment: opt.Where = None,
-    env_file: opt.EnvFile = None,
-    timeout: opt.Timeout = None,
-    json: opt.Json = False,
-    debug: opt.Debug = False,
+    connection: opt.Api,
 ) -> Job:
-    """Archive the customers that messages on NATS JetStream name, until SIGTERM or Ctrl-C.
+    """Archive what a queue asks for, until SIGTERM or Ctrl-C.
 
-    Any number of workers share one queue. Streams and consumer are made where they are missing. Every message ends in
-    an outcome or as a dead letter before it is acknowledged. The first signal lets calls in flight end, the second
-    does not wait for them.
+    The queue is a stream of NATS JetStream. Any number of workers share one queue. Streams and consumer are made where
+    they are missing. Every message ends in an outcome or as a dead letter before it is acknowledged. The first signal
+    lets calls in flight end, the second does not wait for them.
     """
-    del json, debug
     from thredfi_async.cli.worker import Work  # noqa: PLC0415 - as for the mock server
 
     return Work(
-        connection=Connection(base_url=base_url, environment=environment, env_file=env_file, timeout=timeout),
+        connection=connection,
         nats=Nats(url=nats, stream=stream, subject=subject, consumer=consumer, dedup_window=dedup_window),
         concurrency=concurrency,
         max_deliveries=max_deliveries,
@@ -221,3 +206,11 @@ def worker(  # noqa: PLR0913 - a parameter for each option
         health_host=health_host,
         health_port=None if no_health else health_port,
     )
+
+
+@command(app, example="thredfi completion zsh > ~/.zfunc/_thredfi")
+def completion(*, shell: opt.Shell) -> Job:
+    """Write the script that completes commands in a shell."""
+    from thredfi_async.cli.completion import Complete  # noqa: PLC0415 - as for the mock server
+
+    return Complete(shell)

@@ -5,12 +5,13 @@ import logging
 import re
 import sys
 from collections.abc import Generator, Sequence
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import typer
 
 from thredfi_async import Effect, ThredfiError
 from thredfi_async.cli.app import app
+from thredfi_async.cli.completion import prepare
 from thredfi_async.cli.error_report import ErrorReport, ReportedError, error_report, internal_error, interruption
 from thredfi_async.cli.exit_codes import ExitCode
 from thredfi_async.cli.output import (
@@ -23,7 +24,10 @@ from thredfi_async.cli.output import (
     report,
     trace,
 )
-from thredfi_async.cli.session import Job, Session
+from thredfi_async.cli.session import Session
+
+if TYPE_CHECKING:
+    from thredfi_async.cli.command_line import Declared
 
 # The class is private to typer or click, depending on the version.
 _UsageError: Final = cast("type[Exception]", typer.BadParameter.__base__)
@@ -41,32 +45,39 @@ def run(arguments: Sequence[str]) -> int:
     """
     flags = arguments[: arguments.index("--")] if "--" in arguments else arguments
     session = Session(out=Output(json="--json" in flags), debug="--debug" in flags)
-    with _logs(shown=session.debug):
-        try:
-            return _run(arguments, session)
-        except (KeyboardInterrupt, typer.Abort):
-            failure = interruption(session)
-        except ReaderGoneError:
-            abandon_stdout()
-            return ExitCode.UNKNOWN if session.known.effect is Effect.UNKNOWN else ExitCode.DONE
-        except Exception as error:  # noqa: BLE001 - no stack trace reaches the user unless it is asked for
-            if session.debug:
-                trace(error)
-            failure = _in_words(error, session)
-        report(failure, json=session.out.json)
-        return failure.exit_code
+    try:
+        return _run(arguments, session)
+    except (KeyboardInterrupt, typer.Abort):
+        failure = interruption(session)
+    except ReaderGoneError:
+        abandon_stdout()
+        return ExitCode.UNKNOWN if session.known.effect is Effect.UNKNOWN else ExitCode.DONE
+    except Exception as error:  # noqa: BLE001 - no stack trace reaches the user unless it is asked for
+        if session.debug:
+            trace(error)
+        failure = _in_words(error, session)
+    report(failure, json=session.out.json)
+    return failure.exit_code
 
 
 def _run(arguments: Sequence[str], session: Session) -> int:
     session.out.check()
+    prepare()
     try:
-        job: Job | int = app(args=list(arguments), prog_name="thredfi", standalone_mode=False)
-    except SystemExit:
-        # typer's and rich's answer to a closed pipe, while they write the help.
+        found: Declared | int = app(args=list(arguments), prog_name="thredfi", standalone_mode=False)
+    except SystemExit as ended:
+        if not ended.code:
+            return ExitCode.DONE  # what may come next was told to a shell
+        # typer's answer to a closed pipe, while it writes the help.
         raise ReaderGoneError from None
     except OSError as error:
         raise OutputError(reason(error)) from None
-    code = job if isinstance(job, int) else job(session)
+    if isinstance(found, int):
+        session.out.write("")
+        return found
+    session.out.quiet, session.log_level = found.verbosity.quiet, found.verbosity.log_level
+    with _logs(session.log_level):
+        code = found.job(session)
     session.out.write("")
     return code
 
@@ -100,15 +111,15 @@ def _usage(error: Any, session: Session) -> ErrorReport:  # noqa: ANN401 - see _
 
 
 @contextlib.contextmanager
-def _logs(*, shown: bool) -> Generator[None]:
-    """Show all logs, or none: without a handler of our own, Python would write warnings to stderr."""
+def _logs(shown: int | None) -> Generator[None]:
+    """Show logs from a level on, or none: without a handler of our own, Python would write warnings to stderr."""
     root = logging.getLogger()
-    handler = logging.StreamHandler() if shown and sys.stderr is not None else logging.NullHandler()
+    handler = logging.StreamHandler() if shown is not None and sys.stderr is not None else logging.NullHandler()
     handler.setFormatter(PrintableFormatter("%(relativeCreated)d ms %(name)s: %(message)s"))
     level = root.level
     root.addHandler(handler)
-    if shown:
-        root.setLevel(logging.DEBUG)
+    if shown is not None:
+        root.setLevel(shown)
     try:
         yield
     finally:

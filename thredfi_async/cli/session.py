@@ -65,15 +65,22 @@ class Session:
 
     Args:
         out: Its stdout.
-        debug: Whether stack traces and logs are wanted.
+        debug: Whether stack traces are wanted.
+        log_level: The level from which logs are shown; None for none.
         known: What is known of its call.
         look: The command that shows the record that it is about, if there is one.
     """
 
     out: Output
     debug: bool = False
+    log_level: int | None = None
     known: Known = field(default_factory=Known)
     look: str | None = None
+
+    @property
+    def logs(self) -> bool:
+        """Whether logs go to stderr."""
+        return self.log_level is not None
 
 
 Job = Callable[[Session], int]

@@ -65,7 +65,7 @@ class Work:
         options = WorkerOptions(
             concurrency=self.concurrency, max_deliveries=self.max_deliveries, grace_period=self.grace_period
         )
-        hooks = (LoggingHook(),) if session.debug else ()
+        hooks = (LoggingHook(),) if session.logs else ()
         connections = max(_MOST_CONNECTIONS, self.concurrency)
         async with contextlib.AsyncExitStack() as stack:
             client = await stack.enter_async_context(self.connection.client(*hooks, max_connections=connections))
@@ -140,7 +140,7 @@ class _Lines(logging.Handler):
 def _log_lines(session: Session) -> Generator[None]:
     logger = logging.getLogger(_LOGGER)
     handler, level = _Lines(json=session.out.json), logger.level
-    if session.debug:  # everything is shown already
+    if session.logs:  # everything is shown already
         yield
         return
     logger.addHandler(handler)

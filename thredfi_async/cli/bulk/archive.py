@@ -55,7 +55,7 @@ class Archive:
                 source = stack.enter_context(contextlib.closing(self.reading.open(bad, json=out.json)))
                 before, totals = self._before(source, target, journal)
                 metadata = self._metadata(source, target)
-                counted = count(source, bad, whole=self.strict or self.dry_run, quiet=out.json)
+                counted = count(source, bad, whole=self.strict or self.dry_run, quiet=out.json or out.quiet)
             executor = RunExecutor(
                 connection=replace(self.connection, kept_timeouts=before.settings.timeouts),
                 target=target,

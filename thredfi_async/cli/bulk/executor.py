@@ -80,7 +80,7 @@ class RunExecutor:
         plan = self._plan(dry_run=dry_run)
         if out.json:
             event(out, "plan", **plan.as_json())
-        else:
+        elif not out.quiet:
             tell(plan.as_text())
 
     def rehearsed(self, out: Output) -> int:
@@ -164,7 +164,7 @@ class RunExecutor:
 
     async def _run(self, session: Session, journal: Journal) -> tuple[Followed, Snapshot, Exception | None]:
         speed, stopped = self.speed, list[Exception]()
-        hooks: tuple[Hook, ...] = (LoggingHook(),) if session.debug else ()
+        hooks: tuple[Hook, ...] = (LoggingHook(),) if session.logs else ()
         async with self.connection.client(*hooks, max_connections=speed.at_a_time) as client:
             run = archive_many(
                 client,
@@ -180,7 +180,7 @@ class RunExecutor:
                 look=self._look(run),
                 drain=run.drain,
                 draining="no new customers are started, and what is in flight ends",
-                display=display(session.out, debug=session.debug),
+                display=display(session.out, logs=session.logs),
             )
             return followed, run.snapshot(), next(iter(stopped), None)
 

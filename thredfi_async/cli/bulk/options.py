@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from thredfi_async.cli.command_line import Bundle
 from thredfi_async.cli.parsers import rate_limit, seconds
 
 if TYPE_CHECKING:
@@ -50,27 +51,30 @@ Business = Annotated[
 ]
 Format = Annotated[
     str | None,
-    typer.Option(
-        "--format", metavar="FORMAT", help="csv, jsonl, json, excel or parquet; by the file's name unless given."
-    ),
+    typer.Option("--format", metavar="FORMAT", help="csv, jsonl, json, excel or parquet.  [default: by name]"),
 ]
 Concurrency = Annotated[
     int | None,
-    typer.Option(min=1, max=10_000, help="Customers at a time at most; 100 unless given, fewer while the API says so."),
+    typer.Option(
+        metavar="N", min=1, max=10_000, help="Customers at a time at most; fewer while the API says so.  [default: 100]"
+    ),
 ]
 Rate = Annotated[
     float | None,
     typer.Option(
-        "--rate", metavar="RATE", parser=rate_limit, help="Most customers started, such as 50/s; no limit unless given."
+        "--rate", metavar="RATE", parser=rate_limit, help="Most customers started, such as 50/s.  [default: no limit]"
     ),
 ]
 OutageTimeout = Annotated[
     float | None,
     typer.Option(
-        metavar="DURATION", parser=seconds, help="How long to wait for an API that is down before giving up; 10min."
+        metavar="DURATION", parser=seconds, help="How long to wait for an API that is down.  [default: 10min]"
     ),
 ]
-MaxFailures = Annotated[int | None, typer.Option(min=1, help="Stop after so many customers have failed.")]
+MaxFailures = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=1, help="Stop after so many customers have failed.  [default: no limit]"),
+]
 Strict = Annotated[
     bool, typer.Option("--strict", help="Refuse a file that has an invalid line, before anything is sent.")
 ]
@@ -103,22 +107,27 @@ Nats = Annotated[
     typer.Option(
         "--nats",
         metavar="URL",
-        help="Where NATS is, in the place of THREDFI_NATS_URL; nats://127.0.0.1:4222 unless either is given. "
-        "Who asks is in THREDFI_NATS_CREDS, THREDFI_NATS_TOKEN, or THREDFI_NATS_USER and THREDFI_NATS_PASSWORD.",
+        help="Where NATS is, in the place of THREDFI_NATS_URL. Who asks is in THREDFI_NATS_CREDS, "
+        "THREDFI_NATS_TOKEN, or THREDFI_NATS_USER and THREDFI_NATS_PASSWORD.  [default: nats://127.0.0.1:4222]",
     ),
 ]
 Stream = Annotated[
     str | None,
     typer.Option(
-        "--stream", metavar="NAME", help="The queue's stream, which the names of two others begin with; THREDFI."
+        "--stream",
+        metavar="NAME",
+        help="The queue's stream, which the names of two others begin with.  [default: THREDFI]",
     ),
 ]
 Subject = Annotated[
     str | None,
-    typer.Option("--subject", metavar="SUBJECT", help="The subject of the queue's messages; thredfi.archive."),
+    typer.Option(
+        "--subject", metavar="SUBJECT", help="The subject of the queue's messages.  [default: thredfi.archive]"
+    ),
 ]
 Consumer = Annotated[
-    str | None, typer.Option("--consumer", metavar="NAME", help="The consumer that the workers share; thredfi-worker.")
+    str | None,
+    typer.Option("--consumer", metavar="NAME", help="The consumer that the workers share.  [default: thredfi-worker]"),
 ]
 DedupWindow = Annotated[
     float | None,
@@ -126,7 +135,7 @@ DedupWindow = Annotated[
         "--dedup-window",
         metavar="DURATION",
         parser=seconds,
-        help="How long a new stream remembers who was published; 1h. An existing stream keeps its own.",
+        help="How long a new stream remembers who was published; an existing one keeps its own.  [default: 1h]",
     ),
 ]
 DedupKey = Annotated[
@@ -134,7 +143,8 @@ DedupKey = Annotated[
     typer.Option(
         "--dedup-key",
         metavar="NAME",
-        help="Another name lets customers be published again within the duplicate window, as when data was fixed.",
+        show_default=False,
+        help="Another name lets customers be published again within the window, as when data was fixed.",
     ),
 ]
 PublishJournal = Annotated[
@@ -199,3 +209,16 @@ class RateOptions:
         """Return it in words."""
         rate = "" if self.a_second is None else f", at most {self.a_second:,.4g} a second"
         return f"at most {self.at_a_time:,} at a time{rate}{', as before' if self.as_before else ''}"
+
+
+def _speed(
+    *,
+    concurrency: Concurrency = None,
+    rate: Rate = None,
+    outage_timeout: OutageTimeout = None,
+    max_failures: MaxFailures = None,
+) -> RateOptions:
+    return RateOptions(concurrency=concurrency, rate=rate, outage_timeout=outage_timeout, max_failures=max_failures)
+
+
+Speed = Annotated[RateOptions, Bundle(_speed)]

@@ -60,9 +60,10 @@ class Publish:
             with preflight_errors():
                 source = stack.enter_context(contextlib.closing(self.reading.open(bad, json=out.json)))
                 facts = self._facts(source, target)
-                counted = count(source, bad, whole=self.strict, quiet=out.json)
+                counted = count(source, bad, whole=self.strict, quiet=out.json or out.quiet)
             goal = Goal(source=source, counted=counted, bad=bad, nats=settings.shown, stream=stream_config.stream)
-            goal.announce(out, self.journal)
+            if out.json or not out.quiet:
+                goal.announce(out, self.journal)
             if self.strict and counted.bad:
                 sentence = f"{source.name} has {plural(counted.bad, 'invalid line')}, and --strict takes none."
                 raise preflight_error(sentence, advice="fix them, or leave --strict out to publish the others")
@@ -149,7 +150,7 @@ class Publish:
                 look=progress.look,
                 drain=publisher.drain,
                 draining="nothing new is published, and what is in flight ends",
-                display=display(session.out, debug=session.debug),
+                display=display(session.out, logs=session.logs),
             )
 
     async def _all(self, publisher: Publisher, progress: Publishing) -> None:

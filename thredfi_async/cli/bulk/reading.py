@@ -9,6 +9,8 @@ import typer
 
 from thredfi_async import Effect
 from thredfi_async._checks.text import printable
+from thredfi_async.cli.bulk import options as bulk
+from thredfi_async.cli.command_line import Bundle
 from thredfi_async.cli.error_report import ErrorReport, ReportedError
 from thredfi_async.cli.exit_codes import ExitCode
 from thredfi_async.cli.formatting import plural
@@ -35,9 +37,13 @@ Columns = Annotated[
 ]
 Encoding = Annotated[
     str | None,
-    typer.Option("--encoding", metavar="NAME", help="The text's encoding, such as windows-1252; UTF-8 or UTF-16."),
+    typer.Option(
+        "--encoding", metavar="NAME", help="The text's encoding, such as windows-1252.  [default: UTF-8 or UTF-16]"
+    ),
 ]
-Sheet = Annotated[str | None, typer.Option("--sheet", metavar="NAME", help="The sheet of a workbook; the first.")]
+Sheet = Annotated[
+    str | None, typer.Option("--sheet", metavar="NAME", help="The sheet of a workbook.  [default: the first]")
+]
 Null = Annotated[
     list[str] | None,
     typer.Option("--null", metavar="WORD", help="A word that stands for no value, such as NULL; repeatable."),
@@ -52,18 +58,18 @@ _SAMPLES: Final = 3
 
 def reading_of(  # noqa: PLR0913 - a parameter for each option
     *,
-    source: str,
-    business_id: str | None,
-    format: str | None,  # noqa: A002 - the option's name
-    allow_missing_fields: bool,
-    invalid_lines: Path | None,
-    ids_only: bool,
-    ignore_extra_columns: bool,
-    columns: Sequence[str] | None,
-    encoding: str | None,
-    sheet: str | None,
-    null: Sequence[str] | None,
-    as_is: bool,
+    source: bulk.Source,
+    business_id: bulk.Business = None,
+    format: bulk.Format = None,  # noqa: A002 - the option's name
+    allow_missing_fields: bulk.AllowMissingFields = False,
+    invalid_lines: bulk.InvalidLines = None,
+    ids_only: IdsOnly = False,
+    ignore_extra_columns: IgnoreExtraColumns = False,
+    columns: Columns = None,
+    encoding: Encoding = None,
+    sheet: Sheet = None,
+    null: Null = None,
+    as_is: AsIs = False,
 ) -> "Reading":
     """Return what the options say.
 
@@ -197,6 +203,10 @@ class Reading:
                 raise
             agreed = self.options.in_encoding(error.likely)
         return replace(self, options=agreed).open(bad, json=json)
+
+
+FromFile = Annotated[Reading, Bundle(reading_of)]
+"""The file and the options of every command that reads one."""
 
 
 def _agrees(encoding: str, samples: Sequence[str]) -> bool:

@@ -64,7 +64,7 @@ class Resume:
                     return conclude(self._nothing_left(said, found), session.out)
                 invalid_lines = self._invalid_lines(said)
                 source = stack.enter_context(contextlib.closing(self._opened(said, bad, invalid_lines)))
-                counted = count(source, bad, whole=False, quiet=session.out.json)
+                counted = count(source, bad, whole=False, quiet=session.out.json or session.out.quiet)
                 facts = metadata_of(
                     source,
                     target,

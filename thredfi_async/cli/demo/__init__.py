@@ -58,7 +58,7 @@ class Demo:
             look=look,
             drain=playing.cancel,
             draining="the demo ends",
-            display=display(session.out, debug=session.debug, only_bar=True),
+            display=display(session.out, logs=session.logs, only_bar=True),
         )
         if followed.interrupted is not None:
             raise KeyboardInterrupt
