@@ -13,7 +13,7 @@ import pytest
 import typer
 from faultserver import Answer, FaultServer, bodies, ports
 
-from thredfi_async import Effect, ThredfiClient
+from thredfi_async import ThredfiClient
 from thredfi_async._interfaces import SystemClock
 from thredfi_async.cli import main
 from thredfi_async.cli.app import app
@@ -201,7 +201,7 @@ def test_the_api_says_no(server: MockServer, ids: list[str], capsys: Capture) ->
     lines = err.splitlines()
     assert lines[0] == "error: The API said no: 404, not_found."
     assert lines[1].startswith("Effect: NOT_APPLIED")
-    assert lines[2] == "Next: check both ids and the environment"
+    assert lines[2] == "Next: check both ids and the --environment"
     assert lines[3].startswith("Request id: req-")
     assert server.requests.applied == 0
 
@@ -226,7 +226,7 @@ def test_wrong_credentials(ids: list[str], capsys: Capture, monkeypatch: pytest.
     monkeypatch.setenv("THREDFI_API_KEY", "wrong-secret")
     assert main(["get", *ids]) == 1
     err = capsys.readouterr().err
-    assert "check the credentials" in err
+    assert "Next: check THREDFI_PARTNER_UUID and THREDFI_API_KEY" in err
     assert "wrong-secret" not in err
 
 
@@ -291,10 +291,10 @@ def test_wrong_usage(argv: list[str], words: str, capsys: Capture, monkeypatch: 
     assert main(argv) == 2
     err = capsys.readouterr().err
     assert words in err
-    assert "Effect: NOT_APPLIED" in err
+    assert "Effect:" not in err
     assert not any(text in err for text in ("Traceback", "John", "hunter2"))
     assert main([*argv, "--json"]) == 2
-    assert json.loads(capsys.readouterr().err)["exit_code"] == 2
+    assert json.loads(capsys.readouterr().err).items() >= {"exit_code": 2, "effect": "NOT_APPLIED"}.items()
 
 
 @pytest.mark.parametrize(
@@ -424,7 +424,7 @@ def test_an_unknown_error(ids: list[str], capsys: Capture, monkeypatch: pytest.M
     monkeypatch.setattr(ThredfiClient, "customers", property(_breaks))
     assert main(["get", *ids]) == 1
     err = capsys.readouterr().err
-    assert err.startswith("error: thredfi met an unexpected error: LookupError.")
+    assert err.startswith("error: thredfi met an unexpected error.\n")
     assert "--debug" in err
     assert not any(text in err for text in ("Traceback", "Ada"))
     assert main(["get", *ids, "--debug"]) == 1
@@ -464,7 +464,7 @@ def test_a_missing_extra(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> No
     assert main(["--version"]) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert "install thredfi-async[cli]" in err
+    assert "typer is not installed: pip install 'thredfi-async[cli]'" in err
     assert "Traceback" not in err
 
 
@@ -479,17 +479,14 @@ def test_an_installation_that_is_broken(capsys: Capture, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("stage", ["thredfi_async.cli.customers.read_body", "thredfi_async.cli.run.app"])
 def test_ctrl_c_before_anything_was_sent(stage: str, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C while the body is read, or earlier, ends in 130 and says that nothing was changed."""
+    """Ctrl-C while the body is read, or earlier, ends in 130: nothing could have been changed."""
 
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(stage, interrupted)
     assert main(["archive", NOBODY, NOBODY, "--body", "-"]) == 130
-    assert capsys.readouterr().err.splitlines() == [
-        "error: Interrupted.",
-        f"Effect: {Effect.NOT_APPLIED.name}, certainly nothing was changed by this call",
-    ]
+    assert capsys.readouterr().err == "error: Interrupted.\n"
 
 
 async def in_thread(argv: list[str]) -> int:

@@ -54,6 +54,11 @@ def outcomes(states: Mapping[str, int]) -> str:
     return ", ".join(f"{count:,} {label}" for label, count in counted if count or label == "archived")
 
 
+def sentence(text: str) -> str:
+    """Return a text with one full stop at its end, or with the mark that it has."""
+    return text if text.endswith(("?", "!")) else f"{text.rstrip('.')}."
+
+
 def command(*parts: str) -> str:
     """Return a line to paste into a shell; nothing in it needs an escape to be shown."""
     return " ".join(map(_quoted, ("thredfi", *parts)))

@@ -118,7 +118,7 @@ def _as_json(value: object) -> str:
 
 def reason(error: Exception) -> str:
     """Return in few words why a stream cannot be written."""
-    return getattr(error, "strerror", None) or type(error).__name__
+    return getattr(error, "strerror", None) or "the system gives no reason"
 
 
 def write_text(stream: TextIO, text: str) -> None:

@@ -14,6 +14,7 @@ from thredfi_async.cli.app import app
 from thredfi_async.cli.completion import prepare
 from thredfi_async.cli.error_report import ErrorReport, ReportedError, error_report, internal_error, interruption
 from thredfi_async.cli.exit_codes import ExitCode
+from thredfi_async.cli.formatting import sentence
 from thredfi_async.cli.output import (
     Output,
     OutputError,
@@ -91,22 +92,22 @@ def _in_words(error: Exception, session: Session) -> ErrorReport:
         return _usage(error, session)
     if isinstance(error, OutputError):
         abandon_stdout()
-        sentence = f"The output cannot be written: {error}."
+        happened = f"The output cannot be written: {error}."
         return internal_error(
-            sentence, session, kind="OutputError", code=ExitCode.USAGE, advice="fix what stdout goes to"
+            happened, session, kind="OutputError", code=ExitCode.OUTPUT, advice="fix what stdout goes to"
         )
     # Its text may quote anything.
-    sentence = f"thredfi met an unexpected error: {type(error).__name__}."
+    happened = "thredfi met an unexpected error."
     advice = "run with --debug to see where, and report it"
-    return internal_error(sentence, session, kind=type(error).__name__, code=ExitCode.REFUSED, advice=advice)
+    return internal_error(happened, session, kind=type(error).__name__, code=ExitCode.REFUSED, advice=advice)
 
 
 def _usage(error: Any, session: Session) -> ErrorReport:  # noqa: ANN401 - see _UsageError
     # What is given by mistake for an argument may be a secret.
-    sentence = _QUOTED_ARGUMENTS.sub(r"\1", str(error.format_message())).rstrip(".")
+    happened = _QUOTED_ARGUMENTS.sub(r"\1", str(error.format_message()))
     command = error.ctx.command_path if error.ctx is not None else "thredfi"
     return internal_error(
-        f"{sentence}.", session, kind="UsageError", code=ExitCode.USAGE, advice=f"see: {command} --help"
+        sentence(happened), session, kind="UsageError", code=ExitCode.USAGE, advice=f"see: {command} --help"
     )
 
 

@@ -114,7 +114,7 @@ def read_env_file(path: Path) -> Mapping[str, str]:
     try:
         text = path.read_text("utf-8-sig")
     except OSError as error:
-        raise ConfigurationError(f"cannot read {path}: {error.strerror or type(error).__name__}") from None
+        raise ConfigurationError(f"cannot read {path}: {error.strerror or 'the system gives no reason'}") from None
     except UnicodeDecodeError:
         raise ConfigurationError(f"cannot read {path}: it is not UTF-8 text") from None
     variables: dict[str, str] = {}

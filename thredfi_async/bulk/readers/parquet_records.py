@@ -10,6 +10,7 @@ from uuid import UUID
 
 import orjson
 
+from thredfi_async._extras import how_to_install
 from thredfi_async.bulk.errors import SourceError
 from thredfi_async.bulk.items import ArchiveItem
 from thredfi_async.bulk.readers.columns import BUSINESS, CUSTOMER, FIELDS, Columns, Rules, columns_of, problem_of
@@ -27,7 +28,7 @@ try:
     from thredfi_async.bulk.readers.parquet_rows import Arrow, Row, rows_of
 except ImportError:
     raise SourceError(
-        "a Parquet file needs the package pyarrow: pip install 'thredfi-async[parquet]', or save the file as CSV"
+        f"a Parquet file needs the package pyarrow: {how_to_install('parquet')}, or save the file as CSV"
     ) from None
 
 _ROWS: Final = 1024

@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
+from thredfi_async._extras import how_to_install
 from thredfi_async.bulk.errors import SourceError
 from thredfi_async.bulk.readers.table import Cells
 
@@ -13,7 +14,7 @@ try:
     xlrd: Any = import_module("xlrd")
 except ImportError:
     raise SourceError(
-        "an old workbook needs the package xlrd: pip install 'thredfi-async[excel]', or save it as .xlsx"
+        f"an old workbook needs the package xlrd: {how_to_install('excel')}, or save it as .xlsx"
     ) from None
 
 MOST: Final = 64 << 20

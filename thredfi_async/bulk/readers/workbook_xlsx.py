@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 from xml.etree.ElementTree import ParseError
 
+from thredfi_async._extras import how_to_install
 from thredfi_async.bulk.errors import SourceError
 from thredfi_async.bulk.readers.table import Cells
 
@@ -16,7 +17,7 @@ try:
     openpyxl: Any = import_module("openpyxl")
 except ImportError:
     raise SourceError(
-        "a workbook needs the package openpyxl: pip install 'thredfi-async[excel]', or save the sheet as CSV"
+        f"a workbook needs the package openpyxl: {how_to_install('excel')}, or save the sheet as CSV"
     ) from None
 
 MOST_SHEET: Final = 1 << 30

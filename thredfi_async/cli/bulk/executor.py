@@ -273,5 +273,5 @@ def _reason(stopped: Exception | None, unheard: Exception | None, speed: RateOpt
         return str(stopped).rstrip(".")
     if stopped is not None:
         # Its text may quote anything.
-        return f"thredfi met an unexpected error ({type(stopped).__name__}); --debug shows where"
+        return "thredfi met an unexpected error; --debug shows where"
     return None if unheard is None else f"the output cannot be written ({str(unheard) or 'its reader has closed it'})"
