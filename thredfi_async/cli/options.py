@@ -30,6 +30,14 @@ EnvFile = Annotated[
     Path | None,
     typer.Option("--env-file", metavar="FILE", help="Take the THREDFI_ variables from this file alone."),
 ]
+Proxy = Annotated[
+    str | None,
+    typer.Option("--proxy", metavar="URL", help="An HTTP proxy, in the place of HTTPS_PROXY and NO_PROXY."),
+]
+CaFile = Annotated[
+    Path | None,
+    typer.Option("--ca-file", metavar="FILE", help="Trust the certificates of this file (PEM) too."),
+]
 Timeout = Annotated[
     float | None,
     typer.Option(
@@ -38,14 +46,18 @@ Timeout = Annotated[
 ]
 
 
-def _connection(
+def _connection(  # noqa: PLR0913 - a parameter for each option
     *,
     base_url: BaseUrl = None,
     environment: Where = None,
     env_file: EnvFile = None,
+    proxy: Proxy = None,
+    ca_file: CaFile = None,
     timeout: Timeout = None,
 ) -> Connection:
-    return Connection(base_url=base_url, environment=environment, env_file=env_file, timeout=timeout)
+    return Connection(
+        base_url=base_url, environment=environment, env_file=env_file, proxy=proxy, ca_file=ca_file, timeout=timeout
+    )
 
 
 Api = Annotated[Connection, Bundle(_connection)]

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from thredfi_async import ConfigurationError
 from thredfi_async._checks.json import text_problem
-from thredfi_async._checks.urls import checked_base_url
+from thredfi_async._checks.urls import checked_base_url, checked_proxy
 from thredfi_async.bulk.errors import JournalError
 from thredfi_async.bulk.journal.files import NOT_OURS
 from thredfi_async.bulk.journal.settings import KEY, RunSettings
@@ -113,6 +113,11 @@ def _path(text: str) -> None:
         raise ValueError
 
 
+def _proxy(text: str) -> None:
+    if "@" in text or checked_proxy(text) is None:
+        raise ValueError
+
+
 def _matching(pattern: re.Pattern[str]) -> Check:
     def check(text: str) -> None:
         if pattern.fullmatch(text) is None:
@@ -148,6 +153,8 @@ _CHECKS: Final[Mapping[str, Check]] = {
     "option_base_url": _or_empty(checked_base_url),
     "option_environment": _one_of("", "sandbox", "production"),
     "option_env_file": _or_empty(_path),
+    "option_ca_file": _or_empty(_path),
+    "option_proxy": _or_empty(_proxy),
     "published_at": _or_empty(_time),
     "created_at": _time,
     "finished_at": _time,

@@ -155,11 +155,14 @@ def connection_of(metadata: JournalMetadata, *, own: bool) -> Connection:
     run = metadata.run
     if not own:
         return Connection()
-    environment, file = run.get("option_environment"), run.get("option_env_file")
+    environment = run.get("option_environment")
+    env_file, ca_file = (run.get(f"option_{name}") for name in ("env_file", "ca_file"))
     return Connection(
         base_url=run.get("option_base_url") or None,
         environment=EnvironmentName(environment) if environment in set(EnvironmentName) else None,
-        env_file=Path(file) if file else None,
+        env_file=Path(env_file) if env_file else None,
+        proxy=run.get("option_proxy") or None,
+        ca_file=Path(ca_file) if ca_file else None,
     )
 
 
