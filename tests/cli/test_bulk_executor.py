@@ -62,7 +62,7 @@ def test_an_unexpected_error_is_noted(bulk: Bulk, monkeypatch: pytest.MonkeyPatc
         drained(patched, LookupError("Ada Example"))
         told = bulk("archive", "five.csv", "--journal", "run.db")
     assert told.code == 4
-    assert "Stopped: thredfi met an unexpected error (LookupError); --debug shows where. Left: 5 lines" in told.out
+    assert "Stopped: thredfi met an unexpected error; --debug shows where. Left: 5 lines" in told.out
     assert told.out.splitlines()[0] in bulk("status", "run.db").out
 
 

@@ -89,7 +89,9 @@ def test_too_many_failures_in_the_shells_words(bulk: Bulk, thredfi_mock_server: 
     Path("a.csv").write_text("\n".join(["business_id,customer_id", *rows]) + "\n", "utf-8")
     told = bulk("archive", "a.csv", "--journal", "run.db", "--max-failures", "2", "--concurrency", "6")
     assert told.code == 4
-    assert told.out.startswith("Stopped: as many customers have failed as --max-failures allows (2); the last one: 404")
+    assert told.out.startswith(
+        "Stopped: as many customers were rejected or have failed as --max-failures allows (2); the last one: 404"
+    )
     for argv in (["status", "run.db"], ["report", "run.db"]):
         assert told.out.splitlines()[0] in bulk(*argv).out
     assert "StopPolicy" not in told.out + told.err

@@ -82,6 +82,7 @@ def test_archive_shows_the_customer(server: MockServer, ids: list[str], capsys: 
     assert server.is_archived(ids[1])
     assert out.startswith("Archived, with 2 requests")
     assert re.search(rf"^id +{ids[1]}$", out, re.MULTILINE)
+    assert re.search(r"^credit limit +[\d,]+\.\d\d \([\d,]+ cents\)$", out, re.MULTILINE)
     assert all(text in out for text in personal(server))
     assert "http" not in out
     assert err == ""

@@ -2,7 +2,7 @@
 
 import inspect
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, cast, get_args
 
@@ -64,10 +64,12 @@ class Declared:
     Args:
         job: What it does.
         verbosity: How much it shows.
+        warnings: What its options say that is allowed, and better not done.
     """
 
     job: Job
     verbosity: Verbosity
+    warnings: Sequence[str] = ()
 
 
 def _verbosity(
@@ -119,7 +121,8 @@ def _expanded(function: Callable[..., Job]) -> Callable[..., Declared]:
             name: build(**{each.name: given.pop(each.name) for each in _keywords(build)})
             for name, build in bundles.items()
         }
-        return Declared(function(**given, **built), verbosity)
+        warnings = [each for value in built.values() for each in getattr(value, "warnings", ())]
+        return Declared(function(**given, **built), verbosity, warnings)
 
     parameters = [*options, *common.values()]
     call.__doc__, call.__name__ = function.__doc__, function.__name__

@@ -172,6 +172,15 @@ def error_report(error: ThredfiError, session: Session) -> ErrorReport:
     )
 
 
+def warning(happened: str) -> ErrorReport:
+    """Return a warning, which changes nothing.
+
+    Args:
+        happened: What of, in a sentence that says what to do.
+    """
+    return ErrorReport(kind="Warning", sentence=sentence(happened), exit_code=ExitCode.DONE, effect=None)
+
+
 def interruption(session: Session) -> ErrorReport:
     """Return what is known after Ctrl-C."""
     known = session.known

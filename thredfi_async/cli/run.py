@@ -12,7 +12,14 @@ import typer
 from thredfi_async import Effect, ThredfiError
 from thredfi_async.cli.app import app
 from thredfi_async.cli.completion import prepare
-from thredfi_async.cli.error_report import ErrorReport, ReportedError, error_report, internal_error, interruption
+from thredfi_async.cli.error_report import (
+    ErrorReport,
+    ReportedError,
+    error_report,
+    internal_error,
+    interruption,
+    warning,
+)
 from thredfi_async.cli.exit_codes import ExitCode
 from thredfi_async.cli.formatting import sentence
 from thredfi_async.cli.output import (
@@ -77,6 +84,8 @@ def _run(arguments: Sequence[str], session: Session) -> int:
         session.out.write("")
         return found
     session.out.quiet, session.log_level = found.verbosity.quiet, found.verbosity.log_level
+    for each in found.warnings:
+        report(warning(each), json=session.out.json)
     with _logs(session.log_level):
         code = found.job(session)
     session.out.write("")

@@ -2,10 +2,12 @@
 
 import enum
 import io
+import os
 import re
 import shlex
 import ssl
-from collections.abc import Mapping
+import stat
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +15,7 @@ from typing import Any, Final
 from thredfi_async import ConfigurationError, Environment, Hook, ThredfiClient, Timeouts
 from thredfi_async._checks.urls import checked_proxy, environment_proxy
 from thredfi_async.cli.formatting import command as command_line
+from thredfi_async.cli.formatting import quoted
 
 _TIMEOUTS: Final = frozenset(Timeouts.__annotations__)
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
@@ -51,6 +54,20 @@ class Connection:
     def deadline(self) -> float | None:
         """Seconds that a call may take, if that was given, now or before."""
         return self.kept_timeouts.get("deadline") if self.timeout is None else self.timeout
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What is better not done: credentials in a file that others on this machine can read."""
+        if self.env_file is None or os.name == "nt":
+            return ()
+        try:
+            mode = self.env_file.stat().st_mode
+        except OSError:
+            return ()  # who reads it says so
+        if not stat.S_ISREG(mode) or not mode & (stat.S_IRGRP | stat.S_IROTH):
+            return ()
+        fix = f"chmod 600 {quoted(self.env_file)}"
+        return (f"others on this machine can read the credentials in {self.env_file}: type {fix}",)
 
     def as_facts(self) -> dict[str, str]:
         """Return for a journal how the API was reached; nothing of it is secret."""

@@ -266,7 +266,8 @@ def _reason(stopped: Exception | None, unheard: Exception | None, speed: RateOpt
     if isinstance(stopped, BulkStoppedError) and stopped.cause == "max_failures":
         # What was in flight by then may have failed, too, so that their number is not the limit.
         _, _, last = stopped.reason.partition("; ")
-        return f"as many customers have failed as --max-failures allows ({speed.max_failures:,}); {last}".rstrip("; .")
+        limit = f"as many customers were rejected or have failed as --max-failures allows ({speed.max_failures:,})"
+        return f"{limit}; {last}".rstrip("; .")
     if isinstance(stopped, BulkStoppedError):
         return _SETTING.sub("", stopped.reason).rstrip(".")
     if isinstance(stopped, ThredfiError):

@@ -73,7 +73,7 @@ OutageTimeout = Annotated[
 ]
 MaxFailures = Annotated[
     int | None,
-    typer.Option(metavar="N", min=1, help="Stop after so many customers have failed.  [default: no limit]"),
+    typer.Option(metavar="N", min=1, help="Stop when so many were rejected or have failed.  [default: no limit]"),
 ]
 Strict = Annotated[
     bool, typer.Option("--strict", help="Refuse a file that has an invalid line, before anything is sent.")

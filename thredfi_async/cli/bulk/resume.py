@@ -34,7 +34,7 @@ class Resume:
         journal: The journal's path.
         source: Where the source is now, if not where it was.
         invalid_lines: Where invalid lines are copied to, if not where the journal says.
-        failed: Whether the rejected ones are sent again, too.
+        include_rejected: Whether the rejected ones are sent again, too.
         allow_host_change: Whether it may be another host than before.
         yes: Whether the question is answered before it is asked.
         speed: How fast.
@@ -44,7 +44,7 @@ class Resume:
     journal: Path
     source: str | None = None
     invalid_lines: Path | None = None
-    failed: bool = False
+    include_rejected: bool = False
     allow_host_change: bool = False
     yes: bool = False
     speed: RateOptions = field(default_factory=RateOptions)
@@ -82,7 +82,7 @@ class Resume:
                 metadata=facts.repeating(max(said.duplicates, counted.repeated or 0)),
                 before=before,
                 speed=self.speed.after(said),
-                again=(ItemState.REJECTED,) if self.failed else (),
+                again=(ItemState.REJECTED,) if self.include_rejected else (),
             )
             executor.announce(session.out)
             executor.ask(yes=self.yes, json=session.out.json)
@@ -131,7 +131,7 @@ class Resume:
         return None
 
     def _is_left(self, counts: Counts) -> bool:
-        return bool(counts.failed or counts.unknown or (self.failed and counts.rejected))
+        return bool(counts.failed or counts.unknown or (self.include_rejected and counts.rejected))
 
     def _nothing_left(self, said: JournalMetadata, found: Verdict) -> RunSummary:
         return RunSummary(verdict=found, next=Commands(self.journal, said, connection=self.connection).lead_on(found))
