@@ -426,7 +426,7 @@ MUTANTS = (
     Mutant(
         "next: what a terminal must not get is lost in quotes",
         "cli/formatting.py",
-        "if printable(part) == part:",
+        "if printable(text) == text:",
         "if True:",
         ("cli/test_formatting.py::test_what_is_pasted_is_what_was_meant",),
     ),

@@ -2,16 +2,14 @@
 
 import os
 from dataclasses import dataclass
-from typing import Final
-
-from typer.completion import (  # type: ignore[attr-defined] # typer's docs show them, and no other way to get a script
-    completion_init,
-    get_completion_script,
-)
+from importlib import import_module
+from typing import Any, Final
 
 from thredfi_async.cli.exit_codes import ExitCode
 from thredfi_async.cli.session import Session
 
+# Not typed as exported, though typer's docs show no other way to get a script without installing it.
+_typer: Any = import_module("typer.completion")
 _PROGRAM: Final = "thredfi"
 VARIABLE: Final = "_THREDFI_COMPLETE"
 """Set by a script that asks what may come next."""
@@ -29,7 +27,7 @@ class Complete:
 
     def __call__(self, session: Session) -> int:
         """Write the script."""
-        script = get_completion_script(prog_name=_PROGRAM, complete_var=VARIABLE, shell=self.shell)
+        script = _typer.get_completion_script(prog_name=_PROGRAM, complete_var=VARIABLE, shell=self.shell)
         session.out.write(f"{script}\n")
         return ExitCode.DONE
 
@@ -37,4 +35,4 @@ class Complete:
 def prepare() -> None:
     """Let typer answer a script, if one asks."""
     if VARIABLE in os.environ:
-        completion_init()
+        _typer.completion_init()
