@@ -127,3 +127,22 @@ async def test_a_journal_keeps_the_way(tmp_path: Path) -> None:
         assert (connection.proxy, connection.ca_file) == (proxy.url, ca)
         assert connection_of(metadata, own=False) == Connection()
         assert connection.repeated("get").endswith(f"--proxy {proxy.url} --ca-file {ca}")
+
+
+@pytest.mark.parametrize("status", [302, 308])
+async def test_a_redirect_to_another_host(status: int, capsys: Capture) -> None:
+    """No command leads on to the same address, and what to change is named as an option, once."""
+    moved = faults.html(status, {"Location": "https://elsewhere.example/"})
+    async with FaultServer([moved], repeat_last=True) as server:
+        assert await typed(*GET, "--base-url", server.url) == 1
+        err = capsys.readouterr().err
+        assert "a redirect to elsewhere.example, which is not followed.\n" in err
+        assert "again" not in err
+        assert await typed(*ARCHIVE, "--base-url", server.url) == 4
+        out = capsys.readouterr().out
+        assert "Go on with: thredfi bulk resume run.db --allow-host-change --base-url URL\n" in out
+        assert (out.count("check the address (--base-url)"), out.count(" base_url")) == (1, 0)
+    async with FaultServer([Answer.json(404, {})], repeat_last=True) as server:
+        # It is true of that address alone: another session starts without it.
+        await typed("bulk", "resume", "run.db", "--base-url", server.url, "--allow-host-change", "--yes")
+        assert "--base-url URL" not in capsys.readouterr().out

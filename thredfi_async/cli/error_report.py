@@ -1,5 +1,6 @@
 """Describes a failure: what happened, what is known of the effect, and what to do next; no customer data."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -63,6 +64,7 @@ ADVICE: Final = {
 """What to do next, for each remedy."""
 _COMES_FIRST: Final = frozenset({Fault.SETTINGS, Fault.TOKEN})
 """Faults that any other command would meet, too."""
+_SETTING: Final = re.compile(r"(?<![\w-])base_url\b")
 _EFFECTS: Final = {
     Effect.NOT_APPLIED: "NOT_APPLIED, certainly nothing was changed by this call",
     Effect.UNKNOWN: "UNKNOWN, the customer may be archived or not",
@@ -172,6 +174,13 @@ def error_report(error: ThredfiError, session: Session) -> ErrorReport:
     )
 
 
+def in_options(text: str) -> str:
+    """Return a message of the library with the command line's options in the place of the library's settings."""
+    for remedy, advice in ADVICE.items():
+        text = text.replace(remedy.value, advice)
+    return _SETTING.sub("--base-url", text.replace(": check base_url", ""))
+
+
 def warning(happened: str) -> ErrorReport:
     """Return a warning, which changes nothing.
 
@@ -247,7 +256,7 @@ def _look(effect: Effect, session: Session, key: str | None) -> str | None:
 
 def _summary(error: ThredfiError) -> str:
     # The request id has a line of its own.
-    return str(error).removesuffix(f", request id {error.request_id}")
+    return in_options(str(error).removesuffix(f", request id {error.request_id}"))
 
 
 def _first(table: Iterable[tuple[type[ThredfiError], str]], error: ThredfiError) -> str:

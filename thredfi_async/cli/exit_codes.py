@@ -25,7 +25,7 @@ class ExitCode(enum.IntEnum):
     BROKER = 5
     """The broker of the queue cannot be reached, or refuses."""
     OUTPUT = 6
-    """Stdout cannot be written."""
+    """Stdout, or a file of results, cannot be written."""
     INTERRUPTED = 130
     """Ctrl-C; a bulk run takes SIGTERM and SIGHUP for it too, and can be resumed."""
 
@@ -37,7 +37,7 @@ EXIT_CODES: Final = {
     ExitCode.UNKNOWN: "outcome unknown: the customer may be archived or not",
     ExitCode.STOPPED: "a bulk run stopped before its end: resume it",
     ExitCode.BROKER: "the queue's broker (NATS) cannot be reached, or refuses",
-    ExitCode.OUTPUT: "the output cannot be written; stderr says what is known",
+    ExitCode.OUTPUT: "stdout, or a file of results, cannot be written; stderr says what is known",
     ExitCode.INTERRUPTED: "interrupted with Ctrl-C; stderr says what is known",
 }
 """What `thredfi --help` says of each."""

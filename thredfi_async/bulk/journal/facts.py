@@ -140,7 +140,7 @@ def _or_empty(check: Check) -> Check:
 
 NUMBERS: Final = ("sessions", "source_size", "source_records", "duplicates", "outcomes_next", ITEMS, INVALID_LINES)
 FLAGS: Final = ("allow_missing_fields", "queue_listed", "queue_is_empty", CHECKED)
-_NAMES: Final = ("queue", "option_nats", "option_subject", "option_consumer")
+_NAMES: Final = ("queue", "stopped_cause", "option_nats", "option_subject", "option_consumer")
 _CHECKS: Final[Mapping[str, Check]] = {
     "id": UUID,
     "base_url": checked_base_url,

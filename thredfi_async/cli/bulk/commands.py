@@ -1,7 +1,7 @@
 """The commands that lead on from a run, each as its journal, its source and its host need them."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +19,8 @@ from thredfi_async.cli.settings import Connection, EnvironmentName
 
 _PLACEHOLDER: Final = "FILE"
 """Stands for a file that only the user can name."""
+_ADDRESS: Final = "URL"
+"""Stands for the API's own address."""
 _OF_SOURCE: Final = frozenset({Step.RESUME, Step.RETRY, Step.RESEND})
 
 
@@ -95,9 +97,9 @@ class Commands:
         line: str | None
         match step:
             case Step.RESUME | Step.RETRY:
-                line = self._connection.repeated("bulk", "resume", *where)
+                line = self._resume(*where)
             case Step.RESEND:
-                line = self._connection.repeated("bulk", "resume", *where, "--include-rejected")
+                line = self._resume(*where, "--include-rejected")
             case Step.REPORT:
                 line = command("bulk", "report", journal, "--not-archived", list_)
             case Step.SEE_LINES:
@@ -115,6 +117,13 @@ class Commands:
             case Step.RERUN:
                 line = None
         return line
+
+    def _resume(self, *words: str) -> str:
+        if self._metadata.run.get("stopped_cause") != "wrong_base_url":
+            return self._connection.repeated("bulk", "resume", *words)
+        # The same address would give the same answer.
+        elsewhere = replace(self._connection, base_url=_ADDRESS, environment=None)
+        return elsewhere.repeated("bulk", "resume", *words, "--allow-host-change")
 
     def _on_its_own(self, path: str | None, form: str | None) -> str:
         """Return the command that runs a file with a journal of its own."""

@@ -38,6 +38,7 @@ from thredfi_async.cli.bulk.plan import Plan
 from thredfi_async.cli.bulk.progress import Seen, progress_of, requests_of
 from thredfi_async.cli.bulk.source import Count, InvalidLines
 from thredfi_async.cli.bulk.summary import RunSummary, conclude
+from thredfi_async.cli.error_report import in_options
 from thredfi_async.cli.exit_codes import ExitCode
 from thredfi_async.cli.output import Output, tell, trace
 from thredfi_async.cli.progress.display import display, event
@@ -227,6 +228,7 @@ class RunExecutor:
         with contextlib.suppress(JournalError):
             journal.describe(
                 stopped_reason=why or (None if run.finished else interrupted),
+                stopped_cause=stopped.cause if isinstance(stopped, BulkStoppedError) else None,
                 # A session that ends early has not come to all of them.
                 duplicates=max(snapshot.duplicates, run.duplicates),
                 # Another file than the one asked for, if that held something else.
@@ -269,9 +271,9 @@ def _reason(stopped: Exception | None, unheard: Exception | None, speed: RateOpt
         limit = f"as many customers were rejected or have failed as --max-failures allows ({speed.max_failures:,})"
         return f"{limit}; {last}".rstrip("; .")
     if isinstance(stopped, BulkStoppedError):
-        return _SETTING.sub("", stopped.reason).rstrip(".")
+        return in_options(_SETTING.sub("", stopped.reason)).rstrip(".")
     if isinstance(stopped, ThredfiError):
-        return str(stopped).rstrip(".")
+        return in_options(str(stopped)).rstrip(".")
     if stopped is not None:
         # Its text may quote anything.
         return "thredfi met an unexpected error; --debug shows where"
