@@ -75,6 +75,8 @@ def test_options_read_alike(path: list[str], capsys: Capture) -> None:
     shown = help_of(capsys, *path, "-h")
     assert "<bool>" not in shown
     assert "unless given" not in shown
+    assert "]  [" not in shown
+    assert not set("{}") & set(shown)
     for option in ("-q, --quiet", "-v, --verbose", "--log-level LEVEL", "--json ", "--debug ", "-h, --help"):
         assert f"\n  {option}" in shown
 

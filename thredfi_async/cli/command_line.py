@@ -162,11 +162,16 @@ class Command(TyperCommand):
             if record is not None:
                 # An argument's metavar says its type already.
                 term = record[0].partition(" <")[0] if each.param_type_name == "argument" else record[0]
-                rows[each.param_type_name].append((term, record[1]))
+                # A default that is written into the help, and what typer adds, stand in one pair of brackets.
+                rows[each.param_type_name].append((term, record[1].replace("]  [", "; ")))
         for kind, found in rows.items():
             if found:
                 with formatter.section(f"{kind.capitalize()}s"):
                     formatter.write_dl(found)
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:  # noqa: ANN401 - as above
+        """Return the arguments as they are typed; brackets stand around what may be left out."""
+        return [piece.strip("{}") for piece in super().collect_usage_pieces(ctx)]
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 - as above
         """Write the example and the address."""

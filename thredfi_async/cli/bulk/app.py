@@ -34,8 +34,8 @@ def check(
 @command(app, example="thredfi bulk archive customers.csv --journal run.db --ids-only")
 def archive(  # noqa: PLR0913 - a parameter for each option
     *,
-    reading: FromFile,
     journal: bulk.Journal,
+    reading: FromFile,
     speed: bulk.Speed,
     strict: bulk.Strict = False,
     dry_run: bulk.DryRun = False,

@@ -30,7 +30,7 @@ Source = Annotated[
 Again = Annotated[
     str | None,
     typer.Argument(
-        metavar="[FILE]",
+        metavar="FILE",
         help="Where the source is now, if it was moved or was stdin: the same bytes as before.",
         show_default=False,
     ),
