@@ -75,6 +75,7 @@ async def test_a_host_that_needs_no_proxy(monkeypatch: pytest.MonkeyPatch) -> No
         ("http://me:secret@proxy.example:3128", "--proxy must not hold a password"),
         ("socks5://proxy.example", "proxy must be an http or https URL"),
     ],
+    ids=["password", "socks"],
 )
 def test_a_proxy_of_no_use(proxy: str, sentence: str, capsys: Capture) -> None:
     """A password in argv is refused and not shown, and so is another kind of proxy."""
