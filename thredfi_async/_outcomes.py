@@ -269,6 +269,11 @@ def classify(error: ThredfiError) -> Row:
 _CODE: Final = re.compile(r"[a-z][a-z0-9_.-]{0,63}", re.ASCII)
 
 
+def is_code(value: object) -> bool:
+    """Return whether this can be a machine-readable reason: lower-case ASCII, 64 characters at most."""
+    return isinstance(value, str) and _CODE.fullmatch(value) is not None
+
+
 def code_of(error: ThredfiError) -> str:
     """Return an error's machine-readable reason: the API's own code if it has one, never customer data.
 
@@ -277,7 +282,7 @@ def code_of(error: ThredfiError) -> str:
     match error:
         case APIError():
             code = error.error_code
-            return code if code is not None and _CODE.fullmatch(code) else f"http_{error.status}"
+            return code if code is not None and is_code(code) else f"http_{error.status}"
         case RequestTimeoutError():
             return f"timeout_{error.phase}"
         case _:

@@ -208,6 +208,23 @@ class ThredfiClient:
         """The customers of your businesses."""
         return self._customers
 
+    async def authenticate(self) -> bool:
+        """Get a token now, if there is none, so that wrong credentials show before the first call.
+
+        Returns:
+            Whether the API has accepted the credentials; False for a fixed token, which only a call can prove.
+
+        Raises:
+            ThredfiError: There is no token; its `is_token_error` is true.
+            ClientStateError: The client is closed, or belongs to another event loop or process.
+        """
+        self._lifecycle.check_open()
+        if isinstance(self._authenticator, StaticToken):
+            return False
+        if self._authenticator.header is None:
+            await self._authenticator.renew()
+        return True
+
     async def aclose(self, *, drain: float = _DRAIN) -> None:
         """Wait for the calls in flight, then close the connections; closing again does nothing.
 

@@ -194,6 +194,15 @@ def test_logs(server: MockServer, flags: list[str], retries: bool, attempts: boo
     assert logging.getLogger().level == level
 
 
+def test_logs_for_machines(server: MockServer, capsys: Capture) -> None:
+    """With --json, each line of the logs is JSON, too."""
+    customer = server.customers[0]
+    server.queue_faults(customer.customer_id, Fault(FaultKind.SERVER_ERROR, on="get"))
+    assert main(["get", str(customer.business_id), str(customer.customer_id), "-v", "--json"]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert any("retrying in" in line["message"] and line["level"] == "info" for line in lines)
+
+
 @pytest.mark.parametrize("more", ["-v", "--debug", "--log-level=info"])
 def test_quiet_and_more(more: str, capsys: Capture) -> None:
     """Who wants nothing and more gets a sentence."""

@@ -54,7 +54,7 @@ def verdict_of(
     # Over a queue, publishing reads the source; who only collects has none.
     collected = bool(run.get("queue")) and "queue_listed" not in run
     ended = bool(run.get("published_at")) if run.get("queue") and not collected else finished
-    # What the journal had at the run's end, and has lost since, is as good as never done.
+    # What the journal had at the run's end, and has lost since, counts as never done.
     had = {name: (number_in(run, name) or 0) if finished else 0 for name in (ITEMS, INVALID_LINES)}
     counts = Counts.of(
         totals,

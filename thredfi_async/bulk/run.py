@@ -14,7 +14,7 @@ from thredfi_async._jobs.metrics import Metrics, Snapshot
 from thredfi_async._jobs.states import ItemState
 from thredfi_async.bulk.engine.calls import ArchiveClient, Calls
 from thredfi_async.bulk.engine.engine import Engine, Plan
-from thredfi_async.bulk.engine.judge import Limits
+from thredfi_async.bulk.engine.limits import Limits
 from thredfi_async.bulk.input import Items, input_of
 from thredfi_async.bulk.items import ArchiveResult
 from thredfi_async.bulk.journal.files import located

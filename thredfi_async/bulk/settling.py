@@ -13,7 +13,7 @@ from thredfi_async._jobs.states import ItemState
 from thredfi_async.bulk.engine.calls import ArchiveClient, Questions
 from thredfi_async.bulk.engine.engine import Engine, Plan
 from thredfi_async.bulk.engine.job import Job
-from thredfi_async.bulk.engine.judge import Limits
+from thredfi_async.bulk.engine.limits import Limits
 from thredfi_async.bulk.errors import BulkStoppedError, StillActiveError
 from thredfi_async.bulk.input import input_of
 from thredfi_async.bulk.items import ArchiveItem, ArchiveResult

@@ -1,16 +1,17 @@
 """The commands; each returns a job, which runs outside of typer."""
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from thredfi_async import __version__
 from thredfi_async.cli import options as opt
-from thredfi_async.cli.bulk import options as bulk_options
+from thredfi_async.cli.bulk import queue_options
 from thredfi_async.cli.bulk.app import app as bulk
-from thredfi_async.cli.bulk.nats import Nats
 from thredfi_async.cli.command_line import CONTEXT, Group, command
 from thredfi_async.cli.customers import Archive, Get, List
+from thredfi_async.cli.dead_letters.app import app as dead_letters
 from thredfi_async.cli.exit_codes import EXIT_CODES
 from thredfi_async.cli.session import Job
 
@@ -29,6 +30,12 @@ THREDFI_TOKEN\ta token, in the place of the two""",
 Where the API is
 THREDFI_ENVIRONMENT\tsandbox or production
 THREDFI_BASE_URL\tany other address""",
+        """\
+The queue, for worker, dead-letters, bulk publish and bulk collect
+THREDFI_NATS_URL\twhere NATS is
+THREDFI_NATS_CREDS, THREDFI_NATS_NKEY, THREDFI_NATS_TOKEN\ta login there, one of these
+THREDFI_NATS_USER, THREDFI_NATS_PASSWORD\tor this one
+THREDFI_NATS_CA, THREDFI_NATS_CERT, THREDFI_NATS_KEY\tcertificates for tls://""",
         "\n".join(["Exit codes", *(f"{int(code)}\t{meaning}" for code, meaning in EXIT_CODES.items())]),
         """\
 Completion, with bash, zsh or fish
@@ -64,6 +71,7 @@ def thredfi(
 
 
 app.add_typer(bulk, name="bulk")
+app.add_typer(dead_letters, name="dead-letters")
 
 
 @command(app, example="thredfi archive BUSINESS_ID CUSTOMER_ID --env-file production.env")
@@ -176,13 +184,14 @@ def demo(
 @command(app, example="thredfi worker --nats nats://127.0.0.1:4222")
 def worker(  # noqa: PLR0913 - a parameter for each option
     *,
-    nats: bulk_options.Nats = None,
-    stream: bulk_options.Stream = None,
-    subject: bulk_options.Subject = None,
-    consumer: bulk_options.Consumer = None,
-    dedup_window: bulk_options.DedupWindow = None,
+    queue: queue_options.Queue,
+    consumer: queue_options.Consumer = None,
+    dedup_window: queue_options.DedupWindow = None,
+    dead_letters_max_age: queue_options.DeadLettersMaxAge = None,
+    connect_timeout: opt.ConnectTimeout = None,
     concurrency: opt.Concurrency = 32,
     max_deliveries: opt.MaxDeliveries = 10,
+    max_retry_after: opt.MaxRetryAfter = 300.0,
     grace_period: opt.GracePeriod = 30.0,
     health_host: opt.HealthHost = "127.0.0.1",
     health_port: opt.HealthPort = 9464,
@@ -199,9 +208,11 @@ def worker(  # noqa: PLR0913 - a parameter for each option
 
     return Work(
         connection=connection,
-        nats=Nats(url=nats, stream=stream, subject=subject, consumer=consumer, dedup_window=dedup_window),
+        nats=replace(queue, consumer=consumer, dedup_window=dedup_window, dead_letters_max_age=dead_letters_max_age),
+        connect_timeout=connect_timeout,
         concurrency=concurrency,
         max_deliveries=max_deliveries,
+        max_retry_after=max_retry_after,
         grace_period=grace_period,
         health_host=health_host,
         health_port=None if no_health else health_port,

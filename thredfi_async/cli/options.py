@@ -109,18 +109,45 @@ NoStrict = Annotated[bool, typer.Option("--no-strict", help="Take bodies with fi
 DemoCustomers = Annotated[int, typer.Option(metavar="N", min=20, max=100_000, help="How many to archive.")]
 
 # worker
-Concurrency = Annotated[int, typer.Option(min=1, max=10_000, help="Messages held, and calls made, at once at most.")]
+Concurrency = Annotated[
+    int, typer.Option(metavar="N", min=1, max=10_000, help="Messages held, and calls made, at once at most.")
+]
 MaxDeliveries = Annotated[
     int,
-    typer.Option(min=1, help="Deliveries of a message before it is a dead letter; an outage of the API spends none."),
+    typer.Option(
+        metavar="N", min=1, help="Deliveries of a message before it is a dead letter; an outage of the API spends none."
+    ),
+]
+MaxRetryAfter = Annotated[
+    float,
+    typer.Option(
+        metavar="DURATION",
+        parser=seconds,
+        show_default=False,
+        help="The longest wait that the API may ask for (Retry-After); a longer one counts as this.  [default: 5min]",
+    ),
 ]
 GracePeriod = Annotated[
-    float, typer.Option(metavar="DURATION", parser=seconds, help="How long calls in flight may take when it stops.")
+    float,
+    typer.Option(
+        metavar="DURATION",
+        parser=seconds,
+        show_default=False,
+        help="How long calls in flight may take when it stops.  [default: 30s]",
+    ),
+]
+ConnectTimeout = Annotated[
+    float | None,
+    typer.Option(
+        metavar="DURATION",
+        parser=seconds,
+        help="End with 5 if NATS is not ready so long after the start.  [default: goes on trying]",
+    ),
 ]
 HealthHost = Annotated[
-    str, typer.Option(help="The address for /livez, /readyz and /metrics; they need no credentials.")
+    str, typer.Option(metavar="ADDRESS", help="The address for /livez, /readyz and /metrics; they need no credentials.")
 ]
-HealthPort = Annotated[int, typer.Option(min=0, max=65535, help="The port for these; 0 for a free one.")]
+HealthPort = Annotated[int, typer.Option(metavar="N", min=0, max=65535, help="The port for these; 0 for a free one.")]
 NoHealth = Annotated[bool, typer.Option("--no-health", help="Serve none of these.")]
 
 # completion

@@ -1,10 +1,7 @@
 """From the arguments to the exit code: the one place that turns errors into sentences."""
 
-import contextlib
-import logging
 import re
-import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import typer
@@ -22,10 +19,10 @@ from thredfi_async.cli.error_report import (
 )
 from thredfi_async.cli.exit_codes import ExitCode
 from thredfi_async.cli.formatting import sentence
+from thredfi_async.cli.log_lines import log_lines
 from thredfi_async.cli.output import (
     Output,
     OutputError,
-    PrintableFormatter,
     ReaderGoneError,
     abandon_stdout,
     reason,
@@ -86,7 +83,7 @@ def _run(arguments: Sequence[str], session: Session) -> int:
     session.out.quiet, session.log_level = found.verbosity.quiet, found.verbosity.log_level
     for each in found.warnings:
         report(warning(each), json=session.out.json)
-    with _logs(session.log_level):
+    with log_lines(session.log_level, json=session.out.json):
         code = found.job(session)
     session.out.write("")
     return code
@@ -118,20 +115,3 @@ def _usage(error: Any, session: Session) -> ErrorReport:  # noqa: ANN401 - see _
     return internal_error(
         sentence(happened), session, kind="UsageError", code=ExitCode.USAGE, advice=f"see: {command} --help"
     )
-
-
-@contextlib.contextmanager
-def _logs(shown: int | None) -> Generator[None]:
-    """Show logs from a level on, or none: without a handler of our own, Python would write warnings to stderr."""
-    root = logging.getLogger()
-    handler = logging.StreamHandler() if shown is not None and sys.stderr is not None else logging.NullHandler()
-    handler.setFormatter(PrintableFormatter("%(relativeCreated)d ms %(name)s: %(message)s"))
-    level = root.level
-    root.addHandler(handler)
-    if shown is not None:
-        root.setLevel(shown)
-    try:
-        yield
-    finally:
-        root.removeHandler(handler)
-        root.setLevel(level)

@@ -7,7 +7,7 @@ from bulk_api import item
 from bulk_simulation import Course, Customers, Script, course_of, simulate
 
 from thredfi_async.bulk import BulkStoppedError, ItemState
-from thredfi_async.bulk.engine.judge import PARKED
+from thredfi_async.bulk.engine.limits import PARKED
 
 OK = Customers()
 POISON = Customers(kind="500")

@@ -11,7 +11,7 @@ from thredfi_async._jobs.metrics import Metrics, Snapshot
 from thredfi_async.bulk.engine.calls import MakesCalls
 from thredfi_async.bulk.engine.decisions import Resolve
 from thredfi_async.bulk.engine.job import Job
-from thredfi_async.bulk.engine.judge import Limits
+from thredfi_async.bulk.engine.limits import Limits
 from thredfi_async.bulk.engine.results_queue import ResultsQueue
 from thredfi_async.bulk.engine.scheduler import Scheduler
 from thredfi_async.bulk.engine.worker_pool import Work, WorkerPool

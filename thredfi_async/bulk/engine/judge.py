@@ -3,12 +3,8 @@
 That a run ends because the API has been away for too long is decided in `scheduler.py`, which knows the time.
 """
 
-import random
 from collections import deque
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
-
-import attrs
 
 from thredfi_async import APIError, ThredfiError
 from thredfi_async._jobs.circuit_breaker import CircuitBreaker
@@ -18,17 +14,15 @@ from thredfi_async.bulk.engine.decisions import Resolve
 from thredfi_async.bulk.engine.evidence import MANY, Evidence
 from thredfi_async.bulk.engine.failure_rate import FailureRate
 from thredfi_async.bulk.engine.job import Job
+from thredfi_async.bulk.engine.limits import BATCH, PARKED, Limits
 from thredfi_async.bulk.engine.outcomes import asked_to_wait, failure_of
 from thredfi_async.bulk.engine.ready_queue import ReadyQueue
 from thredfi_async.bulk.errors import BulkStoppedError
 from thredfi_async.bulk.items import ArchiveResult
-from thredfi_async.bulk.policy import StopPolicy
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-BATCH: Final = 256
-"""Items that are read together."""
 _ROUNDS: Final = 3
 """Failed calls after which an item is given up, counted only while the API serves others."""
 _TRIES_ALONE: Final = 5
@@ -36,34 +30,10 @@ _TRIES_ALONE: Final = 5
 _RECOVERING: Final = 0.02
 """The part of second and later calls that are served, beyond which a failure is a quarter of an item's own."""
 _SMOOTH: Final = 0.005
-PARKED: Final = 8_192
-"""Items of businesses in doubt that are held beside the window, so that others behind them are found and served."""
 _CUSTOMERS: Final = 2
 _PATIENCE: Final = 0.1
 _PATIENCE_AT_END: Final = 0.5
 _WAIT_MAX: Final = 30.0
-
-
-@attrs.frozen(kw_only=True)
-class Limits:
-    """The settings of a scheduler.
-
-    Args:
-        concurrency: Most calls in flight.
-        stop: When to stop before the end.
-        rate: Most calls that begin in a second; None for no limit.
-        jitter: Draws a number from 0 to 1.
-    """
-
-    concurrency: int
-    stop: StopPolicy
-    rate: float | None = None
-    jitter: Callable[[], float] = random.random
-
-    @property
-    def window(self) -> int:
-        """Items that a run holds at most, from the input to the consumer, beside those of businesses in doubt."""
-        return max(4 * BATCH, 4 * self.concurrency)
 
 
 class Judge:

@@ -8,7 +8,8 @@ from thredfi_async._jobs.circuit_breaker import CircuitBreaker
 from thredfi_async._outcomes import classify
 from thredfi_async.bulk.engine.decisions import Ask, Decision, Done, Read, Start, Wait
 from thredfi_async.bulk.engine.job import Job
-from thredfi_async.bulk.engine.judge import BATCH, PARKED, Judge, Limits
+from thredfi_async.bulk.engine.judge import Judge
+from thredfi_async.bulk.engine.limits import BATCH, PARKED, Limits
 from thredfi_async.bulk.engine.outcomes import asked_to_wait, slim, stop_for
 from thredfi_async.bulk.errors import BulkStoppedError
 from thredfi_async.bulk.items import ArchiveResult
@@ -191,7 +192,7 @@ class Scheduler(Judge):
         return Start(job, within)
 
     def _hurry(self, now: float) -> None:
-        """Probe at once where that may end the waiting: who has not failed, and whoever is left before the deadline."""
+        """Probe at once where that may end the waiting: a business that has not failed, and any before the deadline."""
         if self._queue.sound and self._quick < _QUICK:
             # If one of a business that has not failed is served, the API is not down.
             self._quick += 1

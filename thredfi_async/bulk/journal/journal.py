@@ -178,9 +178,7 @@ class Journal:
         self._rejected.append(InvalidLineRow(line, column, reason))
         self.invalid_lines += 1
 
-    def record(
-        self, outcomes: Iterable[Outcome], facts: Mapping[str, str] | None = None, *, known_only: bool = False
-    ) -> int:
+    def record(self, outcomes: Iterable[Outcome], facts: Mapping[str, str] | None = None) -> int:
         """Record outcomes that come from elsewhere, in one transaction.
 
         It can be repeated: a final state stays, except that a success replaces a rejection, and unknown does not
@@ -189,7 +187,6 @@ class Journal:
         Args:
             outcomes: The outcomes, by the items' ids.
             facts: About the run, to be written with them.
-            known_only: Whether outcomes of items that were not taken in are left out; false by default.
 
         Returns:
             How many rows were new or have changed.
@@ -198,7 +195,7 @@ class Journal:
             JournalError: It cannot be written, and nothing was.
         """
         with self._transaction():
-            changed = self.rows.record(outcomes, time.time(), known_only=known_only)
+            changed = self.rows.record(outcomes, time.time())
             self._describe(facts or {})
             return changed
 

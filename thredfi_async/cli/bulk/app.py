@@ -1,10 +1,13 @@
 """The commands of `thredfi bulk`; each returns a job, imported on use, since readers and journal load slowly."""
 
+from dataclasses import replace
+
 import typer
 
 from thredfi_async.cli import options as opt
 from thredfi_async.cli.bulk import options as bulk
-from thredfi_async.cli.bulk.nats import Nats, broker_preflight_errors
+from thredfi_async.cli.bulk import queue_options
+from thredfi_async.cli.bulk.nats import broker_preflight_errors
 from thredfi_async.cli.bulk.reading import FromFile
 from thredfi_async.cli.command_line import Group, command
 from thredfi_async.cli.session import Job
@@ -139,11 +142,10 @@ def report(
 def publish(  # noqa: PLR0913 - a parameter for each option
     *,
     reading: FromFile,
-    nats: bulk.Nats = None,
-    stream: bulk.Stream = None,
-    subject: bulk.Subject = None,
-    dedup_window: bulk.DedupWindow = None,
-    dedup_key: bulk.DedupKey = "",
+    queue: queue_options.Queue,
+    dedup_window: queue_options.DedupWindow = None,
+    dedup_key: queue_options.DedupKey = "",
+    dead_letters_max_age: queue_options.DeadLettersMaxAge = None,
     journal: bulk.PublishJournal = None,
     strict: bulk.Strict = False,
     yes: bulk.Yes = False,
@@ -158,7 +160,7 @@ def publish(  # noqa: PLR0913 - a parameter for each option
 
     return Publish(
         reading=reading,
-        nats=Nats(url=nats, stream=stream, subject=subject, dedup_window=dedup_window),
+        nats=replace(queue, dedup_window=dedup_window, dead_letters_max_age=dead_letters_max_age),
         dedup_key=dedup_key,
         journal=journal,
         strict=strict,
@@ -167,13 +169,11 @@ def publish(  # noqa: PLR0913 - a parameter for each option
 
 
 @command(app, example="thredfi bulk collect --journal run.db --until-done")
-def collect(  # noqa: PLR0913 - a parameter for each option
+def collect(
     *,
     journal: bulk.CollectJournal,
-    nats: bulk.Nats = None,
-    stream: bulk.Stream = None,
-    subject: bulk.Subject = None,
-    consumer: bulk.Consumer = None,
+    queue: queue_options.Queue,
+    consumer: queue_options.Consumer = None,
     follow: bulk.Follow = False,
     until_done: bulk.UntilDone = False,
 ) -> Job:
@@ -189,7 +189,7 @@ def collect(  # noqa: PLR0913 - a parameter for each option
         raise typer.BadParameter("give --follow or --until-done, not both", param_hint="--until-done")
     return Collect(
         journal=journal,
-        nats=Nats(url=nats, stream=stream, subject=subject, consumer=consumer),
+        nats=replace(queue, consumer=consumer),
         follow=follow,
         until_done=until_done,
     )

@@ -115,7 +115,6 @@ class Collecting:
         return {
             "waiting": None if state is None else state.waiting,
             "in_flight": None if state is None else state.in_flight,
-            "dead_letters": None if state is None else state.dead,
         }
 
     @property
@@ -136,7 +135,7 @@ class Collecting:
 
     @property
     def unreadable(self) -> int:
-        """Events of another version."""
+        """Events that cannot be read: invalid ones, and those of another version."""
         return 0 if self._collector is None else self._collector.unreadable
 
     def _count(self) -> Mapping[str, int]:
@@ -152,7 +151,14 @@ class Collecting:
             self._states = self._count()
             self._due = began + 10 * (time.monotonic() - began)
         connected = self._broker is None or self._broker.is_connected
-        facts = {"states": dict(self._states), "collected": self.collected, "queue": self.queue, "connected": connected}
+        troubles = [] if self._broker is None else self._broker.troubles
+        facts = {
+            "states": dict(self._states),
+            "collected": self.collected,
+            "queue": self.queue,
+            "connected": connected,
+            "troubles": troubles,
+        }
         total = sum(self._states.values())
         return Progress(
             title="Collecting",
@@ -160,9 +166,9 @@ class Collecting:
             done=total - self._states.get("pending", 0),
             total=total,
             outcomes=standing(self._states, self.queue),
-            notes=() if connected else ("NATS IS AWAY: waiting until it is back",),
+            notes=tuple(f"WAITING: {trouble}" for trouble in troubles),
             facts=facts,
-            warning=not connected,
+            warning=bool(troubles),
         )
 
 
@@ -209,7 +215,7 @@ class Collected:
         states = self.verdict.counts.states
         lines = [Text(f"Collected: {plural(self.progress.collected, 'new outcome')}.", style="bold")]
         if self.progress.unreadable:
-            words = f"  {plural(self.progress.unreadable, 'event')} of another version, left out"
+            words = f"  {plural(self.progress.unreadable, 'event')} that cannot be read, passed over"
             lines.append(Text(words, style="yellow"))
         lines += [headline(self.verdict), Text(f"  {standing(states, self.progress.queue)}")]
         return Group(*lines, *figures(self.verdict), *steps(self.next))
@@ -230,5 +236,4 @@ def standing(states: Mapping[str, int], queue: Mapping[str, int | None]) -> str:
     line = f"{plural(sum(states.values()), 'customer')}: {outcomes(known)}, {pending}"
     if queue["waiting"] is None:
         return line
-    dead = f", {plural(queue['dead_letters'] or 0, 'dead letter')}" if queue["dead_letters"] else ""
-    return f"{line}; in the queue {queue['waiting']:,} waiting and {queue['in_flight']:,} with workers{dead}"
+    return f"{line}; in the queue {queue['waiting']:,} waiting and {queue['in_flight']:,} with workers"

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thredfi_async import ConfigurationError
@@ -28,6 +29,9 @@ class Nats:
         subject: `--subject`.
         consumer: `--consumer`.
         dedup_window: `--dedup-window`, in seconds.
+        dead_letters_max_age: `--dead-letters-max-age`, in seconds.
+        creds: `--nats-creds`.
+        allow_plaintext: `--allow-plaintext`.
     """
 
     url: str | None = None
@@ -35,6 +39,9 @@ class Nats:
     subject: str | None = None
     consumer: str | None = None
     dedup_window: float | None = None
+    dead_letters_max_age: float | None = None
+    creds: Path | None = None
+    allow_plaintext: bool = False
 
     def settings(self, environ: Mapping[str, str] | None = None) -> "NatsSettings":
         """Return the broker's address and the credentials.
@@ -52,7 +59,9 @@ class Nats:
                 "--nats must not hold a password, which others on this machine could read: set THREDFI_NATS_USER and "
                 "THREDFI_NATS_PASSWORD, or THREDFI_NATS_URL as a whole"
             )
-        return NatsSettings.from_env(environ, url=self.url)
+        return NatsSettings.from_env(
+            environ, url=self.url, credentials_file=self.creds, allow_plaintext=self.allow_plaintext
+        )
 
     def stream_config(self) -> "StreamConfig":
         """Return the names of the streams.
@@ -67,6 +76,7 @@ class Nats:
             "subject": self.subject,
             "consumer": self.consumer,
             "dedup_window": self.dedup_window,
+            "dead_letters_max_age": self.dead_letters_max_age,
         }
         return StreamConfig(**{name: value for name, value in names.items() if value is not None})
 
@@ -85,10 +95,13 @@ class Nats:
             The line to paste.
         """
         options = {"--nats": self.url, "--stream": self.stream, "--subject": self.subject}
-        if "publish" not in words:
+        if not {"publish", "dead-letters"} & set(words):
             options["--consumer"] = self.consumer
         return command(
-            *words, *(part for name, value in options.items() if value is not None for part in (name, value))
+            *words,
+            *(part for name, value in options.items() if value is not None for part in (name, value)),
+            *(["--nats-creds", str(self.creds)] if self.creds is not None else []),
+            *(["--allow-plaintext"] if self.allow_plaintext else []),
         )
 
 

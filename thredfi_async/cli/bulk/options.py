@@ -102,51 +102,6 @@ NotArchived = Annotated[
 Html = Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page for a browser.")]
 
 # publish and collect
-Nats = Annotated[
-    str | None,
-    typer.Option(
-        "--nats",
-        metavar="URL",
-        help="Where NATS is, in the place of THREDFI_NATS_URL. Who asks is in THREDFI_NATS_CREDS, "
-        "THREDFI_NATS_TOKEN, or THREDFI_NATS_USER and THREDFI_NATS_PASSWORD.  [default: nats://127.0.0.1:4222]",
-    ),
-]
-Stream = Annotated[
-    str | None,
-    typer.Option(
-        "--stream",
-        metavar="NAME",
-        help="The queue's stream, which the names of two others begin with.  [default: THREDFI]",
-    ),
-]
-Subject = Annotated[
-    str | None,
-    typer.Option(
-        "--subject", metavar="SUBJECT", help="The subject of the queue's messages.  [default: thredfi.archive]"
-    ),
-]
-Consumer = Annotated[
-    str | None,
-    typer.Option("--consumer", metavar="NAME", help="The consumer that the workers share.  [default: thredfi-worker]"),
-]
-DedupWindow = Annotated[
-    float | None,
-    typer.Option(
-        "--dedup-window",
-        metavar="DURATION",
-        parser=seconds,
-        help="How long a new stream remembers who was published; an existing one keeps its own.  [default: 1h]",
-    ),
-]
-DedupKey = Annotated[
-    str,
-    typer.Option(
-        "--dedup-key",
-        metavar="NAME",
-        show_default=False,
-        help="Another name lets customers be published again within the window, as when data was fixed.",
-    ),
-]
 PublishJournal = Annotated[
     Path | None,
     typer.Option(

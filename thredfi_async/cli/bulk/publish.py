@@ -25,6 +25,7 @@ from thredfi_async.cli.progress.display import display, event
 from thredfi_async.cli.progress.follow import Followed, follow
 from thredfi_async.cli.session import Session
 from thredfi_async.worker.broker import connected
+from thredfi_async.worker.errors import BrokerError
 from thredfi_async.worker.fanout import DistributedRun, Publisher, message_id_of, read_queue_depth
 from thredfi_async.worker.settings import NatsSettings
 from thredfi_async.worker.stream_config import StreamConfig
@@ -145,13 +146,16 @@ class Publish:
                 refuse=progress.refuse,
             )
             progress.begin(broker, publisher)
-            return await follow(
+            followed = await follow(
                 self._all(publisher, progress),
                 look=progress.look,
                 drain=publisher.drain,
                 draining="nothing new is published, and what is in flight ends",
                 display=display(session.out, logs=session.logs),
             )
+            with contextlib.suppress(BrokerError):  # everything is published, whatever is in the queue now
+                progress.queued = (await read_queue_depth(broker, stream_config)).queued
+            return followed
 
     async def _all(self, publisher: Publisher, progress: Publishing) -> None:
         run, source = progress.run, progress.goal.source
