@@ -1,6 +1,7 @@
 """From the arguments to the exit code: the one place that turns errors into sentences."""
 
 import re
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -83,7 +84,9 @@ def _run(arguments: Sequence[str], session: Session) -> int:
     session.out.quiet, session.log_level = found.verbosity.quiet, found.verbosity.log_level
     for each in found.warnings:
         report(warning(each), json=session.out.json)
-    with log_lines(session.log_level, json=session.out.json):
+    with log_lines(session.log_level, json=session.out.json), warnings.catch_warnings():
+        # What it says of a workbook is about how it looks, and in the words of Python.
+        warnings.filterwarnings("ignore", category=UserWarning, module="openpyxl")
         code = found.job(session)
     session.out.write("")
     return code

@@ -42,7 +42,7 @@ def test_memory_does_not_grow_with_a_document(tmp_path: Path, wrap: Any) -> None
     ("text", "said"),
     [
         ("", "is empty: there is nothing to read"),
-        ("5", "line 1: it is not JSON: it must begin with [ or {"),
+        ("5", "is no JSON, which begins with [ or {: if it is CSV, give --format csv"),
         ("[", "line 1: it is not JSON"),
         ("[]", "is empty: there is no line to read"),
         ("[1, 2]", "is not JSON objects, such as one a line: "),

@@ -62,15 +62,19 @@ class ColumnNames:
 
     Args:
         options: How the file is read; its columns win over names that look like ours.
+        found: The names that are there; one that is named letter by letter is meant, and none that is only like it.
     """
 
-    def __init__(self, options: ReadingOptions) -> None:
+    def __init__(self, options: ReadingOptions, found: Iterable[str] = ()) -> None:
         self._given = {normalised(theirs): ours for ours, theirs in options.columns.items()}
         self._taken = frozenset(options.columns)
+        self._exact = {normalised(theirs): theirs for theirs in {*options.columns.values()}.intersection(found)}
 
     def ours(self, name: str) -> str | None:
         """Return our name for a column; None for one that is not known."""
         key = normalised(name)
+        if self._exact.get(key, name) != name:
+            return None
         found = self._given.get(key) or _OURS.get(key)
         # Another column of that name was named: this one is something else's id.
         return None if found in self._taken and key not in self._given else found
@@ -103,7 +107,7 @@ class Columns:
 
 def columns_of(names: Sequence[str], rules: Rules) -> Columns:
     """Return what columns become; `problem_of` says whether that is of use."""
-    ours = ColumnNames(rules.options)
+    ours = ColumnNames(rules.options, names)
     becomes = [ours.ours(name) for name in names]
     kept = [name if name in {BUSINESS, CUSTOMER} or not rules.options.ids_only else None for name in becomes]
     kept = [None if name in INVALID_COLUMNS else name for name in kept]
@@ -175,6 +179,11 @@ def looks_like_data(names: Iterable[str]) -> bool:
     return any(_DATA.search(name) for name in names)
 
 
+def is_text(name: str) -> bool:
+    """Return whether a name has no bytes that are no text."""
+    return name == legible(name)
+
+
 def legible(name: str) -> str:
     """Return a name without the lone surrogates that stand for bytes that are no text."""
     return name if name.isascii() else name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
@@ -189,8 +198,10 @@ def _absent(columns: Columns, rules: Rules) -> RecordError | None:
     found = {normalised(name) for name in columns.found}
     for ours, theirs in wanted.items():
         if normalised(theirs) not in found and not (rules.options.ids_only and ours in FIELDS):
+            # A name with letters of another encoding cannot be typed.
+            other = "" if all(map(is_text, columns.found)) else ". Some letters are no UTF-8: give --encoding too"
             return RecordError(
-                None, f"no column has the name that --column {ours}= gives. There are: {shown(columns.found)}"
+                None, f"no column has the name that --column {ours}= gives. There are: {shown(columns.found)}{other}"
             )
     if columns.is_header:
         return None

@@ -39,7 +39,7 @@ class CsvRecords:
 
     def __init__(self, opened: Opened, business_id: UUID | None, rules: Rules) -> None:
         self._name = opened.name
-        self.form: TextForm = form_of(opened, rules.options.encoding)
+        self.form: TextForm = form_of(opened, rules.options.encoding, "csv")
         self._lines = _Lines(opened, self.form, strict=not rules.options.ids_only)
         header = header_of(self._name, self._headers(), rules)
         self.separator: str = header.separator

@@ -30,8 +30,11 @@ _OTHERS: Final = {
     ".numbers": "export it from Numbers as CSV",
     ".ods": "save it as .xlsx or as CSV",
     ".xlsb": "save it as .xlsx or as CSV",
-    ".pdf": "export the list as CSV",
-    ".zip": "unpack it, and name the file within",
+    **dict.fromkeys((".htm", ".html", ".xml", ".slk", ".dif"), "open it in a spreadsheet, and save it as CSV"),
+    **dict.fromkeys((".pdf", ".doc", ".docx", ".rtf"), "export the list as CSV"),
+    **dict.fromkeys((".zip", ".tar", ".tgz", ".7z", ".rar", ".bz2", ".xz"), "unpack it, and name the file within"),
+    **dict.fromkeys((".avro", ".orc", ".feather", ".arrow", ".dta", ".sav", ".rds"), "write it as Parquet or as CSV"),
+    **dict.fromkeys((".sql", ".sqlite", ".sqlite3", ".mdb", ".accdb", ".iif", ".qbo"), "export the list as CSV"),
     ".db": "it may be a journal: thredfi bulk resume goes on with one",
 }
 _KNOWN: Final = "a name that ends in .csv, .tsv, .jsonl, .json, .xlsx or .parquet (.gz or .zst may follow text)"

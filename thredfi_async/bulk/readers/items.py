@@ -65,7 +65,7 @@ class ItemMaker:
 def _not_an_id(value: object) -> str:
     if value is None or value == "":
         return "is empty, and must be a UUID"
-    if not isinstance(value, str):
+    if not isinstance(value, str | bytes):
         return f"must be a UUID as text, not {kind(value)}"
     return "must be a UUID such as 3c90c3cc-0d44-4b50-8888-8dd25736052a"
 
@@ -81,14 +81,18 @@ def identifier(value: object) -> UUID | None:
     """Read an id in every form that can mean only one.
 
     Args:
-        value: A UUID, its 16 bytes, or its text: as `{…}`, `urn:uuid:…`, 32 digits, with an apostrophe in front or as
-            `="…"`, as spreadsheets keep text, and with blanks around it.
+        value: A UUID, its 16 bytes, or its text, which Parquet may keep as bytes: as `{…}`, `urn:uuid:…`, 32 digits,
+            with an apostrophe in front or as `="…"`, as spreadsheets keep text, and with blanks around it.
 
     Returns:
         The id; None for anything else. The library's own arguments take its canonical text alone.
     """
+    if isinstance(value, bytes):
+        if len(value) == _UUID_BYTES:
+            return UUID(bytes=value)
+        value = value.decode("ascii", "replace")
     if not isinstance(value, str):
-        return UUID(bytes=value) if isinstance(value, bytes) and len(value) == _UUID_BYTES else as_uuid(value)
+        return as_uuid(value)
     text = value
     for _ in range(_LAYERS):
         if (found := as_uuid(text)) is not None:

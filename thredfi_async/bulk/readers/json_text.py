@@ -31,7 +31,7 @@ def lines_of(opened: Opened, rules: Rules) -> Iterator[tuple[int, bytes]]:
     Yields:
         The number and the line, in UTF-8.
     """
-    form = form_of(opened, rules.options.encoding)
+    form = form_of(opened, rules.options.encoding, "jsonl")
     if form.encoding == "utf-8" and form.line_end == "\n":
         yield from _byte_lines(opened.stream, opened.spool)
         return
@@ -76,7 +76,7 @@ def objects_of(opened: Opened, rules: Rules) -> Iterator[tuple[int, bytes]]:
     Raises:
         SourceError: It is not JSON, or there is no such list in it, or more than one.
     """
-    form = form_of(opened, rules.options.encoding)
+    form = form_of(opened, rules.options.encoding, "json")
     errors = "replace" if rules.options.ids_only and form.is_ascii_based else "strict"
     scanner = _Scanner(opened.name, opened.as_text(form.encoding, errors, ""))
     values = _Document(opened.name, scanner, rules).values()

@@ -79,7 +79,7 @@ class ObjectRecords:
         self.skipped: Mapping[str, int] = {}
         self.columns: Columns = self._look_at_head()
         self._values = Values(rules.options)
-        self._names = ColumnNames(self._rules.options)
+        self._names = ColumnNames(self._rules.options, self.columns.found)
         self._remembered = dict[str, str | None]()
 
     def __iter__(self) -> Iterator[ArchiveItem | InvalidLine]:

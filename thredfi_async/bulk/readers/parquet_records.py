@@ -171,7 +171,9 @@ def _open(path: Path, name: str, **how: Any) -> Arrow:  # noqa: ANN401 - passed 
     try:
         return pq.ParquetFile(path, memory_map=False, pre_buffer=False, buffer_size=CHUNK, **how)
     except (pa.ArrowException, ValueError, OverflowError):  # names that are not UTF-8, for one
-        raise SourceError(f"{name} is not a Parquet file, or is cut short") from None
+        raise SourceError(
+            f"{name} is not a Parquet file, or is cut short; if it is text, give --format csv or jsonl"
+        ) from None
     except OSError as error:
         raise SourceError(f"cannot read {name}: {error.strerror or 'it is not a Parquet file'}") from None
 

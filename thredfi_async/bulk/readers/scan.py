@@ -89,7 +89,7 @@ def _scan_text(path: Path, name: str, detected: DetectedFormat, rules: Rules) ->
     opened = open_stream(path, name, detected.compression)
     with reading(name):
         try:
-            form = form_of(opened, rules.options.encoding)
+            form = form_of(opened, rules.options.encoding, detected.format)
             text = _Text(name, form, rules.options)
             ends = _line_ends(text.checked(opened), form, outside_quotes=detected.format == "csv")
         finally:

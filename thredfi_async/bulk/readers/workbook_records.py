@@ -9,17 +9,23 @@ from pathlib import Path
 from typing import Final, Protocol
 from uuid import UUID
 
+import attrs
+
 from thredfi_async.bulk.errors import SourceError
 from thredfi_async.bulk.items import ArchiveItem
-from thredfi_async.bulk.readers.columns import SAFE, Columns, Rules
-from thredfi_async.bulk.readers.invalid_line import InvalidLine
+from thredfi_async.bulk.readers.columns import BUSINESS, CUSTOMER, SAFE, Columns, Rules
+from thredfi_async.bulk.readers.invalid_line import InvalidLine, RecordError
 from thredfi_async.bulk.readers.table import Cells, Header, Table, header_of
 from thredfi_async.bulk.readers.text import other_format
+from thredfi_async.bulk.readers.workbook_hidden import HiddenRows
 from thredfi_async.bulk.readers.workbook_lines import as_csv
 from thredfi_async.bulk.reading_options import ReadingOptions
 
 _LOOKED_AT: Final = 64
 _NONE: Final = "is no workbook: if it is text that a program has given this name, give --format csv"
+_IDS: Final = frozenset({BUSINESS, CUSTOMER})
+_HIDDEN: Final = "is hidden in the sheet, as by a filter: show all rows, delete those that are not meant, and save it"
+_NOT_CALCULATED: Final = "; if a formula gives it, open the file in a spreadsheet and save it, which calculates it"
 _OLD: Final = b"\xd0\xcf\x11\xe0"
 
 
@@ -27,8 +33,8 @@ class Workbook(Protocol):
     """An open workbook."""
 
     @property
-    def sheets(self) -> list[str]:
-        """The names of its sheets that can be seen."""
+    def sheets(self) -> dict[str, bool]:
+        """The names of its sheets, and whether each can be seen."""
         ...
 
     @property
@@ -38,6 +44,10 @@ class Workbook(Protocol):
 
     def rows(self, sheet: str) -> Iterator[Cells]:
         """Yield the rows of a sheet from its first, empty ones too."""
+        ...
+
+    def hidden(self, sheet: str) -> HiddenRows:
+        """Return the rows of a sheet that are hidden."""
         ...
 
     def close(self) -> None:
@@ -68,6 +78,7 @@ class WorkbookRecords:
         self._workbook = open_workbook(path, name)
         try:
             self.sheet: str = _chosen(self._workbook.sheets, rules.options.sheet, name)
+            self._hidden = self._workbook.hidden(self.sheet)
             self._rows = enumerate(self._workbook.rows(self.sheet), 1)
             self._table, names = self._opened(business_id, rules)
         except BaseException:
@@ -82,10 +93,10 @@ class WorkbookRecords:
             header = header_of(self._name, self._headers(), rules)
             table = Table(self._name, header, business_id, rules)
         except SourceError as error:
-            sheets = self._workbook.sheets
-            if rules.options.sheet is not None or len(sheets) == 1:
+            sheets = [each for each in _seen(self._workbook.sheets) if each != self.sheet]
+            if rules.options.sheet is not None or not sheets:
                 raise
-            other = f"; this is the sheet {self.sheet}, and there are also {', '.join(sheets[1:])}: --sheet NAME"
+            other = f"; this is the sheet {self.sheet}, and there are also {', '.join(sheets)}: --sheet NAME"
             raise SourceError(f"{error}{other}") from None
         if table.columns.has_bodies and self._workbook.has_open_formulas:
             raise SourceError(
@@ -100,6 +111,10 @@ class WorkbookRecords:
             # A row ends at its last filled cell.
             padded = [*cells, *[None] * (wide - len(cells))]
             made = self._table.read(padded, line)
+            if isinstance(made, ArchiveItem) and line in self._hidden:
+                made = RecordError(None, _HIDDEN)
+            elif isinstance(made, RecordError) and made.column in _IDS and self._workbook.has_open_formulas:
+                made = attrs.evolve(made, reason=f"{made.reason}{_NOT_CALCULATED}")
             if made is not None:
                 yield made if isinstance(made, ArchiveItem) else made.at(self._name, line, as_csv(padded))
 
@@ -142,14 +157,22 @@ def open_workbook(path: Path, name: str) -> Workbook:
     return XlsxWorkbook(path, name)
 
 
-def _chosen(sheets: list[str], wanted: str | None, name: str) -> str:
-    if not sheets:
-        raise SourceError(f"{name} has no sheet with cells")
+def _seen(sheets: Mapping[str, bool]) -> list[str]:
+    return [each for each, is_visible in sheets.items() if is_visible]
+
+
+def _chosen(sheets: Mapping[str, bool], wanted: str | None, name: str) -> str:
+    """Return the sheet to read: the first that can be seen, or the one that is named, be it hidden."""
+    seen = _seen(sheets)
+    if not seen:
+        raise SourceError(
+            f"{name} has no sheet that can be read: open it in a spreadsheet, and save it as .xlsx, not Strict"
+        )
     if wanted is None:
-        return sheets[0]
+        return seen[0]
     found = next((each for each in sheets if each.strip().casefold() == wanted.strip().casefold()), None)
     if found is None:
-        raise SourceError(f"{name} has no sheet of that name. There are: {', '.join(sheets)}")
+        raise SourceError(f"{name} has no sheet of that name. There are: {', '.join(seen)}")
     return found
 
 

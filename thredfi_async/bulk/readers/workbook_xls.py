@@ -9,6 +9,7 @@ from typing import Any, Final
 from thredfi_async._extras import how_to_install
 from thredfi_async.bulk.errors import SourceError
 from thredfi_async.bulk.readers.table import Cells
+from thredfi_async.bulk.readers.workbook_hidden import HiddenRows
 
 try:
     xlrd: Any = import_module("xlrd")
@@ -36,8 +37,8 @@ class XlsWorkbook:
         if path.stat().st_size > MOST:
             raise SourceError(f"{name} is too large for an old workbook: save it as .xlsx or as CSV")
         try:
-            # What xlrd would print goes nowhere.
-            self._book = xlrd.open_workbook(path, ragged_rows=True, logfile=io.StringIO())
+            # What xlrd would print goes nowhere. Without formatting, it does not tell which rows are hidden.
+            self._book = xlrd.open_workbook(path, ragged_rows=True, formatting_info=True, logfile=io.StringIO())
         except Exception:  # noqa: BLE001 - a damaged file raises anything in xlrd
             raise SourceError(
                 f"{name} is no workbook that can be read, or is locked with a password: open it in a spreadsheet, and "
@@ -48,15 +49,23 @@ class XlsWorkbook:
     """Spreadsheets alone write such files, and write results."""
 
     @property
-    def sheets(self) -> list[str]:
-        """The names of its sheets that can be seen, in their order."""
-        return [str(sheet.name) for sheet in self._book.sheets() if sheet.visibility == 0]
+    def sheets(self) -> dict[str, bool]:
+        """The names of its sheets in their order, and whether each can be seen."""
+        return {str(sheet.name): sheet.visibility == 0 for sheet in self._book.sheets()}
 
     def rows(self, sheet: str) -> Iterator[Cells]:
         """Yield the values of a sheet's rows; an error in a cell is its text, such as `#N/A`."""
         found = self._book.sheet_by_name(sheet)
         for row in range(found.nrows):
             yield [self._value(found.cell(row, place)) for place in range(found.row_len(row))]
+
+    def hidden(self, sheet: str) -> HiddenRows:
+        """Return the rows of a sheet that are hidden."""
+        rows = HiddenRows()
+        for place, row in self._book.sheet_by_name(sheet).rowinfo_map.items():
+            if row.hidden:
+                rows.add(place + 1)
+        return rows
 
     def close(self) -> None:
         """Close the file."""

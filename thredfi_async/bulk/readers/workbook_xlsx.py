@@ -12,6 +12,7 @@ from xml.etree.ElementTree import ParseError
 from thredfi_async._extras import how_to_install
 from thredfi_async.bulk.errors import SourceError
 from thredfi_async.bulk.readers.table import Cells
+from thredfi_async.bulk.readers.workbook_hidden import HiddenRows
 
 try:
     openpyxl: Any = import_module("openpyxl")
@@ -55,16 +56,17 @@ class XlsxWorkbook:
 
     def __init__(self, path: Path, name: str) -> None:
         self._name = name
-        self.has_open_formulas: bool = _look_through(path, name)
+        self._hidden = dict[str, HiddenRows]()
+        self.has_open_formulas: bool = _look_through(path, name, self._hidden)
         try:
             self._book = openpyxl.load_workbook(path, read_only=True, data_only=True, keep_links=False)
         except (*_DAMAGED, OSError):
             raise SourceError(f"{name} {_UNREADABLE}") from None
 
     @property
-    def sheets(self) -> list[str]:
-        """The names of its sheets that can be seen, in their order."""
-        return [str(sheet.title) for sheet in self._book.worksheets if sheet.sheet_state == "visible"]
+    def sheets(self) -> dict[str, bool]:
+        """The names of its sheets in their order, and whether each can be seen."""
+        return {str(sheet.title): sheet.sheet_state == "visible" for sheet in self._book.worksheets}
 
     def rows(self, sheet: str) -> Iterator[Cells]:
         """Yield the values of a sheet's rows; an error in a cell is its text, such as `#N/A`.
@@ -80,13 +82,18 @@ class XlsxWorkbook:
         except (*_DAMAGED, OSError):
             raise SourceError(f"{self._name} is damaged: its rows cannot be read to the end") from None
 
+    def hidden(self, sheet: str) -> HiddenRows:
+        """Return the rows of a sheet that are hidden."""
+        # openpyxl tells them only to those who have it hold the whole sheet.
+        return self._hidden.get(self._book[sheet]._worksheet_path, HiddenRows())  # noqa: SLF001 - told nowhere else
+
     def close(self) -> None:
         """Close the file."""
         self._book.close()
 
 
-def _look_through(path: Path, name: str) -> bool:
-    """Refuse a workbook that would take too much memory, before it is opened.
+def _look_through(path: Path, name: str, hidden: dict[str, HiddenRows]) -> bool:
+    """Refuse a workbook that would take too much memory, before it is opened, and find the hidden rows of each sheet.
 
     Returns:
         Whether there are formulas in it that no one has calculated, whose cells would be read as empty.
@@ -102,17 +109,18 @@ def _look_through(path: Path, name: str) -> bool:
                 if part.file_size > (MOST_SHEET if is_sheet else MOST_HELD):
                     raise SourceError(f"{name} is too large for a workbook: save the sheet as CSV")
                 if is_sheet:
-                    found = _check_rows(archive, part, name) or found
+                    found = _check_rows(archive, part, name, hidden.setdefault(part.filename, HiddenRows())) or found
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError):
         raise SourceError(f"{name} {_UNREADABLE}") from None
     return found
 
 
-def _check_rows(archive: zipfile.ZipFile, part: zipfile.ZipInfo, name: str) -> bool:
+def _check_rows(archive: zipfile.ZipFile, part: zipfile.ZipInfo, name: str, hidden: HiddenRows) -> bool:
     length, found, tail = 0, False, b""
     with archive.open(part) as sheet:
         while piece := sheet.read(_CHUNK):
             ends = [found.end() for found in _ROW_END.finditer(piece)]
+            hidden.feed(piece)
             length = len(piece) - ends[-1] if ends else length + len(piece)
             if length > MOST_ROW:
                 raise SourceError(f"{name} has a row of more than {MOST_ROW:,} bytes: save the sheet as CSV")
