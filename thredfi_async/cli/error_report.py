@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from rich.text import Text
@@ -165,7 +165,7 @@ def error_report(error: ThredfiError, session: Session) -> ErrorReport:
         kind=type(error).__name__,
         sentence=sentence(happened if problems else f"{happened}: {_summary(error)}"),
         exit_code=exit_code(error),
-        effect=error.effect,
+        effect=None if session.known.effect is None else error.effect,
         is_of_write=session.known.began and not isinstance(error, InvalidRequestError | ConfigurationError),
         advice=_advice(error, session),
         problems=problems,
@@ -179,6 +179,11 @@ def in_options(text: str) -> str:
     for remedy, advice in ADVICE.items():
         text = text.replace(remedy.value, advice)
     return _SETTING.sub("--base-url", text.replace(": check base_url", ""))
+
+
+def corrected(failure: ErrorReport, session: Session) -> ErrorReport:
+    """Return a description without an effect where there was more than one call by then."""
+    return replace(failure, effect=None) if session.known.effect is None else failure
 
 
 def warning(happened: str) -> ErrorReport:
@@ -245,9 +250,11 @@ def _advice(error: ThredfiError, session: Session) -> str:
     return advice
 
 
-def _look(effect: Effect, session: Session, key: str | None) -> str | None:
+def _look(effect: Effect | None, session: Session, key: str | None) -> str | None:
     if effect is Effect.NOT_APPLIED or session.look is None:
         return None
+    if effect is None:
+        return f"see how far it came with: {session.look}"
     if effect is Effect.APPLIED:
         return f"see the record with: {session.look}"
     again = f"; if it is not archived, run the same again with --idempotency-key {key}" if key else ""

@@ -13,6 +13,7 @@ from thredfi_async.cli.completion import prepare
 from thredfi_async.cli.error_report import (
     ErrorReport,
     ReportedError,
+    corrected,
     error_report,
     internal_error,
     interruption,
@@ -96,7 +97,7 @@ def _in_words(error: Exception, session: Session) -> ErrorReport:
     if isinstance(error, ThredfiError):
         return error_report(error, session)
     if isinstance(error, ReportedError):
-        return error.failure
+        return corrected(error.failure, session)
     if isinstance(error, _UsageError):
         return _usage(error, session)
     if isinstance(error, OutputError):

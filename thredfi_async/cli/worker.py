@@ -54,6 +54,7 @@ class Work:
 
     def __call__(self, session: Session) -> int:
         """Work until SIGTERM or Ctrl-C, the regular end."""
+        session.known.begins_many()
         # Where logs are asked for, the worker's are among them.
         lines = (
             contextlib.nullcontext() if session.logs else log_lines(_level(session), json=session.out.json, name=WORKER)

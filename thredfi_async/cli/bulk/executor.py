@@ -40,6 +40,7 @@ from thredfi_async.cli.bulk.source import Count, InvalidLines
 from thredfi_async.cli.bulk.summary import RunSummary, conclude
 from thredfi_async.cli.error_report import in_options
 from thredfi_async.cli.exit_codes import ExitCode
+from thredfi_async.cli.formatting import command, path_argument
 from thredfi_async.cli.output import Output, tell, trace
 from thredfi_async.cli.progress.display import display, event
 from thredfi_async.cli.progress.follow import Followed, follow
@@ -110,6 +111,8 @@ class RunExecutor:
         Returns:
             The exit code.
         """
+        session.known.begins_many()
+        session.look = command("bulk", "status", path_argument(self.journal))
         self.bad.begin_again(journal)
         began = time.monotonic()
         followed, snapshot, stopped = asyncio.run(self._run(session, journal))

@@ -111,6 +111,7 @@ class Publish:
     def _carry_out(
         self, session: Session, progress: Publishing, settings: NatsSettings, stream_config: StreamConfig
     ) -> int:
+        session.known.begins_many()
         began = time.monotonic()
         try:
             followed = asyncio.run(self._publish(session, progress, settings, stream_config))

@@ -115,6 +115,7 @@ class Discard:
 
 def _carry_out(session: Session, nats: Nats, choice: Choice, *, title: str) -> int:
     settings, config = nats.settings(), nats.stream_config()
+    session.known.begins_many()
     began, found = time.monotonic(), list[DeadLetters]()
 
     def look() -> Progress:

@@ -33,6 +33,7 @@ class Demo:
 
     def __call__(self, session: Session) -> int:
         """Run the demo, show it and check it."""
+        session.known.begins_many()
         result = asyncio.run(self._play(session))
         if session.out.json:
             session.out.data(as_object(result))
