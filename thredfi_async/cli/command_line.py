@@ -2,6 +2,7 @@
 
 import inspect
 import logging
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, cast, get_args
@@ -13,6 +14,8 @@ from thredfi_async.cli.session import Job
 
 CONTEXT: Final = {"help_option_names": ["-h", "--help"]}
 _DOCUMENTATION: Final = "documentation"
+_BETWEEN: Final = re.compile(r"([0-9]+)<=x<=([0-9]+)")
+_AT_LEAST: Final = re.compile(r"x>=([0-9]+)")
 _IN_THE_SOURCE: Final = "docs/cli.md, in the source of thredfi-async"
 
 Json = Annotated[bool, typer.Option("--json", help="Write JSON: output to stdout, errors to stderr.")]
@@ -163,7 +166,7 @@ class Command(TyperCommand):
                 # An argument's metavar says its type already.
                 term = record[0].partition(" <")[0] if each.param_type_name == "argument" else record[0]
                 # A default that is written into the help, and what typer adds, stand in one pair of brackets.
-                rows[each.param_type_name].append((term, record[1].replace("]  [", "; ")))
+                rows[each.param_type_name].append((term, _in_words(record[1].replace("]  [", "; "))))
         for kind, found in rows.items():
             if found:
                 with formatter.section(f"{kind.capitalize()}s"):
@@ -177,6 +180,11 @@ class Command(TyperCommand):
         """Write the example and the address."""
         del ctx
         _write_end(self.epilog, formatter)
+
+
+def _in_words(text: str) -> str:
+    """Return a help with bounds in words, which are no code to those who read it."""
+    return _AT_LEAST.sub(r"\1 or more", _BETWEEN.sub(r"\1 to \2", text))
 
 
 class Group(TyperGroup):

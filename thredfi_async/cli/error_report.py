@@ -43,7 +43,7 @@ ADVICE: Final = {
     ),
     Remedy.CHECK_ACCESS: "check BUSINESS_ID: the partner of these credentials must own the business",
     Remedy.CHECK_IDS: "check both ids and the --environment",
-    Remedy.FIX_INPUT: "fix what is named here, in the file of --body, and run the same again",
+    Remedy.FIX_INPUT: "fix what is named here, in the arguments or in the file of --body, and run the same again",
     Remedy.FIX_SETTINGS: "fix the setting that is named here; thredfi --help lists the variables",
     Remedy.CHECK_RECORD: "look at the record before anything else, with thredfi get",
     Remedy.CHECK_CERTIFICATE: (

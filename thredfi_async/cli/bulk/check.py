@@ -154,7 +154,7 @@ def _rows(source: Source, found: Found, bad: InvalidLines) -> Iterable[Renderabl
     reasons = Counter(found.reasons).most_common()
     for (column, reason), count in reasons[:_REASONS]:
         where = "" if column is None else f"column {column}: "
-        yield f"  {plural(count, 'line')}: {where}{reason}"
+        yield _indented(f"  {plural(count, 'line')}:", f"{where}{reason}")
     if len(reasons) > _REASONS:
         yield f"  and {plural(len(reasons) - _REASONS, 'other reason')}; --invalid-lines FILE writes all to a file"
     yield "bodies: from the file" if source.has_bodies else "bodies: the server's own records"
@@ -169,4 +169,13 @@ def _first(items: Iterable[ArchiveItem]) -> Iterable[RenderableType]:
             given = {name: getattr(body, name) for name in CustomerRequest.FIELD_NAMES}
             fields |= {name: value for name, value in given.items() if value is not UNSET}
         text = ", ".join(f"{name}={value}" for name, value in fields.items())
-        yield f"  line {item.line}: {text if len(text) <= _LONGEST else f'{text[:_LONGEST]}…'}"
+        yield _indented(f"  line {item.line}:", text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…")
+
+
+def _indented(head: str, text: str) -> Table:
+    """Return a line that goes on below its text, and not below its head."""
+    line = Table.grid(padding=(0, 1))
+    line.add_column(no_wrap=True)
+    line.add_column(overflow="fold")
+    line.add_row(head, text)
+    return line

@@ -12,7 +12,7 @@ from thredfi_async.cli.session import Job
 
 Number: TypeAlias = Annotated[int, typer.Argument(metavar="ID", min=1, help="As `list` shows it.", show_default=False)]
 Numbers: TypeAlias = Annotated[
-    list[int] | None, typer.Argument(metavar="[ID]...", min=1, help="Which ones, as `list` shows them.")
+    list[int] | None, typer.Argument(metavar="ID", min=1, help="Which ones, as `list` shows them.")
 ]
 Code: TypeAlias = Annotated[
     str | None, typer.Option("--code", metavar="CODE", help="Only those with this reason, such as http_503.")
