@@ -29,15 +29,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(f"THREDFI_{name}", raising=False)
 
 
-@pytest.fixture
-def server(thredfi_mock_server: MockServer, monkeypatch: pytest.MonkeyPatch) -> MockServer:
-    """A mock server that the environment points at."""
-    monkeypatch.setenv("THREDFI_BASE_URL", thredfi_mock_server.url)
-    monkeypatch.setenv("THREDFI_PARTNER_UUID", thredfi_mock_server.partner_uuid)
-    monkeypatch.setenv("THREDFI_API_KEY", thredfi_mock_server.api_key)
-    return thredfi_mock_server
-
-
 def write_csv(path: str, customers: Iterable[SeededCustomer], *more: Sequence[str]) -> None:
     """A file with the ids and the bodies of customers, and further lines."""
     with Path(path).open("w", encoding="utf-8", newline="") as file:

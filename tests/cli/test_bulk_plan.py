@@ -3,39 +3,25 @@
 import os
 import sqlite3
 import sys
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from bulk_cli import Told, ids_of, run_bulk
+from bulk_cli import Bulk, ids_of
 
 from thredfi_async.bulk import Journal
 from thredfi_async.cli.bulk import source as counting
 from thredfi_async.mock_server import MockServer
 
-Bulk = Callable[..., Told]
+pytestmark = pytest.mark.usefixtures("server")
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="no pipes there")
 
 
 @pytest.fixture
-def bulk(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, thredfi_mock_server: MockServer
-) -> Bulk:
-    """Runs `thredfi bulk` in a folder of its own, with an environment that points at a mock server."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("THREDFI_BASE_URL", thredfi_mock_server.url)
-    monkeypatch.setenv("THREDFI_PARTNER_UUID", thredfi_mock_server.partner_uuid)
-    monkeypatch.setenv("THREDFI_API_KEY", thredfi_mock_server.api_key)
-    monkeypatch.delenv("THREDFI_TOKEN", raising=False)
-    return lambda *argv: run_bulk(capsys, *argv)
-
-
-@pytest.fixture
-def repeated(bulk: Bulk, thredfi_mock_server: MockServer) -> list[str]:
+def repeated(bulk: Bulk, server: MockServer) -> list[str]:
     """A file that lists five customers, and three of them again."""
     del bulk
-    return ids_of("a.csv", [*thredfi_mock_server.customers[:5], *thredfi_mock_server.customers[:3]])
+    return ids_of("a.csv", [*server.customers[:5], *server.customers[:3]])
 
 
 @pytest.mark.usefixtures("repeated")

@@ -5,12 +5,11 @@ import functools
 import json
 import os
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from bulk_cli import Told, file_of, ids_of, run_bulk
+from bulk_cli import Bulk, file_of, ids_of
 
 from thredfi_async.bulk import read_journal
 from thredfi_async.cli import main
@@ -18,31 +17,11 @@ from thredfi_async.cli.bulk import endpoint
 from thredfi_async.cli.formatting import command
 from thredfi_async.mock_server import MockServer, SeededCustomer
 
-Bulk = Callable[..., Told]
-
 
 def _answered(answer: bool, question: str, *, err: bool) -> bool:
     """Answer a question on stderr."""
     assert (question, err) == ("Are these letters right?", True)
     return answer
-
-
-@pytest.fixture
-def bulk(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bulk:
-    """Runs `thredfi bulk` in an empty folder, and returns what it told."""
-    monkeypatch.chdir(tmp_path)
-    for name in ("TOKEN", "PARTNER_UUID", "API_KEY", "BASE_URL", "ENVIRONMENT"):
-        monkeypatch.delenv(f"THREDFI_{name}", raising=False)
-    return lambda *argv: run_bulk(capsys, *argv)
-
-
-@pytest.fixture
-def server(bulk: Bulk, thredfi_mock_server: MockServer, monkeypatch: pytest.MonkeyPatch) -> MockServer:
-    """A mock server that the environment points at."""
-    monkeypatch.setenv("THREDFI_BASE_URL", thredfi_mock_server.url)
-    monkeypatch.setenv("THREDFI_PARTNER_UUID", thredfi_mock_server.partner_uuid)
-    monkeypatch.setenv("THREDFI_API_KEY", thredfi_mock_server.api_key)
-    return thredfi_mock_server
 
 
 @pytest.fixture

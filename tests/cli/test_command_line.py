@@ -160,17 +160,6 @@ def test_what_a_script_asks(typed: str, said: str) -> None:
 # -- how much is shown
 
 
-@pytest.fixture
-def server(thredfi_mock_server: MockServer, monkeypatch: pytest.MonkeyPatch) -> MockServer:
-    """A mock server that the environment points at."""
-    for name in ("TOKEN", "ENVIRONMENT"):
-        monkeypatch.delenv(f"THREDFI_{name}", raising=False)
-    monkeypatch.setenv("THREDFI_BASE_URL", thredfi_mock_server.url)
-    monkeypatch.setenv("THREDFI_PARTNER_UUID", thredfi_mock_server.partner_uuid)
-    monkeypatch.setenv("THREDFI_API_KEY", thredfi_mock_server.api_key)
-    return thredfi_mock_server
-
-
 @pytest.mark.parametrize(
     ("flags", "retries", "attempts"),
     [

@@ -42,15 +42,6 @@ def no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def server(thredfi_mock_server: MockServer, monkeypatch: pytest.MonkeyPatch) -> MockServer:
-    """A mock server that the environment points at."""
-    monkeypatch.setenv("THREDFI_BASE_URL", thredfi_mock_server.url)
-    monkeypatch.setenv("THREDFI_PARTNER_UUID", thredfi_mock_server.partner_uuid)
-    monkeypatch.setenv("THREDFI_API_KEY", thredfi_mock_server.api_key)
-    return thredfi_mock_server
-
-
-@pytest.fixture
 def ids(server: MockServer) -> list[str]:
     """A business and a customer of the mock server."""
     return [str(server.customers[0].business_id), str(server.customers[0].customer_id)]

@@ -255,7 +255,7 @@ def skipped(lines: Mapping[str, int]) -> list[str]:
 
 _KINDS: Final = {
     "blank": "blank line",
-    "titles": "line in front of the header",
+    "titles": "title line",
     "headers": "repeated header",
     "comments": "comment",
 }
