@@ -909,6 +909,27 @@ MUTANTS = (
         ("bulk/engine/test_runs.py::test_a_source_that_breaks_off_is_an_error",),
     ),
     Mutant(
+        "files: hidden rows",
+        "bulk/readers/workbook_records.py",
+        "if isinstance(made, ArchiveItem) and line in self._hidden:",
+        "if isinstance(made, ArchiveItem) and line in ():",
+        ("bulk/readers/test_corpus.py::test_a_file_is_read_as_it_is_meant",),
+    ),
+    Mutant(
+        "files: a column named letter by letter",
+        "bulk/readers/columns.py",
+        "        if self._exact.get(key, name) != name:\n            return None\n",
+        "",
+        ("bulk/readers/test_corpus.py::test_a_file_is_read_as_it_is_meant",),
+    ),
+    Mutant(
+        "cli: no single effect of a run",
+        "cli/session.py",
+        "        self.effect = None\n",
+        "        self.effect = self.effect\n",
+        ("cli/test_interrupted.py::test_behind_a_run", "cli/test_interrupted.py::test_the_demo"),
+    ),
+    Mutant(
         "breaker: a probe alone",
         "_jobs/circuit_breaker.py",
         "            return not self.is_probing and now >= self._probe_at",
