@@ -78,6 +78,8 @@ READ = (
     Case("excel_errors.csv", items=(2,), bodies=True, invalid=((2, SPOILED), (3, SPOILED))),
     Case("excel_errors.csv", IDS),
     Case("excel_errors.csv", {"as_is": True, "null": ("#N/A", "NULL")}, bodies=True),
+    Case("kept_as_text.csv", items=(), bodies=True, invalid=((2, SPOILED), (3, SPOILED), (4, SPOILED))),
+    Case("kept_as_text.csv", {"as_is": True}, bodies=True),
     Case("mysql.csv", items=(), bodies=True, invalid=((2, SPOILED), (3, SPOILED), (4, SPOILED))),
     Case("mysql.csv", {"null": ("\\N",)}, bodies=True),
     Case("pandas_floats.csv", items=(0, 1), bodies=True, invalid=((4, SPOILED),)),

@@ -96,6 +96,13 @@ def test_booleans_of_spreadsheets(cell: object, value: bool) -> None:
         "447700900123.0",
         "K\ufffdln",
         "K\x96ln",
+        "'+447700900123",
+        '="00042"',
+        "#######",
+        "Tom &amp; Co",
+        "KÃ¶ln",
+        "Ann\u2019s Bakery".encode().decode("cp1252"),
+        "\ufeffTown",
     ],
 )
 def test_text_that_may_have_been_spoiled(text: str) -> None:
@@ -105,7 +112,20 @@ def test_text_that_may_have_been_spoiled(text: str) -> None:
     assert AS_IS.read("notes", text) == text
 
 
-@pytest.mark.parametrize(("name", "text"), [("country", "NA"), ("notes", "none"), ("notes", "1E5"), ("notes", "3.5")])
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("country", "NA"),
+        ("notes", "none"),
+        ("notes", "1E5"),
+        ("notes", "3.5"),
+        ("company_name", "Tom & Co"),
+        ("company_name", "'t Hooft"),
+        ("city", "SÃO PAULO"),
+        ("company_name", "CAFÉ»"),
+        ("notes", "# 4, back door"),
+    ],
+)
 def test_text_that_is_nothing_else(name: str, text: str) -> None:
     """Namibia, a word and a number are text."""
     assert PLAIN.read(name, text) == text

@@ -10,6 +10,7 @@ from typing import Any, Final, NoReturn
 from thredfi_async import UNSET
 from thredfi_async._checks.json import as_array
 from thredfi_async.bulk.readers.invalid_line import RecordError
+from thredfi_async.bulk.readers.spoiled import is_plain, spoiled
 from thredfi_async.bulk.reading_options import ReadingOptions
 
 _NUMBER: Final = re.compile(
@@ -24,9 +25,6 @@ _NUMBER: Final = re.compile(
     )""",
     re.ASCII | re.VERBOSE,
 )
-_SCIENTIFIC: Final = re.compile(r"[+-]?[0-9](?:[.,][0-9]+)?[eE][+-][0-9]{1,3}", re.ASCII)
-_FRACTION: Final = re.compile(r"[0-9]+\.0", re.ASCII)
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _TRUE: Final = ("true", "wahr", "vrai", "verdadero", "verdadeiro", "vero", "waar")
 _FALSE: Final = ("false", "falsch", "faux", "falso", "onwaar")
 _BOOLEANS: Final[Mapping[str, bool]] = {
@@ -44,8 +42,6 @@ _WORDS: Final = frozenset(
     }
 )
 """What databases, pandas and spreadsheets write where there is no value."""
-_DIGITS: Final = frozenset("0123456789")
-_SIGNS: Final = _DIGITS | frozenset("+-")
 _EXACT: Final = 2**53
 """Beyond it, a float has lost digits of an integer."""
 
@@ -212,12 +208,7 @@ class Values:
 
     def _is_plain(self, text: str) -> bool:
         """Return quickly whether text, as nearly all is, can be nothing but itself."""
-        return (
-            text not in self._notable
-            and text.isprintable()
-            and not (text[-1] in _DIGITS and text[0] in _SIGNS)
-            and (text.isascii() or "\ufffd" not in text)
-        )
+        return text not in self._notable and is_plain(text)
 
     def look_at(self, name: str, cell: object) -> None:
         """Refuse a value that may have been spoiled.
@@ -229,7 +220,7 @@ class Values:
             if not self._as_is and (cell in _WORDS or (cell == "NA" and name != _COUNTRY)):
                 advice = f"if that is no value, add --null '{cell}'; if it is the text itself, --as-is"
                 raise SuspiciousValueError(cell, advice)
-            problem = None if name in _READERS else _spoiled(cell)
+            problem = None if name in _READERS else spoiled(cell)
         else:
             problem = None if name in _READERS else _untold(cell)
             if isinstance(cell, float) and cell != cell:  # noqa: PLR0124 - NaN is not itself
@@ -241,17 +232,6 @@ class Values:
 _COUNTRY: Final = "country"
 """There, `NA` is Namibia."""
 _RESTORE: Final = "correct it in the source, or add --as-is to send it as it stands"
-
-
-def _spoiled(text: str) -> str | None:
-    """Return what is wrong with text that a program has made of something else."""
-    if _SCIENTIFIC.fullmatch(text):
-        return "a number in scientific notation, as 4.47701E+11, whose digits a spreadsheet has cut off"
-    if _FRACTION.fullmatch(text):
-        return "a number that ends in .0, as programs write digits that were text"
-    if "\ufffd" in text:
-        return "a replacement character (U+FFFD), where a letter was lost"
-    return "a control character" if not text.isprintable() and _CONTROL.search(text) else None
 
 
 def _untold(cell: object) -> str | None:
