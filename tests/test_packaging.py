@@ -72,13 +72,13 @@ def readme_command(name: str) -> list[str]:
 
 
 def test_wheel_holds_the_package_and_nothing_else(wheel_names: set[str]) -> None:
-    """The wheel has every source file of the package, `py.typed`, the pytest plugin, and no more."""
+    """The wheel has every source file of the package, `py.typed`, the modules beside it, and no more."""
     source = {
         path.relative_to(ROOT).as_posix()
         for path in (ROOT / "thredfi_async").rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    source.add("pytest_thredfi_async.py")
+    source |= {"pytest_thredfi_async.py", "thredfi_async_cli.py"}
     info = f"thredfi_async-{__version__}.dist-info/"
     packaged = {name for name in wheel_names if not name.startswith(info)}
     assert packaged == source
@@ -225,6 +225,7 @@ def brought(extra: str) -> set[str]:
     [
         ("cli", "thredfi_async.cli.app,thredfi_async.cli.demo,thredfi_async.cli.mock_server"),
         ("bulk", "thredfi_async.cli.bulk.archive,thredfi_async.cli.bulk.report,jinja2"),
+        ("excel", "thredfi_async.cli.bulk.archive,thredfi_async.bulk.readers.workbook_xlsx,xlrd"),
         ("parquet", "thredfi_async.cli.bulk.archive,thredfi_async.bulk.readers.parquet_records"),
         ("worker", "thredfi_async.cli.worker,thredfi_async.worker.worker,thredfi_async.cli.bulk.publish"),
     ],

@@ -15,7 +15,7 @@ from reader_files import BUSINESS, CUSTOMER, HEADER, ITEM, ROW, full_row, writte
 from thredfi_async import CustomerRequest
 from thredfi_async.bulk.errors import SourceError
 from thredfi_async.bulk.readers import Fingerprint, InvalidLine, open_source
-from thredfi_async.bulk.readers.io import _digest
+from thredfi_async.bulk.readers.fingerprint import _digest
 
 
 @pytest.mark.parametrize(
@@ -44,32 +44,34 @@ def test_a_file_is_read_as_its_name_says(tmp_path: Path, name: str, data: bytes)
         ("a.csv", b"", "is empty: there is not even a header"),
         ("a.csv", b"\n\n", "is empty: there is not even a header"),
         ("a.csv", HEADER, "has a header and no records"),
-        ("a.csv", b"customer_id\n" + ROW, "line 1, column business_id: is missing: add it, or give one"),
-        ("a.csv", b"business_id\n" + ROW, "line 1, column customer_id: is missing"),
+        ("a.csv", b"customer_id\n" + ROW, "line 1, column business_id: is missing: add --business-id ID"),
+        ("a.csv", b"business_id\n" + ROW, "line 1: no column is customer_id. The columns are: business_id. Needed are"),
         ("a.csv", b"business_id,customer_id,customer_id\n" + ROW, "column customer_id: stands there more than once"),
         (
             "a.csv",
             b"business_id,customer_id,emial\n" + ROW,
-            "column emial: is not a column of ours; did you mean email?",
+            "columns that are not known: emial. Known are: business_id, customer_id. Needed are",
         ),
-        ("a.csv", b"business_id;customer_id\n" + ROW, "column 1: the columns are separated by ';'"),
-        ("a.csv", b"business_id\tcustomer_id\n" + ROW, "column 1: the columns are separated by tabs"),
-        ("a.csv", HEADER.decode().encode("utf-16"), "is UTF-16; save it as UTF-8"),
-        ("a.csv", b"PK\x03\x04", "is a ZIP archive or a spreadsheet; save it as CSV"),
+        ("a.csv", HEADER.decode().encode("utf-16"), "has a header and no records"),
+        ("a.csv", HEADER.decode().encode("utf-32"), "is UTF-32; save it as UTF-8"),
+        ("a.csv", b"PK\x03\x04", "is a workbook or a ZIP archive: if it is a workbook, its name has to end in .xlsx"),
+        ("a.csv", b"<!DOCTYPE html><table>", "is a web page or XML, whatever its name says"),
         ("a.csv", gzip.compress(HEADER), "is compressed with gzip; a file's name has to end in .gz"),
-        ("a.csv", HEADER.replace(b"\n", b"\r") + ROW, "line 1: the header has a carriage return outside quotes"),
-        ("a.csv", b"customer_id,\xe9\n", "line 1: the header is not UTF-8 text"),
-        ("a.csv", b'"customer_id\n', "line 1: the header a quote is opened and never closed"),
+        ("a.csv", b"customer_id,\xe9\n", "line 1: is not UTF-8 text. It may be Windows-1252"),
+        ("a.csv", b'"customer_id\n', "line 1: the header has a quote that is opened and never closed"),
         ("a.csv.gz", HEADER + ROW, "is not what its name says: it is no gzip data, or damaged"),
         ("a.csv.gz", gzip.compress(HEADER + ROW)[:-9], "is cut short: its compressed data ends in the middle"),
         ("a.csv.zst", HEADER + ROW, "is not what its name says: it is no zstd data, or damaged"),
         ("a.csv.zst", zstd.compress(HEADER + ROW)[:-3], "is cut short: its compressed data ends in the middle"),
         ("a.jsonl", b"\n  \n", "is empty: there is no line to read"),
-        ("a.jsonl", b"[]\n", "is not JSON Lines, an object a line: "),
-        ("a.jsonl", b'{"customer_id": 1, "emial": 2}', "line 1, column emial: is not a column of ours; did you mean"),
+        ("a.jsonl", b"[]\n", "is one JSON document, and has no object on each line: give --format json"),
+        ("a.jsonl", b"5\n", "is not JSON objects, such as one a line: "),
+        ("a.jsonl", b'{"customer_id": 1, "business_id": 2, "emial": 3}', "line 1: columns that are not known: emial."),
         ("a.parquet", b"PAR1", "is not a Parquet file, or is cut short"),
         ("a.parquet.gz", b"", "Parquet is compressed inside; undo the gzip around it first"),
-        ("a.txt", b"", "which format is this? Give one of csv, jsonl, parquet"),
+        ("a.xml", b"", "cannot be read: open it in a spreadsheet, and save it as CSV"),
+        ("a.dat", b"", "which format is this? Give --format csv, jsonl, json, excel, parquet"),
+        ("a.numbers", b"", "cannot be read: export it from Numbers as CSV"),
     ],
 )
 def test_a_file_of_no_use_is_refused_in_one_sentence(tmp_path: Path, name: str, data: bytes, said: str) -> None:
@@ -88,14 +90,16 @@ def test_a_place_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         open_source(tmp_path / "folder.csv")
     with pytest.raises(SourceError, match=r"cannot read .*missing\.csv: No such file or directory"):
         open_source(tmp_path / "missing.csv")
-    with pytest.raises(SourceError, match="format must be one of csv, jsonl, parquet"):
+    with pytest.raises(SourceError, match="format must be one of csv, jsonl, json, excel, parquet"):
         open_source(tmp_path / "missing.csv", format="xml")
 
 
 def test_a_first_line_of_data_is_not_quoted(tmp_path: Path) -> None:
     """Without a header, the first line is personal data: the message shows none of it."""
     path = written(tmp_path, "a.csv", f"{BUSINESS},{CUSTOMER},Ada Muster\n".encode())
-    with pytest.raises(SourceError, match="column 1: its name, which is not shown, is not a column of ours"):
+    with pytest.raises(
+        SourceError, match="line 1: the line that should name the columns is a record, which is not shown"
+    ):
         open_source(path)
 
 
@@ -282,6 +286,8 @@ def test_the_rejected_file_is_private_and_only_made_when_needed(tmp_path: Path) 
     [
         ("a.csv.zst", zstd.__name__, "zstd: .*decompress it first"),
         ("a.parquet", "pyarrow", r"pyarrow: pip install 'thredfi-async\[parquet\]'"),
+        ("a.xlsx", "openpyxl", r"openpyxl: pip install 'thredfi-async\[excel\]'"),
+        ("a.xls", "xlrd", r"xlrd: pip install 'thredfi-async\[excel\]'"),
     ],
 )
 def test_a_missing_package_is_named(
@@ -292,21 +298,21 @@ def test_a_missing_package_is_named(
     parent, _, name_in_it = package.rpartition(".")
     if parent:
         monkeypatch.delattr(f"{parent}.{name_in_it}", raising=False)
-    for module in ("zstd", "parquet_records"):
+    for module in ("zstd", "parquet_parts", "parquet_records", "workbook_xlsx", "workbook_xls"):
         monkeypatch.delitem(sys.modules, f"thredfi_async.bulk.readers.{module}", raising=False)
-    path = written(tmp_path, name, b"")
+    path = written(tmp_path, name, b"\xd0\xcf\x11\xe0" if name == "a.xls" else b"PK")
     for _ in range(2):
         with pytest.raises(SourceError, match=said):
             open_source(path)
 
 
 def test_only_what_a_file_needs_is_loaded(tmp_path: Path) -> None:
-    """Reading CSV imports neither pyarrow nor zstd nor jinja2."""
+    """Reading CSV imports no package of an extra: no pyarrow, no openpyxl, no xlrd, no zstd and no jinja2."""
     path = written(tmp_path, "a.csv", HEADER + ROW)
     script = (
         "import sys; from thredfi_async.bulk.readers import open_source;"
         "import thredfi_async.bulk.report;"
-        "others = {'pyarrow', 'thredfi_async.bulk.readers.zstd', 'jinja2'};"
+        "others = {'pyarrow', 'openpyxl', 'xlrd', 'thredfi_async.bulk.readers.zstd', 'jinja2'};"
         "print(len(list(open_source(sys.argv[1]))), *others & sys.modules.keys())"
     )
     run = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True, check=True)

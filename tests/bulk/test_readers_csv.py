@@ -12,7 +12,7 @@ from reader_files import BUSINESS, CUSTOMER, HEADER, ITEM, ROW, ROWS, body_of, f
 
 from thredfi_async import UNSET, CustomerRequest
 from thredfi_async.bulk.errors import SourceError
-from thredfi_async.bulk.readers import open_source
+from thredfi_async.bulk.readers import EncodingError, ReadingOptions, open_source
 
 PARTIAL = "business_id,customer_id,{}\n" + f"{BUSINESS},{CUSTOMER},"
 
@@ -54,7 +54,10 @@ def test_a_missing_column_is_refused_unless_partial_bodies_are_allowed(tmp_path:
     row = full_row()
     del row["notes"], row["city"]
     path = written(tmp_path, "a.csv", table(row))
-    with pytest.raises(SourceError, match=r"column city: is missing \(and so are 1 others: notes\): add it"):
+    with pytest.raises(
+        SourceError,
+        match=r"column city: is missing \(and so are 1 others: notes\), and a body needs all of them: add --ids-only",
+    ):
         open_source(path)
     (item,), _ = read(path, allow_missing_fields=True)
     assert (body_of(item).notes, body_of(item).email) == (UNSET, "ada@example.com")
@@ -98,7 +101,8 @@ def test_cells_that_are_right(tmp_path: Path, column: str, cell: str, value: obj
     [
         ("tax_exempt", "yes", "must be true or false"),
         ("tax_exempt", "1", "must be true or false"),
-        ("payment_terms_days", "30.0", "must be a whole number in plain digits, such as 30"),
+        ("payment_terms_days", "30.5", "must be a whole number in plain digits, such as 30"),
+        ("payment_terms_days", "30.000", "must be a whole number in plain digits, such as 30"),
         ("payment_terms_days", '"1,000"', "must be a whole number in plain digits, such as 30"),
         ("payment_terms_days", "٣", "must be a whole number in plain digits, such as 30"),
         ("credit_limit_cents", "9" * 5000, "has too many digits"),
@@ -123,8 +127,7 @@ def test_cells_that_are_wrong(tmp_path: Path, column: str, cell: str, reason: st
         (f"{BUSINESS}", None, "has 1 column, and the header has 2"),
         (f"{BUSINESS},{CUSTOMER},x", None, "has 3 columns, and the header has 2"),
         (f"{BUSINESS},", "customer_id", "is empty, and must be a UUID"),
-        (f"{BUSINESS}, {CUSTOMER}", "customer_id", f"must be a UUID such as {BUSINESS}, without the spaces around it"),
-        (f"{{{BUSINESS}}},{CUSTOMER}", "business_id", f"must be a UUID such as {BUSINESS}"),
+        (f"{BUSINESS[:-1]},{CUSTOMER}", "business_id", f"must be a UUID such as {BUSINESS}"),
     ],
 )
 def test_rows_that_are_wrong(tmp_path: Path, row: str, column: str | None, reason: str) -> None:
@@ -138,14 +141,6 @@ def test_the_line_is_the_one_that_an_editor_shows(tmp_path: Path) -> None:
     data = PARTIAL.format("notes") + '"a\nb\r\nc"\n\n' + f"x,y,z\n{BUSINESS},{CUSTOMER},ok\nu,v,w\n"
     items, bad = read(written(tmp_path, "a.csv", data.encode()), allow_missing_fields=True)
     assert (len(items), [each.line for each in bad]) == (2, [6, 8])
-
-
-def test_a_line_that_is_not_utf8_is_one_invalid_line(tmp_path: Path) -> None:
-    """Latin-1 in one line costs that line; its bytes go on as they were."""
-    data = PARTIAL.format("notes").encode() + b"caf\xe9\n" + f"{BUSINESS},{CUSTOMER},ok\n".encode()
-    (item,), (bad,) = read(written(tmp_path, "a.csv", data), allow_missing_fields=True)
-    assert (body_of(item).notes, bad.line, bad.reason) == ("ok", 2, "is not UTF-8 text")
-    assert bad.raw.endswith(b"caf\xe9\n")
 
 
 def test_text_within_quotes_is_never_a_record(tmp_path: Path) -> None:
@@ -162,7 +157,7 @@ def test_a_carriage_return_ends_no_line(tmp_path: Path) -> None:
     data = PARTIAL.format("notes") + f"a\r{BUSINESS},{CUSTOMER},b\n{BUSINESS},{CUSTOMER},ok\n"
     (item,), (bad,) = read(written(tmp_path, "a.csv", data.encode()), allow_missing_fields=True)
     assert (body_of(item).notes, bad.line) == ("ok", 2)
-    assert bad.reason.startswith("has a carriage return outside quotes")
+    assert bad.reason.startswith("has a line end of another kind within it, outside of quotes")
 
 
 @pytest.mark.parametrize("size", [10, 3_000_000])
@@ -204,7 +199,7 @@ def test_what_is_written_is_read(rows: list[dict[str, Any]], crlf: bool, bom: bo
         writer.writerow({**cells, "metadata": json.dumps(row["metadata"]), **empty})
     with tempfile.TemporaryDirectory() as folder:
         path = written(Path(folder), "a.csv", (b"\xef\xbb\xbf" if bom else b"") + text.getvalue().encode())
-        source = open_source(path, allow_missing_fields=True)
+        source = open_source(path, allow_missing_fields=True, options=ReadingOptions(as_is=True))
         items = list(source)
         assert source.count_lines() == len(rows)
     assert len(items) == len(rows)
@@ -223,6 +218,18 @@ def test_what_is_written_is_read(rows: list[dict[str, Any]], crlf: bool, bom: bo
 def test_bytes_of_any_kind_end_in_items_and_invalid_lines(data: bytes) -> None:
     """Behind a good header, anything at all is read to the end without another kind of error."""
     with tempfile.TemporaryDirectory() as folder:
-        items, bad = read(written(Path(folder), "a.csv", HEADER + ROW + data))
+        path = written(Path(folder), "a.csv", HEADER + ROW + data)
+        if not _is_utf8(data):
+            with pytest.raises(EncodingError):
+                read(path)
+        items, bad = read(path, options=ReadingOptions(ids_only=True))
     assert items[0] == ITEM
     assert b"".join(each.raw for each in bad) in (HEADER + ROW + data) or len(bad) > 1
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -1,32 +1,21 @@
 """How a run is noted in its journal when its process ends, and what later commands read there."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from bulk_cli import Told, file_of, run_bulk
+from bulk_cli import Bulk, file_of
 
 from thredfi_async.bulk import ArchiveRun, Journal, JournalError
 from thredfi_async.bulk.journal import read_journal
 from thredfi_async.bulk.journal_verdict import verdict_in
 from thredfi_async.mock_server import MockServer
 
-Bulk = Callable[..., Told]
 
-
-@pytest.fixture
-def bulk(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, thredfi_mock_server: MockServer
-) -> Bulk:
-    """Runs `thredfi bulk` in a folder with five customers and an environment that points at a mock server."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("THREDFI_BASE_URL", thredfi_mock_server.url)
-    monkeypatch.setenv("THREDFI_PARTNER_UUID", thredfi_mock_server.partner_uuid)
-    monkeypatch.setenv("THREDFI_API_KEY", thredfi_mock_server.api_key)
-    monkeypatch.delenv("THREDFI_TOKEN", raising=False)
-    file_of("five.csv", thredfi_mock_server.customers[:5])
-    return lambda *argv: run_bulk(capsys, *argv)
+@pytest.fixture(autouse=True)
+def _five(server: MockServer) -> None:
+    """A file of five customers."""
+    file_of("five.csv", server.customers[:5])
 
 
 def drained(monkeypatch: pytest.MonkeyPatch, error: Exception | None = None) -> None:
@@ -62,7 +51,7 @@ def test_an_unexpected_error_is_noted(bulk: Bulk, monkeypatch: pytest.MonkeyPatc
         drained(patched, LookupError("Ada Example"))
         told = bulk("archive", "five.csv", "--journal", "run.db")
     assert told.code == 4
-    assert "Stopped: thredfi met an unexpected error (LookupError); --debug shows where. Left: 5 lines" in told.out
+    assert "Stopped: thredfi met an unexpected error; --debug shows where. Left: 5 lines" in told.out
     assert told.out.splitlines()[0] in bulk("status", "run.db").out
 
 

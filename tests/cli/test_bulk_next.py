@@ -3,13 +3,12 @@
 import shlex
 import sqlite3
 import sys
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from bulk_cli import Told, file_of, ids_of, lost, run_bulk
+from bulk_cli import Bulk, file_of, ids_of, lost
 
 from thredfi_async.bulk import ArchiveItem, Journal, archive_many
 from thredfi_async.bulk.settling import Settlement
@@ -18,26 +17,7 @@ from thredfi_async.cli.bulk.journal_metadata import JournalMetadata
 from thredfi_async.client import ThredfiClient
 from thredfi_async.mock_server import Fault, FaultKind, MockServer, SeededCustomer
 
-Bulk = Callable[..., Told]
 NOBODY = "11111111-1111-4111-8111-111111111111"
-
-
-@pytest.fixture
-def bulk(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bulk:
-    """Runs `thredfi bulk` in an empty folder, and returns what it told."""
-    monkeypatch.chdir(tmp_path)
-    for name in ("TOKEN", "PARTNER_UUID", "API_KEY", "BASE_URL", "ENVIRONMENT"):
-        monkeypatch.delenv(f"THREDFI_{name}", raising=False)
-    return lambda *argv: run_bulk(capsys, *argv)
-
-
-@pytest.fixture
-def server(bulk: Bulk, thredfi_mock_server: MockServer, monkeypatch: pytest.MonkeyPatch) -> MockServer:
-    """A mock server that the environment points at."""
-    monkeypatch.setenv("THREDFI_BASE_URL", thredfi_mock_server.url)
-    monkeypatch.setenv("THREDFI_PARTNER_UUID", thredfi_mock_server.partner_uuid)
-    monkeypatch.setenv("THREDFI_API_KEY", thredfi_mock_server.api_key)
-    return thredfi_mock_server
 
 
 @pytest.fixture

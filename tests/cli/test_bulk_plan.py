@@ -3,39 +3,25 @@
 import os
 import sqlite3
 import sys
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from bulk_cli import Told, ids_of, run_bulk
+from bulk_cli import Bulk, ids_of
 
 from thredfi_async.bulk import Journal
 from thredfi_async.cli.bulk import source as counting
 from thredfi_async.mock_server import MockServer
 
-Bulk = Callable[..., Told]
+pytestmark = pytest.mark.usefixtures("server")
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="no pipes there")
 
 
 @pytest.fixture
-def bulk(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, thredfi_mock_server: MockServer
-) -> Bulk:
-    """Runs `thredfi bulk` in a folder of its own, with an environment that points at a mock server."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("THREDFI_BASE_URL", thredfi_mock_server.url)
-    monkeypatch.setenv("THREDFI_PARTNER_UUID", thredfi_mock_server.partner_uuid)
-    monkeypatch.setenv("THREDFI_API_KEY", thredfi_mock_server.api_key)
-    monkeypatch.delenv("THREDFI_TOKEN", raising=False)
-    return lambda *argv: run_bulk(capsys, *argv)
-
-
-@pytest.fixture
-def repeated(bulk: Bulk, thredfi_mock_server: MockServer) -> list[str]:
+def repeated(bulk: Bulk, server: MockServer) -> list[str]:
     """A file that lists five customers, and three of them again."""
     del bulk
-    return ids_of("a.csv", [*thredfi_mock_server.customers[:5], *thredfi_mock_server.customers[:3]])
+    return ids_of("a.csv", [*server.customers[:5], *server.customers[:3]])
 
 
 @pytest.mark.usefixtures("repeated")
@@ -89,7 +75,9 @@ def test_too_many_failures_in_the_shells_words(bulk: Bulk, thredfi_mock_server: 
     Path("a.csv").write_text("\n".join(["business_id,customer_id", *rows]) + "\n", "utf-8")
     told = bulk("archive", "a.csv", "--journal", "run.db", "--max-failures", "2", "--concurrency", "6")
     assert told.code == 4
-    assert told.out.startswith("Stopped: as many customers have failed as --max-failures allows (2); the last one: 404")
+    assert told.out.startswith(
+        "Stopped: as many customers were rejected or have failed as --max-failures allows (2); the last one: 404"
+    )
     for argv in (["status", "run.db"], ["report", "run.db"]):
         assert told.out.splitlines()[0] in bulk(*argv).out
     assert "StopPolicy" not in told.out + told.err
@@ -148,13 +136,13 @@ def test_nothing_is_left(bulk: Bulk, repeated: list[str]) -> None:
 
 @POSIX
 def test_a_name_that_is_no_text(bulk: Bulk, repeated: list[str]) -> None:
-    """A source whose name is not UTF-8 is refused in a sentence; a journal may have such a name."""
-    del repeated
-    Path("kund\udce4.csv").write_bytes(Path("a.csv").read_bytes())
-    told = bulk("archive", "kund\udce4.csv", "--journal", "run.db")
-    assert (told.code, told.out) == (2, "")
-    assert "cannot keep the source_path" in told.err
-    assert "rename the file" in told.err
+    """A source, a copy of invalid lines and a journal may have a name that is not UTF-8, and are found again."""
+    Path("kund\udce4.csv").write_text("\n".join([*repeated, "x,y"]) + "\n", "utf-8")
+    told = bulk("archive", "kund\udce4.csv", "--journal", "run.db", "--invalid-lines", "bad\udce4.csv")
+    assert (told.code, Path("bad\udce4.csv").exists()) == (1, True)
+    # The copy is what a person is sent to, and it is there.
+    assert any("bad\\344.csv" in line for line in bulk("report", "run.db").commands)
+    assert bulk("resume", "run.db").code == 1
     assert bulk("archive", "a.csv", "--journal", "kund\udce4.db").code == 0
     for argv in (["status"], ["report", "--html", "kund\udce4.html"], ["settle"], ["resume"]):
         assert bulk(argv[0], "kund\udce4.db", *argv[1:]).code == 0

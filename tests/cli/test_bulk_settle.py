@@ -3,12 +3,10 @@
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
-from bulk_cli import Told, file_of, lost, run_bulk
+from bulk_cli import Bulk, file_of, lost
 
 from thredfi_async.bulk import BulkStoppedError, Journal
 from thredfi_async.bulk.settling import Settlement
@@ -16,29 +14,15 @@ from thredfi_async.cli.bulk import settle as command
 from thredfi_async.cli.progress.follow import Followed
 from thredfi_async.mock_server import MockServer, SeededCustomer
 
-Bulk = Callable[..., Told]
 SAME = ("outcome", "sentence", "colour", "exit_code", "complete", "resumable", "remedy", "states", "not_started")
 
 
 @pytest.fixture
-def bulk(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, thredfi_mock_server: MockServer
-) -> Bulk:
-    """Runs `thredfi bulk` in an empty folder with an environment that points at a mock server."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("THREDFI_BASE_URL", thredfi_mock_server.url)
-    monkeypatch.setenv("THREDFI_PARTNER_UUID", thredfi_mock_server.partner_uuid)
-    monkeypatch.setenv("THREDFI_API_KEY", thredfi_mock_server.api_key)
-    monkeypatch.delenv("THREDFI_TOKEN", raising=False)
-    return lambda *argv: run_bulk(capsys, *argv)
-
-
-@pytest.fixture
-def unknown(bulk: Bulk, thredfi_mock_server: MockServer) -> list[SeededCustomer]:
+def unknown(bulk: Bulk, server: MockServer) -> list[SeededCustomer]:
     """A run at its end, of five customers with an unknown outcome each."""
-    customers = list(thredfi_mock_server.customers[:5])
+    customers = list(server.customers[:5])
     file_of("five.csv", customers)
-    lost(thredfi_mock_server, *customers)
+    lost(server, *customers)
     assert bulk("archive", "five.csv", "--journal", "run.db").code == 3
     return customers
 
@@ -87,10 +71,10 @@ def test_a_run_that_did_not_end(bulk: Bulk, reason: str, outcome: str, code: int
 
 @pytest.mark.usefixtures("unknown")
 @pytest.mark.parametrize("finished", [True, False])
-def test_an_api_that_is_down(bulk: Bulk, thredfi_mock_server: MockServer, finished: bool) -> None:
+def test_an_api_that_is_down(bulk: Bulk, server: MockServer, finished: bool) -> None:
     """Settling says why it stopped; a run at its end stays at its end, and one that was not has stopped."""
     set_facts(finished=finished, **({} if finished else {"stopped_reason": "interrupted by SIGINT"}))
-    thredfi_mock_server.set_down(True, status=503)
+    server.set_down(True, status=503)
     options = ("--outage-timeout", "0.1s", "--timeout", "100ms")
     found = settled(bulk, *options)
     assert (found["outcome"], found["exit_code"], found["complete"]) == (

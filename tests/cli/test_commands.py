@@ -13,10 +13,11 @@ import pytest
 import typer
 from faultserver import Answer, FaultServer, bodies, ports
 
-from thredfi_async import Effect, ThredfiClient, __version__
+from thredfi_async import ThredfiClient
 from thredfi_async._interfaces import SystemClock
 from thredfi_async.cli import main
 from thredfi_async.cli.app import app
+from thredfi_async.cli.exit_codes import ExitCode
 from thredfi_async.mock_server import Fault, FaultKind, MockServer
 
 Capture = pytest.CaptureFixture[str]
@@ -38,15 +39,6 @@ def no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
         pass
 
     monkeypatch.setattr(SystemClock, "sleep", at_once)
-
-
-@pytest.fixture
-def server(thredfi_mock_server: MockServer, monkeypatch: pytest.MonkeyPatch) -> MockServer:
-    """A mock server that the environment points at."""
-    monkeypatch.setenv("THREDFI_BASE_URL", thredfi_mock_server.url)
-    monkeypatch.setenv("THREDFI_PARTNER_UUID", thredfi_mock_server.partner_uuid)
-    monkeypatch.setenv("THREDFI_API_KEY", thredfi_mock_server.api_key)
-    return thredfi_mock_server
 
 
 @pytest.fixture
@@ -81,6 +73,7 @@ def test_archive_shows_the_customer(server: MockServer, ids: list[str], capsys: 
     assert server.is_archived(ids[1])
     assert out.startswith("Archived, with 2 requests")
     assert re.search(rf"^id +{ids[1]}$", out, re.MULTILINE)
+    assert re.search(r"^credit limit +[\d,]+\.\d\d \([\d,]+ cents\)$", out, re.MULTILINE)
     assert all(text in out for text in personal(server))
     assert "http" not in out
     assert err == ""
@@ -181,17 +174,11 @@ async def test_hostile_text_is_escaped(capsys: Capture, monkeypatch: pytest.Monk
         assert "\\x1b[2J[red]Zoë" in capsys.readouterr().out
 
 
-def test_version(capsys: Capture) -> None:
-    """The version is the package's."""
-    assert main(["--version"]) == 0
-    assert capsys.readouterr().out == f"thredfi-async {__version__}\n"
-
-
 def test_help_lists_the_exit_codes(capsys: Capture) -> None:
     """The help names every exit code and every variable with a credential."""
     assert main(["--help"]) == 0
     out = capsys.readouterr().out
-    assert all(f"{code}: " in out for code in (0, 1, 2, 3, 130))
+    assert all(f"\n  {code} " in out for code in map(int, ExitCode))
     assert all(name in out for name in ("THREDFI_TOKEN", "THREDFI_PARTNER_UUID", "THREDFI_API_KEY"))
 
 
@@ -206,7 +193,7 @@ def test_the_api_says_no(server: MockServer, ids: list[str], capsys: Capture) ->
     lines = err.splitlines()
     assert lines[0] == "error: The API said no: 404, not_found."
     assert lines[1].startswith("Effect: NOT_APPLIED")
-    assert lines[2] == "Next: check both ids and the environment"
+    assert lines[2] == "Next: check both ids and the --environment"
     assert lines[3].startswith("Request id: req-")
     assert server.requests.applied == 0
 
@@ -231,7 +218,7 @@ def test_wrong_credentials(ids: list[str], capsys: Capture, monkeypatch: pytest.
     monkeypatch.setenv("THREDFI_API_KEY", "wrong-secret")
     assert main(["get", *ids]) == 1
     err = capsys.readouterr().err
-    assert "check the credentials" in err
+    assert "Next: check THREDFI_PARTNER_UUID and THREDFI_API_KEY" in err
     assert "wrong-secret" not in err
 
 
@@ -296,10 +283,10 @@ def test_wrong_usage(argv: list[str], words: str, capsys: Capture, monkeypatch: 
     assert main(argv) == 2
     err = capsys.readouterr().err
     assert words in err
-    assert "Effect: NOT_APPLIED" in err
+    assert "Effect:" not in err
     assert not any(text in err for text in ("Traceback", "John", "hunter2"))
     assert main([*argv, "--json"]) == 2
-    assert json.loads(capsys.readouterr().err)["exit_code"] == 2
+    assert json.loads(capsys.readouterr().err).items() >= {"exit_code": 2, "effect": "NOT_APPLIED"}.items()
 
 
 @pytest.mark.parametrize(
@@ -429,7 +416,7 @@ def test_an_unknown_error(ids: list[str], capsys: Capture, monkeypatch: pytest.M
     monkeypatch.setattr(ThredfiClient, "customers", property(_breaks))
     assert main(["get", *ids]) == 1
     err = capsys.readouterr().err
-    assert err.startswith("error: thredfi met an unexpected error: LookupError.")
+    assert err.startswith("error: thredfi met an unexpected error.\n")
     assert "--debug" in err
     assert not any(text in err for text in ("Traceback", "Ada"))
     assert main(["get", *ids, "--debug"]) == 1
@@ -469,7 +456,7 @@ def test_a_missing_extra(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> No
     assert main(["--version"]) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert "install thredfi-async[cli]" in err
+    assert "typer is not installed: pip install 'thredfi-async[cli]'" in err
     assert "Traceback" not in err
 
 
@@ -484,17 +471,14 @@ def test_an_installation_that_is_broken(capsys: Capture, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("stage", ["thredfi_async.cli.customers.read_body", "thredfi_async.cli.run.app"])
 def test_ctrl_c_before_anything_was_sent(stage: str, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C while the body is read, or earlier, ends in 130 and says that nothing was changed."""
+    """Ctrl-C while the body is read, or earlier, ends in 130: nothing could have been changed."""
 
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(stage, interrupted)
     assert main(["archive", NOBODY, NOBODY, "--body", "-"]) == 130
-    assert capsys.readouterr().err.splitlines() == [
-        "error: Interrupted.",
-        f"Effect: {Effect.NOT_APPLIED.name}, certainly nothing was changed by this call",
-    ]
+    assert capsys.readouterr().err == "error: Interrupted.\n"
 
 
 async def in_thread(argv: list[str]) -> int:

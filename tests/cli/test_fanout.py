@@ -310,7 +310,7 @@ def test_a_broker_that_is_not_there_is_one_sentence(
     given: Any = connected
     monkeypatch.setitem(given.__wrapped__.__kwdefaults__, "within", 0.3)
     write([], f"{NOBODY},{NOBODY}")
-    assert main(["bulk", *argv, "--nats", "nats://127.0.0.1:1"]) != 0
+    assert main(["bulk", *argv, "--nats", "nats://127.0.0.1:1"]) == 5
     said = capsys.readouterr().err
     assert "127.0.0.1:1" in said
     assert "Traceback" not in said
@@ -319,7 +319,7 @@ def test_a_broker_that_is_not_there_is_one_sentence(
 
 def test_an_empty_broker_has_nothing_to_collect(nats: NatsServer, capsys: pytest.CaptureFixture[str]) -> None:
     """Without the streams, collecting says which are missing, and what makes them."""
-    assert main(["bulk", "collect", "--journal", "run.db"]) == 1
+    assert main(["bulk", "collect", "--journal", "run.db"]) == 5
     assert "NATS has no streams THREDFI and THREDFI_OUTCOMES" in capsys.readouterr().err
 
 

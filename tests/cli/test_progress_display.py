@@ -45,20 +45,25 @@ class Gone(Terminal):
 
 
 def test_which_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bar only on a terminal that can be drawn on, and not where logs would garble it."""
+    """A bar only on a terminal that can be drawn on, and not where logs would garble it; plain lines on a dumb one."""
     people, machine = Output(json=False), Output(json=True)
     monkeypatch.setenv("TERM", "xterm")
-    assert isinstance(display(people, debug=False), Lines)
+    assert isinstance(display(people, logs=False), Lines)
     monkeypatch.setattr(sys, "stderr", Terminal())
-    assert isinstance(display(people, debug=False), Bar)
-    assert isinstance(display(people, debug=True), Lines)
-    assert isinstance(display(machine, debug=False), Events)
-    assert isinstance(display(machine, debug=False, only_bar=True), Silence)
-    assert isinstance(display(people, debug=False, only_bar=True), Bar)
+    assert isinstance(display(people, logs=False), Bar)
+    assert isinstance(display(people, logs=True), Lines)
+    assert isinstance(display(machine, logs=False), Events)
+    assert isinstance(display(machine, logs=False, only_bar=True), Silence)
+    assert isinstance(display(people, logs=False, only_bar=True), Bar)
     monkeypatch.setenv("TERM", "dumb")
-    assert isinstance(display(people, debug=False), Lines)
+    assert isinstance(display(people, logs=False), Lines)
+    assert isinstance(display(people, logs=False, only_bar=True), Lines)
+    people.quiet = machine.quiet = True
+    assert isinstance(display(people, logs=False), Silence)
+    assert isinstance(display(machine, logs=False), Events)
+    people.quiet = False
     monkeypatch.setattr(sys, "stderr", None)
-    assert isinstance(display(people, debug=False), Lines)
+    assert isinstance(display(people, logs=False), Lines)
 
 
 def test_lines(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,8 @@
 """Settings of the command line: env files, the way to the API, durations and rates."""
 
+import json
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -89,6 +92,35 @@ def test_env_file_alone_counts(
     env_file.write_text("TOKEN=of-somebody\n")
     assert main(command) == 2
     assert "sets no variable whose name begins with THREDFI_" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no such permissions")
+@pytest.mark.parametrize(("mode", "warned"), [(0o600, False), (0o640, True), (0o604, True), (0o700, False)])
+def test_a_file_of_credentials_that_others_can_read(
+    mode: int, warned: bool, env_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is used, with one warning that says what to type, and without a word of what is in it."""
+    env_file.write_text("THREDFI_TOKEN=hunter2\n", "utf-8")
+    env_file.chmod(mode)
+    argv = ["get", "x", "y", "--env-file", str(env_file)]
+    assert main(argv) == 2
+    first, *others = capsys.readouterr().err.splitlines()
+    assert first.startswith("warning: others on this machine can read") == warned
+    assert first.endswith(f"type chmod 600 {env_file}.") == warned
+    assert "hunter2" not in "".join([first, *others])
+    assert sum("warning" in line for line in others) == 0
+    assert main([*argv, "--json"]) == 2
+    said = [json.loads(line)["error"] for line in capsys.readouterr().err.splitlines()]
+    assert said == [*(["Warning"] if warned else []), "InvalidRequestError"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no such pipes")
+def test_credentials_from_a_pipe(tmp_path: Path) -> None:
+    """A pipe, as a shell makes one for <(...), is no file that others could read."""
+    os.mkfifo(tmp_path / "pipe", 0o644)
+    assert Connection(env_file=tmp_path / "pipe").warnings == ()
+    assert Connection(env_file=tmp_path / "missing").warnings == ()
+    assert Connection().warnings == ()
 
 
 def test_options_win_over_variables(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -176,11 +176,11 @@ def test_a_signal_while_it_does_not_work(command: str, inside: str, outside: str
 def test_an_end_to_the_patience(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With --connect-timeout, a worker without NATS ends with 1 and the reason: nothing was wrong with the command."""
+    """With --connect-timeout, a worker without NATS ends with 5 and the reason: nothing was wrong with the command."""
     monkeypatch.setenv("THREDFI_TOKEN", "token")
     monkeypatch.setenv("THREDFI_BASE_URL", "http://127.0.0.1:9")
     nats = NatsServer(tmp_path)
-    assert main(["worker", "--nats", nats.url, "--no-health", "--connect-timeout", "200ms"]) == 1
+    assert main(["worker", "--nats", nats.url, "--no-health", "--connect-timeout", "200ms"]) == 5
     told = " ".join(capsys.readouterr().err.split())
     assert "NATS was not ready within 0.2 s: " in told
     assert "Connection refused" in told
@@ -197,7 +197,7 @@ def test_a_password_in_clear(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     assert "would go to broker.invalid in clear: use tls://, or --allow-plaintext" in " ".join(
         capsys.readouterr().err.split()
     )
-    assert main([*command, "--allow-plaintext"]) == 1
+    assert main([*command, "--allow-plaintext"]) == 5
 
 
 async def test_a_line_for_each_message(thredfi_mock_server: MockServer, nats_server: NatsServer) -> None:

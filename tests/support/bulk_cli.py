@@ -3,10 +3,10 @@
 import csv
 import json
 import shlex
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 
@@ -48,6 +48,10 @@ class Told:
         program, *argv = shlex.split(command)
         assert program == "thredfi"
         return _run(self.capsys, *argv, *more)
+
+
+Bulk: TypeAlias = Callable[..., Told]
+"""Runs a command of `thredfi bulk`, and returns what it told."""
 
 
 def run_bulk(capsys: pytest.CaptureFixture[str], *argv: str) -> Told:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from thredfi_async.bulk.journal import JournalView
 from thredfi_async.bulk.journal.ends import is_interruption, stop_of
-from thredfi_async.bulk.journal.facts import CHECKED, INVALID_LINES, ITEMS, number_in
+from thredfi_async.bulk.journal.facts import CHECKED, INVALID_LINES, ITEMS, number_in, path_of
 from thredfi_async.bulk.line_counts import Counts
 from thredfi_async.bulk.verdict import Origin, Verdict, verdict
 
@@ -64,7 +64,7 @@ def verdict_of(
         invalid_lines=max(invalid_lines, had[INVALID_LINES]),
         duplicates=number_in(run, "duplicates") or 0,
     )
-    copy = run.get("invalid_lines_path")
+    copy = path_of(run.get("invalid_lines_path"))
     return verdict(
         counts,
         read=ended or (counts.not_started == 0 and run.get(CHECKED) == "1"),

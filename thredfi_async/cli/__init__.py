@@ -9,6 +9,8 @@ import traceback
 from collections.abc import Sequence
 from typing import Final
 
+from thredfi_async._extras import how_to_install
+
 _USAGE: Final = 2
 _INTERRUPTED: Final = 130
 _YOUNG: Final = 10_000
@@ -69,9 +71,9 @@ def _main(arguments: list[str], *, is_ours: bool) -> int:
 def _cannot_start(error: Exception, *, debug: bool) -> int:
     missing = error.name.partition(".")[0] if isinstance(error, ModuleNotFoundError) and error.name else None
     if missing in {"typer", "rich"}:
-        sentence = f"{missing} is not installed: install thredfi-async[cli], say with: pip install 'thredfi-async[cli]'"
+        sentence = f"{missing} is not installed: {how_to_install('cli')}"
     else:
-        sentence = f"thredfi cannot start ({type(error).__name__}): run with --debug to see why, or install it anew"
+        sentence = "thredfi cannot start: run with --debug to see why, or install it anew"
     # print() would write to stdout if there were no stderr.
     if sys.stderr is not None:
         print(f"error: {sentence}", file=sys.stderr)  # noqa: T201 - rich may be what is missing

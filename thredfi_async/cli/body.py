@@ -30,7 +30,7 @@ def read_body(source: str, *, allow_missing_fields: bool = False) -> Mapping[str
         raw = _stdin() if source == "-" else Path(source).read_bytes()
         value: object = json.loads(raw.decode("utf-8-sig"))
     except OSError as error:
-        raise ConfigurationError(f"cannot read {name}: {error.strerror or type(error).__name__}") from None
+        raise ConfigurationError(f"cannot read {name}: {error.strerror or 'the system gives no reason'}") from None
     except UnicodeDecodeError:
         raise ConfigurationError(f"{name} is not UTF-8 text") from None
     except json.JSONDecodeError as error:

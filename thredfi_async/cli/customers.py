@@ -138,7 +138,8 @@ class List:
             count = 0
             async for customer in customers:
                 if out.json:
-                    out.data(as_object(customer))
+                    # With its business, so that a bulk run can read it.
+                    out.data({"business_id": self.business_id, **as_object(customer)})
                 else:
                     lines = [header()] if count == 0 else []
                     out.show(*lines, as_line(customer, width=width), wrap=False)

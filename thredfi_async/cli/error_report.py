@@ -1,7 +1,8 @@
 """Describes a failure: what happened, what is known of the effect, and what to do next; no customer data."""
 
+import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from rich.text import Text
@@ -19,8 +20,9 @@ from thredfi_async import (
     ServerError,
     ThredfiError,
 )
-from thredfi_async._outcomes import Remedy, classify
+from thredfi_async._outcomes import Fault, Remedy, classify
 from thredfi_async.cli.exit_codes import ExitCode, exit_code
+from thredfi_async.cli.formatting import sentence
 from thredfi_async.cli.session import Session
 
 _HAPPENED: Final[tuple[tuple[type[ThredfiError], str], ...]] = (
@@ -35,15 +37,19 @@ _HAPPENED: Final[tuple[tuple[type[ThredfiError], str], ...]] = (
     (ThredfiError, "The call failed"),
 )
 ADVICE: Final = {
-    Remedy.CHECK_BASE_URL: "check the address (--base-url): something else than the API may have answered",
-    Remedy.RENEW_CREDENTIALS: "check the credentials, and that they belong to this environment",
-    Remedy.CHECK_ACCESS: "check the business id: the partner must own the business",
-    Remedy.CHECK_IDS: "check both ids and the environment",
-    Remedy.FIX_INPUT: "fix what is named here and run it again",
+    Remedy.CHECK_BASE_URL: "check the address (--base-url), where something else than the API may have answered",
+    Remedy.RENEW_CREDENTIALS: (
+        "check THREDFI_PARTNER_UUID and THREDFI_API_KEY, or THREDFI_TOKEN, and that they belong to this --environment"
+    ),
+    Remedy.CHECK_ACCESS: "check BUSINESS_ID: the partner of these credentials must own the business",
+    Remedy.CHECK_IDS: "check both ids and the --environment",
+    Remedy.FIX_INPUT: "fix what is named here, in the arguments or in the file of --body, and run the same again",
     Remedy.FIX_SETTINGS: "fix the setting that is named here; thredfi --help lists the variables",
-    Remedy.CHECK_RECORD: "look at the record before anything else",
-    Remedy.CHECK_CERTIFICATE: "check the address (--base-url), and the certificate that this machine trusts there",
-    Remedy.CHECK_PROXY: "check the proxy's address and its credentials",
+    Remedy.CHECK_RECORD: "look at the record before anything else, with thredfi get",
+    Remedy.CHECK_CERTIFICATE: (
+        "check the address (--base-url); if the certificate there is your own network's, trust it with --ca-file"
+    ),
+    Remedy.CHECK_PROXY: "check the proxy (--proxy, or HTTPS_PROXY) and its credentials",
     Remedy.CHECK_NETWORK: "check the address (--base-url) and the network, then run the same again",
     Remedy.MAKE_A_CLIENT: "run the same again",
     Remedy.ALLOW_MORE_TIME: "run the same again, with a longer --timeout if need be",
@@ -52,10 +58,13 @@ ADVICE: Final = {
     Remedy.REPORT_BUG: "run the same again with --debug, and report what is named if it is not yours",
     Remedy.FREE_JOURNAL: "wait until the other run has ended, or name another --journal",
     Remedy.FIX_JOURNAL: "do what the message says about the journal, or name another --journal",
-    Remedy.FIX_SOURCE: "name the file that the run began with",
-    Remedy.CHECK_BROKER: "check the broker's address (--nats) and its credentials",
+    Remedy.FIX_SOURCE: "name the file that the run began with: thredfi bulk resume RUN.db FILE",
+    Remedy.CHECK_BROKER: "check the broker's address (--nats) and its credentials, then run the same again",
 }
 """What to do next, for each remedy."""
+_COMES_FIRST: Final = frozenset({Fault.SETTINGS, Fault.TOKEN})
+"""Faults that any other command would meet, too."""
+_SETTING: Final = re.compile(r"(?<![\w-])base_url\b")
 _EFFECTS: Final = {
     Effect.NOT_APPLIED: "NOT_APPLIED, certainly nothing was changed by this call",
     Effect.UNKNOWN: "UNKNOWN, the customer may be archived or not",
@@ -71,7 +80,8 @@ class ErrorReport:
         kind: The error's class name, for machines.
         sentence: What happened, in one sentence.
         exit_code: How the command ends.
-        effect: What the call did.
+        effect: What the call did; None where there was no such call, and more than one.
+        is_of_write: Whether something could have been changed, so that people are told the effect.
         advice: What to do next.
         problems: What is wrong, one by one, if it is more than a sentence.
         notes: What else the client did about it.
@@ -81,7 +91,8 @@ class ErrorReport:
     kind: str
     sentence: str
     exit_code: ExitCode
-    effect: Effect
+    effect: Effect | None
+    is_of_write: bool = False
     advice: str | None = None
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -92,7 +103,7 @@ class ErrorReport:
         return {
             "error": self.kind,
             "message": self.sentence,
-            "effect": self.effect.name,
+            "effect": None if self.effect is None else self.effect.name,
             "exit_code": int(self.exit_code),
             "next": self.advice,
             "problems": list(self.problems),
@@ -104,7 +115,8 @@ class ErrorReport:
         """Return it for people, line by line."""
         done = self.exit_code is ExitCode.DONE
         head = ("warning: ", "bold yellow") if done else ("error: ", "bold red")
-        facts = {"effect": _EFFECTS[self.effect], "next": self.advice, **self.facts}
+        effect = _EFFECTS[self.effect] if self.is_of_write and self.effect is not None else None
+        facts = {"effect": effect, "next": self.advice, **self.facts}
         return [
             Text.assemble(head, self.sentence),
             *(Text(f"  - {problem}") for problem in self.problems),
@@ -151,14 +163,36 @@ def error_report(error: ThredfiError, session: Session) -> ErrorReport:
         facts |= {"status": error.status, "retry_after": error.retry_after}
     return ErrorReport(
         kind=type(error).__name__,
-        sentence=f"{happened}." if problems else f"{happened}: {_summary(error)}.",
+        sentence=sentence(happened if problems else f"{happened}: {_summary(error)}"),
         exit_code=exit_code(error),
-        effect=error.effect,
+        effect=None if session.known.effect is None else error.effect,
+        is_of_write=session.known.began and not isinstance(error, InvalidRequestError | ConfigurationError),
         advice=_advice(error, session),
         problems=problems,
         notes=tuple(getattr(error, "__notes__", ())),
         facts=facts,
     )
+
+
+def in_options(text: str) -> str:
+    """Return a message of the library with the command line's options in the place of the library's settings."""
+    for remedy, advice in ADVICE.items():
+        text = text.replace(remedy.value, advice)
+    return _SETTING.sub("--base-url", text.replace(": check base_url", ""))
+
+
+def corrected(failure: ErrorReport, session: Session) -> ErrorReport:
+    """Return a description without an effect where there was more than one call by then."""
+    return replace(failure, effect=None) if session.known.effect is None else failure
+
+
+def warning(happened: str) -> ErrorReport:
+    """Return a warning, which changes nothing.
+
+    Args:
+        happened: What of, in a sentence that says what to do.
+    """
+    return ErrorReport(kind="Warning", sentence=sentence(happened), exit_code=ExitCode.DONE, effect=None)
 
 
 def interruption(session: Session) -> ErrorReport:
@@ -169,16 +203,17 @@ def interruption(session: Session) -> ErrorReport:
         sentence="Interrupted.",
         exit_code=ExitCode.INTERRUPTED,
         effect=known.effect,
+        is_of_write=known.began,
         advice=_look(known.effect, session, known.idempotency_key),
         facts={"idempotency_key": known.idempotency_key},
     )
 
 
-def internal_error(sentence: str, session: Session, *, kind: str, code: ExitCode, advice: str) -> ErrorReport:
+def internal_error(happened: str, session: Session, *, kind: str, code: ExitCode, advice: str) -> ErrorReport:
     """Describe an error that is not the client's: a stdout that fails, a bug.
 
     Args:
-        sentence: What happened.
+        happened: What happened, in a sentence.
         session: What the command was about.
         kind: The name for machines.
         code: The exit code, unless it is unknown whether the customer is archived.
@@ -190,28 +225,36 @@ def internal_error(sentence: str, session: Session, *, kind: str, code: ExitCode
     known = session.known
     return ErrorReport(
         kind=kind,
-        sentence=sentence,
+        sentence=happened,
         exit_code=ExitCode.UNKNOWN if known.effect is Effect.UNKNOWN else code,
         effect=known.effect,
+        is_of_write=known.began,
         advice="; ".join(filter(None, (_look(known.effect, session, known.idempotency_key), advice))),
         facts={"idempotency_key": known.idempotency_key},
     )
 
 
 def _advice(error: ThredfiError, session: Session) -> str:
-    advice = _look(error.effect, session, error.idempotency_key) or ADVICE[classify(error).remedy]
+    row = classify(error)
+    look = _look(error.effect, session, error.idempotency_key)
+    if look is not None and error.effect is Effect.UNKNOWN and row.fault in _COMES_FIRST:
+        advice = f"{ADVICE[row.remedy]}; then {look}"
+    else:
+        advice = look or ADVICE[row.remedy]
     if isinstance(error, ConflictError) and session.look is not None:
         advice += f": {session.look}"
     if isinstance(error, InvalidRequestError) and any("is missing" in problem for problem in error.problems):
-        advice += "; --allow-missing-fields leaves missing fields out of the body on purpose, as UNSET does in Python"
+        advice += "; --allow-missing-fields leaves missing fields out of the body on purpose"
     if isinstance(error, APIError) and error.retry_after is not None and error.effect is Effect.NOT_APPLIED:
         advice += f", in {error.retry_after:g} s at the earliest"
     return advice
 
 
-def _look(effect: Effect, session: Session, key: str | None) -> str | None:
+def _look(effect: Effect | None, session: Session, key: str | None) -> str | None:
     if effect is Effect.NOT_APPLIED or session.look is None:
         return None
+    if effect is None:
+        return f"see how far it came with: {session.look}"
     if effect is Effect.APPLIED:
         return f"see the record with: {session.look}"
     again = f"; if it is not archived, run the same again with --idempotency-key {key}" if key else ""
@@ -220,7 +263,7 @@ def _look(effect: Effect, session: Session, key: str | None) -> str | None:
 
 def _summary(error: ThredfiError) -> str:
     # The request id has a line of its own.
-    return str(error).removesuffix(f", request id {error.request_id}").rstrip(".")
+    return in_options(str(error).removesuffix(f", request id {error.request_id}"))
 
 
 def _first(table: Iterable[tuple[type[ThredfiError], str]], error: ThredfiError) -> str:

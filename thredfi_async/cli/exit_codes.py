@@ -17,21 +17,27 @@ class ExitCode(enum.IntEnum):
     For `bulk`: some lines were rejected, failed or are invalid; the others are archived.
     """
     USAGE = 2
-    """The arguments, the settings, the body or the output cannot be used."""
+    """The arguments, the settings, the body or the file cannot be used."""
     UNKNOWN = 3
     """The customer, or some of a bulk run's, may be archived or not."""
     STOPPED = 4
     """A bulk run stopped before its end, and can be resumed."""
+    BROKER = 5
+    """The broker of the queue cannot be reached, or refuses."""
+    OUTPUT = 6
+    """Stdout, or a file of results, cannot be written."""
     INTERRUPTED = 130
     """Ctrl-C; a bulk run takes SIGTERM and SIGHUP for it too, and can be resumed."""
 
 
 EXIT_CODES: Final = {
     ExitCode.DONE: "done; for archive: the customer is archived",
-    ExitCode.REFUSED: "the API said no or could not be reached; certainly nothing was changed",
-    ExitCode.USAGE: "usage, settings or body are wrong and nothing was sent; or the output cannot be written",
+    ExitCode.REFUSED: "the API said no or could not be reached, and nothing was changed",
+    ExitCode.USAGE: "usage, settings, body or file cannot be used; nothing was sent",
     ExitCode.UNKNOWN: "outcome unknown: the customer may be archived or not",
     ExitCode.STOPPED: "a bulk run stopped before its end: resume it",
+    ExitCode.BROKER: "the queue's broker (NATS) cannot be reached, or refuses",
+    ExitCode.OUTPUT: "stdout, or a file of results, cannot be written; stderr says what is known",
     ExitCode.INTERRUPTED: "interrupted with Ctrl-C; stderr says what is known",
 }
 """What `thredfi --help` says of each."""

@@ -54,16 +54,22 @@ def outcomes(states: Mapping[str, int]) -> str:
     return ", ".join(f"{count:,} {label}" for label, count in counted if count or label == "archived")
 
 
+def sentence(text: str) -> str:
+    """Return a text with one full stop at its end, or with the mark that it has."""
+    return text if text.endswith(("?", "!")) else f"{text.rstrip('.')}."
+
+
 def command(*parts: str) -> str:
     """Return a line to paste into a shell; nothing in it needs an escape to be shown."""
-    return " ".join(map(_quoted, ("thredfi", *parts)))
+    return " ".join(map(quoted, ("thredfi", *parts)))
 
 
-def _quoted(part: str) -> str:
+def quoted(part: str | Path) -> str:
     """Return an argument in quotes that the shell takes away; what a terminal must not get is written as its bytes."""
-    if printable(part) == part:
-        return shlex.quote(part)
-    return f"$'{''.join(map(_escaped, part))}'"
+    text = str(part)
+    if printable(text) == text:
+        return shlex.quote(text)
+    return f"$'{''.join(map(_escaped, text))}'"
 
 
 def _escaped(character: str) -> str:

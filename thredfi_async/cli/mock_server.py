@@ -150,4 +150,4 @@ def _words(error: OSError) -> str:
     # asyncio replaces the system's own message with a sentence about the address.
     if error.errno == errno.EADDRINUSE:
         return "the port is in use"
-    return os.strerror(error.errno) if error.errno else type(error).__name__
+    return os.strerror(error.errno) if error.errno else "the system gives no reason"

@@ -35,11 +35,15 @@ class Output:
 
     Args:
         json: Whether a machine reads it.
+
+    Attributes:
+        quiet: Whether a person wants results and errors alone.
     """
 
     def __init__(self, *, json: bool) -> None:
         """Take the process's stdout."""
         self.json = json
+        self.quiet: bool = False
 
     def check(self) -> None:
         """Refuse to begin without a stdout.
@@ -114,7 +118,7 @@ def _as_json(value: object) -> str:
 
 def reason(error: Exception) -> str:
     """Return in few words why a stream cannot be written."""
-    return getattr(error, "strerror", None) or type(error).__name__
+    return getattr(error, "strerror", None) or "the system gives no reason"
 
 
 def write_text(stream: TextIO, text: str) -> None:
@@ -204,9 +208,14 @@ class _Page(io.StringIO):
         return self._encoding
 
 
+def _is_color_forced() -> bool:
+    """Return whether colors are wanted where no terminal is, as in a pager or in CI; NO_COLOR still wins."""
+    return bool(os.environ.get("FORCE_COLOR"))
+
+
 def _drawn(stream: TextIO, renderables: Iterable[RenderableType], *, wrap: bool) -> str:
     page = _Page(stream.encoding or "utf-8")
-    console = PrintableConsole(page, force_terminal=stream.isatty())
+    console = PrintableConsole(page, force_terminal=stream.isatty() or _is_color_forced())
     for renderable in renderables:
         console.print(renderable, soft_wrap=not wrap)
     # rich pads lines to the width, which is a nuisance in files.

@@ -90,7 +90,8 @@ def _shown(name: str, value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int) and name in _MONEY:
-        return f"{Decimal(value) / 100:,.2f}"
+        # The API names no currency: the amount is in the business's own, and the figure in cents is the API's.
+        return f"{Decimal(value) / 100:,.2f} ({value:,} cents)"
     if isinstance(value, dt.datetime):
         return value.isoformat(sep=" ", timespec="seconds")
     if isinstance(value, str | int | UUID):

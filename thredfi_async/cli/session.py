@@ -34,17 +34,17 @@ def run_now(work: Coroutine[Any, Any, T]) -> T:
 
 
 class Known:
-    """A hook that remembers what is known of the one call that can change something.
+    """A hook that remembers what is known of the calls that can change something.
 
     Attributes:
-        effect: What the call did, as far as is known by now.
+        effect: What the one call did, as far as is known by now; None once there may be more than one.
         idempotency_key: The key that its request carried, if it came to have one.
         began: Whether it was begun.
     """
 
     def __init__(self) -> None:
         """Start before the call."""
-        self.effect: Effect = Effect.NOT_APPLIED
+        self.effect: Effect | None = Effect.NOT_APPLIED
         self.idempotency_key: str | None = None
         self.began: bool = False
 
@@ -52,6 +52,10 @@ class Known:
         """Treat the effect as unknown from now on, until the call has ended."""
         self.began = True
         self.effect, self.idempotency_key = Effect.UNKNOWN, idempotency_key
+
+    def begins_many(self) -> None:
+        """State no effect from now on: customers are archived, each with an effect of its own."""
+        self.effect = None
 
     def on_event(self, event: Event, /) -> None:
         """Take the effect from the call's last event, which it sends when cancelled, too."""
@@ -65,15 +69,22 @@ class Session:
 
     Args:
         out: Its stdout.
-        debug: Whether stack traces and logs are wanted.
+        debug: Whether stack traces are wanted.
+        log_level: The level from which logs are shown; None for none.
         known: What is known of its call.
         look: The command that shows the record that it is about, if there is one.
     """
 
     out: Output
     debug: bool = False
+    log_level: int | None = None
     known: Known = field(default_factory=Known)
     look: str | None = None
+
+    @property
+    def logs(self) -> bool:
+        """Whether logs go to stderr."""
+        return self.log_level is not None
 
 
 Job = Callable[[Session], int]

@@ -2,15 +2,20 @@
 
 import enum
 import io
+import os
 import re
 import shlex
-from collections.abc import Mapping
+import ssl
+import stat
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from thredfi_async import ConfigurationError, Environment, Hook, ThredfiClient, Timeouts
+from thredfi_async._checks.urls import checked_proxy, environment_proxy
 from thredfi_async.cli.formatting import command as command_line
+from thredfi_async.cli.formatting import quoted
 
 _TIMEOUTS: Final = frozenset(Timeouts.__annotations__)
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
@@ -31,6 +36,8 @@ class Connection:
         base_url: `--base-url`.
         environment: `--environment`.
         env_file: `--env-file`.
+        proxy: `--proxy`; what HTTPS_PROXY and NO_PROXY say by default.
+        ca_file: `--ca-file`.
         timeout: `--timeout`, in seconds.
         kept_timeouts: Timeouts by name that the run had before; `timeout` goes before them.
     """
@@ -38,6 +45,8 @@ class Connection:
     base_url: str | None = None
     environment: EnvironmentName | None = None
     env_file: Path | None = None
+    proxy: str | None = None
+    ca_file: Path | None = None
     timeout: float | None = None
     kept_timeouts: Mapping[str, float | None] = field(default_factory=dict[str, float | None])
 
@@ -46,11 +55,27 @@ class Connection:
         """Seconds that a call may take, if that was given, now or before."""
         return self.kept_timeouts.get("deadline") if self.timeout is None else self.timeout
 
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What is better not done: credentials in a file that others on this machine can read."""
+        if self.env_file is None or os.name == "nt":
+            return ()
+        try:
+            mode = self.env_file.stat().st_mode
+        except OSError:
+            return ()  # who reads it says so
+        if not stat.S_ISREG(mode) or not mode & (stat.S_IRGRP | stat.S_IROTH):
+            return ()
+        fix = f"chmod 600 {quoted(self.env_file)}"
+        return (f"others on this machine can read the credentials in {self.env_file}: type {fix}",)
+
     def as_facts(self) -> dict[str, str]:
         """Return for a journal how the API was reached; nothing of it is secret."""
-        options = {"base_url": self.base_url, "environment": self.environment}
+        options = {"base_url": self.base_url, "environment": self.environment, "proxy": self.proxy}
         facts = {f"option_{name}": "" if value is None else str(value) for name, value in options.items()}
-        return {**facts, "option_env_file": "" if self.env_file is None else str(self.env_file.absolute())}
+        files = {"env_file": self.env_file, "ca_file": self.ca_file}
+        paths = {f"option_{name}": "" if path is None else str(path.absolute()) for name, path in files.items()}
+        return {**facts, **paths}
 
     def client(self, *hooks: Hook, **more: Any) -> ThredfiClient:  # noqa: ANN401 - as ThredfiClient
         """Make the client.
@@ -75,12 +100,34 @@ class Connection:
             bounds["deadline"] = self.timeout
         if bounds:
             settings["timeouts"] = Timeouts(**bounds)
-        if self.env_file is None:
-            return ThredfiClient.from_env(**settings)
-        variables = read_env_file(self.env_file)
+        if self.ca_file is not None:
+            settings["ssl"] = _trusting(self.ca_file)
+        variables = None if self.env_file is None else self._variables(self.env_file)
+        # Another client, which connects to nothing, knows where the API is.
+        proxy = self._proxy(ThredfiClient.from_env(variables, **settings).base_url)
+        return ThredfiClient.from_env(variables, **settings, proxy=proxy)
+
+    def _variables(self, env_file: Path) -> Mapping[str, str]:
+        variables = read_env_file(env_file)
         if not any(name.startswith("THREDFI_") for name in variables):
-            raise ConfigurationError(f"{self.env_file} sets no variable whose name begins with THREDFI_")
-        return ThredfiClient.from_env(variables, **settings)
+            raise ConfigurationError(f"{env_file} sets no variable whose name begins with THREDFI_")
+        return variables
+
+    def _proxy(self, base_url: str) -> str | None:
+        """Return the proxy to use; netrc is never read, which aiohttp's own way would do."""
+        if self.proxy is None:
+            try:
+                return checked_proxy(environment_proxy(base_url))
+            except ConfigurationError:
+                raise ConfigurationError(
+                    "HTTPS_PROXY, or ALL_PROXY, must be an http or https URL such as http://proxy.example:3128; or let "
+                    "NO_PROXY name the API's host"
+                ) from None
+        if "@" in self.proxy:
+            raise ConfigurationError(
+                "--proxy must not hold a password, which others on this machine could read: set HTTPS_PROXY instead"
+            )
+        return self.proxy
 
     def repeated(self, *command: str) -> str:
         """Return another command that reaches the same API.
@@ -91,9 +138,27 @@ class Connection:
         Returns:
             The line to paste.
         """
-        options = {"--base-url": self.base_url, "--environment": self.environment, "--env-file": self.env_file}
+        options = {
+            "--base-url": self.base_url,
+            "--environment": self.environment,
+            "--env-file": self.env_file,
+            "--proxy": self.proxy,
+            "--ca-file": self.ca_file,
+        }
         given = [part for name, value in options.items() if value is not None for part in (name, str(value))]
         return command_line(*command, *given)
+
+
+def _trusting(ca_file: Path) -> ssl.SSLContext:
+    """Return a context that trusts the certificates of a file, beside those that this machine trusts."""
+    context = ssl.create_default_context()
+    try:
+        context.load_verify_locations(ca_file)
+    except ssl.SSLError:
+        raise ConfigurationError(f"--ca-file {ca_file} has no certificate in PEM form") from None
+    except OSError as error:
+        raise ConfigurationError(f"cannot read --ca-file {ca_file}: {error.strerror}") from None
+    return context
 
 
 def read_env_file(path: Path) -> Mapping[str, str]:
@@ -114,7 +179,7 @@ def read_env_file(path: Path) -> Mapping[str, str]:
     try:
         text = path.read_text("utf-8-sig")
     except OSError as error:
-        raise ConfigurationError(f"cannot read {path}: {error.strerror or type(error).__name__}") from None
+        raise ConfigurationError(f"cannot read {path}: {error.strerror or 'the system gives no reason'}") from None
     except UnicodeDecodeError:
         raise ConfigurationError(f"cannot read {path}: it is not UTF-8 text") from None
     variables: dict[str, str] = {}

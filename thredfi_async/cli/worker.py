@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import signal
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -14,10 +15,10 @@ from thredfi_async import LoggingHook, __version__
 from thredfi_async.bulk import ItemState
 from thredfi_async.cli.bulk.nats import Nats, broker_preflight_errors
 from thredfi_async.cli.exit_codes import ExitCode
+from thredfi_async.cli.log_lines import WORKER, log_lines
 from thredfi_async.cli.output import Output, tell
 from thredfi_async.cli.session import Session
 from thredfi_async.cli.settings import Connection, read_env_file
-from thredfi_async.cli.worker_log import LogLevelName, log_lines
 
 if TYPE_CHECKING:
     from thredfi_async.worker import NatsSettings, Worker
@@ -39,7 +40,6 @@ class Work:
         grace_period: Seconds that calls in flight have when it stops.
         health_host: The address for health and metrics.
         health_port: The port; None for none.
-        log_level: The least that is logged.
     """
 
     connection: Connection
@@ -51,12 +51,14 @@ class Work:
     grace_period: float
     health_host: str
     health_port: int | None
-    log_level: LogLevelName
 
     def __call__(self, session: Session) -> int:
         """Work until SIGTERM or Ctrl-C, the regular end."""
-        # With --debug, everything is shown already.
-        lines = contextlib.nullcontext() if session.debug else log_lines(self.log_level, json=session.out.json)
+        session.known.begins_many()
+        # Where logs are asked for, the worker's are among them.
+        lines = (
+            contextlib.nullcontext() if session.logs else log_lines(_level(session), json=session.out.json, name=WORKER)
+        )
         # On Windows the loop has no signal handlers, and Ctrl-C raises this; so does SIGTERM before the loop runs.
         with broker_preflight_errors(), lines, contextlib.suppress(KeyboardInterrupt), _sigterm_like_ctrl_c():
             asyncio.run(self._run(session))
@@ -75,7 +77,7 @@ class Work:
             grace_period=self.grace_period,
             connect_timeout=self.connect_timeout,
         )
-        hooks = (LoggingHook(),) if session.debug else ()
+        hooks = (LoggingHook(),) if session.logs else ()
         connections = max(_MOST_CONNECTIONS, self.concurrency)
         async with contextlib.AsyncExitStack() as stack:
             client = self.connection.client(*hooks, max_connections=connections)
@@ -88,7 +90,7 @@ class Work:
                 "nats": nats.shown,
                 "stream": stream_config.stream,
                 "subject": stream_config.subject,
-                **self._shown_settings(),
+                **self._shown_settings(session),
             }
             if self.health_port is not None:
                 health = serving_health(worker, host=self.health_host, port=self.health_port)
@@ -97,18 +99,25 @@ class Work:
             await worker.run(on_ready=partial(_say_ready, session.out, facts))
             _farewell(session.out, worker)
 
-    def _shown_settings(self) -> dict[str, Any]:
+    def _shown_settings(self, session: Session) -> dict[str, Any]:
         return {
             "version": __version__,
             "concurrency": self.concurrency,
             "max_deliveries": self.max_deliveries,
             "grace_period": self.grace_period,
-            "log_level": str(self.log_level),
+            "log_level": logging.getLevelName(_level(session)).lower(),
         }
 
     def _settings(self) -> "NatsSettings":
         env_file = self.connection.env_file
         return self.nats.settings(None if env_file is None else read_env_file(env_file))
+
+
+def _level(session: Session) -> int:
+    """Return the level from which the worker's own log is shown."""
+    if session.log_level is not None:
+        return session.log_level
+    return logging.WARNING if session.out.quiet else logging.INFO
 
 
 def _introduce(out: Output, facts: dict[str, Any]) -> None:

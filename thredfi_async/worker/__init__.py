@@ -7,6 +7,7 @@ prometheus-client.
 from typing import TYPE_CHECKING
 
 from thredfi_async import ConfigurationError
+from thredfi_async._extras import how_to_install
 from thredfi_async.bulk import ArchiveClient
 from thredfi_async.worker.command import ArchiveCommand
 from thredfi_async.worker.errors import BrokerError
@@ -43,6 +44,6 @@ def __getattr__(name: str) -> object:
     try:
         from thredfi_async.worker.worker import Worker  # noqa: PLC0415 - see above
     except ModuleNotFoundError as error:
-        sentence = f"{error.name} is not installed: pip install 'thredfi-async[worker]'"
+        sentence = f"{error.name} is not installed: {how_to_install('worker')}"
         raise ConfigurationError(sentence) from None
     return Worker

@@ -20,6 +20,11 @@ def client_context() -> ssl.SSLContext:
     return ssl.create_default_context(cadata=_authority().cert_pem.bytes().decode())
 
 
+def authority_pem() -> bytes:
+    """Return the certificate of the test's authority, as a file has it."""
+    return _authority().cert_pem.bytes()
+
+
 def choosy_client_context(
     *, version: ssl.TLSVersion | None = None, cipher: str | None = None, shows: Shown = "nothing"
 ) -> ssl.SSLContext:

@@ -150,7 +150,7 @@ class Journal:
         with self._transaction(of_facts=True):
             self.rows.session += 1
             self._describe({"sessions": str(self.rows.session)})
-            self._connection.execute("DELETE FROM run WHERE key IN ('finished_at', 'stopped_reason')")
+            self._connection.execute("DELETE FROM run WHERE key IN ('finished_at', 'stopped_reason', 'stopped_cause')")
 
     def finish(self, why: str | None) -> None:
         """End a session.

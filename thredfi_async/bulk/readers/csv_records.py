@@ -1,22 +1,24 @@
-"""Reads CSV, as RFC 4180 and the standard library define it."""
+"""Reads CSV, as RFC 4180 and the standard library define it, with any of the separators that spreadsheets write."""
 
 import csv
-import io
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from thredfi_async._checks.json import text_problem
 from thredfi_async.bulk.errors import SourceError
 from thredfi_async.bulk.items import ArchiveItem
-from thredfi_async.bulk.readers.columns import BUSINESS, CUSTOMER, INVALID_COLUMNS, Rules, columns_problem, has_body
+from thredfi_async.bulk.readers.columns import Columns, Rules
 from thredfi_async.bulk.readers.invalid_line import InvalidLine, RecordError, location
 from thredfi_async.bulk.readers.io import CHUNK, Opened
-from thredfi_async.bulk.readers.items import ItemMaker
-from thredfi_async.bulk.readers.values import body_of
+from thredfi_async.bulk.readers.table import Header, Table, header_of
+from thredfi_async.bulk.readers.text import TextForm, form_of
 
 LONGEST_RECORD: Final = 1 << 20
 """Most characters of a record, line ends within quotes included. A longer field has lost its quote."""
+_SEPARATORS: Final = (",", ";", "\t", "|")
+_MARKER: Final = "sep="
+"""What Excel writes and reads as a first line, with the separator behind it."""
 
 
 class CsvRecords:
@@ -27,21 +29,25 @@ class CsvRecords:
         business_id: The business of every record, or None where each names its own.
         rules: What the caller said about columns.
 
+    Attributes:
+        columns: What its columns become.
+        skipped: Lines that are no records, by what they are.
+
     Raises:
         SourceError: There is no header, or its columns do not fit a run.
     """
 
     def __init__(self, opened: Opened, business_id: UUID | None, rules: Rules) -> None:
         self._name = opened.name
-        self._maker = ItemMaker(business_id)
-        self._lines = _Lines(opened)
-        self._reader = csv.reader(self._lines, strict=True)
-        self._header = self._read_header()
-        problem = columns_problem(self._header, rules)
-        if problem is not None:
-            raise SourceError(f"{location(self._name, 1, problem.column)}: {problem.reason}")
-        self.has_bodies: bool = has_body(self._header)
-        self.header: bytes = self._lines.take().encode(errors="surrogateescape")
+        self.form: TextForm = form_of(opened, rules.options.encoding, "csv")
+        self._lines = _Lines(opened, self.form, strict=not rules.options.ids_only)
+        header = header_of(self._name, self._headers(), rules)
+        self.separator: str = header.separator
+        self._table = Table(self._name, header, business_id, rules)
+        self.columns: Columns = self._table.columns
+        self.skipped: Mapping[str, int] = self._table.skipped
+        self._reader = csv.reader(self._lines, strict=True, delimiter=header.separator)
+        self.header: bytes = self._encoded(header.raw)
 
     def __iter__(self) -> Iterator[ArchiveItem | InvalidLine]:
         """Yield an item for each valid record, and an `InvalidLine` for each other one, in the file's order."""
@@ -53,72 +59,87 @@ class CsvRecords:
                 return
             except csv.Error as error:
                 self._lines.skip_to_balance()
-                yield self._bad(before, RecordError(None, _csv_reason(error)))
+                yield self._bad(before, RecordError(None, _csv_reason(error, self.separator)))
                 continue
-            if row:
-                made = self._item(row, before)
+            made = self._table.read(row, before)
+            if made is not None:
                 yield made if type(made) is ArchiveItem else self._bad(before, made)
 
-    def _item(self, row: list[str], line: int) -> ArchiveItem | RecordError:
-        if self._lines.undecodable:
-            return RecordError(None, "is not UTF-8 text")
-        if len(row) != len(self._header):
-            return RecordError(None, f"has {_columns(len(row))}, and the header has {len(self._header)}")
-        named = dict(zip(self._header, row, strict=True))
-        business, customer = named.pop(BUSINESS, None), named.pop(CUSTOMER)
-        if not self.has_bodies:
-            return self._maker.make(business, customer, None, line)
-        body = self._body(named)
-        return body if isinstance(body, RecordError) else self._maker.make(business, customer, body, line)
+    def _headers(self) -> Iterator[list[Header]]:
+        """Yield the first lines that are not blank, each split by every separator that it can have."""
+        separators: tuple[str, ...] = _SEPARATORS
+        while True:
+            line = self._lines.start()
+            try:
+                raw = self._lines.record()
+            except csv.Error as error:
+                raise self._unreadable(line, error, ",") from None
+            if not raw:
+                return
+            text = raw.strip("\r\n")
+            if line == 1 and text.lower().startswith(_MARKER) and len(text) == len(_MARKER) + 1:
+                separators = (text[-1],)
+            elif text.strip():
+                yield self._ways(text, raw, line, separators)
 
-    def _body(self, named: dict[str, str]) -> Mapping[str, Any] | RecordError:
-        for name in INVALID_COLUMNS:
-            named.pop(name, None)
-        if not any(named.values()):
-            return RecordError(None, "has no value in any column of the body")
-        return body_of(named)
+    def _ways(self, text: str, raw: str, line: int, separators: tuple[str, ...]) -> list[Header]:
+        ways, problem = list[Header](), None
+        for separator in separators:
+            try:
+                names = next(csv.reader([text], strict=True, delimiter=separator))
+            except csv.Error as error:
+                problem = problem or self._unreadable(line, error, separator)
+            else:
+                ways.append(Header(line, tuple(names), 0, separator, raw))
+        if problem is not None and not ways:
+            raise problem
+        return ways
 
-    def _read_header(self) -> list[str]:
-        self._lines.start()
-        try:
-            for row in self._reader:
-                if self._lines.undecodable:
-                    raise SourceError(f"{location(self._name, 1)}: the header is not UTF-8 text")
-                if row:
-                    return row
-        except csv.Error as error:
-            raise SourceError(f"{location(self._name, 1)}: the header {_csv_reason(error)}") from None
-        raise SourceError(f"{self._name} is empty: there is not even a header")
+    def _unreadable(self, line: int, error: csv.Error, separator: str) -> SourceError:
+        return SourceError(f"{location(self._name, line)}: the header {_csv_reason(error, separator)}")
 
     def _bad(self, line: int, wrong: RecordError | ArchiveItem) -> InvalidLine:
         assert isinstance(wrong, RecordError)  # noqa: S101 - the only other kind
-        raw = self._lines.take().encode(errors="surrogateescape")
-        return InvalidLine(self._name, line, wrong.column, wrong.reason, raw)
+        return wrong.at(self._name, line, self._encoded(self._lines.take()), self._lines.spool.take())
+
+    def _encoded(self, text: str) -> bytes:
+        return text.encode(self.form.encoding, self.form.errors)
 
 
 class _Lines:
     """Gives the file's lines to the CSV reader, and keeps those of the current record."""
 
-    def __init__(self, opened: Opened) -> None:
-        opened.skip_mark()
-        # Bytes that are not UTF-8 become lone surrogates, so that they make just their own line invalid.
-        # A line ends in \n or \r\n. A \r alone within a cell ends none: what follows it is no record, and is not sent.
-        self._text = io.TextIOWrapper(opened.stream, "utf-8", errors="surrogateescape", newline="\n")
+    def __init__(self, opened: Opened, form: TextForm, *, strict: bool) -> None:
+        # Bytes that are no text become lone surrogates. The scan of a file has refused them, but where only ids are
+        # taken; in a pipe, they are met here.
+        # A line ends in \n or \r\n, or all lines do in \r. A \r alone within a cell ends none otherwise: what follows
+        # it is no record, and is not sent.
+        self._name, self._strict, self._end = opened.name, strict, form.line_end
+        self._text = opened.as_text(form.encoding, form.errors, self._end)
+        self.spool = opened.spool
+        self._form = form
         self._number = 0
         self._taken: list[str] = []
         self._length = 0
-        self.undecodable = False
 
     def start(self) -> int:
         """Forget the last record, and return the line on which the next one begins."""
         self._taken.clear()
         self._length = 0
-        self.undecodable = False
         return self._number + 1
 
     def take(self) -> str:
         """Return the record as it stands in the file; nothing if it was too long."""
         return "".join(self._taken) if self._length <= LONGEST_RECORD else ""
+
+    def record(self) -> str:
+        """Read a record without parsing it: up to the first line end outside of quotes."""
+        line = next(self, "")
+        if line.count('"') % 2:
+            self.skip_to_balance()
+            if self._length > LONGEST_RECORD:
+                raise csv.Error(_TOO_LONG)
+        return self.take()
 
     def __iter__(self) -> Iterator[str]:
         return self
@@ -128,12 +149,14 @@ class _Lines:
         if not line:
             raise StopIteration
         self._number += 1
-        self._taken.append(line)
-        self._length += len(line)
-        if not line.isascii() and not self.undecodable:
-            self.undecodable = text_problem(line) is not None
+        self._keep(line)
         if self._length > LONGEST_RECORD:
             raise csv.Error(_TOO_LONG)
+        if self._strict and not line.isascii() and text_problem(line) is not None:
+            raise SourceError(
+                f"{location(self._name, self._number)}: is not UTF-8 text, and nothing from there on is read: give "
+                "--encoding, or --ids-only to take the ids alone"
+            )
         return line
 
     def skip_to_balance(self) -> None:
@@ -141,39 +164,48 @@ class _Lines:
 
         A line within quoted text is never taken for a record: it would be sent.
         """
-        last = self._taken[-1] if self._taken else "\n"
+        last = self._taken[-1] if self._taken else self._end
         open_quotes = sum(line.count('"') for line in self._taken)
-        while open_quotes % 2 or not last.endswith("\n"):
-            within_line = not last.endswith("\n")
+        while open_quotes % 2 or not last.endswith(self._end):
+            within_line = not last.endswith(self._end)
             last = self._text.readline(CHUNK)
             if not last:
                 return
             self._number += not within_line
-            self._length += len(last)
+            self._keep(last)
             open_quotes += last.count('"')
-            if self._length <= LONGEST_RECORD:
-                self._taken.append(last)
+
+    def _keep(self, piece: str) -> None:
+        was_long = self._length > LONGEST_RECORD
+        self._length += len(piece)
+        if was_long:
+            self.spool.add(self._encoded(piece))
+            return
+        self._taken.append(piece)
+        if self._length > LONGEST_RECORD:
+            self.spool.begin(map(self._encoded, self._taken))
+
+    def _encoded(self, text: str) -> bytes:
+        return text.encode(self._form.encoding, self._form.errors)
 
 
 _TOO_LONG: Final = "record too long"
 _REASONS: Final[Mapping[str, str]] = {
-    "unexpected end of data": "a quote is opened and never closed",
-    "',' expected after '\"'": "a closing quote is not followed by a comma; within quotes, a quote is written twice",
+    "unexpected end of data": "has a quote that is opened and never closed",
     _TOO_LONG: f"is longer than {LONGEST_RECORD:,} characters; is there a quote that is never closed?",
 }
 
 
-def _csv_reason(error: csv.Error) -> str:
+def _csv_reason(error: csv.Error, separator: str) -> str:
     message = str(error)
+    if message.endswith("expected after '\"'"):
+        name = "a tab" if separator == "\t" else f"'{separator}'"
+        return f"has a closing quote that is not followed by {name}; within quotes, a quote is written twice"
     if message.startswith("field larger"):
         return (
             f"has a cell of more than {csv.field_size_limit():,} characters; is there a quote that is never closed? "
             "JSON Lines takes longer ones"
         )
     if message.startswith("new-line character"):
-        return "has a carriage return outside quotes; lines have to end in LF or CRLF"
+        return "has a line end of another kind within it, outside of quotes; all lines have to end alike"
     return _REASONS.get(message, "is not CSV")
-
-
-def _columns(count: int) -> str:
-    return f"{count} column{'' if count == 1 else 's'}"

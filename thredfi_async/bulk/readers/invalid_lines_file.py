@@ -1,9 +1,13 @@
 """Writes the file of invalid lines: records as they stood, with the reason in front, to be fixed and read again."""
 
+import codecs
 import csv
 import io
 import os
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
+from typing import IO
 
 import orjson
 
@@ -11,8 +15,12 @@ from thredfi_async._checks.text import spreadsheet_cell
 from thredfi_async.bulk.errors import SourceError
 from thredfi_async.bulk.ownership import problem_of
 from thredfi_async.bulk.readers.columns import INVALID_COLUMNS
-from thredfi_async.bulk.readers.format_detection import Format
+from thredfi_async.bulk.readers.format_detection import format_of
 from thredfi_async.bulk.readers.invalid_line import InvalidLine
+from thredfi_async.bulk.readers.layout import Layout
+from thredfi_async.bulk.readers.spool import pieces_of
+from thredfi_async.bulk.readers.text import TextForm
+from thredfi_async.bulk.reading_options import Format
 
 
 class InvalidLinesFile:
@@ -23,14 +31,17 @@ class InvalidLinesFile:
 
     Args:
         path: The file.
-        form: The format of the source; Parquet's records are written as JSON Lines.
+        layout: How the source is written: lines of CSV are written as they stand there, rows of a workbook as CSV, and
+            all others as JSON Lines.
         header: The source's header, as it stands there.
     """
 
-    def __init__(self, path: Path, form: Format, header: bytes) -> None:
+    def __init__(self, path: Path, layout: Layout, header: bytes) -> None:
         self._path = path
-        self._csv = form == "csv"
-        self._header = _csv_line(*INVALID_COLUMNS) + b"," + _ended(header) if self._csv else b""
+        self._is_table = layout.is_table
+        self._separator = layout.separator
+        self._form = layout.form or TextForm("utf-8")
+        self._header = self._form.mark + self._line(INVALID_COLUMNS, header) if self._is_table else b""
         self._file: io.FileIO | None = None
         self._behind = False
 
@@ -48,7 +59,9 @@ class InvalidLinesFile:
         try:
             if self._file is None:
                 self._start(self._path, os.O_CREAT)
-            self._write(_csv_record(bad) if self._csv else _jsonl_record(bad))
+            # Begun again in another file, if this one says something else.
+            while not all(self._write(piece) for piece in self._pieces(bad)):
+                pass
         except OSError as error:
             raise SourceError(f"cannot write {self._path}: {error.strerror or type(error).__name__}") from None
 
@@ -56,6 +69,36 @@ class InvalidLinesFile:
         """Close the file, if there is one."""
         if self._file is not None:
             self._file.close()
+
+    def _pieces(self, bad: InvalidLine) -> Iterator[bytes]:
+        """Yield a record with the reason in front, the parts of one that is too long to be held one by one."""
+        if not self._is_table:
+            yield from [_jsonl_record(bad)] if bad.long is None else _long_jsonl_record(bad, bad.long)
+            return
+        cells = (str(bad.line), bad.column or "", bad.reason)
+        if bad.long is None:
+            yield self._line(cells, bad.raw)
+            return
+        yield self._cells(cells)
+        last = b""
+        for last in pieces_of(bad.long):
+            yield last
+        yield self._end_of(last)
+
+    def _line(self, cells: Iterable[str], record: bytes) -> bytes:
+        """Return a record with cells in front, in the encoding of the source, with its separator and its line end."""
+        return self._cells(cells) + record + self._end_of(record)
+
+    def _cells(self, cells: Iterable[str]) -> bytes:
+        text = io.StringIO()
+        csv.writer(text, lineterminator="", delimiter=self._separator).writerow(map(spreadsheet_cell, cells))
+        return (text.getvalue() + self._separator).encode(self._form.encoding, "replace")
+
+    def _end_of(self, record: bytes) -> bytes:
+        """Return the line end that a record lacks; empty if it has one."""
+        encoding, end = self._form.encoding, self._form.line_end
+        ends = tuple(each.encode(encoding) for each in ("\n", "\r"))
+        return b"" if record.endswith(ends) else end.encode(encoding)
 
     def _start(self, path: Path, flags: int) -> None:
         made = os.open(path, os.O_RDWR | flags | _AS_IT_IS, 0o600)
@@ -68,23 +111,23 @@ class InvalidLinesFile:
         self._behind = found.st_size > 0
         self._write(self._header)
 
-    def _write(self, record: bytes) -> None:
+    def _write(self, record: bytes) -> bool:
+        """Write a part of a record, or find it there; return whether it went to the same file as what was before it."""
         assert self._file is not None  # noqa: S101 - for the type checker
         if self._behind:
             there = self._file.read(len(record))
             if there == record:
-                return
+                return True
             if not record.startswith(there):
                 self._start_beside()  # which writes the header
-                if record is not self._header:
-                    self._write(record)
-                return
+                return False
             # The file ends here, perhaps in the middle of a record.
             self._behind = False
             self._file.seek(-len(there), os.SEEK_CUR)
         view = memoryview(record)
         while view:
             view = view[self._file.write(view) :]
+        return True
 
     def _start_beside(self) -> None:
         number = 2
@@ -102,15 +145,25 @@ _AS_IT_IS = getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(
 """No link is followed, and no pipe waited for."""
 
 
-def check_place(path: Path) -> None:
+def check_place(path: Path, source: Format) -> None:
     """Refuse a file for invalid lines before anything is read, if it leads elsewhere or others can write it.
 
     Args:
         path: Where it is to be; it need not exist.
+        source: The source's format, which says what is written.
 
     Raises:
-        SourceError: It is a link, a pipe or a device, another user's, one that others can write, or has a second name.
+        SourceError: Its name says another format than is written there; or it is a link, a pipe or a device, another
+            user's, one that others can write, or has a second name.
     """
+    written: Format = "csv" if source in {"csv", "excel"} else "jsonl"
+    named, compression = format_of(path.name)
+    if (named is not None and named != written) or compression is not None:
+        ending = "csv, as CSV" if written == "csv" else "jsonl, as JSON Lines"
+        raise SourceError(
+            f"cannot write invalid lines to {path}: they are written in another format than its name says, and could "
+            f"not be read again. Name a file that ends in .{ending}"
+        )
     try:
         found = path.lstat()
     except OSError:
@@ -124,16 +177,6 @@ def _require_own(path: Path, found: os.stat_result) -> None:
         raise SourceError(f"cannot write invalid lines to {path}: it {problem}; name another file")
 
 
-def _csv_record(bad: InvalidLine) -> bytes:
-    return _csv_line(str(bad.line), bad.column or "", bad.reason) + b"," + _ended(bad.raw)
-
-
-def _csv_line(*cells: str) -> bytes:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="").writerow(map(spreadsheet_cell, cells))
-    return text.getvalue().encode()
-
-
 def _jsonl_record(bad: InvalidLine) -> bytes:
     """Add the reason to an object, or wrap what is not one."""
     reason = orjson.dumps(dict(zip(INVALID_COLUMNS, (bad.line, bad.column, bad.reason), strict=True)))
@@ -145,5 +188,19 @@ def _jsonl_record(bad: InvalidLine) -> bytes:
     return reason[:-1] + comma + inside + b"\n"
 
 
-def _ended(raw: bytes) -> bytes:
-    return raw.rstrip(b"\r\n") + b"\n"
+def _long_jsonl_record(bad: InvalidLine, long: IO[bytes]) -> Iterator[bytes]:
+    reason = orjson.dumps(dict(zip(INVALID_COLUMNS, (bad.line, bad.column, bad.reason), strict=True)))
+    pieces = pieces_of(long)
+    first = next(pieces).lstrip()
+    if first.startswith(b"{"):
+        yield reason[:-1] + b"," + first[1:]
+        last = first
+        for last in pieces:
+            yield last
+        yield b"" if last.endswith(b"\n") else b"\n"
+        return
+    decode = codecs.getincrementaldecoder("utf-8")("backslashreplace").decode
+    yield reason[:-1] + b',"raw":"'
+    for piece in chain([first], pieces):
+        yield orjson.dumps(decode(piece))[1:-1]
+    yield b'"}\n'

@@ -12,25 +12,17 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, cast
 
-import attrs
-
 from thredfi_async.bulk.errors import SourceError
-from thredfi_async.bulk.readers.format_detection import Compression
+from thredfi_async.bulk.readers.format_detection import Compression, DetectedFormat
+from thredfi_async.bulk.readers.spool import Spool
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 CHUNK: Final = 1 << 18
 """Bytes read at a time."""
-_MAGIC: Final = {
-    b"\x1f\x8b": "is compressed with gzip; a file's name has to end in .gz, and stdin has to be decompressed first",
-    b"\x28\xb5": "is compressed with zstd; a file's name has to end in .zst, and stdin has to be decompressed first",
-    b"\xff\xfe": "is UTF-16; save it as UTF-8",
-    b"\xfe\xff": "is UTF-16; save it as UTF-8",
-    b"PK": "is a ZIP archive or a spreadsheet; save it as CSV",
-    b"PA": "is Parquet, going by its first bytes; the format that was given says otherwise",
-}
-_BOM: Final = b"\xef\xbb\xbf"
+_HEAD: Final = 1 << 16
+"""Most bytes of a file's beginning that are looked at before it is read."""
 
 
 class HashingStream(io.RawIOBase):
@@ -69,6 +61,38 @@ class HashingStream(io.RawIOBase):
         super().close()
 
 
+class _Before(io.RawIOBase):
+    """Bytes that were read already, and what follows them."""
+
+    def __init__(self, head: bytes, rest: io.BufferedReader) -> None:
+        super().__init__()
+        self._head = memoryview(head)
+        self._rest = rest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer", /) -> int:
+        target = memoryview(buffer).cast("B")
+        if not self._head:
+            return self._rest.readinto1(target)
+        count = min(len(target), len(self._head))
+        target[:count] = self._head[:count]
+        self._head = self._head[count:]
+        return count
+
+    def close(self) -> None:
+        if not self.closed:
+            self._rest.close()
+        super().close()
+
+
+def _has_line(head: bytearray) -> bool:
+    """Return whether a line ends in here, and something follows, which tells CR LF from CR."""
+    end = min((place for place in (head.find(b"\n"), head.find(b"\r")) if place >= 0), default=-1)
+    return 0 <= end < len(head) - 4 or (end >= 0 and head[end] == ord("\n"))
+
+
 class Opened:
     """An open source: its records' bytes, and the hash of the file's own.
 
@@ -76,24 +100,33 @@ class Opened:
         name: The name for messages.
         hashing: The file's own bytes.
         compression: The compression to undo, if any.
+        keep: Whether records that are too long to be held are kept.
     """
 
-    def __init__(self, name: str, hashing: HashingStream, compression: Compression | None) -> None:
+    def __init__(self, name: str, hashing: HashingStream, compression: Compression | None, *, keep: bool) -> None:
         self.name = name
         self.hashing = hashing
+        self.spool = Spool(wanted=keep)
         self.stream: io.BufferedReader = _decompressed(name, io.BufferedReader(hashing, CHUNK), compression)
 
-    def skip_mark(self) -> None:
-        """Skip a byte order mark, and refuse what its first bytes show not to be UTF-8 text.
+    def as_text(self, encoding: str, errors: str, newline: str) -> io.TextIOWrapper:
+        """Return the bytes as text; it is kept, since it would close the file as soon as no one holds it."""
+        self._text = io.TextIOWrapper(self.stream, encoding, errors=errors, newline=newline)
+        return self._text
 
-        Raises:
-            SourceError: It is something else.
+    def head(self) -> bytes:
+        """Return the file's beginning, which can be read again: its first line, if that is not too long.
+
+        A pipe is not waited for longer than its first line takes.
         """
-        first = self.stream.peek(len(_BOM))
-        if first.startswith(_BOM):
-            self.stream.read(len(_BOM))
-        elif (problem := _MAGIC.get(first[:2])) is not None:
-            raise SourceError(f"{self.name} {problem}")
+        head = bytearray()
+        while len(head) < _HEAD and not _has_line(head):
+            piece = self.stream.read1(_HEAD - len(head))
+            if not piece:
+                break
+            head += piece
+        self.stream = io.BufferedReader(_Before(bytes(head), self.stream), CHUNK)
+        return bytes(head)
 
     def sha256(self) -> str:
         """Return the SHA-256 of the file's own bytes, after reading to their end."""
@@ -103,18 +136,20 @@ class Opened:
 
     def close(self) -> None:
         """Close the file."""
+        self.spool.close()
         with suppress(OSError, EOFError):
             self.stream.close()
         self.hashing.close()
 
 
-def open_stream(path: Path | None, name: str, compression: Compression | None) -> Opened:
+def open_stream(path: Path | None, name: str, compression: Compression | None, *, keep: bool = False) -> Opened:
     """Open a file, or stdin.
 
     Args:
         path: The file, or None for stdin.
         name: The name for messages.
         compression: The compression to undo, if any.
+        keep: Whether records that are too long to be held are kept.
 
     Returns:
         The open source.
@@ -123,61 +158,7 @@ def open_stream(path: Path | None, name: str, compression: Compression | None) -
         SourceError: It cannot be opened.
     """
     with reading(name):
-        return Opened(name, HashingStream(_raw(path)), compression)
-
-
-@attrs.frozen(kw_only=True)
-class Fingerprint:
-    """What is known of a file that was read before.
-
-    Args:
-        size: Its bytes; None if that is not known.
-        sha256: Their SHA-256, in hexadecimal; None if that is not known.
-    """
-
-    size: int | None
-    sha256: str | None
-
-    def require(self, path: Path, name: str) -> None:
-        """Refuse another file, of which no more is read than this one had.
-
-        Args:
-            path: The file. Someone else may have named it: a pipe waits for its other end, and a device has no end.
-            name: Its name for messages.
-
-        Raises:
-            SourceError: It is another file, or none, or cannot be read.
-        """
-        with reading(name):
-            descriptor = os.open(path, _LOOK)
-            try:
-                problem = self._problem(descriptor)
-            finally:
-                os.close(descriptor)
-        if problem is not None:
-            raise SourceError(f"{name} is not the file that this run was begun with: {problem}")
-
-    def _problem(self, descriptor: int) -> str | None:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
-            return "it is a folder, a pipe or a device"
-        if self.size is not None and self.size != found.st_size:
-            return f"it had {self.size:,} bytes then, and has {found.st_size:,} now"
-        if self.sha256 is not None and self.sha256 != _digest(descriptor, found.st_size):
-            return "it is as long as it was, and its SHA-256 is another"
-        return None
-
-
-_LOOK: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
-
-
-def _digest(descriptor: int, size: int) -> str:
-    """Return the SHA-256 of so many bytes of a file, and no more, however long it has become."""
-    digest = hashlib.sha256()
-    while size > 0 and (chunk := os.read(descriptor, min(size, CHUNK))):
-        digest.update(chunk)
-        size -= len(chunk)
-    return digest.hexdigest()
+        return Opened(name, HashingStream(_raw(path)), compression, keep=keep)
 
 
 def is_regular(path: Path, name: str) -> bool:
@@ -193,6 +174,31 @@ def is_regular(path: Path, name: str) -> bool:
     return stat.S_ISREG(mode)
 
 
+def readable(path: Path) -> str:
+    """Return a path for people: bytes in it that are not UTF-8 are shown as such."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def can_be_read_again(path: Path, name: str, detected: DetectedFormat) -> bool:
+    """Return whether there can be a second pass, as there can over a folder of Parquet files.
+
+    Raises:
+        SourceError: There is no such file, or it is a directory.
+    """
+    return (detected.format == "parquet" and path.is_dir()) or is_regular(path, name)
+
+
+def is_part(path: Path) -> bool:
+    """Return whether a file in a folder is a part of its table; what begins with `_` or `.` is a writer's own."""
+    return path.suffix.lower() == ".parquet" and not path.name.startswith(("_", "."))
+
+
+def size_of(path: Path) -> int:
+    """Return how many bytes a file has, or the files of a folder."""
+    files = [each for each in path.iterdir() if is_part(each)] if path.is_dir() else [path]
+    return sum(each.stat().st_size for each in files)
+
+
 @contextmanager
 def reading(name: str) -> Generator[None]:
     """Turn errors of reading into a sentence."""
@@ -202,6 +208,8 @@ def reading(name: str) -> Generator[None]:
         raise SourceError(f"{name} is cut short: its compressed data ends in the middle") from None
     except (gzip.BadGzipFile, zlib.error):
         raise SourceError(f"{name} is not what its name says: it is no gzip data, or damaged") from None
+    except UnicodeError:
+        raise SourceError(f"{name} is cut short, or not in the encoding that it was read in: give --encoding") from None
     except OSError as error:
         raise SourceError(f"cannot read {name}: {error.strerror or type(error).__name__}") from None
 

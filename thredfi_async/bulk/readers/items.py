@@ -1,11 +1,12 @@
 """Turns ids and fields into an `ArchiveItem`, or into one sentence about what is wrong."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 from uuid import UUID
 
 from thredfi_async import UNSET, CustomerRequest, InvalidRequestError
-from thredfi_async._checks.identifiers import as_uuid, is_uuid_text
+from thredfi_async._checks.identifiers import as_uuid
 from thredfi_async.bulk.items import ArchiveItem
 from thredfi_async.bulk.readers.columns import BUSINESS, CUSTOMER
 from thredfi_async.bulk.readers.invalid_line import RecordError
@@ -42,7 +43,7 @@ class ItemMaker:
         business_id = self._business_id or self._business(business)
         if business_id is None:
             return RecordError(BUSINESS, _not_an_id(business))
-        customer_id = as_uuid(customer)
+        customer_id = identifier(customer)
         if customer_id is None:
             return RecordError(CUSTOMER, _not_an_id(customer))
         if fields is None:
@@ -57,17 +58,49 @@ class ItemMaker:
         # Files come sorted by business more often than not, and a UUID takes a microsecond to parse.
         if value == self._last_text and self._last_id is not None:
             return self._last_id
-        self._last_text, self._last_id = value, as_uuid(value)
+        self._last_text, self._last_id = value, identifier(value)
         return self._last_id
 
 
 def _not_an_id(value: object) -> str:
     if value is None or value == "":
         return "is empty, and must be a UUID"
-    if not isinstance(value, str):
+    if not isinstance(value, str | bytes):
         return f"must be a UUID as text, not {kind(value)}"
-    around = ", without the spaces around it" if is_uuid_text(value.strip()) else ""
-    return f"must be a UUID such as 3c90c3cc-0d44-4b50-8888-8dd25736052a{around}"
+    return "must be a UUID such as 3c90c3cc-0d44-4b50-8888-8dd25736052a"
+
+
+_AROUND: Final = " \t\r\n\u00a0\u200b\u2060\ufeff\u202f"
+_WRAPPED: Final = re.compile(r"""=?"(.*)"|\{(.*)\}|'(.*)'|'(.*)|urn:uuid:(.*)""", re.ASCII | re.IGNORECASE | re.DOTALL)
+_DIGITS: Final = re.compile(r"[0-9a-f]{32}", re.ASCII | re.IGNORECASE)
+_LAYERS: Final = 4
+_UUID_BYTES: Final = 16
+
+
+def identifier(value: object) -> UUID | None:
+    """Read an id in every form that can mean only one.
+
+    Args:
+        value: A UUID, its 16 bytes, or its text, which Parquet may keep as bytes: as `{…}`, `urn:uuid:…`, 32 digits,
+            with an apostrophe in front or as `="…"`, as spreadsheets keep text, and with blanks around it.
+
+    Returns:
+        The id; None for anything else. The library's own arguments take its canonical text alone.
+    """
+    if isinstance(value, bytes):
+        if len(value) == _UUID_BYTES:
+            return UUID(bytes=value)
+        value = value.decode("ascii", "replace")
+    if not isinstance(value, str):
+        return as_uuid(value)
+    text = value
+    for _ in range(_LAYERS):
+        if (found := as_uuid(text)) is not None:
+            return found
+        text = text.strip(_AROUND)
+        if (wrapped := _WRAPPED.fullmatch(text)) is not None:
+            text = next(part for part in wrapped.groups() if part is not None)
+    return UUID(text) if _DIGITS.fullmatch(text) else as_uuid(text)
 
 
 def kind(value: object) -> str:

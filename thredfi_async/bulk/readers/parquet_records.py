@@ -1,6 +1,7 @@
 """Reads Parquet, a bounded piece of its rows at a time, and checks its types against the contract's."""
 
 import contextlib
+import itertools
 from collections.abc import Callable, Generator, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -9,17 +10,17 @@ from uuid import UUID
 
 import orjson
 
-from thredfi_async import UNSET
+from thredfi_async._extras import how_to_install
 from thredfi_async.bulk.errors import SourceError
 from thredfi_async.bulk.items import ArchiveItem
-from thredfi_async.bulk.readers.columns import BUSINESS, CUSTOMER, INVALID_COLUMNS, Rules, columns_problem, has_body
+from thredfi_async.bulk.readers.columns import BUSINESS, CUSTOMER, FIELDS, Columns, Rules, columns_of, problem_of
 from thredfi_async.bulk.readers.invalid_line import InvalidLine, RecordError, location
 from thredfi_async.bulk.readers.io import CHUNK
 from thredfi_async.bulk.readers.items import ItemMaker
-from thredfi_async.bulk.readers.parquet_pages import PagesError, Reading, columns_of, rows_at_a_time
+from thredfi_async.bulk.readers.parquet_pages import PagesError, Reading, rows_at_a_time
+from thredfi_async.bulk.readers.parquet_pages import columns_of as pages_of
 from thredfi_async.bulk.readers.parquet_thrift import ThriftError, row_groups
-from thredfi_async.bulk.readers.values import READERS
-from thredfi_async.models import CustomerRequest
+from thredfi_async.bulk.readers.values import Values
 
 try:
     pa: Any = import_module("pyarrow")
@@ -27,11 +28,10 @@ try:
     from thredfi_async.bulk.readers.parquet_rows import Arrow, Row, rows_of
 except ImportError:
     raise SourceError(
-        "a Parquet file needs the package pyarrow: pip install 'thredfi-async[parquet]', or save the file as CSV"
+        f"a Parquet file needs the package pyarrow: {how_to_install('parquet')}, or save the file as CSV"
     ) from None
 
 _ROWS: Final = 1024
-_UUID_BYTES: Final = 16
 
 
 class ParquetRecords:
@@ -42,16 +42,19 @@ class ParquetRecords:
         name: Its name for messages.
         business_id: The business of every record, or None where each names its own.
         rules: What the caller said about columns.
+        numbers: Numbers the rows; from 1 by default.
 
     Raises:
         SourceError: It is no Parquet file, or its columns or their types do not fit a run.
     """
 
-    header = b""
-
-    def __init__(self, path: Path, name: str, business_id: UUID | None, rules: Rules) -> None:
+    def __init__(
+        self, path: Path, name: str, business_id: UUID | None, rules: Rules, numbers: Iterator[int] | None = None
+    ) -> None:
         self._name = name
+        self._numbers = numbers or itertools.count(1)
         self._maker = ItemMaker(business_id)
+        self._values = Values(rules.options)
         self._bytes = path.open("rb")
         try:
             with _readable(name), contextlib.closing(_open(path, name)) as file:
@@ -70,23 +73,22 @@ class ParquetRecords:
         Raises:
             SourceError: They do not fit a run.
         """
-        names = [each for each in schema.names if each not in INVALID_COLUMNS]
-        problem = columns_problem(names, rules) or _type_problem(schema, names)
+        self.columns: Columns = columns_of(schema.names, rules)
+        kept = {name: ours for name, ours in zip(schema.names, self.columns.becomes, strict=True) if ours is not None}
+        problem = problem_of(self.columns, rules) or _type_problem(schema, kept, as_is=rules.options.as_is)
         if problem is not None:
             raise SourceError(f"{location(self._name, None, problem.column)}: {problem.reason}")
-        self.has_bodies: bool = has_body(names)
-        self._columns = names
-        self._json = [each for each in _JSON if each in names and _is_text(schema.field(each).type)]
+        self._ours, self._kept = kept, list(kept)
 
     def __iter__(self) -> Iterator[ArchiveItem | InvalidLine]:
         """Yield an item for each valid row, and an `InvalidLine` for each other one, in the file's order."""
-        for number, row in enumerate(self._rows(), 1):
+        for row in self._rows():
+            number = next(self._numbers)
             made = row if isinstance(row, RecordError) else self._item(row, number)
             if isinstance(made, ArchiveItem):
                 yield made
             else:
-                raw = b"" if isinstance(row, RecordError) else _as_json(row)
-                yield InvalidLine(self._name, number, made.column, made.reason, raw)
+                yield made.at(self._name, number, b"" if isinstance(row, RecordError) else _as_json(row))
 
     def close(self) -> None:
         """Close the file."""
@@ -101,9 +103,9 @@ class ParquetRecords:
     def _batches(self) -> Iterator[Any]:
         """Yield batches, of each row group as many rows at a time as its pages allow."""
         for number, group in enumerate(row_groups(self._bytes)):
-            columns = [column for column in columns_of(group) if column.name in self._columns]
+            columns = [column for column in pages_of(group) if column.name in self._ours]
             count = rows_at_a_time(self._bytes, columns, self._reading, _ROWS)
-            yield from self._file.iter_batches(count, [number], self._columns, use_threads=False)
+            yield from self._file.iter_batches(count, [number], self._kept, use_threads=False)
 
     def _how(self, file: Arrow) -> Reading:
         """Decide how columns are read: text in lists is kept in dictionaries, where that can be in all row groups."""
@@ -111,25 +113,19 @@ class ParquetRecords:
         repeated = frozenset(str(leaf.path) for leaf in leaves if leaf.max_repetition_level > 0)
         kept = set(repeated)
         for group in row_groups(self._bytes):
-            kept &= {column.path for column in columns_of(group) if column.can_be_kept}
+            kept &= {column.path for column in pages_of(group) if column.can_be_kept}
         return Reading(repeated, frozenset(kept), _decompress)
 
     def _item(self, row: Mapping[str, Any], line: int) -> ArchiveItem | RecordError:
-        business, customer = _identifier(row.get(BUSINESS)), _identifier(row[CUSTOMER])
-        if not self.has_bodies:
+        named = {self._ours[name]: value for name, value in row.items()}
+        business, customer = named.get(BUSINESS), named[CUSTOMER]
+        if not self.columns.has_bodies:
             return self._maker.make(business, customer, None, line)
-        fields: dict[str, Any] = {
-            name: UNSET if row[name] is None else row[name] for name in CustomerRequest.FIELD_NAMES if name in row
-        }
-        if all(value is UNSET for value in fields.values()):
-            return RecordError(None, "has no value in any column of the body")
-        for name in self._json:
-            if fields[name] is not UNSET:
-                try:
-                    fields[name] = READERS[name](fields[name])
-                except ValueError as error:
-                    return RecordError(name, str(error))
-        return self._maker.make(business, customer, fields, line)
+        empty = next((name for name, value in named.items() if isinstance(value, str) and not value), None)
+        if empty in FIELDS:
+            return RecordError(empty, "must not be empty: a null leaves the field out")
+        body = self._values.body((name, value) for name, value in named.items() if name in FIELDS)
+        return body if isinstance(body, RecordError) else self._maker.make(business, customer, body, line)
 
 
 @contextlib.contextmanager
@@ -175,13 +171,11 @@ def _open(path: Path, name: str, **how: Any) -> Arrow:  # noqa: ANN401 - passed 
     try:
         return pq.ParquetFile(path, memory_map=False, pre_buffer=False, buffer_size=CHUNK, **how)
     except (pa.ArrowException, ValueError, OverflowError):  # names that are not UTF-8, for one
-        raise SourceError(f"{name} is not a Parquet file, or is cut short") from None
+        raise SourceError(
+            f"{name} is not a Parquet file, or is cut short; if it is text, give --format csv or jsonl"
+        ) from None
     except OSError as error:
         raise SourceError(f"cannot read {name}: {error.strerror or 'it is not a Parquet file'}") from None
-
-
-def _identifier(value: object) -> object:
-    return UUID(bytes=value) if isinstance(value, bytes) and len(value) == _UUID_BYTES else value
 
 
 def _as_json(row: Row) -> bytes:
@@ -199,11 +193,13 @@ def _is_text(kind: Arrow) -> bool:
 
 
 def _is_id(kind: Arrow) -> bool:
-    return _is_text(kind) or str(kind) in {"fixed_size_binary[16]", "extension<arrow.uuid>"}
+    """Return whether a column can hold ids: text, or UUIDs, whose 16 bytes some writers keep as plain binary."""
+    return _is_text(kind) or str(kind) in {"fixed_size_binary[16]", "extension<arrow.uuid>", "binary", "large_binary"}
 
 
 def _is_whole(kind: Arrow) -> bool:
-    return bool(pa.types.is_integer(kind))
+    """Return whether a column can hold integers: pandas keeps those with a null among them as floats."""
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
 
 
 def _is_boolean(kind: Arrow) -> bool:
@@ -215,10 +211,9 @@ def _is_list(kind: Arrow) -> bool:
 
 
 def _is_json(kind: Arrow) -> bool:
-    return bool(_is_list(kind) or pa.types.is_struct(kind) or _is_whole(kind) or _is_boolean(kind))
+    return bool(_is_list(kind) or pa.types.is_struct(kind) or pa.types.is_integer(kind) or _is_boolean(kind))
 
 
-_JSON: Final = ("transaction_tags", "metadata")
 _TYPES: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
     BUSINESS: (_is_id, "text or a UUID"),
     CUSTOMER: (_is_id, "text or a UUID"),
@@ -230,12 +225,13 @@ _TYPES: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
 }
 
 
-def _type_problem(schema: Arrow, names: list[str]) -> RecordError | None:
-    for name in names:
+def _type_problem(schema: Arrow, names: Mapping[str, str], *, as_is: bool) -> RecordError | None:
+    for name, ours in names.items():
         kind = schema.field(name).type
-        fits, wanted = _TYPES.get(name, (_is_text, "text"))
+        fits, wanted = _TYPES.get(ours, (_is_text, "text"))
+        as_text = as_is and ours not in _TYPES and _is_whole(kind)
         # A column of nulls alone fits everywhere: it leaves the field out of every body.
-        if not (fits(kind) or pa.types.is_null(kind)):
+        if not (fits(kind) or as_text or pa.types.is_null(kind)):
             # What is within a type names fields of the file's own.
-            return RecordError(name, f"has the type {str(kind).partition('<')[0]}, and must be {wanted}")
+            return RecordError(ours, f"has the type {str(kind).partition('<')[0]}, and must be {wanted}")
     return None

@@ -1,26 +1,32 @@
 """One pass over a source."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 from uuid import UUID
 
 from thredfi_async.bulk.errors import SourceError
 from thredfi_async.bulk.items import ArchiveItem
-from thredfi_async.bulk.readers.columns import Rules
+from thredfi_async.bulk.readers.columns import Columns, Rules
 from thredfi_async.bulk.readers.csv_records import CsvRecords
 from thredfi_async.bulk.readers.format_detection import DetectedFormat
 from thredfi_async.bulk.readers.invalid_line import InvalidLine
 from thredfi_async.bulk.readers.io import Opened, is_regular, open_stream, reading
-from thredfi_async.bulk.readers.jsonl_records import JsonlRecords
+from thredfi_async.bulk.readers.json_text import lines_of, objects_of
+from thredfi_async.bulk.readers.object_records import ObjectRecords
 
 
 class Records(Protocol):
     """The records of one pass over a source."""
 
     @property
-    def has_bodies(self) -> bool:
-        """Whether the records bring the body."""
+    def columns(self) -> Columns:
+        """What its columns become."""
+        ...
+
+    @property
+    def skipped(self) -> Mapping[str, int]:
+        """Lines so far that are no records, by what they are."""
         ...
 
     @property
@@ -60,7 +66,7 @@ class ReadSession:
         yield from self._rest
 
     def sha256(self) -> str | None:
-        """Return the hash of what was read; None for Parquet, which is not read from end to end."""
+        """Return the hash of what was read; None for what is not read from end to end."""
         return None if self._opened is None else self._opened.sha256()
 
     def close(self) -> None:
@@ -86,23 +92,51 @@ def open_session(
     Raises:
         SourceError: The source cannot be read, or does not fit a run.
     """
-    if detected.format == "parquet":
-        if path is None or not is_regular(path, name):
-            raise SourceError(f"{name}: Parquet cannot be read from a pipe; save it to a file")
-        # Imported on use: the extra `parquet` brings it.
-        from thredfi_async.bulk.readers.parquet_records import ParquetRecords  # noqa: PLC0415 - of the extra `parquet`
-
-        rows = ParquetRecords(path, name, business_id, rules)
-        try:
-            return ReadSession(name, rows, rows, None)
-        except BaseException:
-            rows.close()
-            raise
-    opened = open_stream(path, name, detected.compression)
+    if not detected.is_text:
+        return _with_directory(path, name, detected, business_id, rules)
+    opened = open_stream(path, name, detected.compression, keep=rules.keep_invalid)
     try:
         with reading(name):
-            kind = CsvRecords if detected.format == "csv" else JsonlRecords
-            return ReadSession(name, kind(opened, business_id, rules), opened, opened)
+            match detected.format:
+                case "csv":
+                    records: Records = CsvRecords(opened, business_id, rules)
+                case "jsonl":
+                    records = ObjectRecords(name, lines_of(opened, rules), business_id, rules, opened.spool)
+                case _:
+                    records = ObjectRecords(name, objects_of(opened, rules), business_id, rules, opened.spool)
+            return ReadSession(name, records, opened, opened)
     except BaseException:
         opened.close()
         raise
+
+
+def _with_directory(
+    path: Path | None, name: str, detected: DetectedFormat, business_id: UUID | None, rules: Rules
+) -> ReadSession:
+    """Open a file that is read by its directory, at its end; what reads it comes with an extra."""
+    is_parquet = detected.format == "parquet"
+    if path is None or (not (is_parquet and path.is_dir()) and not is_regular(path, name)):
+        what = "Parquet" if is_parquet else "a workbook"
+        raise SourceError(f"{name}: {what} cannot be read from a pipe; save it to a file")
+    rows = _rows(path, name, business_id, rules) if is_parquet else _sheet(path, name, business_id, rules)
+    try:
+        return ReadSession(name, rows, rows, None)
+    except BaseException:
+        rows.close()
+        raise
+
+
+class _ClosingRecords(Records, Closes, Protocol):
+    """Records that hold their file open."""
+
+
+def _rows(path: Path, name: str, business_id: UUID | None, rules: Rules) -> _ClosingRecords:
+    from thredfi_async.bulk.readers.parquet_parts import PartsRecords  # noqa: PLC0415 - of the extra `parquet`
+
+    return PartsRecords(path, name, business_id, rules)
+
+
+def _sheet(path: Path, name: str, business_id: UUID | None, rules: Rules) -> _ClosingRecords:
+    from thredfi_async.bulk.readers.workbook_records import WorkbookRecords  # noqa: PLC0415 - of the extra `excel`
+
+    return WorkbookRecords(path, name, business_id, rules)

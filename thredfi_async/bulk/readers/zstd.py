@@ -4,6 +4,7 @@ import io
 import sys
 from typing import TYPE_CHECKING, Final
 
+from thredfi_async._extras import how_to_install
 from thredfi_async.bulk.errors import SourceError
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ except ImportError:
     if sys.version_info >= (3, 14):
         needed = "a Python that was built with compression.zstd: decompress it first"
     else:
-        needed = "the package backports.zstd: pip install 'thredfi-async[bulk]', or decompress it first"
+        needed = f"the package backports.zstd: {how_to_install('bulk')}, or decompress it first"
     raise SourceError(f"a .zst file needs {needed}") from None
 
 _CHUNK: Final = 1 << 18

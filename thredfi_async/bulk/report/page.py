@@ -12,6 +12,7 @@ import attrs
 
 from thredfi_async import ConfigurationError
 from thredfi_async._checks.text import printable
+from thredfi_async._extras import how_to_install
 from thredfi_async._jobs.states import ItemState
 from thredfi_async.bulk.journal import JournalView
 from thredfi_async.bulk.line_counts import STATES
@@ -57,7 +58,7 @@ def _template() -> Any:  # noqa: ANN401 - jinja2 is imported on use
     try:
         import jinja2  # noqa: PLC0415 - the extra `bulk` brings it, and only this page needs it
     except ImportError:
-        raise ConfigurationError("the page needs the package jinja2: pip install 'thredfi-async[bulk]'") from None
+        raise ConfigurationError(f"the page needs the package jinja2: {how_to_install('bulk')}") from None
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     environment.lstrip_blocks = True
     environment.finalize = _shown

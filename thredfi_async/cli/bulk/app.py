@@ -1,231 +1,187 @@
 """The commands of `thredfi bulk`; each returns a job, imported on use, since readers and journal load slowly."""
 
+from dataclasses import replace
+
 import typer
 
 from thredfi_async.cli import options as opt
 from thredfi_async.cli.bulk import options as bulk
-from thredfi_async.cli.bulk.nats import Nats, broker_preflight_errors
+from thredfi_async.cli.bulk import queue_options
+from thredfi_async.cli.bulk.nats import broker_preflight_errors
+from thredfi_async.cli.bulk.reading import FromFile
+from thredfi_async.cli.command_line import Group, command
 from thredfi_async.cli.session import Job
-from thredfi_async.cli.settings import Connection
 
 app: typer.Typer = typer.Typer(
-    cls=opt.Group, help="Archive the customers that a file lists, with a journal of how far the run has come."
+    cls=Group,
+    rich_markup_mode=None,
+    help="Archive the customers that a file lists.\n\nA journal remembers every outcome, so that a run can be resumed.",
+    epilog="Example\nthredfi bulk check customers.csv\nthredfi bulk archive customers.csv --journal run.db --ids-only",
 )
 
 
-@app.command()
+@command(app, example="thredfi bulk check customers.csv --ids-only")
+def check(
+    *,
+    reading: FromFile,
+) -> Job:
+    """Show how a file is read, and what in it is wrong.
+
+    Nothing is sent, and no credentials are needed.
+    """
+    from thredfi_async.cli.bulk.check import Check  # noqa: PLC0415 - see the module's docstring
+
+    return Check(reading=reading)
+
+
+@command(app, example="thredfi bulk archive customers.csv --journal run.db --ids-only")
 def archive(  # noqa: PLR0913 - a parameter for each option
-    source: bulk.Source,
     *,
     journal: bulk.Journal,
-    business_id: bulk.Business = None,
-    format: bulk.Format = None,  # noqa: A002 - the option's name
-    allow_missing_fields: bulk.AllowMissingFields = False,
-    concurrency: bulk.Concurrency = None,
-    rate: bulk.Rate = None,
-    outage_timeout: bulk.OutageTimeout = None,
-    max_failures: bulk.MaxFailures = None,
+    reading: FromFile,
+    speed: bulk.Speed,
     strict: bulk.Strict = False,
-    invalid_lines: bulk.InvalidLines = None,
     dry_run: bulk.DryRun = False,
     yes: bulk.Yes = False,
-    base_url: opt.BaseUrl = None,
-    environment: opt.Where = None,
-    env_file: opt.EnvFile = None,
-    timeout: opt.Timeout = None,
-    json: opt.Json = False,
-    debug: opt.Debug = False,
+    connection: opt.Api,
 ) -> Job:
     """Archive every customer that a file lists.
 
     Lines have a customer_id, a business_id unless --business-id gives it, and the fields of the body, or none of them:
     then the server's own record is fetched and sent. The first Ctrl-C lets calls in flight end and shows how to go on.
     """
-    del json, debug
     from thredfi_async.cli.bulk.archive import Archive  # noqa: PLC0415 - see the module's docstring
 
     return Archive(
-        connection=Connection(base_url=base_url, environment=environment, env_file=env_file, timeout=timeout),
-        source=source,
+        connection=connection,
+        reading=reading,
         journal=journal,
-        business_id=business_id,
-        format=format,
-        allow_missing_fields=allow_missing_fields,
         strict=strict,
-        invalid_lines=invalid_lines,
         dry_run=dry_run,
         yes=yes,
-        speed=bulk.RateOptions(
-            concurrency=concurrency, rate=rate, outage_timeout=outage_timeout, max_failures=max_failures
-        ),
+        speed=speed,
     )
 
 
-@app.command()
+@command(app, example="thredfi bulk resume run.db")
 def resume(  # noqa: PLR0913 - a parameter for each option
+    *,
     journal: bulk.Begun,
     source: bulk.Again = None,
-    *,
     invalid_lines: bulk.InvalidLines = None,
-    failed: bulk.IncludeRejected = False,
+    include_rejected: bulk.IncludeRejected = False,
     allow_host_change: bulk.AllowHostChange = False,
-    concurrency: bulk.Concurrency = None,
-    rate: bulk.Rate = None,
-    outage_timeout: bulk.OutageTimeout = None,
-    max_failures: bulk.MaxFailures = None,
+    speed: bulk.Speed,
     yes: bulk.Yes = False,
-    base_url: opt.BaseUrl = None,
-    environment: opt.Where = None,
-    env_file: opt.EnvFile = None,
-    timeout: opt.Timeout = None,
-    json: opt.Json = False,
-    debug: opt.Debug = False,
+    connection: opt.Api,
 ) -> Job:
-    """Resume a run: send every customer that has no final outcome.
+    """Send every customer of a run that has no final outcome.
 
     Those whose outcome is unknown are looked at first. The source must not have changed.
     """
-    del json, debug
     from thredfi_async.cli.bulk.resume import Resume  # noqa: PLC0415 - see the module's docstring
 
     return Resume(
-        connection=Connection(base_url=base_url, environment=environment, env_file=env_file, timeout=timeout),
+        connection=connection,
         journal=journal,
         source=source,
         invalid_lines=invalid_lines,
-        failed=failed,
+        include_rejected=include_rejected,
         allow_host_change=allow_host_change,
         yes=yes,
-        speed=bulk.RateOptions(
-            concurrency=concurrency, rate=rate, outage_timeout=outage_timeout, max_failures=max_failures
-        ),
+        speed=speed,
     )
 
 
-@app.command()
-def status(journal: bulk.Begun, *, json: opt.Json = False, debug: opt.Debug = False) -> Job:
+@command(app, example="thredfi bulk status run.db")
+def status(*, journal: bulk.Begun) -> Job:
     """Show how far a run has come, also while it is running."""
-    del json, debug
     from thredfi_async.cli.bulk.status import Status  # noqa: PLC0415 - see the module's docstring
 
     return Status(journal=journal)
 
 
-@app.command()
+@command(app, example="thredfi bulk settle run.db")
 def settle(  # noqa: PLR0913 - a parameter for each option
-    journal: bulk.Begun,
     *,
+    journal: bulk.Begun,
     allow_host_change: bulk.AllowHostChange = False,
     concurrency: bulk.Concurrency = None,
     rate: bulk.Rate = None,
     outage_timeout: bulk.OutageTimeout = None,
-    base_url: opt.BaseUrl = None,
-    environment: opt.Where = None,
-    env_file: opt.EnvFile = None,
-    timeout: opt.Timeout = None,
-    json: opt.Json = False,
-    debug: opt.Debug = False,
+    connection: opt.Api,
 ) -> Job:
-    """Ask the API about every customer whose outcome is unknown; nothing is archived."""
-    del json, debug
+    """Ask the API about every unknown outcome; archive nothing."""
     from thredfi_async.cli.bulk.settle import Settle  # noqa: PLC0415 - see the module's docstring
 
     return Settle(
-        connection=Connection(base_url=base_url, environment=environment, env_file=env_file, timeout=timeout),
+        connection=connection,
         journal=journal,
         allow_host_change=allow_host_change,
         speed=bulk.RateOptions(concurrency=concurrency, rate=rate, outage_timeout=outage_timeout),
     )
 
 
-@app.command()
+@command(app, example="thredfi bulk report run.db --not-archived left.csv")
 def report(
-    journal: bulk.Begun,
     *,
+    journal: bulk.Begun,
     not_archived: bulk.NotArchived = None,
     html: bulk.Html = None,
-    json: opt.Json = False,
-    debug: opt.Debug = False,
 ) -> Job:
-    """Count the outcomes and the reasons, and list who is not archived, without personal data."""
-    del json, debug
+    """Count outcomes and reasons, and list who is not archived.
+
+    What it writes has ids, and no personal data.
+    """
     from thredfi_async.cli.bulk.report import Report  # noqa: PLC0415 - see the module's docstring
 
     return Report(journal=journal, not_archived=not_archived, html=html)
 
 
-@app.command()
+@command(app, example="thredfi bulk publish customers.csv --ids-only --journal run.db")
 def publish(  # noqa: PLR0913 - a parameter for each option
-    source: bulk.Source,
     *,
-    nats: bulk.Nats = None,
-    nats_creds: bulk.NatsCreds = None,
-    allow_plaintext: bulk.AllowPlaintext = False,
-    stream: bulk.Stream = None,
-    subject: bulk.Subject = None,
-    dedup_window: bulk.DedupWindow = None,
-    dedup_key: bulk.DedupKey = "",
-    dead_letters_max_age: bulk.DeadLettersMaxAge = None,
+    reading: FromFile,
+    queue: queue_options.Queue,
+    dedup_window: queue_options.DedupWindow = None,
+    dedup_key: queue_options.DedupKey = "",
+    dead_letters_max_age: queue_options.DeadLettersMaxAge = None,
     journal: bulk.PublishJournal = None,
-    business_id: bulk.Business = None,
-    format: bulk.Format = None,  # noqa: A002 - the option's name
-    allow_missing_fields: bulk.AllowMissingFields = False,
     strict: bulk.Strict = False,
-    invalid_lines: bulk.InvalidLines = None,
     yes: bulk.Yes = False,
-    json: opt.Json = False,
-    debug: opt.Debug = False,
 ) -> Job:
-    """Publish every customer that a file lists to a queue of NATS, for `thredfi worker` on any number of machines.
+    """Publish the customers that a file lists to a queue.
 
-    Running the same again is safe: what the queue has is stored once, and a customer that is archived stays as it is.
+    The queue is a stream of NATS; `thredfi worker` archives from it, on any number of machines. Running the same again
+    is safe: what the queue has is stored once, and a customer that is archived stays as it is.
     """
-    del json, debug
     with broker_preflight_errors():
         from thredfi_async.cli.bulk.publish import Publish  # noqa: PLC0415 - see the module's docstring
 
     return Publish(
-        source=source,
-        nats=Nats(
-            url=nats,
-            stream=stream,
-            subject=subject,
-            dedup_window=dedup_window,
-            dead_letters_max_age=dead_letters_max_age,
-            creds=nats_creds,
-            allow_plaintext=allow_plaintext,
-        ),
+        reading=reading,
+        nats=replace(queue, dedup_window=dedup_window, dead_letters_max_age=dead_letters_max_age),
         dedup_key=dedup_key,
         journal=journal,
-        business_id=business_id,
-        format=format,
-        allow_missing_fields=allow_missing_fields,
         strict=strict,
-        invalid_lines=invalid_lines,
         yes=yes,
     )
 
 
-@app.command()
-def collect(  # noqa: PLR0913 - a parameter for each option
+@command(app, example="thredfi bulk collect --journal run.db --until-done")
+def collect(
     *,
     journal: bulk.CollectJournal,
-    nats: bulk.Nats = None,
-    nats_creds: bulk.NatsCreds = None,
-    allow_plaintext: bulk.AllowPlaintext = False,
-    stream: bulk.Stream = None,
-    subject: bulk.Subject = None,
-    consumer: bulk.Consumer = None,
+    queue: queue_options.Queue,
+    consumer: queue_options.Consumer = None,
     follow: bulk.Follow = False,
     until_done: bulk.UntilDone = False,
-    json: opt.Json = False,
-    debug: opt.Debug = False,
 ) -> Job:
-    """Write what the workers have done into a journal, for `bulk status` and `bulk report`.
+    """Write what the workers have done into a journal.
 
-    It takes the outcomes that there are, or goes on with --follow or --until-done. Repeating it gives the same.
+    `bulk status` and `bulk report` show it. It takes the outcomes that there are, or goes on with --follow or
+    --until-done. Repeating it gives the same.
     """
-    del json, debug
     with broker_preflight_errors():
         from thredfi_async.cli.bulk.collect import Collect  # noqa: PLC0415 - see the module's docstring
 
@@ -233,14 +189,7 @@ def collect(  # noqa: PLR0913 - a parameter for each option
         raise typer.BadParameter("give --follow or --until-done, not both", param_hint="--until-done")
     return Collect(
         journal=journal,
-        nats=Nats(
-            url=nats,
-            stream=stream,
-            subject=subject,
-            consumer=consumer,
-            creds=nats_creds,
-            allow_plaintext=allow_plaintext,
-        ),
+        nats=replace(queue, consumer=consumer),
         follow=follow,
         until_done=until_done,
     )

@@ -6,13 +6,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from thredfi_async.bulk import Journal, read_journal
-from thredfi_async.bulk.readers import Source, open_source
+from thredfi_async.bulk.readers import Source
 from thredfi_async.cli.bulk.endpoint import Endpoint
 from thredfi_async.cli.bulk.executor import RunExecutor
 from thredfi_async.cli.bulk.journal_files import read_back, writing
 from thredfi_async.cli.bulk.journal_metadata import JournalMetadata, fits_host, fits_source, metadata_of
 from thredfi_async.cli.bulk.options import RateOptions
 from thredfi_async.cli.bulk.preflight_errors import preflight_error, preflight_errors
+from thredfi_async.cli.bulk.reading import Reading, refuse_unusable
 from thredfi_async.cli.bulk.source import InvalidLines, count, invalid_line
 from thredfi_async.cli.formatting import plural
 from thredfi_async.cli.progress.display import event
@@ -26,26 +27,18 @@ class Archive:
 
     Args:
         connection: How to reach the API.
-        source: The file, or `-`.
+        reading: The file, and how it is read.
         journal: The journal's path.
-        business_id: The business of every line, if the file does not say it.
-        format: The file's format, if its name does not say it.
-        allow_missing_fields: Whether columns of the body may be missing.
         strict: Whether an invalid line keeps the run from starting.
-        invalid_lines: Where invalid lines are copied to.
         dry_run: Whether nothing is sent.
         yes: Whether the question is answered before it is asked.
         speed: How fast.
     """
 
     connection: Connection
-    source: str
+    reading: Reading
     journal: Path
-    business_id: str | None = None
-    format: str | None = None
-    allow_missing_fields: bool = False
     strict: bool = False
-    invalid_lines: Path | None = None
     dry_run: bool = False
     yes: bool = False
     speed: RateOptions = field(default_factory=RateOptions)
@@ -59,10 +52,10 @@ class Archive:
             with preflight_errors():
                 # Before the file is read through, to find out at once whether another run is using it.
                 journal = stack.enter_context(writing(self.journal, create=False)) if self._goes_on else None
-                source = stack.enter_context(contextlib.closing(self._opened(bad)))
+                source = stack.enter_context(contextlib.closing(self.reading.open(bad, json=out.json)))
                 before, totals = self._before(source, target, journal)
                 metadata = self._metadata(source, target)
-                counted = count(source, bad, whole=self.strict or self.dry_run, quiet=out.json)
+                counted = count(source, bad, whole=self.strict or self.dry_run, quiet=out.json or out.quiet)
             executor = RunExecutor(
                 connection=replace(self.connection, kept_timeouts=before.settings.timeouts),
                 target=target,
@@ -78,6 +71,7 @@ class Archive:
             if self.strict and counted.bad:
                 sentence = f"{source.name} has {plural(counted.bad, 'invalid line')}, and --strict takes none."
                 raise preflight_error(sentence, advice="fix them, or leave --strict out to archive the others")
+            refuse_unusable(source, counted, bad)
             if self.dry_run:
                 return executor.rehearsed(out)
             executor.ask(yes=self.yes, json=out.json)
@@ -90,16 +84,6 @@ class Archive:
     def _goes_on(self) -> bool:
         return not self.dry_run and _is_begun(self.journal)
 
-    def _opened(self, bad: InvalidLines) -> Source:
-        return open_source(
-            self.source,
-            business_id=self.business_id,
-            format=self.format,
-            allow_missing_fields=self.allow_missing_fields,
-            invalid_lines=self.invalid_lines,
-            on_invalid_line=bad,
-        )
-
     def _before(
         self, source: Source, target: Endpoint, journal: Journal | None
     ) -> tuple[JournalMetadata, Mapping[str, int]]:
@@ -110,18 +94,19 @@ class Archive:
             said, items = JournalMetadata(view.run), view.totals()
         # One without either was killed in its first moment, and counts as new.
         if said.source is not None or items:
-            fits_source(self.journal, said, source, business_id=self.business_id)
+            fits_source(self.journal, said, source, business_id=self.reading.business_id)
         fits_host(self.journal, said, target, allow_host_change=False)
         return said, items
 
     def _metadata(self, source: Source, target: Endpoint) -> JournalMetadata:
         """Return what the journal is to say."""
+        reading = self.reading
         return metadata_of(
             source,
             target,
-            business_id=self.business_id,
-            allow_missing_fields=self.allow_missing_fields,
-            invalid_lines=None if self.invalid_lines is None else str(self.invalid_lines),
+            business_id=reading.business_id,
+            allow_missing_fields=reading.allow_missing_fields,
+            invalid_lines=None if reading.invalid_lines is None else str(reading.invalid_lines),
         )
 
 

@@ -76,7 +76,7 @@ class Collect:
                     look=progress.look,
                     drain=collector.drain,
                     draining="what is being recorded is recorded",
-                    display=display(session.out, debug=session.debug),
+                    display=display(session.out, logs=session.logs),
                 )
                 await asyncio.to_thread(progress.note, journal)
         return followed

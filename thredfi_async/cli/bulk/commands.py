@@ -1,7 +1,7 @@
 """The commands that lead on from a run, each as its journal, its source and its host need them."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -13,11 +13,14 @@ from thredfi_async.bulk.readers.format_detection import detect_format
 from thredfi_async.bulk.verdict import Step, Verdict
 from thredfi_async.cli.bulk.journal_metadata import STDIN, JournalMetadata
 from thredfi_async.cli.bulk.nats import Nats
+from thredfi_async.cli.bulk.reading import repeated
 from thredfi_async.cli.formatting import command, path_argument
 from thredfi_async.cli.settings import Connection, EnvironmentName
 
 _PLACEHOLDER: Final = "FILE"
 """Stands for a file that only the user can name."""
+_ADDRESS: Final = "URL"
+"""Stands for the API's own address."""
 _OF_SOURCE: Final = frozenset({Step.RESUME, Step.RETRY, Step.RESEND})
 
 
@@ -94,18 +97,17 @@ class Commands:
         line: str | None
         match step:
             case Step.RESUME | Step.RETRY:
-                line = self._connection.repeated("bulk", "resume", *where)
+                line = self._resume(*where)
             case Step.RESEND:
-                line = self._connection.repeated("bulk", "resume", *where, "--include-rejected")
+                line = self._resume(*where, "--include-rejected")
             case Step.REPORT:
                 line = command("bulk", "report", journal, "--not-archived", list_)
             case Step.SEE_LINES:
                 line = command("bulk", "report", journal)
             case Step.FIX_LINES:
-                # Parquet's invalid lines are copied as JSON Lines.
-                line = self._on_its_own(
-                    metadata.invalid_lines, "jsonl" if metadata.format == "parquet" else metadata.format
-                )
+                # Those of a workbook are copied as CSV, and those of Parquet and of a JSON array as JSON Lines.
+                copied = "csv" if metadata.format in {"csv", "excel"} else "jsonl"
+                line = self._on_its_own(metadata.invalid_lines, copied)
             case Step.FIX_SOURCE:
                 line = self._on_its_own(metadata.source, metadata.format)
             case Step.COLLECT:
@@ -115,6 +117,13 @@ class Commands:
             case Step.RERUN:
                 line = None
         return line
+
+    def _resume(self, *words: str) -> str:
+        if self._metadata.run.get("stopped_cause") != "wrong_base_url":
+            return self._connection.repeated("bulk", "resume", *words)
+        # The same address would give the same answer.
+        elsewhere = replace(self._connection, base_url=_ADDRESS, environment=None)
+        return elsewhere.repeated("bulk", "resume", *words, "--allow-host-change")
 
     def _on_its_own(self, path: str | None, form: str | None) -> str:
         """Return the command that runs a file with a journal of its own."""
@@ -138,6 +147,7 @@ class Commands:
         words = ["--business-id", metadata.business_id] if metadata.business_id else []
         if form is not None and not _says(file, form):
             words += ["--format", form]
+        words += repeated(metadata.reading)
         return [*words, "--allow-missing-fields"] if metadata.allow_missing_fields else words
 
 
@@ -154,11 +164,14 @@ def connection_of(metadata: JournalMetadata, *, own: bool) -> Connection:
     run = metadata.run
     if not own:
         return Connection()
-    environment, file = run.get("option_environment"), run.get("option_env_file")
+    environment = run.get("option_environment")
+    env_file, ca_file = (run.get(f"option_{name}") for name in ("env_file", "ca_file"))
     return Connection(
         base_url=run.get("option_base_url") or None,
         environment=EnvironmentName(environment) if environment in set(EnvironmentName) else None,
-        env_file=Path(file) if file else None,
+        env_file=Path(env_file) if env_file else None,
+        proxy=run.get("option_proxy") or None,
+        ca_file=Path(ca_file) if ca_file else None,
     )
 
 

@@ -80,7 +80,7 @@ def confirm(target: Endpoint, customers: str, *, yes: bool, stdin_is_taken: bool
     """
     if yes or not target.needs_confirmation:
         return
-    if json or stdin_is_taken or not _somebody_is_there():
+    if json or stdin_is_taken or not somebody_is_there():
         advice = "look at what it would do with --dry-run, then add --yes"
         raise preflight_error(
             f"This needs a yes, and there is no one to ask: it would archive at {target}.", advice=advice
@@ -89,5 +89,6 @@ def confirm(target: Endpoint, customers: str, *, yes: bool, stdin_is_taken: bool
         raise preflight_error("The answer was no, so nothing was sent.")
 
 
-def _somebody_is_there() -> bool:
+def somebody_is_there() -> bool:
+    """Return whether a question can be asked and answered on a terminal."""
     return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))

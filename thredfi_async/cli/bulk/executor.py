@@ -23,7 +23,7 @@ from thredfi_async.bulk import (
     archive_many,
 )
 from thredfi_async.bulk.journal.ends import interrupted_by
-from thredfi_async.bulk.journal.facts import CHECKED
+from thredfi_async.bulk.journal.facts import CHECKED, path_fact
 from thredfi_async.bulk.journal.settings import KEY, RunSettings
 from thredfi_async.bulk.journal_verdict import origin_of, verdict_in
 from thredfi_async.bulk.line_counts import Counts
@@ -38,7 +38,9 @@ from thredfi_async.cli.bulk.plan import Plan
 from thredfi_async.cli.bulk.progress import Seen, progress_of, requests_of
 from thredfi_async.cli.bulk.source import Count, InvalidLines
 from thredfi_async.cli.bulk.summary import RunSummary, conclude
+from thredfi_async.cli.error_report import in_options
 from thredfi_async.cli.exit_codes import ExitCode
+from thredfi_async.cli.formatting import command, path_argument
 from thredfi_async.cli.output import Output, tell, trace
 from thredfi_async.cli.progress.display import display, event
 from thredfi_async.cli.progress.follow import Followed, follow
@@ -80,7 +82,7 @@ class RunExecutor:
         plan = self._plan(dry_run=dry_run)
         if out.json:
             event(out, "plan", **plan.as_json())
-        else:
+        elif not out.quiet:
             tell(plan.as_text())
 
     def rehearsed(self, out: Output) -> int:
@@ -109,6 +111,8 @@ class RunExecutor:
         Returns:
             The exit code.
         """
+        session.known.begins_many()
+        session.look = command("bulk", "status", path_argument(self.journal))
         self.bad.begin_again(journal)
         began = time.monotonic()
         followed, snapshot, stopped = asyncio.run(self._run(session, journal))
@@ -164,7 +168,7 @@ class RunExecutor:
 
     async def _run(self, session: Session, journal: Journal) -> tuple[Followed, Snapshot, Exception | None]:
         speed, stopped = self.speed, list[Exception]()
-        hooks: tuple[Hook, ...] = (LoggingHook(),) if session.debug else ()
+        hooks: tuple[Hook, ...] = (LoggingHook(),) if session.logs else ()
         async with self.connection.client(*hooks, max_connections=speed.at_a_time) as client:
             run = archive_many(
                 client,
@@ -180,7 +184,7 @@ class RunExecutor:
                 look=self._look(run),
                 drain=run.drain,
                 draining="no new customers are started, and what is in flight ends",
-                display=display(session.out, debug=session.debug),
+                display=display(session.out, logs=session.logs),
             )
             return followed, run.snapshot(), next(iter(stopped), None)
 
@@ -227,10 +231,11 @@ class RunExecutor:
         with contextlib.suppress(JournalError):
             journal.describe(
                 stopped_reason=why or (None if run.finished else interrupted),
+                stopped_cause=stopped.cause if isinstance(stopped, BulkStoppedError) else None,
                 # A session that ends early has not come to all of them.
                 duplicates=max(snapshot.duplicates, run.duplicates),
                 # Another file than the one asked for, if that held something else.
-                invalid_lines_path=None if copy is None else str(copy.absolute()),
+                invalid_lines_path=None if copy is None else path_fact(copy),
                 # Stdin's hash is known when it has been read to its end.
                 source_sha256=self.source.sha256() if self.source.path is None else None,
             )
@@ -266,12 +271,13 @@ def _reason(stopped: Exception | None, unheard: Exception | None, speed: RateOpt
     if isinstance(stopped, BulkStoppedError) and stopped.cause == "max_failures":
         # What was in flight by then may have failed, too, so that their number is not the limit.
         _, _, last = stopped.reason.partition("; ")
-        return f"as many customers have failed as --max-failures allows ({speed.max_failures:,}); {last}".rstrip("; .")
+        limit = f"as many customers were rejected or have failed as --max-failures allows ({speed.max_failures:,})"
+        return f"{limit}; {last}".rstrip("; .")
     if isinstance(stopped, BulkStoppedError):
-        return _SETTING.sub("", stopped.reason).rstrip(".")
+        return in_options(_SETTING.sub("", stopped.reason)).rstrip(".")
     if isinstance(stopped, ThredfiError):
-        return str(stopped).rstrip(".")
+        return in_options(str(stopped)).rstrip(".")
     if stopped is not None:
         # Its text may quote anything.
-        return f"thredfi met an unexpected error ({type(stopped).__name__}); --debug shows where"
+        return "thredfi met an unexpected error; --debug shows where"
     return None if unheard is None else f"the output cannot be written ({str(unheard) or 'its reader has closed it'})"

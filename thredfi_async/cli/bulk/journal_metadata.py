@@ -1,14 +1,17 @@
 """The metadata of a run in its journal, and whether a command fits it."""
 
 import datetime as dt
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from thredfi_async.bulk.journal.facts import FLAGS, NUMBERS, number_in
+from thredfi_async.bulk.journal.facts import FLAGS, NUMBERS, number_in, path_fact, path_of
 from thredfi_async.bulk.journal.settings import KEY, RunSettings
-from thredfi_async.bulk.readers import Source
+from thredfi_async.bulk.readers import ReadingOptions, Source
+from thredfi_async.bulk.readers.io import readable
+from thredfi_async.bulk.reading_options import READING
 from thredfi_async.cli.bulk.endpoint import Endpoint
 from thredfi_async.cli.bulk.preflight_errors import preflight_error
 from thredfi_async.cli.formatting import command, path_argument
@@ -31,7 +34,7 @@ class JournalMetadata:
     @property
     def source(self) -> str | None:
         """The source's path, or `-`, or None for a journal that no `thredfi bulk archive` has begun."""
-        return self.run.get("source_path") or None
+        return path_of(self.run.get("source_path"))
 
     @property
     def size(self) -> int | None:
@@ -74,9 +77,14 @@ class JournalMetadata:
         return self.run.get("allow_missing_fields") == "1"
 
     @property
+    def reading(self) -> ReadingOptions:
+        """How the source is read otherwise."""
+        return ReadingOptions.of(self.run.get(READING))
+
+    @property
     def invalid_lines(self) -> str | None:
         """Where invalid lines are copied to."""
-        return self.run.get("invalid_lines_path") or None
+        return path_of(self.run.get("invalid_lines_path"))
 
     @property
     def base_url(self) -> str | None:
@@ -114,6 +122,8 @@ class JournalMetadata:
             shown[name] = int(shown[name])
         for name in _FLAGS & shown.keys():
             shown[name] = shown[name] == "1"
+        if READING in shown:
+            shown[READING] = json.loads(shown[READING])
         if KEY in shown:
             settings = self.settings
             shown[KEY] = {
@@ -145,14 +155,15 @@ def metadata_of(
     """
     facts: dict[str, str | int | None] = {
         "base_url": target.base_url,
-        "source_path": STDIN if source.path is None else str(source.path.absolute()),
+        "source_path": STDIN if source.path is None else path_fact(source.path),
         "source_size": source.size,
         "source_sha256": source.sha256(),
         "source_format": source.format,
         "business_id": business_id,
         "allow_missing_fields": int(allow_missing_fields),
-        "invalid_lines_path": None if invalid_lines is None else str(Path(invalid_lines).absolute()),
+        "invalid_lines_path": None if invalid_lines is None else path_fact(Path(invalid_lines)),
         "bodies": "source" if source.has_bodies else "server",
+        READING: None if source.options == ReadingOptions() else source.options.as_fact(),
     }
     return JournalMetadata({name: str(fact) for name, fact in facts.items() if fact is not None})
 
@@ -197,6 +208,8 @@ def fits_source(journal: Path, facts: JournalMetadata, source: Source, *, busine
         raise preflight_error(f"{journal} exists, and is the journal of another run, of {facts.source}.", advice=advice)
     if (business_id or "").lower() != (facts.business_id or "").lower():
         raise preflight_error(f"{journal} is the journal of this file with another --business-id.", advice=advice)
+    if facts.reading != source.options:
+        raise preflight_error(f"{journal} is the journal of this file read with other options.", advice=advice)
 
 
 def when(text: str | None) -> str | None:
@@ -220,6 +233,6 @@ def title(journal: Path, metadata: JournalMetadata) -> list[str]:
     else:
         # No command has begun it: the host is this program's own, not the API's.
         where = f"by a program on {run['host']}" if run.get("host") else ""
-    source = "stdin" if metadata.source == STDIN else metadata.source
+    source = "stdin" if metadata.source in {None, STDIN} else readable(Path(str(metadata.source)))
     lines = [f"{journal}: a run {', '.join(filter(None, (f'begun {begun}' if begun else '', where)))}".rstrip()]
-    return [*lines, f"  from {source}"] if source else lines
+    return lines if metadata.source is None else [*lines, f"  from {source}"]

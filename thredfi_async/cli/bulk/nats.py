@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from thredfi_async import ConfigurationError, Effect
+from thredfi_async import ConfigurationError
+from thredfi_async._extras import how_to_install
+from thredfi_async._outcomes import Remedy
 from thredfi_async.cli.bulk.preflight_errors import preflight_error
-from thredfi_async.cli.error_report import ErrorReport, ReportedError
+from thredfi_async.cli.error_report import ADVICE
 from thredfi_async.cli.exit_codes import ExitCode
-from thredfi_async.cli.formatting import command
+from thredfi_async.cli.formatting import command, sentence
 
 if TYPE_CHECKING:
     from thredfi_async.worker import StreamConfig
@@ -115,14 +117,9 @@ def broker_preflight_errors() -> Generator[None]:
     try:
         yield
     except BrokerError as error:
-        failure = ErrorReport(
-            kind="BrokerError",
-            sentence=f"{str(error).rstrip('.')}.",
-            exit_code=ExitCode.REFUSED,
-            effect=Effect.NOT_APPLIED,
-            advice="look at --nats and at the broker, then run the same again",
-        )
-        raise ReportedError(failure) from error
+        raise preflight_error(
+            sentence(str(error)), advice=ADVICE[Remedy.CHECK_BROKER], kind="BrokerError", code=ExitCode.BROKER
+        ) from error
     except ModuleNotFoundError as error:
-        sentence = f"This needs the package {error.name}, which is not installed."
-        raise preflight_error(sentence, advice="pip install 'thredfi-async[worker]'", kind="MissingExtra") from None
+        needed = f"This needs the package {error.name}, which is not installed."
+        raise preflight_error(needed, advice=how_to_install("worker"), kind="MissingExtra") from None

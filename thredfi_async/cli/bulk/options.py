@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from thredfi_async.cli.command_line import Bundle
 from thredfi_async.cli.parsers import rate_limit, seconds
 
 if TYPE_CHECKING:
@@ -22,14 +23,14 @@ Source = Annotated[
     str,
     typer.Argument(
         metavar="FILE",
-        help="Lists the customers: CSV, JSON Lines or Parquet, gzip or zstd by name; - for stdin.",
+        help="Lists the customers: CSV, .xlsx, JSON or Parquet, gzip or zstd by name; - for stdin.",
         show_default=False,
     ),
 ]
 Again = Annotated[
     str | None,
     typer.Argument(
-        metavar="[FILE]",
+        metavar="FILE",
         help="Where the source is now, if it was moved or was stdin: the same bytes as before.",
         show_default=False,
     ),
@@ -50,25 +51,30 @@ Business = Annotated[
 ]
 Format = Annotated[
     str | None,
-    typer.Option("--format", metavar="FORMAT", help="csv, jsonl or parquet; by the file's name unless given."),
+    typer.Option("--format", metavar="FORMAT", help="csv, jsonl, json, excel or parquet.  [default: by name]"),
 ]
 Concurrency = Annotated[
     int | None,
-    typer.Option(min=1, max=10_000, help="Customers at a time at most; 100 unless given, fewer while the API says so."),
+    typer.Option(
+        metavar="N", min=1, max=10_000, help="Customers at a time at most; fewer while the API says so.  [default: 100]"
+    ),
 ]
 Rate = Annotated[
     float | None,
     typer.Option(
-        "--rate", metavar="RATE", parser=rate_limit, help="Most customers started, such as 50/s; no limit unless given."
+        "--rate", metavar="RATE", parser=rate_limit, help="Most customers started, such as 50/s.  [default: no limit]"
     ),
 ]
 OutageTimeout = Annotated[
     float | None,
     typer.Option(
-        metavar="DURATION", parser=seconds, help="How long to wait for an API that is down before giving up; 10min."
+        metavar="DURATION", parser=seconds, help="How long to wait for an API that is down.  [default: 10min]"
     ),
 ]
-MaxFailures = Annotated[int | None, typer.Option(min=1, help="Stop after so many customers have failed.")]
+MaxFailures = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=1, help="Stop when so many were rejected or have failed.  [default: no limit]"),
+]
 Strict = Annotated[
     bool, typer.Option("--strict", help="Refuse a file that has an invalid line, before anything is sent.")
 ]
@@ -96,63 +102,6 @@ NotArchived = Annotated[
 Html = Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page for a browser.")]
 
 # publish and collect
-Nats = Annotated[
-    str | None,
-    typer.Option(
-        "--nats",
-        metavar="URL",
-        help="Where NATS is, in the place of THREDFI_NATS_URL; nats://127.0.0.1:4222 unless either is given. "
-        "Who asks is in THREDFI_NATS_CREDS, THREDFI_NATS_NKEY, THREDFI_NATS_TOKEN, or THREDFI_NATS_USER and "
-        "THREDFI_NATS_PASSWORD. tls:// asks for TLS, with THREDFI_NATS_CA, THREDFI_NATS_CERT and THREDFI_NATS_KEY.",
-    ),
-]
-Stream = Annotated[
-    str | None,
-    typer.Option(
-        "--stream", metavar="NAME", help="The queue's stream, which the names of two others begin with; THREDFI."
-    ),
-]
-Subject = Annotated[
-    str | None,
-    typer.Option("--subject", metavar="SUBJECT", help="The subject of the queue's messages; thredfi.archive."),
-]
-Consumer = Annotated[
-    str | None, typer.Option("--consumer", metavar="NAME", help="The consumer that the workers share; thredfi-worker.")
-]
-DeadLettersMaxAge = Annotated[
-    float | None,
-    typer.Option(
-        "--dead-letters-max-age",
-        metavar="DURATION",
-        parser=seconds,
-        help="How long a new stream keeps dead letters, which hold personal data, such as 30d; for ever unless given.",
-    ),
-]
-NatsCreds = Annotated[
-    Path | None,
-    typer.Option("--nats-creds", metavar="FILE", help="A .creds file for NATS, in the place of THREDFI_NATS_CREDS."),
-]
-AllowPlaintext = Annotated[
-    bool,
-    typer.Option("--allow-plaintext", help="Send NATS's password or token to another machine without TLS."),
-]
-DedupWindow = Annotated[
-    float | None,
-    typer.Option(
-        "--dedup-window",
-        metavar="DURATION",
-        parser=seconds,
-        help="How long a new stream remembers who was published; 1h. An existing stream keeps its own.",
-    ),
-]
-DedupKey = Annotated[
-    str,
-    typer.Option(
-        "--dedup-key",
-        metavar="NAME",
-        help="Another name lets customers be published again within the duplicate window, as when data was fixed.",
-    ),
-]
 PublishJournal = Annotated[
     Path | None,
     typer.Option(
@@ -215,3 +164,16 @@ class RateOptions:
         """Return it in words."""
         rate = "" if self.a_second is None else f", at most {self.a_second:,.4g} a second"
         return f"at most {self.at_a_time:,} at a time{rate}{', as before' if self.as_before else ''}"
+
+
+def _speed(
+    *,
+    concurrency: Concurrency = None,
+    rate: Rate = None,
+    outage_timeout: OutageTimeout = None,
+    max_failures: MaxFailures = None,
+) -> RateOptions:
+    return RateOptions(concurrency=concurrency, rate=rate, outage_timeout=outage_timeout, max_failures=max_failures)
+
+
+Speed = Annotated[RateOptions, Bundle(_speed)]

@@ -12,6 +12,7 @@ from rich.text import Text
 from thredfi_async.bulk import ItemState
 from thredfi_async.cli.bulk.endpoint import Endpoint
 from thredfi_async.cli.bulk.options import RateOptions
+from thredfi_async.cli.bulk.reading import skipped
 from thredfi_async.cli.bulk.source import Count
 from thredfi_async.cli.formatting import outcomes, plural, size
 
@@ -109,6 +110,8 @@ class Plan:
             rows.append(("invalid lines", "left out, if there are any; --dry-run looks for them first"))
         elif self.counted.bad:
             rows.append(("left out", plural(self.counted.bad, "invalid line")))
+        if self.counted.skipped:
+            rows.append(("skipped", ", ".join(skipped(self.counted.skipped))))
         return rows
 
     def _journal(self) -> str:

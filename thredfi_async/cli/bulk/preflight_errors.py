@@ -6,6 +6,7 @@ from collections.abc import Generator
 from thredfi_async import Effect
 from thredfi_async.cli.error_report import ErrorReport, ReportedError
 from thredfi_async.cli.exit_codes import ExitCode
+from thredfi_async.cli.formatting import sentence
 
 
 @contextlib.contextmanager
@@ -31,24 +32,25 @@ def preflight_errors() -> Generator[None]:
                 happened = "The file cannot be used: "
             case _:
                 happened = "The run cannot start: "
-        text = str(error).rstrip(".")
+        text = str(error)
         if text.startswith(("the ", "there ")):
             text = text[0].upper() + text[1:]
-        raise preflight_error(f"{happened}{text}.", kind=type(error).__name__) from error
+        raise preflight_error(sentence(f"{happened}{text}"), kind=type(error).__name__) from error
 
 
-def preflight_error(sentence: str, *, advice: str | None = None, kind: str = "Refused") -> ReportedError:
+def preflight_error(
+    happened: str, *, advice: str | None = None, kind: str = "Refused", code: ExitCode = ExitCode.USAGE
+) -> ReportedError:
     """Return the error of a command that cannot start.
 
     Args:
-        sentence: Why.
+        happened: Why, in a sentence.
         advice: What to do next, where the sentence does not say it.
         kind: The error's name, for machines.
+        code: How the command ends.
 
     Returns:
         The error to raise.
     """
-    failure = ErrorReport(
-        kind=kind, sentence=sentence, exit_code=ExitCode.USAGE, effect=Effect.NOT_APPLIED, advice=advice
-    )
+    failure = ErrorReport(kind=kind, sentence=happened, exit_code=code, effect=Effect.NOT_APPLIED, advice=advice)
     return ReportedError(failure)

@@ -9,13 +9,14 @@ from pathlib import Path
 
 from thredfi_async.bulk import ArchiveItem, read_journal
 from thredfi_async.bulk.journal.facts import CHECKED
-from thredfi_async.bulk.readers import Source, open_source
+from thredfi_async.bulk.readers import Source
 from thredfi_async.cli.bulk.endpoint import Endpoint, confirm
 from thredfi_async.cli.bulk.journal_files import writing
 from thredfi_async.cli.bulk.journal_metadata import JournalMetadata, fits_source, metadata_of
 from thredfi_async.cli.bulk.nats import Nats, broker_preflight_errors
 from thredfi_async.cli.bulk.preflight_errors import preflight_error, preflight_errors
 from thredfi_async.cli.bulk.publish_progress import Goal, Published, Publishing
+from thredfi_async.cli.bulk.reading import Reading, refuse_unusable
 from thredfi_async.cli.bulk.source import InvalidLines, count, invalid_line
 from thredfi_async.cli.bulk.summary import conclude
 from thredfi_async.cli.formatting import path_argument, plural
@@ -36,27 +37,19 @@ class Publish:
     """The job of `thredfi bulk publish`.
 
     Args:
-        source: The file, or `-`.
+        reading: The file, and how it is read.
         nats: Where the queue is.
         dedup_key: A part of every message's id.
         journal: The journal's path, or None for no journal.
-        business_id: The business of every line, if the file does not say it.
-        format: The file's format, if its name does not say it.
-        allow_missing_fields: Whether columns of the body may be missing.
         strict: Whether an invalid line keeps everything from being published.
-        invalid_lines: Where invalid lines are copied to.
         yes: Whether the question is answered before it is asked.
     """
 
-    source: str
+    reading: Reading
     nats: Nats
     dedup_key: str = ""
     journal: Path | None = None
-    business_id: str | None = None
-    format: str | None = None
-    allow_missing_fields: bool = False
     strict: bool = False
-    invalid_lines: Path | None = None
     yes: bool = False
 
     def __call__(self, session: Session) -> int:
@@ -66,40 +59,33 @@ class Publish:
         bad = InvalidLines((lambda line: event(out, "invalid_line", **invalid_line(line))) if out.json else None)
         with contextlib.ExitStack() as stack:
             with preflight_errors():
-                source = stack.enter_context(contextlib.closing(self._opened(bad)))
+                source = stack.enter_context(contextlib.closing(self.reading.open(bad, json=out.json)))
                 facts = self._facts(source, target)
-                counted = count(source, bad, whole=self.strict, quiet=out.json)
+                counted = count(source, bad, whole=self.strict, quiet=out.json or out.quiet)
             goal = Goal(source=source, counted=counted, bad=bad, nats=settings.shown, stream=stream_config.stream)
-            goal.announce(out, self.journal)
+            if out.json or not out.quiet:
+                goal.announce(out, self.journal)
             if self.strict and counted.bad:
                 sentence = f"{source.name} has {plural(counted.bad, 'invalid line')}, and --strict takes none."
                 raise preflight_error(sentence, advice="fix them, or leave --strict out to publish the others")
+            refuse_unusable(source, counted, bad)
             confirm(target, goal.customers, yes=self.yes, stdin_is_taken=source.path is None, json=out.json)
             with preflight_errors(), broker_preflight_errors():
                 progress = self._progress(stack, goal, stream_config, facts)
                 return self._carry_out(session, progress, settings, stream_config)
 
-    def _opened(self, bad: InvalidLines) -> Source:
-        return open_source(
-            self.source,
-            business_id=self.business_id,
-            format=self.format,
-            allow_missing_fields=self.allow_missing_fields,
-            invalid_lines=self.invalid_lines,
-            on_invalid_line=bad,
-        )
-
     def _facts(self, source: Source, target: Endpoint) -> JournalMetadata:
         """Return what the journal is to say; refuse one that says something else already."""
+        reading = self.reading
         if self.journal is not None and self.journal.exists() and self.journal.stat().st_size:
             with read_journal(self.journal) as view:
-                fits_source(self.journal, JournalMetadata(view.run), source, business_id=self.business_id)
-        invalid_lines = None if self.invalid_lines is None else str(self.invalid_lines)
+                fits_source(self.journal, JournalMetadata(view.run), source, business_id=reading.business_id)
+        invalid_lines = None if reading.invalid_lines is None else str(reading.invalid_lines)
         found = metadata_of(
             source,
             target,
-            business_id=self.business_id,
-            allow_missing_fields=self.allow_missing_fields,
+            business_id=reading.business_id,
+            allow_missing_fields=reading.allow_missing_fields,
             invalid_lines=invalid_lines,
         )
         # Only the workers know the API's address.
@@ -125,6 +111,7 @@ class Publish:
     def _carry_out(
         self, session: Session, progress: Publishing, settings: NatsSettings, stream_config: StreamConfig
     ) -> int:
+        session.known.begins_many()
         began = time.monotonic()
         try:
             followed = asyncio.run(self._publish(session, progress, settings, stream_config))
@@ -165,7 +152,7 @@ class Publish:
                 look=progress.look,
                 drain=publisher.drain,
                 draining="nothing new is published, and what is in flight ends",
-                display=display(session.out, debug=session.debug),
+                display=display(session.out, logs=session.logs),
             )
             with contextlib.suppress(BrokerError):  # everything is published, whatever is in the queue now
                 progress.queued = (await read_queue_depth(broker, stream_config)).queued

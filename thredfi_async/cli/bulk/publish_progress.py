@@ -11,7 +11,9 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from thredfi_async.bulk import Journal, JournalError
+from thredfi_async.bulk.journal.facts import path_fact
 from thredfi_async.bulk.readers import Source
+from thredfi_async.cli.bulk.reading import skipped
 from thredfi_async.cli.bulk.source import Count, InvalidLines
 from thredfi_async.cli.exit_codes import ExitCode
 from thredfi_async.cli.formatting import duration, plural
@@ -74,6 +76,8 @@ class Goal:
             Text(f"To publish {self.customers} to the queue {self.stream} at {self.nats}", style="bold"),
             f"  from {self.source.name}, {bodies}; {kept}",
         ]
+        if self.counted.skipped:
+            lines.append(f"  skipped: {', '.join(skipped(self.counted.skipped))}")
         if self.counted.bad:
             lines += [
                 f"  {plural(self.counted.bad, 'invalid line')}, left out:",
@@ -123,7 +127,7 @@ class Publishing:
             self._journal.describe(
                 published_at=now if self.complete else "",
                 duplicates=max(self.counts["duplicates"], self.goal.counted.repeated or 0),
-                invalid_lines_path=None if copy is None else str(copy.absolute()),
+                invalid_lines_path=None if copy is None else path_fact(copy),
             )
 
     def refuse(self, refused: Refused) -> None:

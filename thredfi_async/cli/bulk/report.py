@@ -24,6 +24,7 @@ from thredfi_async.cli.bulk.journal_files import reading
 from thredfi_async.cli.bulk.journal_metadata import STDIN, JournalMetadata, title
 from thredfi_async.cli.bulk.preflight_errors import preflight_error, preflight_errors
 from thredfi_async.cli.bulk.summary import headline, steps
+from thredfi_async.cli.error_report import in_options
 from thredfi_async.cli.exit_codes import ExitCode
 from thredfi_async.cli.formatting import plural
 from thredfi_async.cli.output import Output, reason, tell
@@ -129,7 +130,9 @@ def _replace(path: Path, write: Callable[[TextIO], object]) -> None:
         Path(beside).replace(path)
         beside = None
     except OSError as error:
-        raise preflight_error(f"{path} cannot be written: {reason(error)}.", kind="OutputError") from None
+        raise preflight_error(
+            f"{path} cannot be written: {reason(error)}.", kind="OutputError", code=ExitCode.OUTPUT
+        ) from None
     finally:
         if beside is not None:
             with contextlib.suppress(OSError):
@@ -183,7 +186,7 @@ def _reasons(whole: Summary) -> Table:
     table.add_column("customers", justify="right", style="cyan", no_wrap=True)
     table.add_column("what to do")
     for each in whole.reasons[:_SHOWN]:
-        table.add_row(_label(each.state), each.code or "", f"{each.count:,}", each.advice)
+        table.add_row(_label(each.state), each.code or "", f"{each.count:,}", in_options(each.advice))
     return table
 
 

@@ -34,7 +34,7 @@ class Resume:
         journal: The journal's path.
         source: Where the source is now, if not where it was.
         invalid_lines: Where invalid lines are copied to, if not where the journal says.
-        failed: Whether the rejected ones are sent again, too.
+        include_rejected: Whether the rejected ones are sent again, too.
         allow_host_change: Whether it may be another host than before.
         yes: Whether the question is answered before it is asked.
         speed: How fast.
@@ -44,7 +44,7 @@ class Resume:
     journal: Path
     source: str | None = None
     invalid_lines: Path | None = None
-    failed: bool = False
+    include_rejected: bool = False
     allow_host_change: bool = False
     yes: bool = False
     speed: RateOptions = field(default_factory=RateOptions)
@@ -64,7 +64,7 @@ class Resume:
                     return conclude(self._nothing_left(said, found), session.out)
                 invalid_lines = self._invalid_lines(said)
                 source = stack.enter_context(contextlib.closing(self._opened(said, bad, invalid_lines)))
-                counted = count(source, bad, whole=False, quiet=session.out.json)
+                counted = count(source, bad, whole=False, quiet=session.out.json or session.out.quiet)
                 facts = metadata_of(
                     source,
                     target,
@@ -82,7 +82,7 @@ class Resume:
                 metadata=facts.repeating(max(said.duplicates, counted.repeated or 0)),
                 before=before,
                 speed=self.speed.after(said),
-                again=(ItemState.REJECTED,) if self.failed else (),
+                again=(ItemState.REJECTED,) if self.include_rejected else (),
             )
             executor.announce(session.out)
             executor.ask(yes=self.yes, json=session.out.json)
@@ -104,7 +104,8 @@ class Resume:
             sentence = f"{self.journal} names {path} as its source, in another folder, and does not say what was in it."
             raise preflight_error(sentence, advice=f"name the file yourself, if it is the right one: {again}")
         # A pipe or stdin can be read, but only where it is named anew.
-        again_named = self.source is not None and not os.path.isfile(path)  # noqa: PTH113 - of any name
+        is_kept = os.path.isfile(path) or os.path.isdir(path)  # noqa: PTH113, PTH112 - of any name
+        again_named = self.source is not None and not is_kept
         return open_source(
             path,
             expected=None if again_named else Fingerprint(size=said.size, sha256=said.sha256),
@@ -113,6 +114,7 @@ class Resume:
             allow_missing_fields=said.allow_missing_fields,
             invalid_lines=invalid_lines,
             on_invalid_line=bad,
+            options=said.reading,
         )
 
     def _invalid_lines(self, said: JournalMetadata) -> str | None:
@@ -129,7 +131,7 @@ class Resume:
         return None
 
     def _is_left(self, counts: Counts) -> bool:
-        return bool(counts.failed or counts.unknown or (self.failed and counts.rejected))
+        return bool(counts.failed or counts.unknown or (self.include_rejected and counts.rejected))
 
     def _nothing_left(self, said: JournalMetadata, found: Verdict) -> RunSummary:
         return RunSummary(verdict=found, next=Commands(self.journal, said, connection=self.connection).lead_on(found))

@@ -82,7 +82,7 @@ class Settle:
         return conclude(settled, session.out, unheard=followed.unheard)
 
     async def _settle(self, session: Session, journal: Journal, metadata: JournalMetadata, found: "Found") -> Followed:
-        hooks = (LoggingHook(),) if session.debug else ()
+        hooks = (LoggingHook(),) if session.logs else ()
         speed = self.speed.after(metadata)
         concurrency = speed.concurrency or _CONCURRENCY
         connection = replace(self.connection, kept_timeouts=metadata.settings.timeouts)
@@ -109,7 +109,7 @@ class Settle:
                 look=found.look,
                 drain=asking.cancel,
                 draining="no more questions are asked, and what was answered is kept",
-                display=display(session.out, debug=session.debug),
+                display=display(session.out, logs=session.logs),
             )
 
 

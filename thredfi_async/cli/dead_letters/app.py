@@ -4,14 +4,15 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from thredfi_async.cli import options as opt
 from thredfi_async.cli.bulk import options as bulk
-from thredfi_async.cli.bulk.nats import Nats, broker_preflight_errors
+from thredfi_async.cli.bulk.nats import broker_preflight_errors
+from thredfi_async.cli.bulk.queue_options import Queue
+from thredfi_async.cli.command_line import Group, command
 from thredfi_async.cli.session import Job
 
 Number: TypeAlias = Annotated[int, typer.Argument(metavar="ID", min=1, help="As `list` shows it.", show_default=False)]
 Numbers: TypeAlias = Annotated[
-    list[int] | None, typer.Argument(metavar="[ID]...", min=1, help="Which ones, as `list` shows them.")
+    list[int] | None, typer.Argument(metavar="ID", min=1, help="Which ones, as `list` shows them.")
 ]
 Code: TypeAlias = Annotated[
     str | None, typer.Option("--code", metavar="CODE", help="Only those with this reason, such as http_503.")
@@ -22,88 +23,56 @@ Original: TypeAlias = Annotated[
 ]
 
 app: typer.Typer = typer.Typer(
-    cls=opt.Group, help="Commands that workers gave up: look at them, put them into the queue again, or delete them."
+    cls=Group,
+    rich_markup_mode=None,
+    help="Look at the commands that workers gave up.\n\nThen put them into the queue again, or delete them.",
+    epilog="Example\nthredfi dead-letters list\nthredfi dead-letters redrive --code http_503",
 )
 
 
-@app.command("list")
-def list_letters(  # noqa: PLR0913 - a parameter for each option
-    *,
-    code: Code = None,
-    nats: bulk.Nats = None,
-    stream: bulk.Stream = None,
-    subject: bulk.Subject = None,
-    json: opt.Json = False,
-    debug: opt.Debug = False,
-) -> Job:
-    """List the dead letters, a line each, the oldest first, without personal data."""
-    del json, debug
+@command(app, "list", example="thredfi dead-letters list --code http_503")
+def list_letters(*, code: Code = None, queue: Queue) -> Job:
+    """List the dead letters, a line each.
+
+    The oldest comes first; no line has personal data.
+    """
     with broker_preflight_errors():
         from thredfi_async.cli.dead_letters.show import ListLetters  # noqa: PLC0415 - see the module's docstring
 
-    return ListLetters(nats=Nats(url=nats, stream=stream, subject=subject), code=code)
+    return ListLetters(nats=queue, code=code)
 
 
-@app.command()
-def show(  # noqa: PLR0913 - a parameter for each option
-    number: Number,
-    *,
-    original: Original = False,
-    nats: bulk.Nats = None,
-    stream: bulk.Stream = None,
-    subject: bulk.Subject = None,
-    json: opt.Json = False,
-    debug: opt.Debug = False,
-) -> Job:
-    """Show one dead letter: why and when it was given up, and what its requests may have done."""
-    del json, debug
+@command(app, example="thredfi dead-letters show 17")
+def show(*, number: Number, original: Original = False, queue: Queue) -> Job:
+    """Show one dead letter.
+
+    It says why and when the command was given up, and what its requests may have done.
+    """
     with broker_preflight_errors():
         from thredfi_async.cli.dead_letters.show import ShowLetter  # noqa: PLC0415 - see the module's docstring
 
-    return ShowLetter(nats=Nats(url=nats, stream=stream, subject=subject), number=number, original=original)
+    return ShowLetter(nats=queue, number=number, original=original)
 
 
-@app.command()
-def redrive(  # noqa: PLR0913 - a parameter for each option
-    numbers: Numbers = None,
-    *,
-    code: Code = None,
-    every: All = False,
-    nats: bulk.Nats = None,
-    stream: bulk.Stream = None,
-    subject: bulk.Subject = None,
-    json: opt.Json = False,
-    debug: opt.Debug = False,
-) -> Job:
-    """Put the original messages into the queue again, byte by byte, and delete each dead letter whose message is there.
+@command(app, example="thredfi dead-letters redrive --code http_503")
+def redrive(*, numbers: Numbers = None, code: Code = None, every: All = False, queue: Queue) -> Job:
+    """Put the original messages into the queue again.
 
-    Running it again after a kill is safe: what the queue has already is not stored twice.
+    They go there byte by byte, and each dead letter whose message is there is deleted. Running it again after a kill is
+    safe: what the queue has already is not stored twice.
     """
-    del json, debug
     with broker_preflight_errors():
         from thredfi_async.cli.dead_letters.end import Redrive, chosen  # noqa: PLC0415 - see the module's docstring
 
-    choice = chosen(numbers, code=code, every=every)
-    return Redrive(nats=Nats(url=nats, stream=stream, subject=subject), choice=choice)
+    return Redrive(nats=queue, choice=chosen(numbers, code=code, every=every))
 
 
-@app.command()
-def discard(  # noqa: PLR0913 - a parameter for each option
-    numbers: Numbers = None,
-    *,
-    code: Code = None,
-    every: All = False,
-    yes: bulk.Yes = False,
-    nats: bulk.Nats = None,
-    stream: bulk.Stream = None,
-    subject: bulk.Subject = None,
-    json: opt.Json = False,
-    debug: opt.Debug = False,
+@command(app, example="thredfi dead-letters discard 17 18")
+def discard(
+    *, numbers: Numbers = None, code: Code = None, every: All = False, yes: bulk.Yes = False, queue: Queue
 ) -> Job:
     """Delete dead letters, and with them all that they hold."""
-    del json, debug
     with broker_preflight_errors():
         from thredfi_async.cli.dead_letters.end import Discard, chosen  # noqa: PLC0415 - see the module's docstring
 
-    choice = chosen(numbers, code=code, every=every)
-    return Discard(nats=Nats(url=nats, stream=stream, subject=subject), choice=choice, yes=yes)
+    return Discard(nats=queue, choice=chosen(numbers, code=code, every=every), yes=yes)

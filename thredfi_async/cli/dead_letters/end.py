@@ -115,6 +115,7 @@ class Discard:
 
 def _carry_out(session: Session, nats: Nats, choice: Choice, *, title: str) -> int:
     settings, config = nats.settings(), nats.stream_config()
+    session.known.begins_many()
     began, found = time.monotonic(), list[DeadLetters]()
 
     def look() -> Progress:
@@ -129,7 +130,7 @@ def _carry_out(session: Session, nats: Nats, choice: Choice, *, title: str) -> i
                 look=look,
                 drain=letters.drain,
                 draining="nothing new is begun, and what is in flight ends",
-                display=display(session.out, debug=session.debug),
+                display=display(session.out, logs=session.logs),
             )
 
     with broker_preflight_errors():

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from thredfi_async.cli.demo.play import Play, play
 from thredfi_async.cli.demo.show import as_object, conclusion, tables
+from thredfi_async.cli.error_report import ErrorReport, ReportedError
 from thredfi_async.cli.exit_codes import ExitCode
 from thredfi_async.cli.progress.display import display
 from thredfi_async.cli.progress.follow import follow
@@ -32,6 +33,7 @@ class Demo:
 
     def __call__(self, session: Session) -> int:
         """Run the demo, show it and check it."""
+        session.known.begins_many()
         result = asyncio.run(self._play(session))
         if session.out.json:
             session.out.data(as_object(result))
@@ -42,7 +44,7 @@ class Demo:
         return ExitCode.DONE if result.passed else ExitCode.REFUSED
 
     async def _play(self, session: Session) -> Play:
-        """Run the demo and show how far it is; raise KeyboardInterrupt if a signal ends it."""
+        """Run the demo and show how far it is; raise what to report if a signal ends it."""
         ended, began = Counter[str](), time.monotonic()
         playing = asyncio.ensure_future(play(self.customers, self.seed, lambda: ended.update(["calls"])))
 
@@ -58,8 +60,19 @@ class Demo:
             look=look,
             drain=playing.cancel,
             draining="the demo ends",
-            display=display(session.out, debug=session.debug, only_bar=True),
+            display=display(session.out, logs=session.logs, only_bar=True),
         )
         if followed.interrupted is not None:
-            raise KeyboardInterrupt
+            raise ReportedError(self._interruption(ended["calls"]))
         return playing.result()
+
+    def _interruption(self, ended: int) -> ErrorReport:
+        """Return what is known of a demo that was ended early: it has archived, and all of it is gone."""
+        return ErrorReport(
+            kind="Interrupted",
+            sentence=f"Interrupted, when {ended:,} of {self.customers:,} customers were done. They were invented, "
+            "and the mock server is gone with them.",
+            exit_code=ExitCode.INTERRUPTED,
+            effect=None,
+            advice="thredfi demo begins anew",
+        )

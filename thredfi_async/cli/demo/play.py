@@ -32,7 +32,7 @@ class Tally:
     """A hook that counts what the archive calls do.
 
     Args:
-        on_end: Called at each call's end.
+        on_end: Called at each call's end, unless the call was cancelled.
     """
 
     on_end: Callable[[], None]
@@ -54,8 +54,10 @@ class Tally:
                 self.settled += event.method == "GET" and not refused
             case RetryScheduled():
                 self.retries += 1
-            case CallEnded():
+            case CallEnded() if event.outcome != "cancelled":
                 self.on_end()
+            case _:
+                pass
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -131,21 +131,23 @@ class Silence:
         """Do nothing."""
 
 
-def display(out: Output, *, debug: bool, only_bar: bool = False) -> Display:
+def display(out: Output, *, logs: bool, only_bar: bool = False) -> Display:
     """Choose how work is shown.
 
     Args:
-        out: Stdout.
-        debug: Whether logs go to stderr, too: a bar would garble them.
-        only_bar: Whether nothing is shown where no bar can be drawn; false by default.
+        out: Stdout; if it is to be quiet, nothing is shown.
+        logs: Whether logs go to stderr, too: a bar would garble them.
+        only_bar: Whether nothing is shown where no person looks on; false by default.
 
     Returns:
         The display.
     """
-    terminal = not out.json and not debug and sys.stderr is not None and sys.stderr.isatty()
+    if out.quiet and not out.json:
+        return Silence()
+    terminal = not out.json and not logs and sys.stderr is not None and sys.stderr.isatty()
     if terminal and not PrintableConsole(sys.stderr).is_dumb_terminal:
         return Bar()
-    if only_bar:
+    if only_bar and not terminal:
         return Silence()
     return Events(out) if out.json else Lines()
 

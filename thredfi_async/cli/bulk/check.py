@@ -1,0 +1,181 @@
+"""`check`: how a file is read, and what in it is wrong; nothing is sent, and no setting is needed."""
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from thredfi_async import UNSET, CustomerRequest
+from thredfi_async.bulk import ArchiveItem
+from thredfi_async.bulk.readers import InvalidLine, Source
+from thredfi_async.bulk.readers.columns import legible
+from thredfi_async.cli.bulk.preflight_errors import preflight_errors
+from thredfi_async.cli.bulk.reading import Reading, refuse_unusable, repeated, skipped
+from thredfi_async.cli.bulk.source import Count, InvalidLines
+from thredfi_async.cli.exit_codes import ExitCode
+from thredfi_async.cli.formatting import command, path_argument, plural, size
+from thredfi_async.cli.output import Output
+from thredfi_async.cli.session import Session
+
+_ROWS: Final = 3
+"""First rows that are shown."""
+_LONGEST: Final = 300
+_REASONS: Final = 10
+_MOST_REASONS: Final = 1000
+_SEPARATORS: Final = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "'|'"}
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a pass over a file found.
+
+    Args:
+        items: Customers that it lists.
+        first: The first of them.
+        reasons: Invalid lines by column and reason.
+        skipped: Lines that are no records, by what they are.
+    """
+
+    items: int
+    first: list[ArchiveItem]
+    reasons: Mapping[tuple[str | None, str], int]
+    skipped: Mapping[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """The job of `thredfi bulk check`.
+
+    Args:
+        reading: The file, and how it is read.
+    """
+
+    reading: Reading
+
+    def __call__(self, session: Session) -> int:
+        """Read the file, and show what was found."""
+        out, reasons = session.out, Counter[tuple[str | None, str]]()
+
+        def take(line: InvalidLine) -> None:
+            if (line.column, line.reason) in reasons or len(reasons) < _MOST_REASONS:
+                reasons[line.column, line.reason] += 1
+
+        bad = InvalidLines(take)
+        with preflight_errors(), contextlib.closing(self.reading.open(bad, json=out.json)) as source:
+            items, first = 0, list[ArchiveItem]()
+            for item in source:
+                items += 1
+                if len(first) < _ROWS:
+                    first.append(item)
+            found = Found(items, first, reasons, source.skipped)
+            self._show(out, source, found, bad)
+        refuse_unusable(source, Count(lines=items, bad=bad.count), bad)
+        if not out.json:
+            out.show(Text.assemble(("Next: ", "bold"), self._next(source)), wrap=False)
+        return ExitCode.REFUSED if bad.count else ExitCode.DONE
+
+    def _show(self, out: Output, source: Source, found: Found, bad: InvalidLines) -> None:
+        if out.json:
+            out.data(self._facts(source, found, bad))
+            return
+        out.show(_title(source), _columns(source), *_rows(source, found, bad))
+        # They are personal data, which goes to a person who looks at it, and into no file.
+        if out.is_terminal:
+            out.show(*_first(found.first))
+
+    def _facts(self, source: Source, found: Found, bad: InvalidLines) -> dict[str, Any]:
+        layout = source.layout
+        becomes = zip(layout.columns.found, layout.columns.becomes, strict=True)
+        return {
+            "source": source.name,
+            "format": source.format,
+            "size": source.size,
+            "encoding": None if layout.form is None else layout.form.encoding,
+            "separator": layout.separator if source.format == "csv" else None,
+            "sheet": layout.sheet,
+            "columns": [{"name": legible(name), "becomes": ours} for name, ours in becomes],
+            "bodies": "source" if source.has_bodies else "server",
+            "customers": found.items,
+            "skipped": dict(found.skipped),
+            "invalid_lines": bad.count,
+            "reasons": [
+                {"column": column, "reason": reason, "lines": count}
+                for (column, reason), count in Counter(found.reasons).most_common()
+            ],
+            "suspicious": [
+                {"column": column, "value": what, "lines": count}
+                for (column, what), count in bad.suspicious.most_common()
+            ],
+            "next": self._next(source),
+        }
+
+    def _next(self, source: Source) -> str:
+        reading = self.reading
+        stem = Path(reading.source).name.split(".")[0] if source.path is not None else "run"
+        words = ["--journal", path_argument(f"{stem}.db")]
+        words += ["--business-id", reading.business_id] if reading.business_id is not None else []
+        words += ["--format", reading.format] if reading.format is not None else []
+        words += ["--allow-missing-fields"] if reading.allow_missing_fields else []
+        return command("bulk", "archive", path_argument(reading.source), *words, *repeated(source.options))
+
+
+def _title(source: Source) -> Text:
+    layout, parts = source.layout, [str(source.format)]
+    if layout.form is not None:
+        parts += [layout.form.encoding, f"separated by {_SEPARATORS.get(layout.separator, layout.separator)}"]
+    if layout.sheet is not None:
+        parts.append(f"sheet {layout.sheet}")
+    if source.size is not None:
+        parts.append(size(source.size))
+    return Text.assemble((source.name, "bold"), f": {', '.join(parts)}")
+
+
+def _columns(source: Source) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("column", overflow="fold")
+    table.add_column("becomes", overflow="fold")
+    columns = source.layout.columns
+    for name, ours in zip(columns.found, columns.becomes, strict=True):
+        if name or ours:
+            table.add_row(legible(name), ours or "left out")
+    return table
+
+
+def _rows(source: Source, found: Found, bad: InvalidLines) -> Iterable[RenderableType]:
+    yield Text.assemble((plural(found.items, "customer"), "bold"), f", {plural(bad.count, 'invalid line')}")
+    if found.skipped:
+        yield f"  left out: {', '.join(skipped(found.skipped))}"
+    reasons = Counter(found.reasons).most_common()
+    for (column, reason), count in reasons[:_REASONS]:
+        where = "" if column is None else f"column {column}: "
+        yield _indented(f"  {plural(count, 'line')}:", f"{where}{reason}")
+    if len(reasons) > _REASONS:
+        yield f"  and {plural(len(reasons) - _REASONS, 'other reason')}; --invalid-lines FILE writes all to a file"
+    yield "bodies: from the file" if source.has_bodies else "bodies: the server's own records"
+
+
+def _first(items: Iterable[ArchiveItem]) -> Iterable[RenderableType]:
+    yield Text("The first rows, as they are read:", style="bold")
+    for item in items:
+        fields = {"business_id": item.business_id, "customer_id": item.customer_id}
+        body = item.customer
+        if isinstance(body, CustomerRequest):
+            given = {name: getattr(body, name) for name in CustomerRequest.FIELD_NAMES}
+            fields |= {name: value for name, value in given.items() if value is not UNSET}
+        text = ", ".join(f"{name}={value}" for name, value in fields.items())
+        yield _indented(f"  line {item.line}:", text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…")
+
+
+def _indented(head: str, text: str) -> Table:
+    """Return a line that goes on below its text, and not below its head."""
+    line = Table.grid(padding=(0, 1))
+    line.add_column(no_wrap=True)
+    line.add_column(overflow="fold")
+    line.add_row(head, text)
+    return line

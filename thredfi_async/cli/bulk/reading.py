@@ -1,0 +1,273 @@
+"""The options of every command that reads a file of customers, and what is asked or refused before it is used."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from thredfi_async import Effect
+from thredfi_async._checks.text import printable
+from thredfi_async.cli.bulk import options as bulk
+from thredfi_async.cli.command_line import Bundle
+from thredfi_async.cli.error_report import ErrorReport, ReportedError
+from thredfi_async.cli.exit_codes import ExitCode
+from thredfi_async.cli.formatting import plural
+
+if TYPE_CHECKING:
+    from thredfi_async.bulk.readers import ReadingOptions, Source
+    from thredfi_async.cli.bulk.source import Count, InvalidLines
+
+IdsOnly = Annotated[
+    bool,
+    typer.Option("--ids-only", help="Take the ids and leave the rest: the server's own records are sent."),
+]
+IgnoreExtraColumns = Annotated[
+    bool, typer.Option("--ignore-extra-columns", help="Leave out columns that are not known.")
+]
+Columns = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--column",
+        metavar="NAME=THEIRS",
+        help="The file's own name of a column, such as customer_id='Customer ID'; repeatable. "
+        "Or a file with one such a line.",
+    ),
+]
+Encoding = Annotated[
+    str | None,
+    typer.Option(
+        "--encoding", metavar="NAME", help="The text's encoding, such as windows-1252.  [default: UTF-8 or UTF-16]"
+    ),
+]
+Sheet = Annotated[
+    str | None, typer.Option("--sheet", metavar="NAME", help="The sheet of a workbook.  [default: the first]")
+]
+Null = Annotated[
+    list[str] | None,
+    typer.Option("--null", metavar="WORD", help="A word that stands for no value, such as NULL; repeatable."),
+]
+AsIs = Annotated[
+    bool, typer.Option("--as-is", help="Send values as they stand that may have been spoiled, such as #N/A.")
+]
+_SHOWN: Final = 8
+"""Suspicious values that are listed."""
+_SAMPLES: Final = 3
+
+
+def reading_of(  # noqa: PLR0913 - a parameter for each option
+    *,
+    source: bulk.Source,
+    business_id: bulk.Business = None,
+    format: bulk.Format = None,  # noqa: A002 - the option's name
+    allow_missing_fields: bulk.AllowMissingFields = False,
+    invalid_lines: bulk.InvalidLines = None,
+    ids_only: IdsOnly = False,
+    ignore_extra_columns: IgnoreExtraColumns = False,
+    columns: Columns = None,
+    encoding: Encoding = None,
+    sheet: Sheet = None,
+    null: Null = None,
+    as_is: AsIs = False,
+) -> "Reading":
+    """Return what the options say.
+
+    Args:
+        source: The file, or `-`.
+        business_id: `--business-id`.
+        format: `--format`.
+        allow_missing_fields: `--allow-missing-fields`.
+        invalid_lines: `--invalid-lines`.
+        ids_only: `--ids-only`.
+        ignore_extra_columns: `--ignore-extra-columns`.
+        columns: `--column`.
+        encoding: `--encoding`.
+        sheet: `--sheet`.
+        null: `--null`.
+        as_is: `--as-is`.
+
+    Returns:
+        The file, and how it is read.
+
+    Raises:
+        ReportedError: One of the options cannot be.
+    """
+    from thredfi_async.bulk.readers import ReadingOptions  # noqa: PLC0415 - slow, and for these commands alone
+    from thredfi_async.cli.bulk.preflight_errors import preflight_errors  # noqa: PLC0415 - as above
+
+    with preflight_errors():
+        options = ReadingOptions(
+            ids_only=ids_only,
+            ignore_extra_columns=ignore_extra_columns,
+            columns=_mapping(columns or ()),
+            encoding=encoding,
+            sheet=sheet,
+            null=tuple(null or ()),
+            as_is=as_is,
+        )
+    return Reading(
+        source=source,
+        options=options,
+        business_id=business_id,
+        format=format,
+        allow_missing_fields=allow_missing_fields,
+        invalid_lines=invalid_lines,
+    )
+
+
+def _mapping(given: Sequence[str]) -> dict[str, str]:
+    found = dict[str, str]()
+    for each in given:
+        lines = [each] if "=" in each else _lines(Path(each))
+        for line in lines:
+            ours, _, theirs = line.partition("=")
+            name = ours.strip().lower()
+            if name in found:
+                raise typer.BadParameter(f"{name} is given more than once", param_hint="--column")
+            found[name] = theirs.strip().strip("\"'")
+    return found
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        lines = path.read_text("utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError):
+        raise typer.BadParameter(
+            "give NAME=THEIRS, such as customer_id='Customer ID', or a file that has a line of that form for each",
+            param_hint="--column",
+        ) from None
+    return [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
+
+
+def repeated(options: "ReadingOptions") -> list[str]:
+    """Return the options as they are typed."""
+    words = ["--ids-only"] if options.ids_only else []
+    words += ["--ignore-extra-columns"] if options.ignore_extra_columns else []
+    for ours, theirs in options.columns.items():
+        words += ["--column", f"{ours}={theirs}"]
+    for name, value in (("--encoding", options.encoding), ("--sheet", options.sheet)):
+        words += [name, value] if value is not None else []
+    for word in options.null:
+        words += ["--null", word]
+    return [*words, "--as-is"] if options.as_is else words
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """A file, and how a command reads it.
+
+    Args:
+        source: The file, or `-`.
+        business_id: The business of every line, if the file does not say it.
+        format: The file's format, if its name does not say it.
+        allow_missing_fields: Whether columns of the body may be missing.
+        invalid_lines: Where invalid lines are copied to.
+        options: How it is read otherwise.
+    """
+
+    source: str
+    options: "ReadingOptions"
+    business_id: str | None = None
+    format: str | None = None
+    allow_missing_fields: bool = False
+    invalid_lines: Path | None = None
+
+    def open(self, bad: "InvalidLines", *, json: bool) -> "Source":
+        """Open the file; ask about its encoding on a terminal, if that is not certain.
+
+        Args:
+            bad: Takes its invalid lines.
+            json: Whether a machine reads the output, which answers no questions.
+
+        Returns:
+            The source, to be closed.
+
+        Raises:
+            SourceError: It cannot be used.
+        """
+        from thredfi_async.bulk.readers import EncodingError, open_source  # noqa: PLC0415 - as above
+
+        try:
+            return open_source(
+                self.source,
+                business_id=self.business_id,
+                format=self.format,
+                allow_missing_fields=self.allow_missing_fields,
+                invalid_lines=self.invalid_lines,
+                on_invalid_line=bad,
+                options=self.options,
+            )
+        except EncodingError as error:
+            if error.likely is None or json or not _agrees(error.likely, error.samples):
+                raise
+            agreed = self.options.in_encoding(error.likely)
+        return replace(self, options=agreed).open(bad, json=json)
+
+
+FromFile = Annotated[Reading, Bundle(reading_of)]
+"""The file and the options of every command that reads one."""
+
+
+def _agrees(encoding: str, samples: Sequence[str]) -> bool:
+    """Show lines as they would be read, and ask whether they are right."""
+    from thredfi_async.cli.bulk.endpoint import somebody_is_there  # noqa: PLC0415 - as above
+    from thredfi_async.cli.output import tell  # noqa: PLC0415 - as above
+
+    if not somebody_is_there():
+        return False
+    tell(f"The file is not UTF-8. As {encoding}, it says:", *(f"  {sample}" for sample in samples[:_SAMPLES]))
+    return typer.confirm(printable("Are these letters right?"), err=True)
+
+
+def refuse_unusable(source: "Source", counted: "Count", bad: "InvalidLines") -> None:
+    """Refuse a file without a customer, or with values that may have been spoiled, before anything is sent.
+
+    Args:
+        source: The file.
+        counted: What is known of its lines.
+        bad: Its invalid lines.
+
+    Raises:
+        ReportedError: It is one of the two.
+    """
+    if not bad.suspicious:
+        if counted.lines == 0:
+            first = f" The first line that is none: {bad.first[0]}." if bad.first else ""
+            raise _refusal(f"{source.name} has no line that is a customer; nothing was sent.{first}", None)
+        return
+    cells = sum(bad.suspicious.values())
+    problems = [f"{column}: {what}; {plural(count, 'line')}" for (column, what), count in bad.suspicious.most_common()]
+    more = len(problems) - _SHOWN
+    raise _refusal(
+        f"{source.name} holds {plural(cells, 'value')} that may have been spoiled before; nothing was sent.",
+        "add --ids-only to send the server's own records; or correct them in the source; or add --null WORD for a word "
+        "that stands for no value; or --as-is to send them as they stand",
+        *problems[:_SHOWN],
+        *([f"and {more:,} others"] if more > 0 else []),
+    )
+
+
+def skipped(lines: Mapping[str, int]) -> list[str]:
+    """Return how many lines of a file are no records, each kind in words."""
+    return [plural(count, _KINDS.get(kind, kind)) for kind, count in lines.items()]
+
+
+_KINDS: Final = {
+    "blank": "blank line",
+    "titles": "title line",
+    "headers": "repeated header",
+    "comments": "comment",
+}
+
+
+def _refusal(sentence: str, advice: str | None, *problems: str) -> ReportedError:
+    report = ErrorReport(
+        kind="SourceError",
+        sentence=sentence,
+        exit_code=ExitCode.USAGE,
+        effect=Effect.NOT_APPLIED,
+        advice=advice,
+        problems=problems,
+    )
+    return ReportedError(report)
