@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
@@ -59,6 +60,11 @@ async def ended(broker: Broker, count: int = 0) -> None:
     async with asyncio.timeout(10):
         while await left(broker) != count:  # noqa: ASYNC110 - another process changes it
             await asyncio.sleep(0.01)
+
+
+def troubles(worker: Worker) -> list[str]:
+    """Return what keeps a worker from its work, without for how long, which takes as long as the machine does."""
+    return [re.sub(r" \(for [0-9]+ s\)$", "", line) for line in worker.troubles_of_work()]
 
 
 async def impatient(broker: Broker, seconds: float) -> None:
@@ -175,7 +181,7 @@ async def test_an_outage_spends_no_delivery(nats_server: NatsServer) -> None:
             worker = worker_of(nats_server, client, concurrency=10, max_deliveries=1)
             async with running(worker):
                 await until(lambda: worker.gate.waiting == 10)
-                assert worker.troubles_of_work() == ["the API is unavailable: http_503 (for 0 s)"]
+                assert troubles(worker) == ["the API is unavailable: http_503"]
                 assert worker.metrics.value("api_unavailable") == 1
                 await asyncio.sleep(0.2)
                 assert worker.in_flight <= 18
@@ -229,8 +235,8 @@ async def test_refused_credentials_spend_no_delivery(nats_server: NatsServer) ->
             worker = worker_of(nats_server, client, max_deliveries=1)
             async with running(worker):
                 await until(lambda: not worker.gate.is_open)
-                trouble = "the API refuses the credentials, or the address is wrong: invalid_token (for 0 s)"
-                assert worker.troubles_of_work() == [trouble]
+                trouble = "the API refuses the credentials, or the address is wrong: invalid_token"
+                assert troubles(worker) == [trouble]
                 token = server.token
                 await ended(broker)
         assert [event.deliveries for event in await outcomes(broker)] == [1, 1, 1]
@@ -246,7 +252,7 @@ async def test_stopping_lets_calls_end(nats_server: NatsServer) -> None:
                 await until(lambda: server.requests.totals["archive"] == 2)
         assert len(await outcomes(broker)) == 2
         assert await left(broker) == 2
-        assert worker.troubles_of_work() == ["it is stopping (for 0 s)"]
+        assert troubles(worker) == ["it is stopping"]
 
 
 async def test_stopping_during_an_outage(nats_server: NatsServer) -> None:
