@@ -245,8 +245,8 @@ def test_a_blip_costs_no_call(mode: Mode, connections: int, attempts: int) -> No
 
 def test_a_blip_costs_no_call_that_may_only_ask() -> None:
     """With a single attempt, the question settles every call, as soon as one was answered."""
-    api = Api(mode="reset", outages=((0.045, 0.0501),))
-    ends = run(api, 2000, 200, RetryPolicy(max_attempts=1))
+    api = Api(mode="reset", outages=((0.095, 0.1001),))
+    ends = run(api, 2500, 200, RetryPolicy(max_attempts=1))
     assert api.caught == 200
     assert api.questions == 200
     # Nothing was applied, and a request that was lost may still be on its way.
@@ -595,6 +595,7 @@ async def _held_back() -> set[str]:
     """Cut the probe while it waits for a cooldown to be over; return how the others ended."""
     clock, posts = LoopClock(), 0
     limiter = Limiter(30, clock.monotonic)
+    limiter._controller._opening = 30.0  # all of them at once
 
     async def send(request: Request[T], authorization: Secret, timeouts: Timeouts, progress: Progress) -> Response:
         nonlocal posts

@@ -143,7 +143,7 @@ class Pipeline:
                     has_slot, turn = True, None
                 call = self._begin(operation, options, asked)
                 call.holds_slot, has_slot = True, False
-                call.has_turn(self.limiter.generation)
+                call.has_turn(self.limiter.ticket)
                 self.lifecycle.started(call)
                 request = prepare(*arguments)
                 call.turns_to(request)
@@ -240,6 +240,7 @@ class Pipeline:
         again = retrying(
             call.policy,
             remaining=call.remaining,
+            throttled=lambda: call.throttled,
             cooldown=self.limiter.cooldown,
             given_up=given_up,
             patience=lambda: self.availability.patience(call),
@@ -312,19 +313,19 @@ class Pipeline:
             )
             counts = counts and not too_many
             if self.availability.answers_no_one:
-                # It is down, and not overloaded: that teaches neither a rate nor a window.
+                # It is down, and not overloaded: that teaches no limit.
                 self.limiter.hold_back(hold)
             else:
-                self.limiter.throttled(call.generation, hold, too_many=too_many)
+                self.limiter.throttled(call.ticket, hold)
         elif response is not None and response.status < SERVER_FAULT:
-            self.limiter.answered_well()
+            self.limiter.answered_well(call.ticket)
             self.availability.served += 1
         if is_answered:
             self.availability.answered()
         elif counts:
             self.availability.went_unanswered(call, self.limiter.cooldown())
         if error is not None:
-            call.attempt_failed(self.availability.served)
+            call.attempt_failed(error, self.availability.served)
 
     async def _settle(self, call: Call, verdict: Failure, question: Request[T | Unchanged]) -> Success[T] | Failure:
         error, policy = verdict.error, call.policy
@@ -374,7 +375,7 @@ class Pipeline:
                 raise call.held_back(cooldown)
             await self.clock.sleep(cooldown)
         if self.limiter.acquire_nowait():
-            call.has_turn(self.limiter.generation)
+            call.has_turn(self.limiter.ticket)
         else:
             await self._wait_for_turn(call)
 
@@ -386,7 +387,7 @@ class Pipeline:
         finally:
             call.has_waited(since)
         call.set_deadline()
-        call.has_turn(self.limiter.generation)
+        call.has_turn(self.limiter.ticket)
 
     def _budget(self, policy: RetryPolicy) -> RetryBudget | None:
         if isinstance(policy.budget, RetryBudget):

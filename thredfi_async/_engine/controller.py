@@ -1,0 +1,345 @@
+"""Decides how many requests may be sent, from what the API granted and refused."""
+
+import math
+import random
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from thredfi_async._engine.bound import Bound
+from thredfi_async._engine.tally import Tally
+
+_OPENS_WITH: Final = 10.0
+"""Requests that may be in flight at first; each that is granted allows another one."""
+_OPENS_BY: Final = 100.0
+"""And so many more each second, so that an API that answers slowly does not hold up the opening."""
+_CATCHES_UP: Final = 0.02
+"""Seconds' worth of missed turns to catch up on: timers are not exact, and calls do not arrive evenly."""
+_DEAF: Final = 1.0
+"""Seconds after a reaction in which refusals without Retry-After are not news: the bucket is still empty."""
+_SEARCHES: Final = 0.7
+"""Seconds in which a search doubles, or two round trips if those take longer."""
+_BURST_ENDS: Final = 0.3
+"""Seconds of opening after which what was granted tells a rate, and not only a burst."""
+_BOLD: Final = 2.0
+"""How much more than that a search begins with after a short opening."""
+_TELLS: Final = 2.0
+"""Seconds of Retry-After from which on it is no rounding: it tells when a window ends."""
+_LEARNED: Final = 0.98
+"""The part of what a search found to begin with."""
+_LONGEST_BURST: Final = 0.12
+"""Seconds of its rate that an API's burst is taken for at most."""
+_MISJUDGED: Final = 1.15
+"""If a probe was refused so far above what seemed sustained, the burst is smaller than it seemed."""
+_SOON: Final = 1.5
+_SOON_AGAIN: Final = 2.5
+_DEAD: Final = 0.25
+"""The pause while all is refused, in seconds and as a part of how long that has been so."""
+_LONGEST_PAUSE: Final = 30.0
+_ROW: Final = 5
+"""Refusals in a row, with nothing granted since the last reaction, after which all is refused."""
+_UNUSED: Final = 5.0
+"""Seconds after which a pace that holds nothing back is forgotten, if it has doubled since it was learned."""
+_UNCOUNTED: Final = 31
+_LEAST: Final = 1 / 60
+"""Requests a second that it goes down to at most."""
+_SLOWEST_START: Final = 1.0
+"""Requests a second that a search begins with at least."""
+
+
+class Ticket(NamedTuple):
+    """What a request remembers of the moment when it was sent.
+
+    Args:
+        generation: Reactions of the pace until then.
+        flight: Reactions of the window until then.
+        in_flight: Requests in flight, this one included.
+        pace: The pace.
+        time: The time in use of the pace.
+    """
+
+    generation: int
+    flight: int
+    in_flight: int
+    pace: float
+    time: float
+
+
+class Controller:
+    """Learns whether requests a second or requests at once are bounded, and where, and keeps just below.
+
+    It is synchronous and has no clock of its own. It opens with a few requests and soon allows all. The first refusals
+    tell whether the number of requests in flight is bounded, which can only be told without a Retry-After; otherwise
+    their rate is, which is then searched for. `Bound` is how either is used from then on.
+
+    Args:
+        limit: Requests in flight at most.
+        rate: Requests a second at most, or None.
+        vary: Returns a number from 0 to 1 at random.
+
+    Attributes:
+        in_flight: Requests in flight.
+        ticket: That of the request that was sent last.
+        is_open: Whether nothing but the limit holds requests back.
+        pace: What is known of the rate.
+        window: What is known of the number of requests at once.
+    """
+
+    def __init__(self, limit: int, *, rate: float | None = None, vary: Callable[[], float] = random.random) -> None:
+        """Start without any knowledge."""
+        self._limit = limit
+        self._most = math.inf if rate is None else rate
+        self.pace, self.window = Bound(vary), Bound(vary)
+        self.in_flight = 0
+        self.ticket = Ticket(0, 0, 0, math.inf, 0.0)
+        self.is_open = False
+        # Granted while it was open, and not counted yet: to look at the clock each time would cost too much.
+        self._uncounted = 0
+        self._opening, self._opened = _OPENS_WITH, math.nan
+        self._next = self._held_until = self._rests_until = self._deaf_until = -math.inf
+        self._taken = self._busy = -math.inf
+        self._tally = Tally()
+        self._generation = self._flight = 0
+        # Of the current generation: when its requests began, and whether one of them was granted.
+        self._resumed, self._was_granted, self._row = -math.inf, True, 0
+        # Since the API last began to grant: when that was, and how many.
+        self._cycle_began, self._cycle = math.nan, 0
+        self._refuses_all, self._refuses_since = 0, 0.0
+        self._opening_count, self._opening_lasted, self._burst = 0, 0.0, 0.0
+        self._was_expected = self._has_missed = False
+        # Many refusals in a row are no window's: after them, only a rate is looked for.
+        self._suspects_window = True
+        self._seen = 0
+
+    def allowed(self, now: float) -> int:
+        """Return how many requests may be in flight."""
+        if self._refuses_all:
+            return 1
+        allowed = min(self._limit, max(1.0, self.window.level))
+        if self._opening < self._limit:
+            if math.isnan(self._opened):
+                self._opened = now
+            allowed = min(allowed, self._opening + max(0.0, now - self._opened) * _OPENS_BY)
+        return int(allowed)
+
+    def rate(self) -> float:
+        """Return how many requests a second are allowed; infinite if any number is."""
+        return min(self.pace.level, self._most)
+
+    def cooldown(self, now: float) -> float:
+        """Return for how many seconds the API has asked to wait from now on."""
+        return max(0.0, self._held_until - now)
+
+    def is_free(self, now: float) -> bool:
+        """Return whether a request may be sent."""
+        return self.in_flight < self.allowed(now) and now >= self._due()
+
+    def due(self, now: float) -> float:
+        """Return when the next request may be sent, if nothing is answered before; infinite if an answer must come."""
+        if self.in_flight < self.allowed(now):
+            return max(now, self._due())
+        if self._refuses_all or self._opening >= self._limit or self.in_flight >= min(self._limit, self.window.level):
+            return math.inf
+        return max(self._due(), self._opened + (self.in_flight + 1 - self._opening) / _OPENS_BY)
+
+    def take(self, now: float) -> None:
+        """Count a request that is sent now."""
+        self.in_flight += 1
+        pace = math.inf
+        if not self.is_open:
+            pace = self._step(now)
+        self.ticket = Ticket(self._generation, self._flight, self.in_flight, pace, self.pace.time)
+
+    def hold_back(self, seconds: float, now: float) -> None:
+        """Send nothing for so long."""
+        if now + seconds > self._held_until:
+            self._held_until, self.is_open = now + seconds, False
+            if not self.pace.is_known and not self.window.is_known:
+                # What waits meanwhile must not all be sent at once.
+                self._opening, self._opened = _OPENS_WITH, self._held_until
+
+    def is_down(self) -> None:
+        """Leave it to others who is sent next: the API answers no one."""
+        self._refuses_all, self._rests_until, self._was_granted = 0, -math.inf, True
+        self.window.forget()
+        self._suspects_window = False
+
+    def granted(self, ticket: Ticket, now: float) -> None:
+        """Learn from a request that was granted."""
+        if math.isnan(self._cycle_began):
+            self._cycle_began = now
+        self._uncounted += 1
+        self._count(now)
+        self._seen = max(self._seen, ticket.in_flight)
+        if self._opening < self._limit:
+            self._opening += 1.0
+        if ticket.generation == self._generation and (self._refuses_all or self._row or not self._was_granted):
+            self._grants_again(now)
+
+    def granted_openly(self, ticket: Ticket) -> bool:
+        """Count a request that was granted, if nothing is to be learned from it; return whether that is so."""
+        if not self.is_open or self._uncounted >= _UNCOUNTED:
+            return False
+        self._uncounted += 1
+        if ticket.in_flight > self._seen:  # noqa: PLR1730 - a call less for each request
+            self._seen = ticket.in_flight
+        return True
+
+    def refused(self, ticket: Ticket, hold: float, now: float) -> None:
+        """Learn from a request that was refused because of the limit, or of the API's load.
+
+        Args:
+            ticket: Its ticket.
+            hold: Seconds that the API asks to wait; 0 if it does not say.
+            now: The current time.
+        """
+        self.is_open = False
+        self._count(now)
+        if hold > 0.0:
+            self._held_until = max(self._held_until, now + hold)
+        if ticket.generation != self._generation:
+            return
+        self._row += 1
+        if not self._was_granted and (now >= self._deaf_until or self._row >= _ROW):
+            self._refuses(hold, now)
+            return
+        self._tally.refuse(now)
+        if now < self._deaf_until or (hold <= 0.0 and (self._tally.is_noise(now) or self._is_concurrency(ticket))):
+            return
+        self._slow_down(ticket, hold, now)
+
+    # -- sending
+
+    def _due(self) -> float:
+        held = max(self._held_until, self._rests_until)
+        return max(held, self._next) if self.pace.is_known or self._most != math.inf else held
+
+    def _step(self, now: float) -> float:
+        """Move the next turn and the times in use; return the pace."""
+        pace, since = self.rate(), now - self._taken
+        if pace != math.inf:
+            if now - self._next <= _CATCHES_UP:
+                self._busy = now
+                self.pace.time += min(since, 1.0 / pace + _CATCHES_UP) if pace < self._most else 0.0
+            elif now - self._busy > _UNUSED and pace > 2.0 * self.pace.top:
+                self.pace.forget()
+            self._next = max(self._next, now - _CATCHES_UP) + 1.0 / pace
+        elif not self.window.is_known and self._opening >= self._limit and now >= self._rests_until:
+            self.is_open = now >= self._held_until and not self._refuses_all
+        if self.window.is_known and self.in_flight >= int(self.window.level):
+            self.window.time += min(since, _DEAF)
+        self._taken = now
+        return pace
+
+    # -- learning
+
+    def _count(self, now: float) -> None:
+        self._tally.grant(now, self._uncounted)
+        self._cycle += self._uncounted
+        self._uncounted = 0
+
+    def _grants_again(self, now: float) -> None:
+        self._row = 0
+        if not self._was_granted:
+            self._was_granted = True
+            self.pace.doubles_in = max(_SEARCHES, 2.0 * (now - self._resumed))
+        if self._refuses_all > 1 and now > self._cycle_began:
+            # It had granted all that it grants in a long window.
+            top = max(_LEAST, self._cycle / (now - self._cycle_began))
+            if top < self.pace.top:
+                self.pace.found(top)
+        if self._refuses_all:
+            self._refuses_all, self._cycle_began, self._cycle = 0, now, 0
+
+    def _refuses(self, hold: float, now: float) -> None:
+        """Send one request at a time, more and more seldom, since nothing is granted."""
+        if not self._refuses_all:
+            self._refuses_since = now
+        self._refuses_all += 1
+        self._generation += 1
+        self._row = 0
+        if hold <= 0.0:
+            self._rests_until = now + min(_LONGEST_PAUSE, max(_DEAD, _DEAD * (now - self._refuses_since)))
+        self._resumed = max(now, self._held_until, self._rests_until)
+
+    def _is_concurrency(self, ticket: Ticket) -> bool:
+        """Return whether the refusal is explained by the number of requests in flight, and learn from it."""
+        window, count = self.window, float(max(ticket.in_flight, self.in_flight))
+        if self.pace.is_known or not self._suspects_window:
+            return False
+        if ticket.flight != self._flight:
+            if window.is_known:
+                # Of those that were in flight at the first refusal, the others were granted.
+                window.top = max(2.0, window.top - 1.0)
+            return True
+        if not window.is_known:
+            if count <= self._seen:
+                return False
+            window.found(count)
+        elif count > max(1.0, math.floor(window.rest)):
+            if window.is_expected(window.time):
+                window.refused(window.time, count)
+                self._has_missed = False
+        elif window.time > _DEAF and not self._has_missed:
+            self._has_missed = True
+            window.refused(window.time, count)
+        else:
+            window.forget()
+            return False
+        self._flight += 1
+        self._seen = 0
+        return True
+
+    def _slow_down(self, ticket: Ticket, hold: float, now: float) -> None:
+        rate, granted = self._tally.rate(now), self._tally.granted
+        is_soon = hold <= 0.0 and self.pace.is_known and ticket.time <= _SOON_AGAIN
+        if self._tally.cut(now, soon=is_soon):
+            self.pace.forget()
+            self._generation += 1
+            return
+        if not self.pace.is_known:
+            if not self._cycle:
+                return  # nothing was granted yet, which tells no rate
+            self._search(rate, hold, now)
+        else:
+            # With a Retry-After: between what was sent, and what that was with the pause.
+            held = granted / (ticket.time + max(hold, _LEAST))
+            self._learn(ticket, math.sqrt(held * ticket.pace) if hold > 0.0 else rate, hold)
+        self._generation += 1
+        self._was_granted, self._row, self._seen = False, 0, 0
+        self._opening = math.inf
+        self._resumed = max(now, self._held_until)
+        self._next = now + 1.0 / self.rate()
+        self._deaf_until = self._resumed if hold > 0.0 else now + _DEAF
+
+    def _search(self, rate: float, hold: float, now: float) -> None:
+        lasted = 0.0 if math.isnan(self._cycle_began) else now - self._cycle_began
+        self._opening_count, self._opening_lasted = self._cycle, lasted
+        if hold >= _TELLS:
+            start = self._cycle / (lasted + hold)
+        else:
+            start = rate * (1.0 + _BOLD * max(0.0, 1.0 - lasted / _BURST_ENDS))
+        self.pace.search(max(start, _SLOWEST_START))
+
+    def _learn(self, ticket: Ticket, seems: float, hold: float) -> None:
+        """Learn the rate from a refusal: the most that was granted for long, or what it seems to be."""
+        pace, time = self.pace, ticket.time
+        if pace.is_search:
+            beyond = pace.beyond(time, self._opening_count, self._opening_lasted)
+            top = min(ticket.pace, max(beyond, seems, _LEAST))
+            self._burst = min(_LONGEST_BURST, max(0.0, self._opening_count / top - self._opening_lasted))
+            pace.found(top * _LEARNED, hold)
+            return
+        is_expected = pace.is_expected(time)
+        if is_expected:
+            self._burst = min(self._burst, pace.climbed(time))
+            seems = pace.rest
+        top = min(ticket.pace, max(pace.sustained(time, self._burst), seems))
+        if is_expected and top < ticket.pace / _MISJUDGED:
+            self._burst /= 2
+        elif not is_expected and hold <= 0.0 and time < _SOON:
+            # The bucket is empty, so that what was granted is its rate.
+            top = max(seems, ticket.pace / 2)
+            if self._was_expected:
+                self._burst = min(1.0, 2 * self._burst + _CATCHES_UP)
+        self._was_expected = is_expected
+        pace.refused(time, max(top, _LEAST), hold)
