@@ -27,7 +27,7 @@ def run(scenario: Scenario) -> Result:
         pytest.param(attrs.evolve(BUCKET, round_trip=0.3), 0.95, 0.02, id="bucket, 300 ms"),
         pytest.param(attrs.evolve(BUCKET, round_trip=0.0005), 0.95, 0.02, id="bucket, under 1 ms"),
         pytest.param(Scenario(api=lambda _: apis.LeakyBucket(200.0, 20.0)), 0.9, 0.02, id="leaky bucket"),
-        pytest.param(Scenario(api=lambda _: apis.FixedWindow(200.0)), 0.93, 0.02, id="fixed window"),
+        pytest.param(Scenario(api=lambda _: apis.FixedWindow(200.0)), 0.93, 0.015, id="fixed window"),
         pytest.param(
             Scenario(api=lambda _: apis.FixedWindow(200.0), retry_after=apis.exact), 0.93, 0.015, id="exact Retry-After"
         ),

@@ -12,6 +12,8 @@ _OPENS_WITH: Final = 10.0
 """Requests that may be in flight at first; each that is granted allows another one."""
 _OPENS_BY: Final = 100.0
 """And so many more each second, so that an API that answers slowly does not hold up the opening."""
+_WAITS_FOR: Final = 0.1
+"""Seconds in which the first answers alone allow more."""
 _CATCHES_UP: Final = 0.02
 """Seconds' worth of missed turns to catch up on: timers are not exact, and calls do not arrive evenly."""
 _DEAF: Final = 1.0
@@ -30,6 +32,7 @@ _LONGEST_BURST: Final = 0.12
 """Seconds of its rate that an API's burst is taken for at most."""
 _MISJUDGED: Final = 1.15
 """If a probe was refused so far above what seemed sustained, the burst is smaller than it seemed."""
+_FLAT: Final = 0.97
 _SOON: Final = 1.5
 _SOON_AGAIN: Final = 2.5
 _DEAD: Final = 0.25
@@ -106,8 +109,6 @@ class Controller:
         self._refuses_all, self._refuses_since = 0, 0.0
         self._opening_count, self._opening_lasted, self._burst = 0, 0.0, 0.0
         self._was_expected = self._has_missed = False
-        # Many refusals in a row are no window's: after them, only a rate is looked for.
-        self._suspects_window = True
         self._seen = 0
 
     def allowed(self, now: float) -> int:
@@ -117,7 +118,7 @@ class Controller:
         allowed = min(self._limit, max(1.0, self.window.level))
         if self._opening < self._limit:
             if math.isnan(self._opened):
-                self._opened = now
+                self._opened = now + _WAITS_FOR
             allowed = min(allowed, self._opening + max(0.0, now - self._opened) * _OPENS_BY)
         return int(allowed)
 
@@ -160,8 +161,8 @@ class Controller:
     def is_down(self) -> None:
         """Leave it to others who is sent next: the API answers no one."""
         self._refuses_all, self._rests_until, self._was_granted = 0, -math.inf, True
-        self.window.forget()
-        self._suspects_window = False
+        if not self._cycle:
+            self.window.forget()
 
     def granted(self, ticket: Ticket, now: float) -> None:
         """Learn from a request that was granted."""
@@ -244,7 +245,7 @@ class Controller:
             self.pace.doubles_in = max(_SEARCHES, 2.0 * (now - self._resumed))
         if self._refuses_all > 1 and now > self._cycle_began:
             # It had granted all that it grants in a long window.
-            top = max(_LEAST, self._cycle / (now - self._cycle_began))
+            top = max(_LEAST, max(1, self._cycle - 1) / (now - self._cycle_began))
             if top < self.pace.top:
                 self.pace.found(top)
         if self._refuses_all:
@@ -264,7 +265,7 @@ class Controller:
     def _is_concurrency(self, ticket: Ticket) -> bool:
         """Return whether the refusal is explained by the number of requests in flight, and learn from it."""
         window, count = self.window, float(max(ticket.in_flight, self.in_flight))
-        if self.pace.is_known or not self._suspects_window:
+        if self.pace.is_known:
             return False
         if ticket.flight != self._flight:
             if window.is_known:
@@ -292,7 +293,7 @@ class Controller:
     def _slow_down(self, ticket: Ticket, hold: float, now: float) -> None:
         rate, granted = self._tally.rate(now), self._tally.granted
         is_soon = hold <= 0.0 and self.pace.is_known and ticket.time <= _SOON_AGAIN
-        if self._tally.cut(now, soon=is_soon):
+        if self._tally.cut(now, ticket.pace, soon=is_soon):
             self.pace.forget()
             self._generation += 1
             return
@@ -333,6 +334,9 @@ class Controller:
         if is_expected:
             self._burst = min(self._burst, pace.climbed(time))
             seems = pace.rest
+        elif hold > 0.0 and pace.sustained(time, self._burst) > _FLAT * ticket.pace:
+            # It was refused at a pace that seemed sustained: the burst is larger than it seemed.
+            self._burst = min(_LONGEST_BURST, 2 * self._burst + _CATCHES_UP)
         top = min(ticket.pace, max(pace.sustained(time, self._burst), seems))
         if is_expected and top < ticket.pace / _MISJUDGED:
             self._burst /= 2

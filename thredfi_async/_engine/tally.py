@@ -9,6 +9,8 @@ _MOST_NOISE: Final = 0.1
 """The part of refusals up to which they may have nothing to do with how much is sent."""
 _STREAK: Final = 4
 """Cuts in a row that did not help, after which that is so."""
+_FALLEN: Final = 0.6
+"""The part of the pace at the first of them that is left by then."""
 _SAMPLES: Final = 100
 _FEWEST: Final = 3
 _FORGOTTEN_AFTER: Final = 300.0
@@ -32,6 +34,7 @@ class Tally:
         "_noise",
         "_noise_ends",
         "_now",
+        "_pace",
         "_streak",
         "granted",
         "refused",
@@ -43,7 +46,7 @@ class Tally:
         self._began = 0.0
         self._now, self._before = [0, 0], (0, 0)
         self._noise = self._noise_ends = 0.0
-        self._streak, self._first = 0, 0.0
+        self._streak, self._first, self._pace = 0, 0.0, 0.0
 
     def grant(self, now: float, count: int = 1) -> None:
         """Count requests that were granted."""
@@ -69,11 +72,12 @@ class Tally:
         granted, refused = (self._now[index] + self._before[index] for index in (0, 1))
         return self._noise > 0.0 and refused <= _SPARE + (2 * self._noise + _MORE) * (granted + refused)
 
-    def cut(self, now: float, *, soon: bool) -> bool:
+    def cut(self, now: float, pace: float, *, soon: bool) -> bool:
         """Note that less will be sent from now on, and return whether that is known to be of no help.
 
         Args:
             now: The current time.
+            pace: The pace at which it was refused.
             soon: Whether the last cut was a moment ago, and the API gave no Retry-After.
         """
         total, part = self.granted + self.refused, self.refused / max(1, self.granted + self.refused)
@@ -81,9 +85,11 @@ class Tally:
             self._streak = 0
         else:
             self._streak += 1
-            self._first = part if self._streak == 1 else self._first
+            if self._streak == 1:
+                self._first, self._pace = part, pace
         self.granted = self.refused = 0
-        if self._streak < _STREAK or not self._first / 2 <= part <= _MOST_NOISE:
+        has_fallen = pace <= _FALLEN * self._pace
+        if self._streak < _STREAK or not has_fallen or not self._first / 2 <= part <= _MOST_NOISE:
             return False
         self._noise, self._noise_ends, self._streak = part, now + _FORGOTTEN_AFTER, 0
         return True
