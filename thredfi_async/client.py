@@ -17,7 +17,8 @@ from thredfi_async._engine.access_tokens import RenewedToken, StaticToken, clien
 from thredfi_async._engine.availability import Availability
 from thredfi_async._engine.deadlines import Deadlines
 from thredfi_async._engine.lifecycle import Lifecycle
-from thredfi_async._engine.limiter import Limiter, Limits
+from thredfi_async._engine.limiter import Limiter
+from thredfi_async._engine.limits import Limits
 from thredfi_async._engine.pipeline import Pipeline
 from thredfi_async._engine.steady_clock import SteadyClock
 from thredfi_async._interfaces import Clock, Hidden, Secret, SystemClock

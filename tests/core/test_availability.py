@@ -477,6 +477,15 @@ def test_an_outage_costs_little_at_few_connections(connections: int, seed: int) 
 # Throttling
 
 
+@pytest.mark.parametrize("status", [429, 503])
+def test_no_call_fails_by_throttling_while_others_are_served(status: int) -> None:
+    """Two attempts are enough: to be throttled is to wait for a turn; and nearly all that is granted is used."""
+    api = Bucket(rate=200.0, burst=20.0, status=status, retry_after="1")
+    ends = run(api, 6000, policy=RetryPolicy(max_attempts=2))
+    assert not ends.lost
+    assert (6000 - 20) / 200.0 / max(ends.ended.values()) >= 0.85
+
+
 def test_throttling_spends_no_budget_while_others_are_served() -> None:
     """A gather of 3,000 near a fast API that throttles without Retry-After: none ends for an empty budget."""
     api = Bucket(rate=500.0, burst=50.0)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from thredfi_async._engine.bound import Bound
+from thredfi_async._engine.rate_estimate import LEAST, RateEstimate
 from thredfi_async._engine.tally import Tally
 
 _OPENS_WITH: Final = 10.0
@@ -20,20 +21,6 @@ _DEAF: Final = 1.0
 """Seconds after a reaction in which refusals without Retry-After are not news: the bucket is still empty."""
 _SEARCHES: Final = 0.7
 """Seconds in which a search doubles, or two round trips if those take longer."""
-_BURST_ENDS: Final = 0.3
-"""Seconds of opening after which what was granted tells a rate, and not only a burst."""
-_BOLD: Final = 2.0
-"""How much more than that a search begins with after a short opening."""
-_TELLS: Final = 2.0
-"""Seconds of Retry-After from which on it is no rounding: it tells when a window ends."""
-_LEARNED: Final = 0.98
-"""The part of what a search found to begin with."""
-_LONGEST_BURST: Final = 0.12
-"""Seconds of its rate that an API's burst is taken for at most."""
-_MISJUDGED: Final = 1.15
-"""If a probe was refused so far above what seemed sustained, the burst is smaller than it seemed."""
-_FLAT: Final = 0.97
-_SOON: Final = 1.5
 _SOON_AGAIN: Final = 2.5
 _DEAD: Final = 0.25
 """The pause while all is refused, in seconds and as a part of how long that has been so."""
@@ -43,10 +30,6 @@ _ROW: Final = 5
 _UNUSED: Final = 5.0
 """Seconds after which a pace that holds nothing back is forgotten, if it has doubled since it was learned."""
 _UNCOUNTED: Final = 31
-_LEAST: Final = 1 / 60
-"""Requests a second that it goes down to at most."""
-_SLOWEST_START: Final = 1.0
-"""Requests a second that a search begins with at least."""
 
 
 class Ticket(NamedTuple):
@@ -107,8 +90,8 @@ class Controller:
         # Since the API last began to grant: when that was, and how many.
         self._cycle_began, self._cycle = math.nan, 0
         self._refuses_all, self._refuses_since = 0, 0.0
-        self._opening_count, self._opening_lasted, self._burst = 0, 0.0, 0.0
-        self._was_expected = self._has_missed = False
+        self._estimate = RateEstimate(self.pace)
+        self._has_missed = False
         self._seen = 0
 
     def allowed(self, now: float) -> int:
@@ -245,7 +228,7 @@ class Controller:
             self.pace.doubles_in = max(_SEARCHES, 2.0 * (now - self._resumed))
         if self._refuses_all > 1 and now > self._cycle_began:
             # It had granted all that it grants in a long window.
-            top = max(_LEAST, max(1, self._cycle - 1) / (now - self._cycle_began))
+            top = max(LEAST, max(1, self._cycle - 1) / (now - self._cycle_began))
             if top < self.pace.top:
                 self.pace.found(top)
         if self._refuses_all:
@@ -300,50 +283,16 @@ class Controller:
         if not self.pace.is_known:
             if not self._cycle:
                 return  # nothing was granted yet, which tells no rate
-            self._search(rate, hold, now)
+            lasted = 0.0 if math.isnan(self._cycle_began) else now - self._cycle_began
+            self._estimate.search(self._cycle, lasted, rate, hold)
         else:
             # With a Retry-After: between what was sent, and what that was with the pause.
-            held = granted / (ticket.time + max(hold, _LEAST))
-            self._learn(ticket, math.sqrt(held * ticket.pace) if hold > 0.0 else rate, hold)
+            held = granted / (ticket.time + max(hold, LEAST))
+            seems = math.sqrt(held * ticket.pace) if hold > 0.0 else rate
+            self._estimate.learn(ticket.time, ticket.pace, seems, hold)
         self._generation += 1
         self._was_granted, self._row, self._seen = False, 0, 0
         self._opening = math.inf
         self._resumed = max(now, self._held_until)
         self._next = now + 1.0 / self.rate()
         self._deaf_until = self._resumed if hold > 0.0 else now + _DEAF
-
-    def _search(self, rate: float, hold: float, now: float) -> None:
-        lasted = 0.0 if math.isnan(self._cycle_began) else now - self._cycle_began
-        self._opening_count, self._opening_lasted = self._cycle, lasted
-        if hold >= _TELLS:
-            start = self._cycle / (lasted + hold)
-        else:
-            start = rate * (1.0 + _BOLD * max(0.0, 1.0 - lasted / _BURST_ENDS))
-        self.pace.search(max(start, _SLOWEST_START))
-
-    def _learn(self, ticket: Ticket, seems: float, hold: float) -> None:
-        """Learn the rate from a refusal: the most that was granted for long, or what it seems to be."""
-        pace, time = self.pace, ticket.time
-        if pace.is_search:
-            beyond = pace.beyond(time, self._opening_count, self._opening_lasted)
-            top = min(ticket.pace, max(beyond, seems, _LEAST))
-            self._burst = min(_LONGEST_BURST, max(0.0, self._opening_count / top - self._opening_lasted))
-            pace.found(top * _LEARNED, hold)
-            return
-        is_expected = pace.is_expected(time)
-        if is_expected:
-            self._burst = min(self._burst, pace.climbed(time))
-            seems = pace.rest
-        elif hold > 0.0 and pace.sustained(time, self._burst) > _FLAT * ticket.pace:
-            # It was refused at a pace that seemed sustained: the burst is larger than it seemed.
-            self._burst = min(_LONGEST_BURST, 2 * self._burst + _CATCHES_UP)
-        top = min(ticket.pace, max(pace.sustained(time, self._burst), seems))
-        if is_expected and top < ticket.pace / _MISJUDGED:
-            self._burst /= 2
-        elif not is_expected and hold <= 0.0 and time < _SOON:
-            # The bucket is empty, so that what was granted is its rate.
-            top = max(seems, ticket.pace / 2)
-            if self._was_expected:
-                self._burst = min(1.0, 2 * self._burst + _CATCHES_UP)
-        self._was_expected = is_expected
-        pace.refused(time, max(top, _LEAST), hold)

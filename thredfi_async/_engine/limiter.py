@@ -6,89 +6,16 @@ import math
 import random
 from collections import deque
 from collections.abc import Callable
-from typing import Final, Protocol
-
-import attrs
+from typing import Final
 
 from thredfi_async._engine.controller import Controller, Ticket
-from thredfi_async.errors import ClientStateError, RequestTimeoutError
+from thredfi_async._engine.limits import Limits
+from thredfi_async._engine.turns import ANY_POLICY, Gate, Turn, time_is_up
+from thredfi_async.errors import ClientStateError
 from thredfi_async.retry import RetryPolicy
 
 _LONGEST_TIMER: Final = 3600.0
-_SLOW: Final = 10.0
-"""Requests a second below which they are told by the minute."""
 _ROUNDING: Final = 1e-6
-_ANY_POLICY: Final = RetryPolicy()
-
-
-@attrs.frozen(kw_only=True)
-class Limits:
-    """A snapshot of a client's limits.
-
-    Args:
-        in_use: Requests in flight.
-        waiting: Calls that wait for their turn; one that was cancelled counts until its turn would have come.
-        max_in_flight: Requests that may be in flight at once, at present.
-        rate: Requests a second that the client allows itself at present; None while any number is.
-        cooldown: Seconds that the API has asked every call to wait from now on; 0 if it has not.
-        granted_rate: Requests a second that the API seems to grant this client; None while it seems to grant any.
-        granted_at_once: Requests at once that it seems to grant; None while it seems to grant any number.
-    """
-
-    in_use: int
-    waiting: int
-    max_in_flight: int
-    rate: float | None
-    cooldown: float
-    granted_rate: float | None = None
-    granted_at_once: int | None = None
-
-    @property
-    def found(self) -> str | None:
-        """What the client has found out about the API's limit, in words; None if it has met none."""
-        if self.granted_rate is not None:
-            return f"the API grants about {_amount(self.granted_rate)}"
-        if self.granted_at_once is not None:
-            return f"the API grants about {self.granted_at_once:,} requests at once"
-        return None
-
-
-def _amount(rate: float) -> str:
-    if rate >= _SLOW:
-        return f"{rate:,.0f} requests a second"
-    return f"{rate * 60:,.3g} requests a minute" if rate * 60 >= 1 else f"one request in {1 / rate:,.0f} seconds"
-
-
-class Turn(asyncio.Future[None]):
-    """A place in the queue; its result is a slot.
-
-    Attributes:
-        asked: When the call was made.
-        policy: How it is retried.
-        timeout: Seconds that it may wait, or None.
-    """
-
-    __slots__ = ("asked", "policy", "timeout")
-
-    asked: float
-    policy: RetryPolicy
-    timeout: float | None
-
-
-class Gate(Protocol):
-    """Holds calls back that were not sent yet."""
-
-    def expires(self, turn: Turn) -> float:
-        """Return when this one may have a slot, whatever happens until then."""
-        ...
-
-    def next_probe(self) -> float:
-        """Return when the one that has waited longest may have a slot."""
-        ...
-
-    def lets_go(self, now: float) -> None:
-        """Note that it has got it."""
-        ...
 
 
 class Limiter:
@@ -189,7 +116,7 @@ class Limiter:
         self,
         timeout: float | None,  # noqa: ASYNC109 - a bare timer is cheaper than a scope
         asked: float = 0.0,
-        policy: RetryPolicy = _ANY_POLICY,
+        policy: RetryPolicy = ANY_POLICY,
         *,
         returning: bool = False,
     ) -> None:
@@ -213,7 +140,7 @@ class Limiter:
             raise
 
     def queue(
-        self, timeout: float | None, asked: float = 0.0, policy: RetryPolicy = _ANY_POLICY, *, returning: bool = False
+        self, timeout: float | None, asked: float = 0.0, policy: RetryPolicy = ANY_POLICY, *, returning: bool = False
     ) -> Turn:
         """Join the queue, as `acquire` does, without a coroutine for each waiter.
 
@@ -229,7 +156,7 @@ class Limiter:
         if self._controller.in_flight < self._limit:
             self._serve()
         if timeout is not None:
-            timer = loop.call_later(timeout, _time_is_up, turn, timeout)
+            timer = loop.call_later(timeout, time_is_up, turn, timeout)
             turn.add_done_callback(lambda _: timer.cancel())
         return turn
 
@@ -365,9 +292,3 @@ class Limiter:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-
-def _time_is_up(turn: asyncio.Future[None], timeout: float) -> None:
-    if not turn.done():
-        summary = f"no turn came within {timeout:g} s (Timeouts.queue); nothing was sent while waiting"
-        turn.set_exception(RequestTimeoutError(summary, phase="queue"))

@@ -5,7 +5,7 @@ ends with an unknown outcome, one request that asks the server for it.
 """
 
 from collections.abc import Callable, Coroutine
-from typing import Any, Final, TypeVar, TypeVarTuple
+from typing import TYPE_CHECKING, Any, Final, TypeVar, TypeVarTuple
 
 import attrs
 
@@ -13,7 +13,7 @@ from thredfi_async._engine.availability import ANSWERS_NO_ONE, BUDGET_IS_EMPTY, 
 from thredfi_async._engine.call import Call
 from thredfi_async._engine.deadlines import Deadline, Deadlines
 from thredfi_async._engine.lifecycle import Lifecycle
-from thredfi_async._engine.limiter import Limiter, Turn
+from thredfi_async._engine.limiter import Limiter
 from thredfi_async._engine.retrying import is_throttling, retry_after_of, retrying
 from thredfi_async._http_statuses import REQUEST_TIMEOUT, SERVER_FAULT, THROTTLING, UNAUTHORIZED
 from thredfi_async._interfaces import (
@@ -44,6 +44,9 @@ from thredfi_async.errors import (
 from thredfi_async.events import Hook
 from thredfi_async.retry import RetryBudget, RetryPolicy
 from thredfi_async.settings import Timeouts
+
+if TYPE_CHECKING:
+    from thredfi_async._engine.turns import Turn
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
