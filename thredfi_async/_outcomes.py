@@ -203,7 +203,7 @@ class Row:
 
 # A table: one line for each row.
 # fmt: off
-_TABLE: Final[Sequence[Row]] = (
+TABLE: Final[Sequence[Row]] = (
     # Fetching a token. These are a token endpoint's answers to a wrong path, whatever the credentials are.
     Row(APIError, Fault.SETTINGS, Remedy.CHECK_BASE_URL, token=True, statuses={*REDIRECTS, NOT_FOUND, 405, 410},
         stops="wrong_base_url"),
@@ -263,10 +263,15 @@ def classify(error: ThredfiError) -> Row:
     """Return what an error means: its class's own row, or the first of the table that fits it."""
     if isinstance(error, Classified):
         return error.row
-    return next(row for row in _TABLE if row.fits(error))
+    return next(row for row in TABLE if row.fits(error))
 
 
 _CODE: Final = re.compile(r"[a-z][a-z0-9_.-]{0,63}", re.ASCII)
+
+
+def is_code(value: object) -> bool:
+    """Return whether this can be a machine-readable reason: lower-case ASCII, 64 characters at most."""
+    return isinstance(value, str) and _CODE.fullmatch(value) is not None
 
 
 def code_of(error: ThredfiError) -> str:
@@ -277,7 +282,7 @@ def code_of(error: ThredfiError) -> str:
     match error:
         case APIError():
             code = error.error_code
-            return code if code is not None and _CODE.fullmatch(code) else f"http_{error.status}"
+            return code if code is not None and is_code(code) else f"http_{error.status}"
         case RequestTimeoutError():
             return f"timeout_{error.phase}"
         case _:

@@ -122,6 +122,7 @@ class ThredfiClient:
         _check_age(max_connection_age)
         _check_rate(rate)
         clock = SystemClock() if clock is None else SteadyClock(clock)
+        self._retry = retry
         self._lifecycle = Lifecycle()
         self._limiter = Limiter(max_concurrency or max_connections, clock.monotonic, rate=rate)
         self._transport = AiohttpTransport(
@@ -198,6 +199,11 @@ class ThredfiClient:
         return self._base_url
 
     @property
+    def retry(self) -> RetryPolicy:
+        """The policy by which calls are retried, unless they have one of their own."""
+        return self._retry
+
+    @property
     def limits(self) -> Limits:
         """The current limits: requests in flight and allowed, calls that wait, and what the API seems to grant."""
         return self._limiter.limits()
@@ -206,6 +212,23 @@ class ThredfiClient:
     def customers(self) -> Customers:
         """The customers of your businesses."""
         return self._customers
+
+    async def authenticate(self) -> bool:
+        """Get a token now, if there is none, so that wrong credentials show before the first call.
+
+        Returns:
+            Whether the API has accepted the credentials; False for a fixed token, which only a call can prove.
+
+        Raises:
+            ThredfiError: There is no token; its `is_token_error` is true.
+            ClientStateError: The client is closed, or belongs to another event loop or process.
+        """
+        self._lifecycle.check_open()
+        if isinstance(self._authenticator, StaticToken):
+            return False
+        if self._authenticator.header is None:
+            await self._authenticator.renew()
+        return True
 
     async def aclose(self, *, drain: float = _DRAIN) -> None:
         """Wait for the calls in flight, then close the connections; closing again does nothing.

@@ -2,18 +2,25 @@
 
     nox -s bulk_kill -- --runs 30 --seed 1
 
-Each run archives 5,000 customers while a fifth of all requests fail. Its process gets SIGKILL at a random moment, up to
+Each run archives 5,000 customers while a fifth of all requests fail. In every second run one business is forbidden, and
+another answers 500 to the first tries for each of its customers. The process gets SIGKILL at a random moment, up to
 three times, and is resumed from its journal. The mock server runs in this process, and survives.
 
-Exit status 1: a customer was lost, a final state was sent again, or journal and server do not agree.
+Exit status 1: a customer was lost, a final state was sent again, or journal, report, page, exit code and server do not
+agree on every customer.
 """
 
 import argparse
 import asyncio
+import csv
+import html
+import io
 import json
 import os
 import random
+import re
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -21,9 +28,11 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from thredfi_async import RetryPolicy, ThredfiClient, Timeouts
 from thredfi_async.bulk import ArchiveItem, BulkStoppedError, StopPolicy, archive_many, read_journal
+from thredfi_async.bulk.report import summary, write_html, write_not_archived_csv
 from thredfi_async.mock_server import Fault, FaultKind, Faults, MockServer, seeded_customers
 
 ITEMS = 5_000
@@ -31,8 +40,16 @@ BUSINESSES = 7
 RATE = 0.2
 READ = 0.15
 KILLS = 3
+LIFETIME = 2 * READ
+"""Seconds after which no request is on its way any more: the mock server's longest latency is shorter. A refusal that
+comes before that, after a lost answer, leaves its item unknown, and a resumed run asks again."""
+SESSIONS = 20
 REJECTED = 50
 """One in so many items has a body that the API refuses."""
+FORBIDDEN = [Fault(FaultKind.SERVER_ERROR, status=403)] * 100
+"""For a business that is forbidden as long as a run may last."""
+BROKEN = [Fault(FaultKind.SERVER_ERROR, status=500)] * 3
+FINAL = frozenset({"archived", "already_archived", "rejected"})
 FAULTS = (
     Fault(FaultKind.LATENCY, seconds=READ / 5),
     Fault(FaultKind.LATENCY, seconds=READ * 1.3),  # applied after the client has gone
@@ -86,7 +103,14 @@ async def archive(url: str, token: str, journal: str, seed: int) -> int:
         max_connections=50,
     )
     async with client:
-        run = archive_many(client, items(seed), concurrency=50, journal=journal, stop=StopPolicy(failure_ratio=None))
+        run = archive_many(
+            client,
+            items(seed),
+            concurrency=50,
+            journal=journal,
+            stop=StopPolicy(failure_ratio=None),
+            request_lifetime=LIFETIME,
+        )
         try:
             async for result in run:
                 line = {"customer": str(result.item.customer_id), "state": result.state}
@@ -107,6 +131,9 @@ class Story:
     def __init__(self, server: MockServer, journal: Path, seed: int) -> None:
         """Start with nothing seen."""
         self.server, self.journal, self.seed = server, journal, seed
+        self.forbidden: frozenset[str] = frozenset()
+        if seed % 2 == 0:
+            self.forbidden = self.break_businesses(*server.business_ids[:2])
         self.dice = random.Random(seed)
         self.kills = 0
         self.sessions = 0
@@ -114,9 +141,16 @@ class Story:
         self.final: dict[str, int] = {}
         self.wrong: list[str] = []
 
+    def break_businesses(self, forbidden: UUID, broken: UUID) -> frozenset[str]:
+        """Let all customers of two businesses fail, of one for ever; return the keys of that one's."""
+        faults = {forbidden: FORBIDDEN, broken: BROKEN}
+        for each in items(self.seed):
+            self.server.queue_faults(each.customer_id, *faults.get(each.business_id, ()))
+        return frozenset(_key(each.customer_id) for each in items(self.seed) if each.business_id == forbidden)
+
     async def tell(self) -> None:
         """Run, kill and resume until nothing is left to do."""
-        for _ in range(20):
+        for _ in range(SESSIONS):
             moment = self.dice.uniform(0.3, 1.8) if self.kills < KILLS else None
             ended = await self.session(moment)
             self.remember()
@@ -149,7 +183,7 @@ class Story:
         async for line in process.stdout:
             if line.endswith(b"\n"):
                 told = json.loads(line)
-                if self.given.get(told["customer"]) in {"archived", "already_archived", "rejected"}:
+                if self.given.get(told["customer"]) in FINAL:
                     self.wrong.append(f"{told['customer']}: was returned as final, and again")
                 self.given[told["customer"]] = told["state"]
 
@@ -164,8 +198,8 @@ class Story:
         return {str(key): str(state) for key, state in rows}
 
     def open(self) -> bool:
-        """Return whether an item has no final state."""
-        return any(state not in {"archived", "already_archived", "rejected"} for state in self.rows().values())
+        """Return whether an item has no final state, but those of the business that is forbidden for ever."""
+        return any(state not in FINAL and key not in self.forbidden for key, state in self.rows().items())
 
     def remember(self) -> None:
         """Check that items with a final state were not sent again since."""
@@ -178,10 +212,10 @@ class Story:
                 self.wrong.append(f"{customer}: was final, and {now - requests} requests followed")
         for customer, state in self.given.items():
             kept = states.get(customer.replace("-", ""))
-            if state in {"archived", "already_archived", "rejected"} and kept != state:
+            if state in FINAL and kept != state:
                 self.wrong.append(f"{customer}: was returned as {state}, and the journal says {kept}")
         for key, state in states.items():
-            if state in {"archived", "already_archived", "rejected"}:
+            if state in FINAL:
                 self.final[key] = self.requests(key)
 
     def requests(self, customer: str) -> int:
@@ -192,22 +226,62 @@ class Story:
     def judge(self) -> Counter[str]:
         """Check the journal against the server and the input."""
         states = self.rows()
-        wanted = {str(item.customer_id).replace("-", "") for item in items(self.seed)}
+        wanted = {_key(item.customer_id) for item in items(self.seed)}
         if wanted != states.keys():
             self.wrong.append(f"{len(wanted - states.keys())} customers are missing from the journal")
         for customer in self.server.customers:
-            key = str(customer.customer_id).replace("-", "")
+            key = _key(customer.customer_id)
             archived = self.server.is_archived(customer.customer_id)
             if key in states and archived != (states[key] in {"archived", "already_archived"}):
                 self.wrong.append(f"{customer.customer_id}: journal {states[key]}, server archived: {archived}")
             keys = self.server.requests.of(customer.customer_id).keys
             if len(keys) > 1:
                 self.wrong.append(f"{customer.customer_id}: was sent with {len(keys)} keys")
+        self.hold_against(states)
+        return Counter(states.values())
+
+    def hold_against(self, states: dict[str, str]) -> None:
+        """Check what people are shown against the journal's rows, which were held against the server."""
+        open_ = {key: state for key, state in states.items() if state not in {"archived", "already_archived"}}
+        text, page = io.StringIO(newline=""), io.StringIO()
         with read_journal(self.journal) as view:
-            totals, reasons = view.totals(), view.by_reason()
-        if sum(reasons.values()) != totals.get("rejected", 0):
-            self.wrong.append(f"the report's reasons are {dict(reasons)}")
-        return Counter(dict(totals))
+            total = summary(view)
+            write_not_archived_csv(view, text)
+            write_html(view, page)
+        listed = {
+            row["customer_id"].replace("-", ""): row["state"] for row in csv.DictReader(text.getvalue().splitlines())
+        }
+        shown = {customer.replace("-", ""): state for state, customer in _ON_PAGE.findall(page.getvalue())}
+        grouped = Counter[str]()
+        for reason in total.reasons:
+            grouped[reason.state] += reason.count
+        code = 3 if "unknown" in open_.values() else int(bool(open_))
+        found = self.status()
+        checks = {
+            "the CSV": listed == open_,
+            "the page": shown == open_,
+            "the page's verdict": f'status-{total.verdict.colour}">{html.escape(total.verdict.sentence)}<'
+            in page.getvalue(),
+            "the report's reasons": grouped == Counter(open_.values()),
+            "the totals": Counter(states.values()) == +Counter(total.totals),
+            "the exit code": total.verdict.exit_code == found["exit_code"] == code,
+            "status": found["states"] == dict(+Counter(total.totals)),
+            "the end": total.verdict.complete and found["complete"],
+        }
+        self.wrong += [f"{name} is not what the journal's rows say" for name, right in checks.items() if not right]
+
+    def status(self) -> dict[str, Any]:
+        """Return what the command says of the journal."""
+        command = [sys.executable, "-m", "thredfi_async", "bulk", "status", str(self.journal), "--json"]
+        found: dict[str, Any] = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+        return found
+
+
+_ON_PAGE = re.compile(r'<tr data-state="(\w+)">.*?<code>[0-9a-f-]{36}</code></td><td><code>([0-9a-f-]{36})</code>')
+
+
+def _key(customer_id: UUID) -> str:
+    return str(customer_id).replace("-", "")
 
 
 async def one(seed: int, folder: Path) -> tuple[Story, Counter[str]]:
@@ -218,7 +292,7 @@ async def one(seed: int, folder: Path) -> tuple[Story, Counter[str]]:
     async with MockServer(ITEMS, BUSINESSES, seed, faults=faults, repeat="conflict") as server:
         story = Story(server, folder / f"run-{seed}.db", seed)
         await story.tell()
-        await asyncio.sleep(READ * 2)  # requests that were left behind are applied by then
+        await asyncio.sleep(LIFETIME)  # requests that were left behind are applied by then
         story.remember()
         return story, story.judge()
 

@@ -1,3 +1,4 @@
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -51,3 +52,12 @@ def test_codes(error: ThredfiError, code: str) -> None:
 def test_which_states_are_final() -> None:
     """A success or a refusal is final; what failed or is not known is sent again."""
     assert [state.value for state in ItemState if state.is_final] == ["archived", "already_archived", "rejected"]
+
+
+@pytest.mark.parametrize("line", [0, -1, True, 1.0, "1", 2**53, 10**100])
+def test_a_line_is_one_of_a_file(line: Any) -> None:
+    """What is no number of a line is refused at once, and never reaches a journal, which no command would read."""
+    with pytest.raises(InvalidRequestError, match=r"^line: ") as caught:
+        ArchiveItem(UUID(int=1), UUID(int=2), line=line)
+    assert len(str(caught.value)) < 100
+    assert ArchiveItem(UUID(int=1), UUID(int=2), line=2**53 - 1).line == 2**53 - 1

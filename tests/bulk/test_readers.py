@@ -14,7 +14,8 @@ from reader_files import BUSINESS, CUSTOMER, HEADER, ITEM, ROW, full_row, writte
 
 from thredfi_async import CustomerRequest
 from thredfi_async.bulk.errors import SourceError
-from thredfi_async.bulk.readers import InvalidLine, open_source
+from thredfi_async.bulk.readers import Fingerprint, InvalidLine, open_source
+from thredfi_async.bulk.readers.io import _digest
 
 
 @pytest.mark.parametrize(
@@ -132,12 +133,37 @@ def test_a_changed_file_is_refused(tmp_path: Path) -> None:
     """Size and SHA-256 tell a file from the one a run was begun with, and each says which of them did."""
     path = written(tmp_path, "a.csv", HEADER + ROW)
     source = open_source(path)
-    source.must_be(size=source.size, sha256=source.sha256())
-    source.must_be(size=None, sha256=None)
+    size, sha256 = source.size, source.sha256()
+    for known in (Fingerprint(size=size, sha256=sha256), Fingerprint(size=None, sha256=None)):
+        assert len(list(open_source(path, expected=known))) == 1
     with pytest.raises(SourceError, match=r"is not the file that this run was begun with: it had 5 bytes then"):
-        source.must_be(size=5, sha256=None)
+        open_source(path, expected=Fingerprint(size=5, sha256=None))
     with pytest.raises(SourceError, match="its SHA-256 is another"):
-        source.must_be(size=source.size, sha256="0" * 64)
+        open_source(path, expected=Fingerprint(size=size, sha256="0" * 64))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="neither is there")
+def test_an_expected_file_is_looked_at_before_it_is_read(tmp_path: Path) -> None:
+    """A pipe without another end, a device without an end, a folder and another file are refused, and not read."""
+    os.mkfifo(tmp_path / "pipe.csv")
+    (tmp_path / "zero.csv").symlink_to("/dev/zero")
+    (tmp_path / "folder.csv").mkdir()
+    for name in ("pipe.csv", "zero.csv", "folder.csv"):
+        for known in (Fingerprint(size=None, sha256=None), Fingerprint(size=5, sha256="0" * 64)):
+            with pytest.raises(SourceError, match=r"is not the file that .*: it is a folder, a pipe or a device"):
+                open_source(tmp_path / name, expected=known)
+    # Nothing of another file is parsed, so that no message tells what is in it.
+    secret = written(tmp_path, "secret.csv", b"root:x:0:0\n")
+    with pytest.raises(SourceError, match=r"it had 5 bytes then, and has 11 now"):
+        open_source(secret, expected=Fingerprint(size=5, sha256=None))
+
+
+def test_no_more_is_read_than_there_was(tmp_path: Path) -> None:
+    """Of a file that grows while its hash is made, no more is read than its size was."""
+    path = written(tmp_path, "a.csv", HEADER + ROW)
+    with path.open("rb") as file:
+        assert _digest(file.fileno(), len(HEADER)) == hashlib.sha256(HEADER).hexdigest()
+        assert os.lseek(file.fileno(), 0, os.SEEK_CUR) == len(HEADER)
 
 
 def test_a_file_that_changes_under_way_is_noticed(tmp_path: Path) -> None:

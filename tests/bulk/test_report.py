@@ -61,8 +61,8 @@ def test_reasons_are_grouped_and_say_what_to_do(journal: Path) -> None:
         reasons = summary(view).reasons
     assert (reasons[0].state, reasons[0].code, reasons[0].count) == ("rejected", "not_found", 2)
     advice = {each.state: each.advice for each in reasons}
-    assert advice["rejected"] == "The business has no such customer; check both ids."
-    assert advice["failed"] == "Resume the run."
+    assert advice["rejected"] == "Check both ids and the environment."
+    assert advice["failed"] == "Resume the run later."
     assert advice["unknown"].startswith("Resume the run; it asks the API first")
     assert advice["pending"] == "Resume the run; it asks the API about these first."
 
@@ -157,6 +157,22 @@ def test_the_page_escapes_what_a_journal_says(tmp_path: Path) -> None:
     assert evil not in text
     assert text.count("&lt;script&gt;") >= 4
     assert text.count("<script>") == 1
+
+
+@pytest.mark.parametrize("where", ["code", "column", "reason", "source_path", "journal"])
+def test_the_page_holds_no_control_character(tmp_path: Path, where: str) -> None:
+    """Whatever a journal says, and whatever it is called, stands on the page with escapes; its own parts do not."""
+    hostile = "a\x1b[31m\u202eb\x9b\x7f"
+    path = write_journal(
+        tmp_path / (hostile + ".db" if where == "journal" else "run.db"),
+        [("failed", hostile if where == "code" else None)],
+        run={**RUN, **({where: hostile} if where == "source_path" else {})},
+        invalid_lines=[(2, hostile if where == "column" else None, hostile if where == "reason" else "is blank")],
+    )
+    page = html_of(path)
+    assert "a\\x1b[31m\\u202eb\\x9b\\x7f" in page
+    assert not {*page} & {"\x1b", "\u202e", "\x9b", "\x7f"}
+    assert page.count("\n") > 100  # of the template, the style and the script
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bulk_journals import BEGUN, RUN, Row, sample, write_journal
+from bulk_journals import RUN, Row, write_journal
 
-from thredfi_async.bulk.journal import read_journal
+from thredfi_async.bulk.journal import Journal, read_journal
+from thredfi_async.bulk.journal_verdict import origin_of, verdict_of
 from thredfi_async.bulk.line_counts import STATES, Counts
 from thredfi_async.bulk.report import summary, write_html
-from thredfi_async.bulk.report.summary import origin_of, verdict_of
 from thredfi_async.bulk.verdict import Origin, Outcome, Step, Verdict, verdict
 
 COUNTED = [dict(zip((*STATES, "invalid_lines"), numbers, strict=True)) for numbers in itertools.product(*[(0, 2)] * 7)]
@@ -187,19 +187,24 @@ def test_the_verdict_of_a_journal(
 
 
 @pytest.mark.parametrize(
-    ("run", "now", "running"),
+    ("run", "running"),
     [
-        ({}, BEGUN + 3.0, True),
-        ({}, BEGUN + 60.0, False),
-        (RUN, BEGUN + 3.0, False),
-        ({"stopped_reason": "api_unavailable"}, BEGUN + 3.0, False),
+        ({"id": RUN["id"], "sessions": "1"}, True),
+        ({"id": RUN["id"], "sessions": "1", "queue": "THREDFI"}, True),
+        (RUN, False),
+        ({"id": RUN["id"], "stopped_reason": "api_unavailable"}, False),
     ],
 )
-def test_a_run_that_is_running(tmp_path: Path, run: dict[str, str], now: float, running: bool) -> None:
-    """It wrote a sample in the last seconds, and has neither ended nor stopped."""
-    path = write_journal(tmp_path / "run.db", [("archived", None)], run=run, samples=[sample(1, 1)])
+def test_a_run_that_is_running(tmp_path: Path, run: dict[str, str], running: bool) -> None:
+    """A process has its journal open for writing, and it has neither ended nor stopped; nothing else counts."""
+    path = write_journal(tmp_path / "run.db", [("archived", None)], run=run)
+    with Journal.open(path) as journal:
+        if running:
+            journal.begin()
+        with read_journal(path) as view:
+            assert (summary(view).verdict.outcome is Outcome.RUNNING) == running
     with read_journal(path) as view:
-        assert (summary(view, now=now).verdict.outcome is Outcome.RUNNING) == running
+        assert summary(view).verdict.outcome is not Outcome.RUNNING
 
 
 def test_the_page_shows_the_verdict(tmp_path: Path) -> None:

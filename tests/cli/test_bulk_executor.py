@@ -1,6 +1,5 @@
 """How a run is noted in its journal when its process ends, and what later commands read there."""
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from bulk_cli import Told, file_of, run_bulk
 
 from thredfi_async.bulk import ArchiveRun, Journal, JournalError
 from thredfi_async.bulk.journal import read_journal
-from thredfi_async.bulk.report.summary import verdict_in
+from thredfi_async.bulk.journal_verdict import verdict_in
 from thredfi_async.mock_server import MockServer
 
 Bulk = Callable[..., Told]
@@ -110,7 +109,7 @@ def test_repeated_lines_are_kept(bulk: Bulk, thredfi_mock_server: MockServer) ->
     summary = told.json[-1]
     assert (told.code, summary["duplicates"], summary["invalid_lines"]) == (1, 2, 1)
     with read_journal("run.db") as view:
-        counts = verdict_in(view, now=math.inf).counts
+        counts = verdict_in(view, running=False).counts
         assert counts.started + counts.duplicates + counts.invalid_lines == int(view.run["source_records"]) == 8
     assert "2 repeated lines; each customer was sent once" in bulk("status", "run.db").out
     assert "repeated lines" in bulk("report", "run.db").out

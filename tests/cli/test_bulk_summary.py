@@ -32,6 +32,7 @@ def text(summary: RunSummary) -> str:
         (ended(Counts(archived=1)), "Done: every customer is archived.\n  1 archived\n"),
         (ended(Counts(archived=1200), elapsed=125.0, now=1200), "  1,200 archived; in 2 min 5 s\n"),
         (ended(Counts(archived=1200), elapsed=1.0, now=200), "  1,200 archived; 200 of them now, in 1.0 s\n"),
+        (ended(Counts(archived=1200), elapsed=1.0, now=0), "  1,200 archived; no new outcome, in 1.0 s\n"),
         (ended(Counts(archived=1, invalid_lines=2)), "  2 invalid lines, left out\n"),
         (ended(Counts(archived=1, invalid_lines=1)), "Done, and not everything is archived: 1 invalid line.\n"),
         (ended(Counts(archived=1, duplicates=1)), "  1 repeated line; each customer was sent once\n"),

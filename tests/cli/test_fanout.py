@@ -17,6 +17,8 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from nats.js.api import DiscardPolicy
+from nats.js.api import StreamConfig as JetStreamConfig
 from natsserver import NatsServer
 
 from thredfi_async.bulk.journal import Journal
@@ -115,7 +117,7 @@ def test_a_run_goes_out_to_workers_and_comes_back(
         assert worker.wait(20) == 0
     summary = events(capsys.readouterr().out)["summary"]
     assert (summary["states"], summary["done"], summary["collected"]) == ({"archived": 50, "rejected": 1}, True, 51)
-    assert summary["queue"] == {"waiting": 0, "in_flight": 0, "dead_letters": 1}
+    assert summary["queue"] == {"waiting": 0, "in_flight": 0}
     assert all(server.is_archived(each.customer_id) for each in customers)
     assert main(["bulk", "status", "run.db"]) == 0
     said = capsys.readouterr().out
@@ -161,6 +163,29 @@ def test_the_commands_that_are_printed_lead_to_the_end(
     out = capsys.readouterr().out
     assert "Done: every customer is archived." in out
     assert printed(out) == []
+
+
+def test_publishing_after_a_purge(nats: NatsServer, server: MockServer, capsys: pytest.CaptureFixture[str]) -> None:
+    """Customers whom the broker knows, and who are not in the queue any more, are told with the option for it."""
+    write(list(server.customers[20:25]))
+    queue = ["--nats", nats.url, "--stream", "PURGED", "--subject", "purged.archive"]
+    for _ in range(2):
+        assert main(["bulk", "publish", "c.csv", *queue]) == 0
+        assert "purged" not in capsys.readouterr().out.replace("purged.archive", "")
+
+    async def purge() -> None:
+        async with connected(NatsSettings(url=nats.url), name="test") as broker:
+            await broker.jetstream.purge_stream("PURGED")
+
+    asyncio.run(purge())
+    assert main(["bulk", "publish", "c.csv", *queue]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "5 customers published before" in said
+    assert "The queue is empty: workers are done with the others, unless it was purged." in said
+    assert "--dedup-key again" in said
+    assert main(["bulk", "publish", "c.csv", "--dedup-key", "again", "--json", *queue]) == 0
+    summary = events(capsys.readouterr().out)["summary"]
+    assert (summary["new"], summary["queued"]) == (5, 5)
 
 
 def test_publishing_twice_sends_once(nats: NatsServer, server: MockServer, capsys: pytest.CaptureFixture[str]) -> None:
@@ -227,6 +252,31 @@ def test_interrupted_publishing_says_how_far_it_came(nats: NatsServer, server: M
     assert "Traceback" not in err
 
 
+def test_a_queue_that_is_full_is_told_and_ends_with_ctrl_c(nats: NatsServer, server: MockServer) -> None:
+    """A stream that takes no more is named with the broker's reason, and the first Ctrl-C ends the command."""
+    write(list(server.customers[:50]))
+
+    async def narrow() -> None:
+        async with connected(NatsSettings(url=nats.url), name="test") as broker:
+            full = JetStreamConfig(name="THREDFI", subjects=["thredfi.archive"], max_msgs=20, discard=DiscardPolicy.NEW)
+            await broker.jetstream.add_stream(full)
+
+    asyncio.run(narrow())
+    with command("bulk", "publish", "c.csv", "--json") as publishing:
+        assert publishing.stdout is not None
+        moments = map(json.loads, publishing.stdout)
+        moment = next(each for each in moments if "maximum messages" in str(each.get("troubles")))
+        assert (moment["new"], moment["connected"]) == (20, True)
+        assert moment["troubles"][0].startswith(
+            "the stream THREDFI does not store messages: maximum messages exceeded ("
+        )
+        publishing.send_signal(signal.SIGINT)
+        said, _ = publishing.communicate(timeout=15)
+    summary = events(said)["summary"]
+    assert (summary["new"], summary["complete"], summary["interrupted"]) == (20, False, "SIGINT")
+    assert publishing.returncode == 130
+
+
 def test_two_collectors_at_once_are_refused(nats: NatsServer, capsys: pytest.CaptureFixture[str]) -> None:
     """A journal has one writer: the second one is told so in a sentence."""
     write([], f"{NOBODY},{NOBODY}")
@@ -269,8 +319,8 @@ def test_a_broker_that_is_not_there_is_one_sentence(
 
 def test_an_empty_broker_has_nothing_to_collect(nats: NatsServer, capsys: pytest.CaptureFixture[str]) -> None:
     """Without the streams, collecting says which are missing, and what makes them."""
-    assert main(["bulk", "collect", "--journal", "run.db"]) == 2
-    assert "NATS has no streams THREDFI, THREDFI_OUTCOMES and THREDFI_DEAD" in capsys.readouterr().err
+    assert main(["bulk", "collect", "--journal", "run.db"]) == 1
+    assert "NATS has no streams THREDFI and THREDFI_OUTCOMES" in capsys.readouterr().err
 
 
 def test_a_password_in_argv_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,9 +1,13 @@
 """Figures and commands for people."""
 
+import os
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from thredfi_async._checks.text import printable
 from thredfi_async.cli.formatting import command, duration, outcomes, path_argument, plural, size
 
 
@@ -55,3 +59,35 @@ def test_a_command_can_be_pasted() -> None:
     assert command("bulk", "resume", path_argument("my run.db")) == "thredfi bulk resume 'my run.db'"
     assert command("bulk", "resume", path_argument(Path("-run.db"))) == "thredfi bulk resume ./-run.db"
     assert path_argument("-") == "-"
+
+
+NAMES = [
+    "a b",
+    "q'x\"",
+    "esc\x1b[31m",
+    "bidi\u202e!",
+    "nl\nx",
+    "tab\t7",
+    "ä",
+    "$(id)`id`",
+    "b\\s'",
+    "\u2028",
+    "*",
+    "lat\udce4",
+    "\x7f0",
+]
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
+@pytest.mark.parametrize("name", NAMES, ids=ascii)
+def test_what_is_pasted_is_what_was_meant(name: str) -> None:
+    """A shell reads a printed command back as the name, byte by byte, though no escape is needed to show it."""
+    line = command("bulk", "status", name)
+    assert printable(line) == line
+    echo = ["bash", "-c", line.replace("thredfi bulk status ", "printf %s ", 1)]
+    assert subprocess.run(echo, capture_output=True, check=True).stdout == os.fsencode(name)
+
+
+def test_half_a_pair_is_shown() -> None:
+    """What no file can be called, but a journal of another may say, is no error."""
+    assert command("\ud800") == "thredfi $'\\355\\240\\200'"

@@ -7,14 +7,18 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
 
 import aiohttp
 import pytest
 from natsserver import NatsServer
 from workerpark import commands_for, left, outcomes, publish, queue
 
+from thredfi_async import __version__
 from thredfi_async.cli import main
 from thredfi_async.mock_server import MockServer
 
@@ -59,7 +63,9 @@ def test_for_machines(thredfi_mock_server: MockServer, nats_server: NatsServer) 
     with worker(thredfi_mock_server, nats_server, "--json", "--no-health") as process:
         assert process.stdout is not None
         started = json.loads(process.stdout.readline())
-        assert (started["event"], started["subject"], "health" in started) == ("started", "thredfi.archive", False)
+        assert (started["event"], started["subject"], "health" in started) == ("starting", "thredfi.archive", False)
+        assert (started["version"], started["concurrency"], started["log_level"]) == (__version__, 32, "info")
+        assert json.loads(process.stdout.readline()) == {**started, "event": "started"}
         process.send_signal(signal.SIGINT)
         said, _ = process.communicate(timeout=10)
     assert json.loads(said)["event"] == "stopped"
@@ -94,3 +100,79 @@ def test_a_port_in_use(
     monkeypatch.setenv("THREDFI_BASE_URL", "http://127.0.0.1:9")
     assert main(["worker", "--nats", nats_server.url, "--health-port", str(nats_server.port)]) == 2
     assert "give another port" in capsys.readouterr().err
+
+
+def test_nats_is_not_there_yet(thredfi_mock_server: MockServer, tmp_path: Path) -> None:
+    """Without NATS it starts, says on its health port what is missing, and ends with 0 on SIGTERM."""
+    with worker(thredfi_mock_server, NatsServer(tmp_path), "--json") as process:
+        assert process.stdout is not None
+        starting = json.loads(process.stdout.readline())
+        assert starting["event"] == "starting"
+        until, told = time.monotonic() + 20, ""
+        url = f"http://127.0.0.1:{starting['health'].rpartition(':')[2]}/readyz"
+        while "Connection refused" not in told and time.monotonic() < until:
+            try:
+                with urllib.request.urlopen(url, timeout=5) as answer:
+                    told = answer.read().decode()
+            except urllib.error.HTTPError as error:
+                with error:
+                    told = error.read().decode()
+        assert "NATS cannot be reached at nats://127.0.0.1:" in told
+        process.send_signal(signal.SIGTERM)
+        said, _ = process.communicate(timeout=10)
+    assert [json.loads(line)["event"] for line in said.splitlines()] == ["stopped"]
+    assert process.returncode == 0
+
+
+def test_a_signal_before_anything_else(thredfi_mock_server: MockServer, tmp_path: Path) -> None:
+    """SIGTERM at any moment of the start is a regular end."""
+    with worker(thredfi_mock_server, NatsServer(tmp_path), "--json", "--no-health") as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=10)
+    assert process.returncode == 0
+
+
+def test_an_end_to_the_patience(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With --connect-timeout, a worker without NATS ends with 1 and the reason: nothing was wrong with the command."""
+    monkeypatch.setenv("THREDFI_TOKEN", "token")
+    monkeypatch.setenv("THREDFI_BASE_URL", "http://127.0.0.1:9")
+    nats = NatsServer(tmp_path)
+    assert main(["worker", "--nats", nats.url, "--no-health", "--connect-timeout", "200ms"]) == 1
+    told = " ".join(capsys.readouterr().err.split())
+    assert "NATS was not ready within 0.2 s: " in told
+    assert "Connection refused" in told
+
+
+def test_a_password_in_clear(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A password is not sent in clear to another machine, unless that is allowed."""
+    monkeypatch.setenv("THREDFI_TOKEN", "token")
+    monkeypatch.setenv("THREDFI_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("THREDFI_NATS_USER", "jane")
+    monkeypatch.setenv("THREDFI_NATS_PASSWORD", "s3cret")
+    command = ["worker", "--no-health", "--nats", "nats://broker.invalid:4222", "--connect-timeout", "50ms"]
+    assert main(command) == 2
+    assert "would go to broker.invalid in clear: use tls://, or --allow-plaintext" in " ".join(
+        capsys.readouterr().err.split()
+    )
+    assert main([*command, "--allow-plaintext"]) == 1
+
+
+async def test_a_line_for_each_message(thredfi_mock_server: MockServer, nats_server: NatsServer) -> None:
+    """With --log-level debug there is a line for each message, with no data of a customer; with info there is none."""
+    customers = thredfi_mock_server.customers[:2]
+    async with queue(nats_server) as broker:
+        await publish(broker, commands_for(customers))
+        with worker(thredfi_mock_server, nats_server, "--log-level", "debug") as process:
+            until = time.monotonic() + 20
+            while await left(broker) and time.monotonic() < until:
+                pass
+            process.send_signal(signal.SIGTERM)
+            _, told = process.communicate(timeout=10)
+    lines = [line for line in told.splitlines() if " debug: message THREDFI/" in line]
+    assert len(lines) == 2
+    assert all("archived" in line for line in lines)
+    assert not any(str(customer.customer_id) in told for customer in customers)

@@ -43,6 +43,10 @@ class Watcher:
         self._then = then
         self.client: ThredfiClient | None = None
 
+    def now(self) -> float:
+        """Tell the limiter's own time, once there is one: two clocks round differently."""
+        return LoopClock().monotonic() if self.client is None else self.client._limiter._time()
+
     def on_event(self, event: Event, /) -> None:
         if not isinstance(event, Attempt):
             return
@@ -92,9 +96,9 @@ def histogram(times: list[float], begins: float, width: float, count: int) -> li
 async def test_one_429_holds_back_two_hundred_calls_and_they_resume_gradually() -> None:
     """During the cooldown only requests in flight arrive, and afterwards no more than the pace allows."""
     asyncio.get_running_loop().set_debug(False)  # so slow that arrivals would not look like a burst
-    async with MockServer(200, latency=0.02, keep_arrivals=True, clock=LoopClock().monotonic) as server:
+    watcher = Watcher()
+    async with MockServer(200, latency=0.02, keep_arrivals=True, clock=watcher.now) as server:
         server.queue_faults(server.customers[20].customer_id, THROTTLED)
-        watcher = Watcher()
         async with client_of(server, watcher, max_connections=40) as client:
             ends = await asyncio.gather(*(archived(client, customer) for customer in server.customers))
         times = arrivals(server)
@@ -115,10 +119,10 @@ async def test_one_429_holds_back_two_hundred_calls_and_they_resume_gradually() 
 @pytest.mark.parametrize("fault", [THROTTLED, UNAVAILABLE], ids=["429", "503"])
 async def test_cooldown_outlives_the_call_that_was_told_of_it(fault: Fault) -> None:
     """The throttled call has one attempt and fails at once; another one still waits."""
-    async with MockServer(2, keep_arrivals=True, clock=LoopClock().monotonic) as server:
+    watcher = Watcher()
+    async with MockServer(2, keep_arrivals=True, clock=watcher.now) as server:
         first, second = server.customers
         server.queue_faults(first.customer_id, fault)
-        watcher = Watcher()
         async with client_of(server, watcher) as client:
             with pytest.raises((RateLimitedError, ServerError)) as caught:
                 await archived(client, first, retry=ONCE, settle=False)
@@ -131,11 +135,11 @@ async def test_cooldown_outlives_the_call_that_was_told_of_it(fault: Fault) -> N
 
 async def test_cooldown_outlives_the_cancellation_of_the_call_that_was_told_of_it() -> None:
     """The throttled call is cancelled in the same moment; another one still waits."""
-    async with MockServer(2, keep_arrivals=True, clock=LoopClock().monotonic) as server:
+    calls: list[asyncio.Task[Customer]] = []
+    watcher = Watcher(then=lambda: [call.cancel() for call in calls])
+    async with MockServer(2, keep_arrivals=True, clock=watcher.now) as server:
         first, second = server.customers
         server.queue_faults(first.customer_id, THROTTLED)
-        calls: list[asyncio.Task[Customer]] = []
-        watcher = Watcher(then=lambda: [call.cancel() for call in calls])
         async with client_of(server, watcher) as client:
             calls.append(asyncio.create_task(archived(client, first)))
             with pytest.raises(asyncio.CancelledError):
@@ -147,10 +151,10 @@ async def test_cooldown_outlives_the_cancellation_of_the_call_that_was_told_of_i
 
 async def test_call_that_was_told_to_wait_comes_back_after_the_wait_and_succeeds() -> None:
     """A throttled call waits for its Retry-After, and then succeeds."""
-    async with MockServer(1, keep_arrivals=True, clock=LoopClock().monotonic) as server:
+    watcher = Watcher()
+    async with MockServer(1, keep_arrivals=True, clock=watcher.now) as server:
         customer = server.customers[0]
         server.queue_faults(customer.customer_id, THROTTLED)
-        watcher = Watcher()
         async with client_of(server, watcher) as client:
             assert (await archived(client, customer)).is_archived
         assert arrivals(server)[1] >= watcher.begins

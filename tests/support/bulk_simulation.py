@@ -4,6 +4,7 @@ Nothing waits for real, and a run that would wait for ever is an error at once.
 """
 
 import asyncio
+import random
 import selectors
 from collections import Counter
 from collections.abc import AsyncIterator, Coroutine
@@ -110,7 +111,10 @@ class Script:
         customers: The customers in the input's order: the number of the business, and what the script says.
         businesses: What the API does for a business: `ok`, `forbidden`, `broken` or `dead`, until then (seconds).
         outage: From when to when the API is down, if it ever is.
+        part: The part of all calls that such an outage fails, with 503; None for all, without a connection.
         reads: Whether questions are answered by businesses that are broken.
+        reading: Seconds that an answer to a question takes, or the client's deadline; None for the customer's own;
+            infinite if the client has no deadline, and no answer ever comes.
         repeats: Whether the input lists everything twice.
         pause: Seconds between items of the input.
         takes: Seconds that the consumer takes for each result.
@@ -123,7 +127,9 @@ class Script:
     customers: tuple[tuple[int, Customers], ...]
     businesses: tuple[tuple[str, float], ...]
     outage: tuple[float, float] | None = None
+    part: float | None = None
     reads: bool = True
+    reading: float | None = None
     repeats: bool = False
     pause: float = 0.0
     takes: float = 0.0
@@ -146,6 +152,7 @@ class ScriptedApi:
     in_flight: int = 0
     most: int = 0
     known: dict[UUID, tuple[int, Customers]] = attrs.field(factory=dict[UUID, tuple[int, Customers]])
+    _chance: random.Random = attrs.field(factory=lambda: random.Random(1))
 
     def __attrs_post_init__(self) -> None:
         for number, entry in enumerate(self.script.customers):
@@ -218,7 +225,12 @@ class ScriptedApi:
     async def get(self, business_id: UUID, customer_id: UUID) -> Customer:
         """Return a customer as the script has it."""
         business, customer = self.known[customer_id]
-        await asyncio.sleep(customer.seconds)
+        seconds = customer.seconds if self.script.reading is None else self.script.reading
+        await asyncio.sleep(seconds if seconds == float("inf") else min(seconds, CLIENT_DEADLINE))
+        if seconds > CLIENT_DEADLINE:
+            late = RequestTimeoutError("the deadline", phase="deadline")
+            late.effect, late.attempts = Effect.NOT_APPLIED, 1
+            raise late
         if (error := self._unreachable()) is not None:
             raise error
         kind, until = self.script.businesses[business]
@@ -228,6 +240,10 @@ class ScriptedApi:
 
     def _unreachable(self) -> ThredfiError | None:
         outage = self.script.outage
+        if self.script.part is not None and self._chance.random() > self.script.part:
+            return None
+        if self.script.part is not None and outage is not None and outage[0] <= _now() < outage[1]:
+            return refusal(503)
         return down() if outage is not None and outage[0] <= _now() < outage[1] else None
 
     def _kind(self, business: int, customer: Customers, number: int) -> str:
@@ -242,6 +258,10 @@ class ScriptedApi:
                 raise refusal(500)
             case "503":
                 raise refusal(503)
+            case "cancelled":
+                error = asyncio.CancelledError()
+                error.add_note("cancelled with effect UNKNOWN, attempts 1, idempotency key None")
+                raise error
             case "lost":
                 if customer.late is not None:
                     self._apply(customer_id, customer.late)
@@ -278,6 +298,7 @@ class Course:
         results: What it gave.
         read: How many items were read.
         error: What it raised at its end.
+        times: When each result came.
         seconds: How long it took.
         held: The most items that it held at once.
         is_open: Whether the consumer left before the end.
@@ -287,6 +308,7 @@ class Course:
     results: list[ArchiveResult] = attrs.field(factory=list[ArchiveResult])
     read: int = 0
     error: BaseException | None = None
+    times: dict[UUID, float] = attrs.field(factory=dict[UUID, float])
     seconds: float = 0.0
     held: int = 0
     is_open: bool = False
@@ -333,6 +355,7 @@ async def _consume(run: ArchiveRun, course: Course) -> None:
     try:
         async for result in run:
             course.results.append(result)
+            course.times[result.item.customer_id] = _now()
             if course.api.script.takes:
                 await asyncio.sleep(course.api.script.takes)
             snapshot = run.snapshot()

@@ -18,6 +18,7 @@ from typing import Any
 from nats.js.api import AckPolicy, ConsumerConfig
 from natsserver import NatsServer
 
+from thredfi_async import InvalidRequestError
 from thredfi_async.mock_server import Faults, MockServer, SeededCustomer, seeded_customers
 from thredfi_async.worker import ArchiveCommand, DeadLetter, NatsSettings, OutcomeEvent, StreamConfig
 from thredfi_async.worker.broker import Broker, connected
@@ -37,6 +38,7 @@ class Report:
         asked: How many archive requests came, for customers with more than one.
         keys: How many distinct keys and bodies these customers had.
         statuses: The number of answers by status.
+        total: How many requests took effect.
     """
 
     archived: bytes
@@ -44,6 +46,7 @@ class Report:
     asked: dict[int, int]
     keys: dict[int, tuple[int, int]]
     statuses: Counter[int]
+    total: int
 
 
 def serve(pipe: Connection, customers: int, settings: Mapping[str, Any]) -> None:
@@ -75,6 +78,7 @@ def _report(server: MockServer) -> Report:
         asked={number: record.requests for number, record in repeated.items()},
         keys={number: (len(record.keys), len(record.digests)) for number, record in repeated.items()},
         statuses=server.requests.statuses,
+        total=server.requests.applied,
     )
 
 
@@ -121,6 +125,7 @@ class Workers:
     nats: NatsServer
     directory: Path
     arguments: tuple[str, ...] = ()
+    login: tuple[str, str] | None = None
     ports: dict[int, int] = field(default_factory=dict[int, int])
     _processes: list[subprocess.Popen[bytes] | None] = field(default_factory=list[subprocess.Popen[bytes] | None])
     starts: int = 0
@@ -130,6 +135,8 @@ class Workers:
         self.starts += 1
         command = [sys.executable, "-m", "thredfi_async", "worker", "--json", "--nats", self.nats.url]
         environment = os.environ | {"THREDFI_TOKEN": self.api.token, "THREDFI_BASE_URL": self.api.url}
+        if self.login is not None:
+            environment["THREDFI_NATS_USER"], environment["THREDFI_NATS_PASSWORD"] = self.login
         place = len(self._processes) if index is None else index
         health = ["--health-port", str(self.ports[place])] if place in self.ports else ["--no-health"]
         with (self.directory / f"worker-{place}.log").open("ab") as log:
@@ -180,27 +187,36 @@ class Scene:
 
 
 @contextlib.contextmanager
-def scene(customers: int, *arguments: str, **settings: Any) -> Generator[Scene]:
+def scene(
+    customers: int,
+    *arguments: str,
+    nats_arguments: Sequence[str] = (),
+    login: tuple[str, str] | None = None,
+    **settings: Any,
+) -> Generator[Scene]:
     """Set up an API, a broker, and no workers yet.
 
     Args:
         customers: Number of the API's customers.
         *arguments: Arguments of the workers.
+        nats_arguments: Arguments of the broker.
+        login: The workers' login at the broker.
         **settings: Settings of the API.
     """
     with contextlib.ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         there = stack.enter_context(api(customers, **settings))
-        nats = stack.enter_context(NatsServer(directory))
-        workers = Workers(there, nats, directory, arguments)
+        nats = stack.enter_context(NatsServer(directory, *nats_arguments))
+        workers = Workers(there, nats, directory, arguments, login)
         stack.callback(workers.close)
         yield Scene(there, nats, workers)
 
 
 @contextlib.asynccontextmanager
-async def queue(nats: NatsServer) -> AsyncGenerator[Broker]:
+async def queue(nats: NatsServer, *, login: tuple[str, str] | None = None) -> AsyncGenerator[Broker]:
     """Connect to a broker, with streams and consumer created."""
-    async with connected(NatsSettings(url=nats.url), name="watch") as broker:
+    user, password = login or (None, None)
+    async with connected(NatsSettings(url=nats.url, user=user, password=password), name="watch") as broker:
         await ensure_streams(broker, TOPOLOGY)
         await ensure_consumer(broker, TOPOLOGY)
         yield broker
@@ -239,11 +255,12 @@ async def read_all(broker: Broker, stream: str, subject: str) -> list[bytes]:
 
 
 async def outcomes(broker: Broker) -> list[OutcomeEvent]:
-    """Return every outcome event."""
-    return [
-        OutcomeEvent.from_json(payload)
-        for payload in await read_all(broker, TOPOLOGY.outcomes_stream, TOPOLOGY.outcomes_subjects)
-    ]
+    """Return every outcome event; what cannot be read is left out."""
+    found: list[OutcomeEvent] = []
+    for payload in await read_all(broker, TOPOLOGY.outcomes_stream, TOPOLOGY.outcomes_subjects):
+        with contextlib.suppress(InvalidRequestError):
+            found.append(OutcomeEvent.from_json(payload))
+    return found
 
 
 async def dead_letters(broker: Broker) -> list[DeadLetter]:

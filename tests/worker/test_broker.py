@@ -1,8 +1,12 @@
 """The connection, the streams and the consumer: created where they are missing, refused where they are unsuitable."""
 
+import asyncio
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
+from unittest.mock import AsyncMock
 
+import nats.errors
 import pytest
 from clocks import FakeClock
 from faultserver import ports
@@ -14,7 +18,8 @@ from workerpark import TOPOLOGY, queue
 
 from thredfi_async import ConfigurationError
 from thredfi_async.worker import BrokerError, NatsSettings, StreamConfig
-from thredfi_async.worker.broker import connected
+from thredfi_async.worker.broker import Broker, connected
+from thredfi_async.worker.fetcher import Answer, Fetcher
 from thredfi_async.worker.streams import ensure_consumer, ensure_streams
 
 
@@ -148,3 +153,16 @@ async def test_storing_goes_on_until_it_is_stored(nats_server: NatsServer, clock
         clock.sleep = slept  # type: ignore[method-assign] # a hook into the waits
         assert await broker.store(TOPOLOGY.subject, b"x", message_id="1", stream=TOPOLOGY.stream)
     assert clock.sleeps == [0.1, 0.2, 0.4]
+
+
+async def test_a_request_on_a_dead_connection_waits_for_the_next_one() -> None:
+    """What fails at once is not tried again at once: that would leave the loop no time to notice the end."""
+    connection = SimpleNamespace(publish=AsyncMock(side_effect=nats.errors.ConnectionClosedError))
+    broker = cast("Broker", SimpleNamespace(is_connected=True, connection=connection))
+    fetcher = Fetcher(broker, StreamConfig(), lambda _: True, expires=30.0)
+    request = asyncio.create_task(fetcher.fetch(1))
+    await asyncio.sleep(0)
+    assert not request.done()
+    fetcher.reconnected()
+    assert await request is Answer.ENDED
+    assert connection.publish.await_count == 1

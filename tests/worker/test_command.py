@@ -1,13 +1,16 @@
 """The payload of a message: strict, versioned, and never quoted in an error."""
 
+import contextlib
 import json
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from growth import assert_linear
 from helpers import BUSINESS, CUSTOMER, OTHER, body
 from hypothesis import given
 from hypothesis import strategies as st
+from messages import COMMANDS, payloads
 
 from thredfi_async import UNSET, CustomerRequest, InvalidRequestError
 from thredfi_async.worker import ArchiveCommand
@@ -75,8 +78,8 @@ def test_ids_as_text() -> None:
         ({"custmer": {}}, "custmer: is not a field of a command; did you mean customer?"),
         ({"email": "x"}, "email: is not a field of a command; did you mean customer.email?"),
         ({"Jane Roe's": 1}, "a field whose name is not shown: is not one of a command's"),
-        ({"version": 2}, "version: must be 1, the only one that this worker reads"),
-        ({"version": True}, "version: must be 1, the only one that this worker reads"),
+        ({"version": 2}, "version: must be 1, the only one that this release reads"),
+        ({"version": True}, "version: must be 1, the only one that this release reads"),
         ({"customer": []}, "customer: must be an object with the fields of the body"),
         ({"partial": 1}, "partial: must be true or false"),
         ({"idempotency_key": "é"}, "idempotency_key: must be visible ASCII characters, and not empty"),
@@ -126,6 +129,26 @@ def test_partial() -> None:
     command = ArchiveCommand.from_json(payload(customer=fields, partial=True))
     assert command.customer is not None
     assert command.customer.notes is UNSET
+
+
+def test_very_many_unknown_fields() -> None:
+    """A payload of many strange fields costs time by its size, and not a search for each of them."""
+
+    def make(size: int) -> bytes:
+        return payload(**{f"custmer{number}": 1 for number in range(size)})
+
+    assert_linear(problems, make, 2_000)
+    found = problems(make(1_000))
+    assert len(found) == 1_000
+    assert sum("did you mean" in problem for problem in found) <= 10
+
+
+@given(payloads(COMMANDS))
+def test_any_payload_is_a_command_or_refused(data: bytes) -> None:
+    """Whatever is published as a command, it is read or refused in words; nothing else comes out."""
+    with contextlib.suppress(InvalidRequestError):
+        command = ArchiveCommand.from_json(data)
+        assert ArchiveCommand.from_json(command.to_json()) == command
 
 
 def test_large_integers() -> None:

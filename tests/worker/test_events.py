@@ -14,6 +14,9 @@ from thredfi_async import Effect, InvalidRequestError
 from thredfi_async.bulk import ItemState
 from thredfi_async.worker import DeadLetter, OutcomeEvent
 
+ID = "must be a UUID such as 3c90c3cc-0d44-4b50-8888-8dd25736052a"
+CODE = "must be lower-case letters, digits and _.-, at most 64, such as not_found, or null"
+TIME = "must be a time with its zone, such as 2026-11-26T01:02:03Z, in the years 2000 to 2999"
 AT = dt.datetime(2026, 11, 26, 1, 2, 3, 456789, tzinfo=dt.UTC)
 
 
@@ -30,10 +33,10 @@ def event(**fields: Any) -> OutcomeEvent:
 
 @given(
     state=st.sampled_from(ItemState),
-    code=st.none() | st.text("abc_", min_size=1),
+    code=st.none() | st.from_regex(r"[a-z][a-z0-9_.-]{0,63}", fullmatch=True),
     effect=st.none() | st.sampled_from(Effect),
     numbers=st.tuples(*[st.integers(0, 10_000)] * 3),
-    at=st.datetimes(dt.datetime(2000, 1, 1), timezones=st.just(dt.UTC)),  # noqa: DTZ001 - hypothesis adds the zone
+    at=st.datetimes(dt.datetime(2000, 1, 1), dt.datetime(2999, 1, 1), timezones=st.just(dt.UTC)),  # noqa: DTZ001 - hypothesis adds the zone
 )
 def test_an_outcome_survives_the_wire(
     state: ItemState, code: str | None, effect: Effect | None, numbers: tuple[int, int, int], at: dt.datetime
@@ -75,14 +78,31 @@ def test_fields_to_come_are_ignored() -> None:
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"state": "gone"}, "state: is not valid in an outcome"),
-        ({"customer_id": "Jane"}, "customer_id: is not valid in an outcome"),
-        ({"attempts": -1}, "attempts: is not valid in an outcome"),
-        ({"attempts": True}, "attempts: is not valid in an outcome"),
-        ({"at": 5}, "at: is not valid in an outcome"),
-        ({"code": 5}, "code: is not valid in an outcome"),
-        ({"effect": "MAYBE"}, "effect: is not valid in an outcome"),
-        ({"version": 2}, "version: must be 1"),
+        ({"state": "gone"}, "state: must be one of archived, already_archived, rejected, failed, unknown"),
+        ({"customer_id": "Jane"}, f"customer_id: {ID}"),
+        (
+            {"customer_id": f"{{{CUSTOMER}}}"},
+            f"customer_id: {ID}",
+        ),
+        ({"attempts": -1}, "attempts: must be a whole number from 0 to 2147483647"),
+        ({"attempts": True}, "attempts: must be a whole number from 0 to 2147483647"),
+        ({"attempts": 10**30}, "attempts: must be a whole number from 0 to 2147483647"),
+        ({"deliveries": 2**31}, "deliveries: must be a whole number from 0 to 2147483647"),
+        ({"elapsed_ms": 2**53}, "elapsed_ms: must be a whole number from 0 to 9007199254740991"),
+        ({"at": 5}, f"at: {TIME}"),
+        ({"at": "0001-01-01T00:00:00"}, f"at: {TIME}"),
+        ({"at": "0001-01-01T00:00:00Z"}, f"at: {TIME}"),
+        ({"at": "2026-01-01T00:00:00"}, f"at: {TIME}"),
+        ({"code": 5}, f"code: {CODE}"),
+        ({"code": "\ud800"}, f"code: {CODE}"),
+        ({"code": "x" * 500}, f"code: {CODE}"),
+        ({"command_id": "a b"}, "command_id: must be at most 512 visible ASCII characters, without spaces, or null"),
+        ({"idempotency_key": "é"}, "idempotency_key: must be visible ASCII characters, and not empty, or null"),
+        ({"effect": "MAYBE"}, "effect: must be one of NOT_APPLIED, UNKNOWN, APPLIED, or null"),
+        ({"effect": 1}, "effect: must be one of NOT_APPLIED, UNKNOWN, APPLIED, or null"),
+        ({"version": 2}, "version: must be 1, the only one that this release reads"),
+        ({"version": True}, "version: must be 1, the only one that this release reads"),
+        ({"more": "x" * 500_000}, "$: the payload must not be larger than 16,384 bytes"),
     ],
 )
 def test_a_wrong_outcome(change: dict[str, Any], problem: str) -> None:
@@ -92,12 +112,37 @@ def test_a_wrong_outcome(change: dict[str, Any], problem: str) -> None:
     assert caught.value.problems == (problem,)
 
 
-@pytest.mark.parametrize("data", [b"", b"[]", b"\xff", b"[" * 100_000])
-def test_no_event_at_all(data: bytes) -> None:
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        (b"", "is not JSON in UTF-8"),
+        (b"[]", "must be a JSON object"),
+        (b"\xff", "is not JSON in UTF-8"),
+        (b"[" * 10_000, "is not JSON in UTF-8"),
+        (b'{"version": NaN}', "is not JSON in UTF-8"),
+    ],
+)
+def test_no_event_at_all(data: bytes, problem: str) -> None:
     """A payload that is no JSON object is neither an outcome nor a dead letter."""
     for kind in (OutcomeEvent, DeadLetter):
-        with pytest.raises(InvalidRequestError, match=r"^\$: the payload must be a JSON object$"):
+        with pytest.raises(InvalidRequestError, match=rf"^\$: the payload {problem}$"):
             kind.from_json(data)
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        (OutcomeEvent, {"business_id": BUSINESS, "customer_id": CUSTOMER, "state": "gone"}),
+        (OutcomeEvent, {"business_id": BUSINESS, "customer_id": "Jane", "state": "archived"}),
+        (OutcomeEvent, {"business_id": BUSINESS, "customer_id": CUSTOMER, "state": "failed", "attempts": -1}),
+        (DeadLetter, {"reason": "why", "code": "Not A Code", "original": b"", "subject": "s"}),
+        (DeadLetter, {"reason": "why", "code": "x", "original": b"", "subject": "s", "at": dt.datetime(2026, 1, 1)}),  # noqa: DTZ001 - wrong on purpose
+    ],
+)
+def test_what_could_not_be_read_is_not_written(kind: Any, fields: dict[str, Any]) -> None:
+    """The classes check the same as their readers, so that a mistake shows where it is made."""
+    with pytest.raises(InvalidRequestError, match="must be"):
+        kind(**fields)
 
 
 def test_a_missing_field() -> None:
@@ -128,11 +173,30 @@ def test_a_dead_letter_that_is_too_large(reason: str) -> None:
     assert DeadLetter.from_json(written.to_json(at_most=5_000_000)) == written
 
 
-@pytest.mark.parametrize("change", [{"original": "é"}, {"effect": "?"}, {"at": "?"}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"original": "é"},
+        {"original": "QQ"},
+        {"original": 5},
+        {"effect": "?"},
+        {"effect": None},
+        {"at": "?"},
+        {"attempts": "1"},
+        {"attempts": 10**30},
+        {"cut": 1},
+        {"code": "\ud800"},
+        {"reason": "\ud800"},
+        {"reason": "x" * 10_001},
+        {"subject": None},
+        {"command_id": 5},
+        {"idempotency_key": "a\nb"},
+    ],
+)
 def test_a_wrong_dead_letter(change: dict[str, Any]) -> None:
-    """A payload that is no dead letter is refused."""
+    """A payload that is no dead letter is refused, with the field that is wrong."""
     letter = DeadLetter(reason="why", code="x", original=b"", subject="s")
-    with pytest.raises(InvalidRequestError, match="is not a dead letter"):
+    with pytest.raises(InvalidRequestError, match=rf"^{next(iter(change))}: must be "):
         DeadLetter.from_json(json.dumps(json.loads(letter.to_json()) | change).encode())
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import json
 import sqlite3
 import threading
 from collections.abc import AsyncGenerator, Generator, Iterable, Sequence
@@ -13,7 +14,7 @@ from uuid import UUID
 
 import pytest
 from helpers import body, until
-from natsserver import NatsServer
+from natsserver import NatsServer, send_raw
 
 from thredfi_async.bulk import ArchiveItem, ItemState, JournalError, read_journal
 from thredfi_async.bulk.journal import Journal, Outcome
@@ -86,9 +87,10 @@ class Taken:
     def start(self, state: QueueDepth) -> int:
         return self.next
 
-    def record(self, outcomes: Sequence[Outcome], following: int, in_flight: int) -> None:
+    def record(self, outcomes: Sequence[Outcome], following: int, in_flight: int) -> int:
         self.outcomes += outcomes
         self.next = following
+        return len(outcomes)
 
     @property
     def numbers(self) -> list[int]:
@@ -139,7 +141,7 @@ async def test_what_cannot_be_a_message_is_refused(nats_server: NatsServer) -> N
 async def test_a_broker_that_restarts_loses_nothing(nats_server: NatsServer) -> None:
     """Publishing waits while the broker is gone, and continues when it is back."""
     async with the_broker(nats_server) as broker:
-        broker.jetstream._timeout = 0.3  # seconds in which the broker must answer
+        broker.request_seconds = 0.3  # seconds in which the broker must answer
         publisher = Publisher(broker, TOPOLOGY, window=16)
 
         def items() -> Generator[ArchiveItem]:
@@ -186,7 +188,7 @@ async def test_a_queue_that_is_missing_is_named(nats_server: NatsServer) -> None
     async with connected(settings(nats_server)) as broker:
         with pytest.raises(BrokerError, match="limits of the stream THREDFI from NATS: stream not found"):
             await Publisher(broker, TOPOLOGY).publish([item(1)])
-        with pytest.raises(BrokerError, match="no streams THREDFI, THREDFI_OUTCOMES and THREDFI_DEAD"):
+        with pytest.raises(BrokerError, match="no streams THREDFI and THREDFI_OUTCOMES"):
             await Collector(broker, TOPOLOGY, Taken()).collect()
 
 
@@ -212,6 +214,39 @@ async def test_events_become_outcomes_in_their_order(nats_server: NatsServer) ->
         elapsed=1.5,
         ended_at=at.timestamp(),
     )
+
+
+async def test_no_event_ends_a_collector(nats_server: NatsServer, tmp_path: Path) -> None:
+    """Events that a stranger published are counted and passed over, whatever is wrong; the journal takes the others."""
+    good = OutcomeEvent(business_id=BUSINESS, customer_id=UUID(int=1), state=ItemState.ARCHIVED)
+    fields = json.loads(good.to_json())
+    strange: list[dict[str, Any]] = [
+        {"attempts": 10**30},
+        {"attempts": 2**63},
+        {"elapsed_ms": 2**53},
+        {"at": "0001-01-01T00:00:00"},
+        {"at": "0001-01-01T00:00:00Z"},
+        {"at": "2999-01-01T00:00:00Z"},
+        {"code": "\ud800"},
+        {"code": "x" * 500_000},
+        {"state": []},
+        {"command_id": {}},
+    ]
+    async with the_broker(nats_server) as broker:
+        # A stream that is older than this release takes events of any size.
+        await broker.jetstream.delete_stream(TOPOLOGY.outcomes_stream)
+        subjects = [TOPOLOGY.outcomes_subjects]
+        await broker.jetstream.add_stream(name=TOPOLOGY.outcomes_stream, subjects=subjects)
+        for change in strange:
+            payload = json.dumps(fields | change).encode()
+            await broker.jetstream.publish(TOPOLOGY.outcomes_subject("archived"), payload)
+        await send_raw(nats_server, TOPOLOGY.outcomes_subject("x"), b"\xff", b"NATS/1.0 \xff\xff\r\n\r\n")
+        await broker.jetstream.publish(TOPOLOGY.outcomes_subject("archived"), good.to_json())
+        with the_run(tmp_path / "run.db") as run:
+            collector = Collector(broker, TOPOLOGY, run)
+            await collector.collect()
+    assert (collector.read, collector.unreadable) == (1, len(strange) + 1)
+    assert rows(tmp_path / "run.db") == {1: ("archived", None, 0)}
 
 
 async def test_collecting_goes_on_where_it_was(nats_server: NatsServer) -> None:
@@ -322,10 +357,12 @@ async def publish(broker: Broker, journal: Path, items: Iterable[ArchiveItem]) -
         return publisher
 
 
-async def collect(broker: Broker, journal: Path) -> None:
-    """Collect as the command does."""
+async def collect(broker: Broker, journal: Path) -> int:
+    """Collect as the command does, and return how many outcomes of the run there were."""
     with the_run(journal) as run:
-        await Collector(broker, TOPOLOGY, run).collect()
+        collector = Collector(broker, TOPOLOGY, run)
+        await collector.collect()
+        return collector.read
 
 
 def rows(journal: Path) -> dict[int, tuple[str, str | None, int]]:
@@ -339,7 +376,7 @@ async def test_a_journal_knows_who_is_pending(nats_server: NatsServer, tmp_path:
     """Published items are pending until their outcome is collected; a second time changes nothing."""
     journal = tmp_path / "run.db"
     async with the_broker(nats_server) as broker:
-        await happen(broker, 1, "rejected", code="of another run")
+        await happen(broker, 1, "rejected", code="of_another_run")
         await publish(broker, journal, [item(1), item(2), item(3), item(2)])
         assert rows(journal) == dict.fromkeys((1, 2, 3), ("pending", None, 0))
         await happen(broker, 1, "archived", attempts=1)
@@ -348,6 +385,20 @@ async def test_a_journal_knows_who_is_pending(nats_server: NatsServer, tmp_path:
         for _ in range(2):
             await collect(broker, journal)
             assert rows(journal) == {1: ("archived", None, 1), 2: ("unknown", "http_503", 4), 3: ("pending", None, 0)}
+
+
+async def test_outcomes_of_another_run_are_not_counted(nats_server: NatsServer, tmp_path: Path) -> None:
+    """What other runs on the same queue do shows neither in the figures nor in the samples of this one."""
+    journal = tmp_path / "run.db"
+    async with the_broker(nats_server) as broker:
+        await publish(broker, journal, [item(1), item(2)])
+        for number in (1, 7, 8, 9):
+            await happen(broker, number, "archived", attempts=number)
+        assert await collect(broker, journal) == 1
+        await happen(broker, 2, "failed", code="http_503", attempts=3)
+        assert await collect(broker, journal) == 1
+    with read_journal(journal) as view:
+        assert [(sample.done, sample.requests) for sample in view.samples()] == [(1, 1), (1, 3)]
 
 
 async def test_publishing_again_takes_up_what_is_open(nats_server: NatsServer, tmp_path: Path) -> None:

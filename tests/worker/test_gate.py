@@ -12,7 +12,7 @@ from helpers import until
 from thredfi_async import APIError, ThredfiError
 from thredfi_async.bulk import ItemState
 from thredfi_async.worker import Decision, Done, Rejected, RetryLater
-from thredfi_async.worker.gate import Gate, Ticket
+from thredfi_async.worker.gate import Gate, Permit
 
 DONE = Done(state=ItemState.ARCHIVED, attempts=1)
 
@@ -20,7 +20,9 @@ DONE = Done(state=ItemState.ARCHIVED, attempts=1)
 def failure(cause: Any = "api", retry_after: float | None = None) -> RetryLater:
     """A call that failed."""
     error = APIError("503", status=503, retry_after=retry_after)
-    return RetryLater(delay=1.0, code="http_503", reason="503", cause=cause, error=error)
+    return RetryLater(
+        backoff=1.0, retry_after=retry_after or 0.0, code="http_503", reason="503", cause=cause, error=error
+    )
 
 
 class StepClock(FakeClock):
@@ -52,7 +54,7 @@ class Calls:
         self.gate = gate
         self.tasks: list[asyncio.Task[Decision]] = []
         self.running: list[tuple[int, bool, asyncio.Future[Decision]]] = []
-        self.tickets: dict[int, Ticket] = {}
+        self.permits: dict[int, Permit] = {}
 
     def begin(self, number: int) -> None:
         """Start a call."""
@@ -62,8 +64,8 @@ class Calls:
             self.running.append((number, probe, future))
             return await future
 
-        ticket = self.tickets.setdefault(number, Ticket())
-        self.tasks.append(asyncio.create_task(self.gate.through(ticket, call)))
+        permit = self.permits.setdefault(number, Permit())
+        self.tasks.append(asyncio.create_task(self.gate.through(permit, call)))
 
     async def end(self, decision: Decision) -> int:
         """End the oldest call, and return its number."""
@@ -206,6 +208,53 @@ async def test_the_api_may_ask_for_more() -> None:
         await fail(calls, 5, failure(retry_after=30.0))
         await settle()
         assert clock.sleeps == [30.0]
+
+
+async def test_what_the_api_asked_for_ends_when_it_serves_another() -> None:
+    """A message waits its backoff in any case, and the rest of a Retry-After only while the API serves no one."""
+    async with gate_of() as (gate, calls, clock):
+        resting = asyncio.create_task(gate.rest(failure(retry_after=300.0)))
+        await settle()
+        calls.begin(1)
+        await calls.end(DONE)
+        assert clock.sleeps == [1.0]
+        await clock.over()
+        assert clock.sleeps == [1.0, 299.0]
+        assert not resting.done()
+        calls.begin(2)
+        await calls.end(DONE)
+        await resting
+
+
+async def test_what_rests_goes_to_the_gate_when_it_closes() -> None:
+    """While the API is unavailable, probes are paced by the gate: a message that sleeps could not be one."""
+    async with gate_of() as (gate, calls, clock):
+        resting = asyncio.create_task(gate.rest(failure(retry_after=300.0)))
+        await settle()
+        await clock.over()
+        await fail(calls, 5)
+        await settle()
+        assert resting.done()
+        late = asyncio.create_task(gate.rest(failure(retry_after=300.0)))
+        await settle()
+        await clock.over()
+        await settle()
+        assert late.done()
+
+
+async def test_an_old_wait_does_not_delay_a_new_outage() -> None:
+    """A gate that opens and closes again forgets the long wait that the API had asked for before."""
+    async with gate_of(wait_initial=0.5) as (gate, calls, clock):
+        calls.begin(99)
+        await settle()
+        late = calls.running.pop()
+        await fail(calls, 5, failure(retry_after=300.0))
+        late[2].set_result(DONE)
+        await settle()
+        assert gate.is_open
+        await fail(calls, 5)
+        await settle()
+        assert clock.sleeps == [300.0, 0.5]
 
 
 async def test_refused_credentials_are_tried_less_often() -> None:

@@ -1,12 +1,13 @@
 """The handler: one decision for each command, whatever the API does, and never an exception."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from faultserver import Answer, Cut, FaultServer, Step, bodies, faults
 from helpers import BUSINESS, CUSTOMER, GET, ONCE, OTHER, POST, body, client_of, until
 
-from thredfi_async import Effect, RetryPolicy, Timeouts
+from thredfi_async import ConfigurationError, Effect, RetryPolicy, Timeouts
 from thredfi_async.bulk import ItemState
 from thredfi_async.mock_server import Fault, FaultKind, MockServer
 from thredfi_async.worker import ArchiveCommand, ArchiveHandler, Decision, Done, Rejected, RetryLater
@@ -158,7 +159,42 @@ async def test_retry_after() -> None:
     """A longer wait that the API asks for is respected, even beyond the handler's limit."""
     decision = await decided(faults.problem(429, headers={"Retry-After": "300"}))
     assert isinstance(decision, RetryLater)
+    assert (decision.delay, decision.backoff, decision.retry_after) == (300, 1, 300)
+
+
+@pytest.mark.parametrize("asked", ["301", "86400", "999999999999", "9" * 400, "Fri, 31 Dec 2999 23:59:59 GMT"])
+async def test_retry_after_has_a_bound(asked: str, caplog: pytest.LogCaptureFixture) -> None:
+    """No answer makes a message wait for ever, and the log says once what was asked for."""
+    with caplog.at_level("WARNING", "thredfi_async.worker"):
+        decision = await decided(faults.problem(503, headers={"Retry-After": asked}))
+    assert isinstance(decision, RetryLater)
     assert decision.delay == 300
+    (line,) = caplog.messages
+    assert line.startswith("the API asks for a wait of ")
+    assert line.endswith(" s (Retry-After); 300 s count (max_retry_after)")
+
+
+async def test_the_bound_is_a_setting(caplog: pytest.LogCaptureFixture) -> None:
+    """The bound is the handler's own; a call that succeeds lets the log say the next one."""
+    wait = faults.problem(503, headers={"Retry-After": "200"})
+    steps: list[Step] = [wait, wait, Answer.json(200, bodies.customer(CUSTOMER)).applied(), wait]
+    routes: dict[tuple[str, str], list[Step]] = {POST: steps, GET: [Answer.json(200, bodies.active)]}
+    async with FaultServer(routes=routes) as server, client_of(server.url, retry=ONCE) as client:
+        handler = ArchiveHandler(client, max_retry_after=2.5, jitter=lambda: 1.0)
+        with caplog.at_level("WARNING", "thredfi_async.worker"):
+            for count in (1, 1, 1, 2):
+                decision = await handler(ArchiveCommand(BUSINESS, CUSTOMER, body()), message_id="THREDFI/1")
+                assert isinstance(decision, Done) or (isinstance(decision, RetryLater) and decision.delay == 2.5)
+                assert len(caplog.messages) == count
+
+
+@pytest.mark.parametrize("name", ["delay_initial", "delay_max", "max_retry_after"])
+@pytest.mark.parametrize("value", [-1, float("nan"), float("inf"), 1e9, "1", True])
+async def test_delays_are_checked(name: str, value: Any) -> None:
+    """A delay that no broker takes is refused where it is set."""
+    async with client_of("http://127.0.0.1:9") as client:
+        with pytest.raises(ConfigurationError, match=rf"^ArchiveHandler\.{name} must be seconds, from 0 to a week$"):
+            ArchiveHandler(client, **{name: value})
 
 
 async def test_cancelled() -> None:

@@ -53,8 +53,8 @@ def test_contradictions(settings: dict[str, Any], words: str) -> None:
 
 def test_secrets_are_not_shown() -> None:
     """Neither `repr` nor what a worker prints shows a token, a password or a URL's userinfo."""
-    settings = NatsSettings(url="nats://jane:s3cret@host:4222", user="jane", password="s3cret")
-    assert settings.shown == "nats://host:4222"
+    settings = NatsSettings(url="tls://jane:s3cret@host:4222", user="jane", password="s3cret")
+    assert settings.shown == "tls://host:4222"
     assert "s3cret" not in repr(settings) + settings.shown
 
 

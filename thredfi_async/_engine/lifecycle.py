@@ -35,11 +35,19 @@ class Lifecycle:
         Raises:
             ClientStateError: The client is closed, or this is not its event loop or process.
         """
+        self.check_open()
+        self._calls += 1
+
+    def check_open(self) -> None:
+        """Refuse a client that is closed, or not used in its own event loop and process.
+
+        Raises:
+            ClientStateError: The client is closed, or this is not its event loop or process.
+        """
         if self._closing:
             raise ClientStateError("this client is closed; make a new one, or close it only after its last call")
         if self._process != os.getpid() or self._loop is not asyncio.get_running_loop():
             self.check_home()
-        self._calls += 1
 
     def started(self, call: Interruptible) -> None:
         """Register a call that has had its first turn; until then, the limiter ends it."""

@@ -1,13 +1,14 @@
 """Items and results of a bulk run."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import attrs
 
 from thredfi_async import Customer, CustomerRequest, InvalidRequestError, ThredfiError
 from thredfi_async._checks.identifiers import as_uuid, identifier_problem
+from thredfi_async._checks.numbers import whole_number
 from thredfi_async._jobs.states import ItemState
 from thredfi_async._outcomes import code_of
 
@@ -29,6 +30,17 @@ def customer_id_of(value: UUID | str) -> UUID:
     return _identifier("customer_id", value)
 
 
+_MOST_LINES: Final = 2**53
+
+
+def _is_line(_: object, __: object, line: int | None) -> None:
+    if line is None:
+        return
+    problem = whole_number(line) or ("is a number that no file has" if line >= _MOST_LINES else None)
+    if problem is not None:
+        raise InvalidRequestError([f"line: {problem}"])
+
+
 @attrs.frozen
 class ArchiveItem:
     """One customer to archive.
@@ -42,13 +54,13 @@ class ArchiveItem:
             one. It is for reports, and of no account when items are compared.
 
     Raises:
-        InvalidRequestError: An id is not a UUID; the error names which.
+        InvalidRequestError: An id is not a UUID, or the line is no number of a line; the error names which.
     """
 
     business_id: UUID = attrs.field(converter=business_id_of)
     customer_id: UUID = attrs.field(converter=customer_id_of)
     customer: CustomerRequest | Mapping[str, Any] | None = attrs.field(default=None, repr=False)
-    line: int | None = attrs.field(default=None, eq=False, kw_only=True)
+    line: int | None = attrs.field(default=None, eq=False, kw_only=True, validator=_is_line)
 
 
 @attrs.frozen

@@ -25,6 +25,10 @@ _PACE: Final = 0.02
 """Seconds between transactions: a result waits this long at most, and a busy run writes a hundred at a time."""
 
 
+_LONGEST: Final = 1e9
+"""Seconds to the next probe that a sample says at most, whatever an API asks for."""
+
+
 class Unsent(NamedTuple):
     """Where a job is that was not started, and the state that it had before; None for a new one."""
 
@@ -277,7 +281,7 @@ def _sample_of(snapshot: Snapshot) -> Sample:
         concurrency=snapshot.concurrency,
         requests=snapshot.requests,
         retries=snapshot.retries,
-        cooldown=snapshot.cooldown,
+        cooldown=min(snapshot.cooldown, _LONGEST),
         paused=snapshot.paused,
         p50_ms=snapshot.p50_ms,
         p90_ms=snapshot.p90_ms,

@@ -40,8 +40,15 @@ class Counts:
     duplicates: int = 0
 
     @classmethod
-    def of(
-        cls, states: Mapping[str, int], *, read: bool, lines: int | None, invalid_lines: int = 0, duplicates: int = 0
+    def of(  # noqa: PLR0913 - the counts of a source, each by name
+        cls,
+        states: Mapping[str, int],
+        *,
+        read: bool,
+        lines: int | None,
+        items: int = 0,
+        invalid_lines: int = 0,
+        duplicates: int = 0,
     ) -> "Counts":
         """Count the lines of a source.
 
@@ -49,16 +56,17 @@ class Counts:
             states: Its customers by outcome.
             read: Whether it was read to its end.
             lines: Its lines, as far as known.
+            items: Its distinct customers, as far as known, if it was read: those without an outcome are not started.
             invalid_lines: Lines that are no customers, of those that were read.
             duplicates: Lines that list a customer again, of those that were read.
 
         Returns:
             The counts.
         """
-        not_started: int | None = 0
+        started = sum(states.values())
+        not_started: int | None = max(items - started, 0)
         if not read:
-            seen = sum(states.values()) + invalid_lines + duplicates
-            not_started = None if lines is None else max(lines - seen, 0)
+            not_started = None if lines is None else max(lines - started - invalid_lines - duplicates, 0)
         known = {name: states.get(name, 0) for name in STATES}
         return cls(**known, not_started=not_started, invalid_lines=invalid_lines, duplicates=duplicates)
 

@@ -11,7 +11,8 @@ class StopPolicy:
 
     Args:
         failure_ratio: Stops the run when more than this part of `min_items` items that were first sent one after the
-            other have failed, rejections included, and not for their business; 0.5 by default, None for never.
+            other have failed, rejections included; of a business whose customers fail in a row, the first three count.
+            0.5 by default, None for never.
         min_items: The window for `failure_ratio`; 100 by default.
         max_failures: Stops the run at this many failures, rejections included; None, the default, for never.
         outage_timeout: Seconds for which a run waits for an API that is down, probing it; 600 by default.

@@ -14,8 +14,7 @@ from thredfi_async._jobs.metrics import Metrics, Snapshot
 from thredfi_async._jobs.states import ItemState
 from thredfi_async.bulk.engine.calls import ArchiveClient, Calls
 from thredfi_async.bulk.engine.engine import Engine, Plan
-from thredfi_async.bulk.engine.judge import Limits
-from thredfi_async.bulk.engine.worker_pool import RateLimit
+from thredfi_async.bulk.engine.limits import Limits
 from thredfi_async.bulk.input import Items, input_of
 from thredfi_async.bulk.items import ArchiveResult
 from thredfi_async.bulk.journal.files import located
@@ -153,11 +152,11 @@ def archive_many(  # noqa: PLR0913 - one client, its items, and the settings of 
             resumed: what it knows to be final is neither sent nor given again. None, the default, keeps nothing.
         settle: Whether a call whose outcome is not known asks once for the record; true by default.
         stop: When the run stops before its end.
-        rate: Most calls that begin in a second; None, the default, for no limit. It needs the extra `bulk`.
+        rate: Most calls that begin in a second; None, the default, for no limit.
         again: Final states whose items a resumed run sends again, such as `ItemState.REJECTED`.
         clock: Tells the time and sleeps; for tests.
         request_lifetime: Seconds for which a request whose answer was lost may still be on its way; 900 by default.
-            Until then no refusal makes its item final.
+            Only afterwards does a record that is active show that it was not applied, and is a refusal final.
 
     Returns:
         The run, which begins when it is iterated over.
@@ -182,9 +181,8 @@ def archive_many(  # noqa: PLR0913 - one client, its items, and the settings of 
         return JournalStore(kept, metrics, publish, again, now=time.monotonic, settings=settings)
 
     plan = Plan(
-        limits=Limits(concurrency=concurrency or _CONCURRENCY, stop=stop, lifetime=request_lifetime),
+        limits=Limits(concurrency=concurrency or _CONCURRENCY, stop=stop, rate=checked_rate(rate)),
         calls=partial(_calls, client, settle=settle, lifetime=request_lifetime, now=time.monotonic),
-        rate=rate_limit(rate),
         clock=time,
         input=input_of(items),
         store=store,
@@ -199,26 +197,12 @@ def _calls(
     return Calls(client, settle=settle, lifetime=lifetime, now=now, metrics=metrics)
 
 
-def rate_limit(rate: float | None) -> RateLimit | None:
-    """Return a limit of so many calls a second.
-
-    Args:
-        rate: Calls a second, or None for no limit.
-
-    Returns:
-        The limit.
+def checked_rate(rate: float | None) -> float | None:
+    """Return the calls a second, or None for no limit.
 
     Raises:
-        ConfigurationError: It is no positive number, or the package that limits is missing.
+        ConfigurationError: It is no positive number.
     """
-    if rate is None:
-        return None
-    if (problem := positive("calls a second")(rate)) is not None:
+    if rate is not None and (problem := positive("calls a second")(rate)) is not None:
         raise ConfigurationError(f"rate {problem}")
-    try:
-        from aiolimiter import AsyncLimiter  # noqa: PLC0415 - of the extra `bulk`
-    except ImportError:
-        raise ConfigurationError('rate needs aiolimiter: pip install "thredfi-async[bulk]"') from None
-    # Bursts of a tenth of a second's calls: a whole second's would arrive at once.
-    burst = max(1.0, rate / 10)
-    return AsyncLimiter(burst, burst / rate)
+    return rate

@@ -1,7 +1,6 @@
 """Asks the API about every item of a journal whose outcome is not known: a run that only asks."""
 
 import asyncio
-import math
 from collections.abc import AsyncGenerator, Callable, Sequence
 from functools import partial
 from typing import Final
@@ -14,14 +13,15 @@ from thredfi_async._jobs.states import ItemState
 from thredfi_async.bulk.engine.calls import ArchiveClient, Questions
 from thredfi_async.bulk.engine.engine import Engine, Plan
 from thredfi_async.bulk.engine.job import Job
-from thredfi_async.bulk.engine.judge import Limits
-from thredfi_async.bulk.errors import StillActiveError
+from thredfi_async.bulk.engine.limits import Limits
+from thredfi_async.bulk.errors import BulkStoppedError, StillActiveError
 from thredfi_async.bulk.input import input_of
 from thredfi_async.bulk.items import ArchiveItem, ArchiveResult
+from thredfi_async.bulk.journal.ends import SETTLED, is_interruption
 from thredfi_async.bulk.journal.journal import Journal
 from thredfi_async.bulk.journal_store import JournalStore
 from thredfi_async.bulk.policy import StopPolicy
-from thredfi_async.bulk.run import ArchiveRun, rate_limit
+from thredfi_async.bulk.run import ArchiveRun, checked_rate
 from thredfi_async.bulk.store import Publish
 
 _CHUNK: Final = 512
@@ -82,25 +82,35 @@ async def settle(  # noqa: PLR0913 - one client, one journal, and the settings o
         JournalError: The journal cannot be written.
     """
     plan = Plan(
-        # Whatever is found, none of these becomes final but by being archived.
-        limits=Limits(concurrency=concurrency, stop=stop, lifetime=math.inf),
+        limits=Limits(concurrency=concurrency, stop=stop, rate=checked_rate(rate)),
         calls=partial(_questions, client),
-        rate=rate_limit(rate),
         clock=clock or SystemClock(),
         input=input_of(_unsettled(journal)),
         store=partial(_SettlingStore, journal),
     )
     found = Settlement()
-    async with ArchiveRun(partial(Engine, plan)) as run:
-        try:
+    try:
+        async with ArchiveRun(partial(Engine, plan)) as run:
             async for result in run:
                 found.count(result)
                 if on_progress is not None and found.asked % _CHUNK == 0:
                     on_progress(found)
-        finally:
-            if on_progress is not None:
-                on_progress(found)
+    except BulkStoppedError as stopped:
+        await asyncio.to_thread(_note, journal, str(stopped).rstrip("."))
+        raise
+    finally:
+        if on_progress is not None:
+            on_progress(found)
+    await asyncio.to_thread(_note, journal, None)
     return found
+
+
+def _note(journal: Journal, stopped: str | None) -> None:
+    """Write how it ended where the run is not at its end: nothing of an interruption is left once all was asked."""
+    run = journal.run
+    why = SETTLED if stopped is None and is_interruption(run.get("stopped_reason")) else stopped
+    if why is not None and not run.keys() & {"finished_at", "queue"}:
+        journal.describe(stopped_reason=why)
 
 
 def _questions(client: ArchiveClient, metrics: Metrics) -> Questions:

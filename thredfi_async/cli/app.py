@@ -10,9 +10,11 @@ from thredfi_async.cli.bulk import options as bulk_options
 from thredfi_async.cli.bulk.app import app as bulk
 from thredfi_async.cli.bulk.nats import Nats
 from thredfi_async.cli.customers import Archive, Get, List
+from thredfi_async.cli.dead_letters.app import app as dead_letters
 from thredfi_async.cli.exit_codes import EXIT_CODES
 from thredfi_async.cli.session import Job
 from thredfi_async.cli.settings import Connection
+from thredfi_async.cli.worker_log import LogLevelName
 
 _CREDENTIALS = """\
 Credentials come from the environment, or from a file with --env-file, and never from the command line:
@@ -47,6 +49,7 @@ def thredfi(
 
 
 app.add_typer(bulk, name="bulk")
+app.add_typer(dead_letters, name="dead-letters")
 
 
 # --json and --debug are parsed here only for --help: `run` reads them itself, since it needs them before and after
@@ -186,16 +189,22 @@ def demo(
 def worker(  # noqa: PLR0913 - a parameter for each option
     *,
     nats: bulk_options.Nats = None,
+    nats_creds: bulk_options.NatsCreds = None,
+    allow_plaintext: bulk_options.AllowPlaintext = False,
+    connect_timeout: opt.ConnectTimeout = None,
     stream: bulk_options.Stream = None,
     subject: bulk_options.Subject = None,
     consumer: bulk_options.Consumer = None,
     dedup_window: bulk_options.DedupWindow = None,
+    dead_letters_max_age: bulk_options.DeadLettersMaxAge = None,
     concurrency: opt.Concurrency = 32,
     max_deliveries: opt.MaxDeliveries = 10,
+    max_retry_after: opt.MaxRetryAfter = 300.0,
     grace_period: opt.GracePeriod = 30.0,
     health_host: opt.HealthHost = "127.0.0.1",
     health_port: opt.HealthPort = 9464,
     no_health: opt.NoHealth = False,
+    log_level: opt.LogLevel = LogLevelName.INFO,
     base_url: opt.BaseUrl = None,
     environment: opt.Where = None,
     env_file: opt.EnvFile = None,
@@ -214,10 +223,22 @@ def worker(  # noqa: PLR0913 - a parameter for each option
 
     return Work(
         connection=Connection(base_url=base_url, environment=environment, env_file=env_file, timeout=timeout),
-        nats=Nats(url=nats, stream=stream, subject=subject, consumer=consumer, dedup_window=dedup_window),
+        nats=Nats(
+            url=nats,
+            stream=stream,
+            subject=subject,
+            consumer=consumer,
+            dedup_window=dedup_window,
+            dead_letters_max_age=dead_letters_max_age,
+            creds=nats_creds,
+            allow_plaintext=allow_plaintext,
+        ),
+        connect_timeout=connect_timeout,
         concurrency=concurrency,
         max_deliveries=max_deliveries,
+        max_retry_after=max_retry_after,
         grace_period=grace_period,
         health_host=health_host,
         health_port=None if no_health else health_port,
+        log_level=log_level,
     )

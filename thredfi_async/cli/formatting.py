@@ -1,9 +1,12 @@
 """Formats figures and commands for people."""
 
+import os
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
+
+from thredfi_async._checks.text import printable
 
 LABELS: Final = {
     "archived": "archived",
@@ -52,8 +55,28 @@ def outcomes(states: Mapping[str, int]) -> str:
 
 
 def command(*parts: str) -> str:
-    """Return a line to paste into a shell."""
-    return shlex.join(["thredfi", *parts])
+    """Return a line to paste into a shell; nothing in it needs an escape to be shown."""
+    return " ".join(map(_quoted, ("thredfi", *parts)))
+
+
+def _quoted(part: str) -> str:
+    """Return an argument in quotes that the shell takes away; what a terminal must not get is written as its bytes."""
+    if printable(part) == part:
+        return shlex.quote(part)
+    return f"$'{''.join(map(_escaped, part))}'"
+
+
+def _escaped(character: str) -> str:
+    if character in "'\\":
+        return f"\\{character}"
+    if printable(character) == character:
+        return character
+    # As bytes, since not every shell knows \u; three octal digits, since \x may take in what follows.
+    try:
+        spelled = os.fsencode(character)
+    except UnicodeEncodeError:  # half a pair, which names no file
+        spelled = character.encode("utf-8", "surrogatepass")
+    return "".join(f"\\{byte:03o}" for byte in spelled)
 
 
 def path_argument(path: str | Path) -> str:

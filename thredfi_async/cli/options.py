@@ -8,6 +8,7 @@ from typer.core import TyperGroup
 
 from thredfi_async.cli.parsers import per_second, seconds
 from thredfi_async.cli.settings import EnvironmentName
+from thredfi_async.cli.worker_log import LogLevelName
 
 CONTEXT: Final = {"help_option_names": ["-h", "--help"]}
 
@@ -89,9 +90,26 @@ MaxDeliveries = Annotated[
     int,
     typer.Option(min=1, help="Deliveries of a message before it is a dead letter; an outage of the API spends none."),
 ]
+MaxRetryAfter = Annotated[
+    float,
+    typer.Option(
+        metavar="DURATION",
+        parser=seconds,
+        help="The longest wait that the API may ask for (Retry-After); a longer one counts as this.",
+    ),
+]
 GracePeriod = Annotated[
     float, typer.Option(metavar="DURATION", parser=seconds, help="How long calls in flight may take when it stops.")
 ]
+ConnectTimeout = Annotated[
+    float | None,
+    typer.Option(
+        metavar="DURATION",
+        parser=seconds,
+        help="End with 1 if NATS is not ready so long after the start; by default it goes on trying.",
+    ),
+]
+LogLevel = Annotated[LogLevelName, typer.Option(help="The least that is logged; debug has a line for each message.")]
 HealthHost = Annotated[
     str, typer.Option(help="The address for /livez, /readyz and /metrics; they need no credentials.")
 ]

@@ -6,16 +6,16 @@ from typing import Final
 
 import typer
 
-_DURATION: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|min|m|h)?", re.ASCII)
+_DURATION: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|min|m|h|d)?", re.ASCII)
 _RATE: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(?:/(s|min|m|h))?", re.ASCII)
-_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, None: 1.0}
+_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_400.0, None: 1.0}
 
 
 def seconds(text: str) -> float:
     """Read a duration.
 
     Args:
-        text: Such as `20ms`, `1.5s`, `2` (seconds) or `1min`.
+        text: Such as `20ms`, `1.5s`, `2` (seconds), `1min` or `30d`.
 
     Returns:
         Seconds.

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from thredfi_async import ConfigurationError, Environment, Hook, ThredfiClient, Timeouts
+from thredfi_async.cli.formatting import command as command_line
 
 _TIMEOUTS: Final = frozenset(Timeouts.__annotations__)
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
@@ -92,7 +93,7 @@ class Connection:
         """
         options = {"--base-url": self.base_url, "--environment": self.environment, "--env-file": self.env_file}
         given = [part for name, value in options.items() if value is not None for part in (name, str(value))]
-        return shlex.join(["thredfi", *command, *given])
+        return command_line(*command, *given)
 
 
 def read_env_file(path: Path) -> Mapping[str, str]:

@@ -2,28 +2,26 @@
 
 import asyncio
 import contextlib
-import datetime as dt
-import logging
 import signal
 from collections.abc import Generator
 from dataclasses import dataclass
-from json import dumps
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.text import Text
 
-from thredfi_async import LoggingHook
+from thredfi_async import LoggingHook, __version__
 from thredfi_async.bulk import ItemState
 from thredfi_async.cli.bulk.nats import Nats, broker_preflight_errors
 from thredfi_async.cli.exit_codes import ExitCode
 from thredfi_async.cli.output import Output, tell
 from thredfi_async.cli.session import Session
 from thredfi_async.cli.settings import Connection, read_env_file
+from thredfi_async.cli.worker_log import LogLevelName, log_lines
 
 if TYPE_CHECKING:
     from thredfi_async.worker import NatsSettings, Worker
 
-_LOGGER: Final = "thredfi_async.worker"
 _MOST_CONNECTIONS: Final = 100
 
 
@@ -34,25 +32,33 @@ class Work:
     Args:
         connection: How to reach the API.
         nats: Where the queue is.
+        connect_timeout: Seconds in which NATS must be ready at the start; None for no end.
         concurrency: Messages held at once.
         max_deliveries: How often a message is delivered before it is a dead letter.
+        max_retry_after: Seconds that the API may ask for at most.
         grace_period: Seconds that calls in flight have when it stops.
         health_host: The address for health and metrics.
         health_port: The port; None for none.
+        log_level: The least that is logged.
     """
 
     connection: Connection
     nats: Nats
+    connect_timeout: float | None
     concurrency: int
     max_deliveries: int
+    max_retry_after: float
     grace_period: float
     health_host: str
     health_port: int | None
+    log_level: LogLevelName
 
     def __call__(self, session: Session) -> int:
         """Work until SIGTERM or Ctrl-C, the regular end."""
-        # On Windows the loop has no signal handlers, and Ctrl-C raises this.
-        with broker_preflight_errors(), _log_lines(session), contextlib.suppress(KeyboardInterrupt):
+        # With --debug, everything is shown already.
+        lines = contextlib.nullcontext() if session.debug else log_lines(self.log_level, json=session.out.json)
+        # On Windows the loop has no signal handlers, and Ctrl-C raises this; so does SIGTERM before the loop runs.
+        with broker_preflight_errors(), lines, contextlib.suppress(KeyboardInterrupt), _sigterm_like_ctrl_c():
             asyncio.run(self._run(session))
         return ExitCode.DONE
 
@@ -63,39 +69,68 @@ class Work:
 
         nats, stream_config = self._settings(), self.nats.stream_config()
         options = WorkerOptions(
-            concurrency=self.concurrency, max_deliveries=self.max_deliveries, grace_period=self.grace_period
+            concurrency=self.concurrency,
+            max_deliveries=self.max_deliveries,
+            max_retry_after=self.max_retry_after,
+            grace_period=self.grace_period,
+            connect_timeout=self.connect_timeout,
         )
         hooks = (LoggingHook(),) if session.debug else ()
         connections = max(_MOST_CONNECTIONS, self.concurrency)
         async with contextlib.AsyncExitStack() as stack:
-            client = await stack.enter_async_context(self.connection.client(*hooks, max_connections=connections))
+            client = self.connection.client(*hooks, max_connections=connections)
             worker = Worker(client, nats=nats, stream_config=stream_config, options=options)
+            # Before anything that may take time, and until all is closed.
+            stack.enter_context(_signals(worker))
+            await stack.enter_async_context(client)
             facts = {
                 "api": client.base_url,
                 "nats": nats.shown,
                 "stream": stream_config.stream,
                 "subject": stream_config.subject,
+                **self._shown_settings(),
             }
             if self.health_port is not None:
                 health = serving_health(worker, host=self.health_host, port=self.health_port)
                 facts["health"] = f"http://{self.health_host}:{await stack.enter_async_context(health)}"
-            stack.enter_context(_signals(worker))
             _introduce(session.out, facts)
-            await worker.run()
+            await worker.run(on_ready=partial(_say_ready, session.out, facts))
             _farewell(session.out, worker)
+
+    def _shown_settings(self) -> dict[str, Any]:
+        return {
+            "version": __version__,
+            "concurrency": self.concurrency,
+            "max_deliveries": self.max_deliveries,
+            "grace_period": self.grace_period,
+            "log_level": str(self.log_level),
+        }
 
     def _settings(self) -> "NatsSettings":
         env_file = self.connection.env_file
         return self.nats.settings(None if env_file is None else read_env_file(env_file))
 
 
-def _introduce(out: Output, facts: dict[str, str]) -> None:
+def _introduce(out: Output, facts: dict[str, Any]) -> None:
+    """Say what is about to start, with what settings."""
+    if out.json:
+        out.data({"event": "starting", **facts})
+        return
+    settings = ", ".join(
+        f"{name.replace('_', ' ')} {facts[name]:g}" for name in ("concurrency", "max_deliveries", "grace_period")
+    )
+    health = f" Health and metrics are at {facts['health']}." if "health" in facts else ""
+    line = f"thredfi worker {facts['version']} is starting ({settings}).{health} Ctrl-C or SIGTERM stops it."
+    out.show(Text(line, style="bold"), wrap=False)
+
+
+def _say_ready(out: Output, facts: dict[str, Any]) -> None:
+    """Say that it works now: NATS, the queue and the credentials are ready."""
     if out.json:
         out.data({"event": "started", **facts})
         return
-    title = f"Archiving at {facts['api']} what comes on {facts['subject']} (stream {facts['stream']}, {facts['nats']})."
-    health = f" Health and metrics are at {facts['health']}." if "health" in facts else ""
-    out.show(Text(f"{title}{health} Ctrl-C or SIGTERM stops it.", style="bold green"), wrap=False)
+    line = f"Archiving at {facts['api']} what comes on {facts['subject']} (stream {facts['stream']}, {facts['nats']})."
+    out.show(Text(line, style="bold green"), wrap=False)
 
 
 def _farewell(out: Output, worker: "Worker") -> None:
@@ -108,45 +143,30 @@ def _farewell(out: Output, worker: "Worker") -> None:
 
 
 @contextlib.contextmanager
-def _signals(worker: "Worker") -> Generator[None]:
-    """Stop at the first signal, and at once at the second."""
-    loop, taken = asyncio.get_running_loop(), list[signal.Signals]()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with contextlib.suppress(NotImplementedError, RuntimeError):
-            loop.add_signal_handler(number, worker.stop)
-            taken.append(number)
+def _sigterm_like_ctrl_c() -> Generator[None]:
+    """Let SIGTERM, too, be a regular end before the loop takes the signals, and after it."""
+    before = signal.getsignal(signal.SIGTERM)
+    with contextlib.suppress(ValueError):  # outside of the main thread
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     finally:
-        for number in taken:
-            loop.remove_signal_handler(number)
-
-
-class _Lines(logging.Handler):
-    """The worker's own log as lines on stderr, for people or machines."""
-
-    def __init__(self, *, json: bool) -> None:
-        super().__init__(logging.INFO)
-        self._json = json
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write one line."""
-        at = dt.datetime.fromtimestamp(record.created, dt.UTC).isoformat(timespec="milliseconds")
-        message, level = record.getMessage(), record.levelname.lower()
-        tell(dumps({"at": at, "level": level, "message": message}) if self._json else f"{at} {level}: {message}")
+        with contextlib.suppress(ValueError):
+            signal.signal(signal.SIGTERM, before)
 
 
 @contextlib.contextmanager
-def _log_lines(session: Session) -> Generator[None]:
-    logger = logging.getLogger(_LOGGER)
-    handler, level = _Lines(json=session.out.json), logger.level
-    if session.debug:  # everything is shown already
-        yield
-        return
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
+def _signals(worker: "Worker") -> Generator[None]:
+    """Stop at the first signal, and at once at the second."""
+    loop, taken = asyncio.get_running_loop(), list[tuple[signal.Signals, Any]]()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError, RuntimeError):
+            before = signal.getsignal(number)
+            loop.add_signal_handler(number, worker.stop)
+            taken.append((number, before))
     try:
         yield
     finally:
-        logger.removeHandler(handler)
-        logger.setLevel(level)
+        for number, before in taken:
+            loop.remove_signal_handler(number)
+            signal.signal(number, before)

@@ -1,77 +1,106 @@
-"""The connection to NATS, restored whenever it breaks; the only module that calls nats-py's client."""
+"""What a worker, a publisher and a collector ask of NATS, over a connection that is made again whenever it breaks."""
 
 import asyncio
 import contextlib
 import logging
-import os
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any, Final
 
 import nats.errors
-from nats.aio.client import Client
-from nats.js import JetStreamContext
-from nats.js.errors import APIError
 
-from thredfi_async import Clock, ConfigurationError, SystemClock, ThredfiError
+from thredfi_async import Clock, SystemClock, ThredfiError
+from thredfi_async._outcomes import raised_at
+from thredfi_async.worker.conditions import Conditions
+from thredfi_async.worker.connection import CONDITION, Connection
 from thredfi_async.worker.errors import BrokerError
+from thredfi_async.worker.jetstream import JetStream
+from thredfi_async.worker.nats_errors import TROUBLE
 from thredfi_async.worker.publisher import NoStreamError, Publisher
 from thredfi_async.worker.settings import NatsSettings
+from thredfi_async.worker.supervision import Supervisor
 
 _CONNECT_SECONDS: Final = 10.0
-_RECONNECT_SECONDS: Final = 1
 _REQUEST_SECONDS: Final = 5.0
 _LONGEST_WAIT: Final = 5.0
-_UNLIMITED: Final = -1
-_REFUSED: Final = "Authorization Violation"
 
 logger: logging.Logger = logging.getLogger("thredfi_async.worker")
 
-TROUBLE: Final = (nats.errors.Error, OSError, TimeoutError)
-"""What nats-py raises when the broker is unavailable or refuses a request."""
-
 
 class Broker:
-    """A connection that reconnects whenever it breaks, until it is closed.
+    """Stores messages, and passes requests on; everything waits for the connection while it is down.
 
     Args:
-        connection: nats-py's client, connected.
+        connection: The connection.
+        conditions: Is told what is not stored, and why.
         clock: Sleeps between attempts.
+
+    Attributes:
+        connection: The connection.
+        conditions: Why there is no connection, and which streams do not store.
+        restore: Recreates missing streams; called when no stream stores a message.
+        on_store_failure: Called with a stream's name each time it does not store a message.
+        request_seconds: Seconds in which JetStream must answer a request.
     """
 
-    def __init__(self, connection: Client, clock: Clock) -> None:
-        self.connection = connection
-        # Any: parts of nats-py's own annotations are missing.
-        self.jetstream: Any = JetStreamContext(connection, timeout=_REQUEST_SECONDS)
+    def __init__(self, connection: Connection, conditions: Conditions, clock: Clock) -> None:
+        self.connection: Connection = connection
+        self.conditions: Conditions = conditions
+        self.restore: Callable[[], Awaitable[None]] | None = None
+        self.on_store_failure: Callable[[str], None] = _nothing
+        self.request_seconds: float = _REQUEST_SECONDS
         self._clock = clock
         self._publisher = Publisher(connection)
-        self._stands = asyncio.Event()
         self._restoring = asyncio.Lock()
-        self.restore: Callable[[], Awaitable[None]] | None = None
-        """Recreates missing streams; called when no stream stores a message."""
 
     async def start(self) -> None:
-        """Start publishing; call it once connected."""
+        """Start publishing."""
         await self._publisher.start()
-        self._stands.set()
 
-    def lost(self) -> None:
-        """Record that the connection is lost."""
-        self._stands.clear()
-        self._publisher.connection_lost()
+    async def wait_connected(self, within: float | None) -> None:
+        """Wait for the first connection.
 
-    def found(self) -> None:
-        """Record that the connection is back."""
-        self._stands.set()
+        Args:
+            within: Seconds; refused credentials end the wait too. None: for ever.
+
+        Raises:
+            BrokerError: There is none by then; the message says why.
+        """
+        is_up = asyncio.ensure_future(self.connection.is_up.wait())
+        refused = asyncio.ensure_future(self.connection.refused.wait())
+        ends = {is_up} if within is None else {is_up, refused}
+        try:
+            await asyncio.wait(ends, timeout=within, return_when=asyncio.FIRST_COMPLETED)
+            was_up = is_up.done()
+        finally:
+            for each in (is_up, refused):
+                each.cancel()
+        if not was_up:
+            raise BrokerError(self.conditions.reason(CONDITION) or "NATS cannot be reached: no answer in time")
+
+    # Any: parts of nats-py's own annotations are missing.
+    @property
+    def jetstream(self) -> Any:  # noqa: ANN401 - as above
+        """JetStream on the current connection.
+
+        Raises:
+            nats.errors.ConnectionClosedError: There was no connection yet.
+        """
+        return JetStream(self.connection.client, timeout=self.request_seconds)
 
     @property
     def is_connected(self) -> bool:
         """Whether the connection is up right now."""
-        return bool(self.connection.is_connected)
+        return self.connection.is_up.is_set()
 
     @property
     def largest_payload(self) -> int:
         """The broker's limit for one message, in bytes."""
-        return int(self.connection.max_payload)
+        return int(self.connection.client.max_payload)
+
+    @property
+    def troubles(self) -> list[str]:
+        """Why there is no connection, and which streams do not store; each with how long that has been so."""
+        return self.conditions.lines()
 
     async def store(self, subject: str, payload: bytes, *, message_id: str, stream: str) -> bool:
         """Publish a message, again and again until the broker confirms that it is stored.
@@ -86,25 +115,29 @@ class Broker:
             Whether it was new.
 
         Raises:
-            BrokerError: The payload is larger than the broker accepts, or the connection was closed.
+            BrokerError: The payload is larger than the broker accepts.
         """
         wait, headers = 0.1, {"Nats-Msg-Id": message_id, "Nats-Expected-Stream": stream}
+        condition = f"store {stream}"
         while True:
             try:
-                # What nats-py buffers while disconnected may be sent twice, and out of order.
-                await self._stands.wait()
-                return await self._publisher.publish(subject, payload, headers)
+                await self.connection.is_up.wait()
+                is_new = await self._publisher.publish(subject, payload, headers, stream=stream)
             except nats.errors.MaxPayloadError:
                 raise BrokerError(f"{len(payload):,} bytes are more than the broker accepts in one message") from None
-            except nats.errors.ConnectionClosedError:
-                raise BrokerError("the connection to NATS is closed") from None
             except TROUBLE as error:
-                logger.warning("NATS did not store a message on %s (%s); trying again", subject, words(error))
+                self.on_store_failure(stream)
+                reason = self.connection.why(error)
+                logger.warning("NATS did not store a message on %s (%s); trying again", subject, reason)
                 if isinstance(error, NoStreamError):
                     await self._restore()
-                if self._stands.is_set():
+                if self.is_connected:
+                    self.conditions.begin(condition, f"the stream {stream} does not store messages: {reason}")
                     await self._clock.sleep(wait)
                 wait = min(_LONGEST_WAIT, wait * 2)
+            else:
+                self.conditions.end(condition)
+                return is_new
 
     async def _restore(self) -> None:
         if self.restore is None or self._restoring.locked():
@@ -124,126 +157,55 @@ class Broker:
         """Wait up to a second until the broker has received what was sent."""
         if self.is_connected:
             with contextlib.suppress(*TROUBLE):
-                await self.connection.flush(1)
+                await self.connection.client.flush(1)
 
 
 @contextlib.asynccontextmanager
-async def connected(
+async def connected(  # noqa: PLR0913 - settings, all but the first by name
     settings: NatsSettings,
     *,
     name: str = "thredfi",
-    on_reconnect: Callable[[], None] | None = None,
-    within: float = _CONNECT_SECONDS,
+    within: float | None = _CONNECT_SECONDS,
     clock: Clock | None = None,
+    conditions: Conditions | None = None,
+    supervisor: Supervisor | None = None,
 ) -> AsyncGenerator[Broker]:
     """Connect, and disconnect at the end of the block.
 
     Args:
         settings: Address and credentials.
         name: The connection's name at the broker.
-        on_reconnect: Called after each reconnection.
-        within: Seconds for the first connection; 10 by default. Reconnecting has no limit.
+        within: Seconds for the first connection; 10 by default. None: the block begins at once, connected or not.
         clock: Sleeps between attempts; for tests.
+        conditions: Is told why there is no connection.
+        supervisor: Runs the part that keeps the connection.
 
     Yields:
         The broker.
 
     Raises:
         BrokerError: The connection failed; the message says why.
-        ConfigurationError: The credentials file cannot be read, or needs a package that is missing.
+        ConfigurationError: A file of the settings cannot be used.
     """
-    connection, last = Client(), _LastError()
-    broker = Broker(connection, clock or SystemClock())
-
-    async def reconnected() -> None:
-        logger.info("NATS is connected again")
-        broker.found()
-        if on_reconnect is not None:
-            on_reconnect()
-
-    async def disconnected() -> None:
-        broker.lost()
-        if connection.is_closed:
-            return
-        logger.warning("NATS is disconnected; this worker keeps its messages and reconnects")
-
-    options: dict[str, Any] = {
-        "servers": settings.servers,
-        "name": name,
-        "error_cb": last.take,
-        "reconnected_cb": reconnected,
-        "disconnected_cb": disconnected,
-        "max_reconnect_attempts": _UNLIMITED,
-        "reconnect_time_wait": _RECONNECT_SECONDS,
-        "ping_interval": 20,
-    } | _credentials(settings)
+    settings.connect_options()  # what cannot work at all is said before anything is tried
+    clock = clock or SystemClock()
+    conditions = conditions or Conditions(clock.monotonic)
+    connection = Connection(settings, name=name, conditions=conditions, clock=clock)
+    broker = Broker(connection, conditions, clock)
+    await broker.start()
+    supervisor = supervisor or Supervisor(clock)
+    keeping = asyncio.create_task(supervisor.run("connection", connection.keep), name="thredfi NATS connection")
     try:
-        try:
-            async with asyncio.timeout(within) as last.patience:
-                await connection.connect(**options)
-            last.patience = None
-        except TimeoutError:
-            raise BrokerError(f"NATS cannot be reached at {settings.shown}: {last}") from None
-        except (OSError, nats.errors.Error, ImportError) as error:
-            raise ConfigurationError(f"NATS cannot be connected to: {words(error)}") from None
-        await broker.start()
+        if within is not None:
+            await broker.wait_connected(within)
         yield broker
     finally:
-        await _close(connection)
+        keeping.cancel()
+        await asyncio.wait([keeping])
+        failure = None if keeping.cancelled() else keeping.exception()
+        if isinstance(failure, Exception):
+            logger.error("closing the connection to NATS failed with %s", raised_at(failure))
 
 
-def words(error: Exception) -> str:
-    """Return a short description of an error of nats-py, without any payload."""
-    match error:
-        case APIError(description=str(description)):
-            return description
-        case ImportError(name=str(name)):
-            return f"the package {name} is not installed"
-        case OSError(errno=int(number)) if number > 0:
-            # asyncio replaces the system's description with a sentence that holds the address.
-            return os.strerror(number)
-        case TimeoutError():
-            return "no answer in time"
-        case _:
-            return str(error).removeprefix("nats: ").strip("'") or type(error).__name__
-
-
-class _LastError:
-    """The last error of nats-py: until the first connection, the only hint why there is none.
-
-    Attributes:
-        patience: The timeout of the first connection; refused credentials end it, since waiting does not help.
-    """
-
-    def __init__(self) -> None:
-        self._error: Exception | None = None
-        self.patience: asyncio.Timeout | None = None
-
-    async def take(self, error: Exception) -> None:
-        logger.debug("NATS: %s", type(error).__name__)
-        if self._error is not None and _REFUSED in str(self._error):
-            return  # later errors only follow from this one
-        self._error = error
-        if _REFUSED in str(error) and self.patience is not None:
-            # With a short delay: by then nats-py has closed this attempt's socket and waits for the next.
-            self.patience.reschedule(asyncio.get_running_loop().time() + _RECONNECT_SECONDS / 5)
-
-    def __str__(self) -> str:
-        return "no answer in time" if self._error is None else words(self._error)
-
-
-def _credentials(settings: NatsSettings) -> dict[str, Any]:
-    if settings.credentials_file is not None:
-        try:
-            settings.credentials_file.read_bytes()
-        except OSError as error:
-            raise ConfigurationError(f"cannot read {settings.credentials_file}: {words(error)}") from None
-        return {"user_credentials": str(settings.credentials_file)}
-    options = {"token": settings.token, "user": settings.user, "password": settings.password}
-    return {name: value for name, value in options.items() if value is not None}
-
-
-async def _close(connection: Client) -> None:
-    # Not `drain`: all users of the connection have ended by now, and drain fails while it is reconnecting.
-    with contextlib.suppress(*TROUBLE):
-        await connection.close()
+def _nothing(_: str) -> None:
+    """Do nothing; the default of `on_store_failure`."""

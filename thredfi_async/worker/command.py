@@ -1,10 +1,9 @@
 """The content of a message: which customer to archive, with which body."""
 
-import json
 from collections.abc import Mapping
 from difflib import get_close_matches
 from hashlib import sha256
-from typing import Any, Final, NoReturn, Self, cast
+from typing import Any, Final, Self, cast
 from uuid import UUID, uuid5
 
 import attrs
@@ -12,20 +11,13 @@ import orjson
 
 from thredfi_async import UNSET, CustomerRequest, InvalidRequestError
 from thredfi_async._checks.headers import value_problem
-from thredfi_async._checks.identifiers import as_uuid
 from thredfi_async._checks.json import as_object, is_plain_name
 from thredfi_async._codec.converter import encode
-
-VERSION: Final = 1
-"""The payload's version; others are refused, since their fields may mean something else."""
+from thredfi_async.worker.payload import ID, VERSION, identifier, parse, version_problems
 
 _FIELDS: Final = ("version", "business_id", "customer_id", "customer", "partial", "idempotency_key")
 _NAMESPACE: Final = UUID("6f3d3f0c-6c1e-5d5b-9f43-5a0e6b1d2c47")
-
-
-def _identifier(value: UUID | str) -> UUID:
-    # An invalid id is kept, and reported together with all other problems.
-    return as_uuid(value) or cast("UUID", value)
+_SUGGESTIONS: Final = 10
 
 
 def _body(value: CustomerRequest | Mapping[str, Any] | None) -> Any:  # noqa: ANN401 - problems are reported later
@@ -56,17 +48,17 @@ class ArchiveCommand:
         InvalidRequestError: Fields are invalid; `.problems` names each by its path, without its value.
     """
 
-    business_id: UUID = attrs.field(converter=_identifier)
-    customer_id: UUID = attrs.field(converter=_identifier)
+    business_id: UUID = attrs.field(converter=identifier)
+    customer_id: UUID = attrs.field(converter=identifier)
     customer: CustomerRequest | None = attrs.field(default=None, converter=_body, repr=False)
     idempotency_key: str | None = attrs.field(default=None, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
         """Report all problems at once."""
         problems = [
-            f"{name}: must be a UUID such as 3c90c3cc-0d44-4b50-8888-8dd25736052a"
+            f"{name}: must be {ID.must}"
             for name in ("business_id", "customer_id")
-            if not isinstance(getattr(self, name), UUID)
+            if not ID.accepts(getattr(self, name))
         ]
         body: object = self.customer
         if isinstance(body, InvalidRequestError):
@@ -129,11 +121,12 @@ class ArchiveCommand:
             InvalidRequestError: The payload is invalid; `.problems` names each problem by its path, and quotes
                 nothing.
         """
-        fields = _parsed(payload)
-        problems = [_unknown(name) for name in fields if name not in _FIELDS]
-        problems += [f"{name}: is missing" for name in ("version", "business_id", "customer_id") if name not in fields]
-        if "version" in fields and (type(fields["version"]) is not int or fields["version"] != VERSION):
-            problems.append(f"version: must be {VERSION}, the only one that this worker reads")
+        fields = parse(payload)
+        strange = [name for name in fields if name not in _FIELDS]
+        # To look for the name that was meant takes a while: of very many, only the first few are looked at.
+        problems = [_unknown(name, suggest=position < _SUGGESTIONS) for position, name in enumerate(strange)]
+        problems += version_problems(fields)
+        problems += [f"{name}: is missing" for name in ("business_id", "customer_id") if name not in fields]
         partial = fields.get("partial", False)
         if not isinstance(partial, bool):
             problems.append("partial: must be true or false")
@@ -153,31 +146,15 @@ class ArchiveCommand:
         return command
 
 
-def _parsed(payload: bytes) -> dict[str, Any]:
-    try:
-        # Not orjson, which turns integers beyond 64 bits into floats: numbers are sent digit by digit.
-        value = json.loads(payload.decode(), parse_constant=_no_constant)
-    except (ValueError, RecursionError):
-        raise InvalidRequestError(["$: the payload is not JSON in UTF-8"]) from None
-    fields = as_object(value)
-    if fields is None:
-        raise InvalidRequestError(["$: the payload must be a JSON object"])
-    return fields
-
-
-def _no_constant(_: str) -> NoReturn:
-    raise ValueError("NaN and infinities are not JSON")
-
-
 def _in_json(problem: str) -> str:
     """Return a problem's text with the JSON way to leave fields out, since JSON has no UNSET."""
     return problem.replace("give UNSET to leave it", 'give "partial": true to leave such fields')
 
 
-def _unknown(name: object) -> str:
+def _unknown(name: object, *, suggest: bool) -> str:
     if not is_plain_name(name):
         return "a field whose name is not shown: is not one of a command's"
-    meant = get_close_matches(cast("str", name), _FIELDS, n=1)
+    meant = get_close_matches(cast("str", name), _FIELDS, n=1) if suggest else []
     hint = f"; did you mean {meant[0]}?" if meant else ""
     if not meant and name in CustomerRequest.FIELD_NAMES:
         hint = f"; did you mean customer.{name}?"

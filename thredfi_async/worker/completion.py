@@ -32,6 +32,7 @@ class Completion:
         stream_config: The names of streams and subjects.
         metrics: Counts outcomes and dead letters.
         clock: Tells the time.
+        storing: Called when a message's calls have ended, and its end is being stored.
         quiet: Waits until a returned message would not come straight back to this worker.
     """
 
@@ -39,6 +40,7 @@ class Completion:
     stream_config: StreamConfig
     metrics: Metrics
     clock: Clock
+    storing: Callable[[], None]
     quiet: Callable[[], Awaitable[None]]
 
     async def done(self, in_flight: InFlightMessage, decision: Done) -> None:
@@ -100,13 +102,15 @@ class Completion:
             elapsed_ms=round(seconds * 1000),
             **_facts(in_flight, decision),
         )
-        await self.broker.store(
+        await self._store(
+            in_flight,
             self.stream_config.outcomes_subject(state),
             event.to_json(),
-            message_id=f"{in_flight.command_id}/outcome",
-            stream=self.stream_config.outcomes_stream,
+            "outcome",
+            self.stream_config.outcomes_stream,
         )
-        self.metrics.ended(state, seconds)
+        self.metrics.ended(state, seconds, event.attempts)
+        logger.debug("message %s: %s, delivery %d, %.3f s", in_flight.command_id, state, in_flight.deliveries, seconds)
 
     async def _dead_letter(
         self, in_flight: InFlightMessage, code: str, reason: str, why: Trouble, decision: Rejected | RetryLater | None
@@ -119,14 +123,22 @@ class Completion:
             effect=in_flight.effect,
             **_facts(in_flight, decision),
         )
-        await self.broker.store(
+        await self._store(
+            in_flight,
             self.stream_config.dead_subject,
             letter.to_json(at_most=self.broker.largest_payload),
-            message_id=f"{in_flight.command_id}/dead",
-            stream=self.stream_config.dead_stream,
+            "dead",
+            self.stream_config.dead_stream,
         )
         self.metrics.died(why)
         logger.warning("dead letter: message %s, %s, delivery %d", in_flight.command_id, code, in_flight.deliveries)
+
+    async def _store(self, in_flight: InFlightMessage, subject: str, payload: bytes, what: str, stream: str) -> None:
+        """Wait until it is stored; meanwhile another message may be called in this one's place."""
+        if not in_flight.storing:
+            in_flight.storing = True
+            self.storing()
+        await self.broker.store(subject, payload, message_id=f"{in_flight.command_id}/{what}", stream=stream)
 
     async def _acknowledge(self, in_flight: InFlightMessage) -> None:
         in_flight.settled = True
@@ -135,9 +147,12 @@ class Completion:
 
 def _facts(in_flight: InFlightMessage, decision: Done | Rejected | RetryLater | None) -> dict[str, Any]:
     """Return the fields that outcomes and dead letters share."""
+    key = None if decision is None else decision.idempotency_key
+    if key is None and in_flight.command is not None:
+        key = in_flight.command.key(in_flight.command_id)
     return {
         "attempts": 0 if decision is None else decision.attempts,
         "deliveries": in_flight.deliveries,
         "command_id": in_flight.command_id,
-        "idempotency_key": None if in_flight.command is None else in_flight.command.key(in_flight.command_id),
+        "idempotency_key": key,
     }

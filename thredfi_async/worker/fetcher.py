@@ -2,20 +2,35 @@
 
 import asyncio
 import contextlib
+import enum
 import json
 import logging
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from nats.aio.msg import Msg
 
-from thredfi_async.worker.broker import TROUBLE, Broker
+from thredfi_async.worker.broker import Broker
+from thredfi_async.worker.connection import new_inbox
+from thredfi_async.worker.nats_errors import TROUBLE
 from thredfi_async.worker.stream_config import StreamConfig
 
 _SLACK: Final = 1.0
+_MOST_DELIVERIES: Final = 2**31 - 1
 _GONE: Final = frozenset({"503", "409"})
 
 logger: logging.Logger = logging.getLogger("thredfi_async.worker")
+
+
+class Answer(enum.Enum):
+    """What the broker made of a request for messages."""
+
+    ENDED = enum.auto()
+    """It sent messages, or had none, or the connection was lost."""
+    NO_CONSUMER = enum.auto()
+    """The consumer, or its stream, seems to be gone."""
+    NONE = enum.auto()
+    """It did not answer at all, as when a permission is missing."""
 
 
 class Fetcher:
@@ -35,46 +50,61 @@ class Fetcher:
         self, broker: Broker, stream_config: StreamConfig, take: Callable[[Msg], bool], *, expires: float
     ) -> None:
         self._broker = broker
+        self._source = stream_config.stream, stream_config.consumer
         self._next = f"$JS.API.CONSUMER.MSG.NEXT.{stream_config.stream}.{stream_config.consumer}"
         self._take = take
         self._expires = expires
-        self._inbox = broker.connection.new_inbox()
-        self._subscription: Any = None
+        self._inbox = new_inbox()
+        self._is_started = False
         self._requests = 0
         self._wanted = 0
         self._wake = asyncio.Event()
         self._quiet = asyncio.Event()
         self._quiet.set()
-        self._lost = False
+        self._answer: Answer | None = None
         self._late: list[Msg] = []
 
     async def start(self) -> None:
         """Subscribe to the inbox for messages."""
-        connection: Any = self._broker.connection  # nats-py's annotation of this method is partly missing
-        self._subscription = await connection.subscribe(f"{self._inbox}.*", cb=self._arrived)
+        self._is_started = True
+        with contextlib.suppress(*TROUBLE):  # if the connection has just been lost, the next one has it
+            await self._broker.connection.subscribe(f"{self._inbox}.*", self._arrived)
 
-    async def fetch(self, count: int) -> bool:
+    async def fetch(self, count: int) -> Answer:
         """Request messages, and wait until they arrive or the request ends.
 
         Args:
             count: The maximum number.
 
         Returns:
-            Whether the consumer exists; False if it, or its stream, seems to be gone.
+            What the broker made of the request.
         """
         self._wake.clear()
-        self._wanted, self._lost = count, False
+        self._wanted, self._answer = count, None
         request = json.dumps({"batch": count, "expires": int(self._expires * 1e9)}).encode()
-        with contextlib.suppress(*TROUBLE):
-            # Without a connection nats-py would buffer this request, and the next one too.
-            if self._broker.is_connected:
-                self._requests += 1
-                self._quiet.clear()
-                await self._broker.connection.publish(self._next, request, reply=f"{self._inbox}.{self._requests}")
+        try:
             # The broker's timeout must come first: messages sent after ours would be too many.
             async with asyncio.timeout(self._expires + _SLACK):
+                if not await self._request(request):
+                    self._answer = Answer.ENDED
+                # The next connection wakes it too: to try again at once would leave no time to notice this one's end.
                 await self._wake.wait()
-        return not self._lost
+        except TimeoutError:
+            return self._answer or Answer.NONE
+        return self._answer or Answer.ENDED
+
+    async def _request(self, request: bytes) -> bool:
+        """Send a request for messages; return whether there is a connection for it."""
+        if not self._broker.is_connected:
+            return False
+        self._requests += 1
+        self._quiet.clear()
+        try:
+            await self._broker.connection.publish(self._next, request, reply=f"{self._inbox}.{self._requests}")
+        except TROUBLE:
+            self._quiet.set()
+            return False
+        return True
 
     def interrupt(self) -> None:
         """Make `fetch` return; the broker may still answer the request."""
@@ -97,13 +127,12 @@ class Fetcher:
     async def stop(self) -> None:
         """Stop fetching, and return messages that still arrive."""
         self.interrupt()
-        subscription, self._subscription = self._subscription, None
-        if subscription is None:
+        if not self._is_started:
             return
+        self._is_started = False
         if self._broker.is_connected:
             await self.quiet()
-        with contextlib.suppress(*TROUBLE):
-            await subscription.unsubscribe()
+        await self._broker.connection.unsubscribe(f"{self._inbox}.*")
         for message in self._late:
             await self._broker.tell(message.reply, b"-NAK")
 
@@ -111,20 +140,33 @@ class Fetcher:
         if not message.reply:
             self._told(message)
             return
+        if not self._is_delivery(message):
+            logger.warning("a message that the consumer did not deliver came to the worker's inbox, and is passed over")
+            return
         if not self._take(message):
             self._late.append(message)
+        self._answer = Answer.ENDED
         self._wanted -= 1
         if self._wanted <= 0:
             self._is_over()
 
+    def _is_delivery(self, message: Msg) -> bool:
+        """Return whether the consumer delivered it: the inbox's name is no secret from all."""
+        try:
+            facts = message.metadata
+        except Exception:  # noqa: BLE001 - nats-py raises whatever comes of a strange subject
+            return False
+        return (facts.stream, facts.consumer) == self._source and 0 < facts.num_delivered <= _MOST_DELIVERIES
+
     def _told(self, message: Msg) -> None:
         """Handle the broker's status for a request: that it ended, and why."""
         status = (message.headers or {}).get("Status", "")
-        if message.subject != f"{self._inbox}.{self._requests}" or status == "100":
-            return
+        if message.subject != f"{self._inbox}.{self._requests}" or status in {"", "100"}:
+            return  # of an earlier request, from someone else, or a sign of life
+        self._answer = Answer.ENDED
         if status in _GONE:
             logger.warning("NATS ended a request for messages with %s", status)
-            self._lost = True
+            self._answer = Answer.NO_CONSUMER
         self._is_over()
 
     def _is_over(self) -> None:

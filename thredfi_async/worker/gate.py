@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 import attrs
 
-from thredfi_async import APIError, Clock, SystemClock
+from thredfi_async import Clock, SystemClock
 from thredfi_async._jobs.circuit_breaker import CircuitBreaker
 from thredfi_async.worker.handler import Decision, RetryLater
 
@@ -19,7 +19,7 @@ _SETTINGS_FACTOR: Final = 6.0
 
 
 @attrs.define(eq=False)
-class Ticket:
+class Permit:
     """What the gate knows about one message.
 
     Attributes:
@@ -31,7 +31,7 @@ class Ticket:
 
 @attrs.frozen(eq=False)
 class _Waiter:
-    ticket: Ticket
+    permit: Permit
     turn: "asyncio.Future[bool]"
 
 
@@ -68,6 +68,7 @@ class Gate:
         self._arrived = asyncio.Event()
         self._returned = asyncio.Event()
         self._closed = asyncio.Event()
+        self._news: asyncio.Event | None = None
         self._extra = 0
         self.on_change: Callable[[], None] = _nothing
         """Called when the gate opens or closes, or lets a worker take more messages."""
@@ -93,24 +94,38 @@ class Gate:
         """Messages that a worker may hold above its concurrency for now: see `tend`."""
         return self._extra
 
-    async def through(self, ticket: Ticket, call: Callable[[bool], Awaitable[Decision]]) -> Decision:
+    async def through(self, permit: Permit, call: Callable[[bool], Awaitable[Decision]]) -> Decision:
         """Make a call when it may go, and learn from the result.
 
         Args:
-            ticket: The message's ticket.
+            permit: The message's permit.
             call: Makes the call; is told whether it is a probe, which should not retry by itself.
 
         Returns:
             The call's decision.
         """
-        probe = False if self.is_open else await self._turn(ticket)
+        probe = False if self.is_open else await self._turn(permit)
         try:
             decision = await call(probe)
-            self._learn(decision, ticket, is_probe=probe)
+            self._learn(decision, permit, is_probe=probe)
         finally:
             if probe:
                 self._returned.set()
         return decision
+
+    async def rest(self, decision: RetryLater) -> None:
+        """Wait before another try of a message whose call has failed.
+
+        It waits the backoff in any case. What the API asked for beyond that ends early: when the API serves another
+        customer, and when the gate closes, where probes are paced.
+
+        Args:
+            decision: The failure.
+        """
+        await self._clock.sleep(decision.backoff)
+        left = decision.retry_after - decision.backoff
+        if left > 0 and self.is_open:
+            await self._sleep(left)
 
     async def tend(self) -> None:
         """Send probes while the gate is closed, until cancelled.
@@ -121,12 +136,31 @@ class Gate:
         while True:
             await self._closed.wait()
             while (probe_at := self._breaker.probe_at) is not None:
-                await self._clock.sleep(max(0.0, probe_at - self._clock.monotonic()))
-                if not self.is_open:
+                # The next probe may be earlier or later after what happens meanwhile.
+                if await self._sleep(max(0.0, probe_at - self._clock.monotonic())):
                     await self._probe()
 
-    async def _turn(self, ticket: Ticket) -> bool:
-        waiter = _Waiter(ticket, asyncio.get_running_loop().create_future())
+    async def _sleep(self, seconds: float) -> bool:
+        """Wait; return False if the API served a customer, or the gate closed, before the time was over."""
+        if self._news is None:
+            self._news = asyncio.Event()
+        news = self._news
+        sleeping, waiting = asyncio.ensure_future(self._clock.sleep(seconds)), asyncio.ensure_future(news.wait())
+        try:
+            await asyncio.wait((sleeping, waiting), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sleeping.cancel()
+            waiting.cancel()
+        return not news.is_set()
+
+    def _wake_all(self) -> None:
+        """Wake what sleeps, since something happened that may change its plans."""
+        if self._news is not None:
+            self._news.set()
+            self._news = None
+
+    async def _turn(self, permit: Permit) -> bool:
+        waiter = _Waiter(permit, asyncio.get_running_loop().create_future())
         self._waiters.append(waiter)
         self._arrived.set()
         try:
@@ -147,11 +181,11 @@ class Gate:
             await self._arrived.wait()
             if self.is_open:
                 return
-        waiter = min(self._waiters, key=lambda each: each.ticket.probes)
-        if waiter.ticket.probes:
+        waiter = min(self._waiters, key=lambda each: each.permit.probes)
+        if waiter.permit.probes:
             self._extra = min(_EXTRA, self._extra + 1)
             self.on_change()
-        waiter.ticket.probes += 1
+        waiter.permit.probes += 1
         self._waiters.remove(waiter)
         self._returned.clear()
         if not waiter.turn.done():
@@ -160,27 +194,32 @@ class Gate:
             await self._returned.wait()
         self._breaker.left(self._clock.monotonic())
 
-    def _learn(self, decision: Decision, ticket: Ticket, *, is_probe: bool) -> None:
+    def _learn(self, decision: Decision, permit: Permit, *, is_probe: bool) -> None:
         if not isinstance(decision, RetryLater):
             if decision.attempts:
                 self.successes += 1
+                self._wake_all()
                 if self._breaker.served(is_probe=is_probe):
                     self._open()
             return
         if decision.cause == "client":
             return
-        error, now, was_open = decision.error, self._clock.monotonic(), self.is_open
-        asked = (error.retry_after or 0.0) if isinstance(error, APIError) else 0.0
+        now, was_open, asked = self._clock.monotonic(), self.is_open, decision.retry_after
         slow = _SETTINGS_FACTOR if decision.cause == "settings" else 1.0
-        self._breaker.failed(id(ticket), now, asked=asked, is_probe=is_probe, slow=slow)
+        self._breaker.failed(id(permit), now, asked=asked, is_probe=is_probe, slow=slow)
         if decision.cause == "settings":
             self._breaker.open(now, asked=asked, slow=slow)
         if self.is_open:
             return
         self.cause, self.reason = decision.cause, decision.code
         if was_open:
-            logger.warning("the API is unavailable (%s): messages are held, and one at a time is tried", decision.code)
+            logger.warning(
+                "the API is unavailable (%s): messages are held, and one at a time is tried%s",
+                decision.code,
+                f", the first after the {asked:.3g} s that the API asks for" if asked else "",
+            )
             self._closed.set()
+            self._wake_all()
             self.on_change()
 
     def _open(self) -> None:
@@ -193,7 +232,7 @@ class Gate:
         self._returned.set()
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
-            waiter.ticket.probes = 0
+            waiter.permit.probes = 0
             if not waiter.turn.done():
                 waiter.turn.set_result(False)
         self.on_change()

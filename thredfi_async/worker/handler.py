@@ -1,22 +1,32 @@
 """Turns one command into one decision, without a broker; a consumer of any message queue can use it."""
 
+import logging
 import random
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import attrs
 
 from thredfi_async import (
     APIError,
+    ConfigurationError,
     Effect,
     RetryPolicy,
     ThredfiError,
     Timeouts,
 )
+from thredfi_async._checks.numbers import seconds_between
 from thredfi_async._outcomes import Fault, classify, code_of
 from thredfi_async.bulk import ArchiveClient, ItemState
 from thredfi_async.worker.command import ArchiveCommand
+
+MAX_RETRY_AFTER: Final = 300.0
+"""The longest Retry-After that counts, in seconds."""
+DELAY: Final = seconds_between(0.0, 7 * 86_400.0, "from 0 to a week")
+"""The check of a delay between two deliveries."""
+
+logger: logging.Logger = logging.getLogger("thredfi_async.worker")
 
 
 @attrs.frozen(kw_only=True)
@@ -65,7 +75,8 @@ class RetryLater:
     """Not yet: deliver the message again after a delay.
 
     Args:
-        delay: Seconds to wait, at least what the API asked for.
+        backoff: Seconds that this delivery waits in any case; they grow with the deliveries.
+        retry_after: Seconds that the API asked for, at most the handler's `max_retry_after`; 0 if it did not.
         code: Why, for machines.
         reason: Why, in a sentence that quotes nothing.
         cause: What seems to be at fault. `api`: the API failed; if it fails for other customers too, it is
@@ -78,7 +89,8 @@ class RetryLater:
         error: The error itself.
     """
 
-    delay: float
+    backoff: float
+    retry_after: float = 0.0
     code: str
     reason: str
     cause: Literal["api", "settings", "client"]
@@ -87,6 +99,11 @@ class RetryLater:
     elapsed: float = 0.0
     idempotency_key: str | None = None
     error: ThredfiError = attrs.field(repr=False)
+
+    @property
+    def delay(self) -> float:
+        """Seconds to wait, at least what the API asked for."""
+        return max(self.backoff, self.retry_after)
 
 
 Decision = Done | Rejected | RetryLater
@@ -114,8 +131,13 @@ class ArchiveHandler:
         retry: Retry policy of each call, instead of the client's.
         delay_initial: The maximum of the first delay in seconds, doubled for each delivery; 1 by default.
         delay_max: The maximum of any delay in seconds, unless the API asks for more; 60 by default.
+        max_retry_after: The maximum of what the API may ask for, in seconds; 300 by default. It asks with the header
+            Retry-After, which any server on the way can set: a longer wait counts as this one, and the log says so.
         jitter: Returns the random part of a delay, from 0 to 1; `random.random` by default.
         monotonic: Tells the time in seconds, for `elapsed`.
+
+    Raises:
+        ConfigurationError: A number of seconds is out of range.
     """
 
     def __init__(  # noqa: PLR0913 - settings, all but the first by name
@@ -126,13 +148,20 @@ class ArchiveHandler:
         retry: RetryPolicy | None = None,
         delay_initial: float = 1.0,
         delay_max: float = 60.0,
+        max_retry_after: float = MAX_RETRY_AFTER,
         jitter: Callable[[], float] = random.random,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
         self._timeouts = timeouts
         self._retry = retry
+        seconds = {"delay_initial": delay_initial, "delay_max": delay_max, "max_retry_after": max_retry_after}
+        for name, value in seconds.items():
+            if (problem := DELAY(value)) is not None:
+                raise ConfigurationError(f"ArchiveHandler.{name} {problem}")
         self._pause = _Pause(initial=delay_initial, longest=delay_max, jitter=jitter)
+        self._max_retry_after = max_retry_after
+        self._has_told = False
         self._monotonic = monotonic
 
     async def __call__(
@@ -166,6 +195,7 @@ class ArchiveHandler:
             raw = await self._archive(command, key, retry or self._retry)
         except ThredfiError as error:
             return self._decide(error, error.idempotency_key or key, self._monotonic() - began, delivery)
+        self._has_told = False
         return Done(
             state=ItemState.ALREADY_ARCHIVED if raw.already_archived else ItemState.ARCHIVED,
             attempts=raw.attempts,
@@ -194,8 +224,20 @@ class ArchiveHandler:
         # After a lost answer a refusal does not tell what was applied before: try once more.
         if classify(error).is_refusal and error.effect is Effect.NOT_APPLIED:
             return Rejected(**how)
+        return RetryLater(
+            backoff=self._pause.after(delivery), retry_after=self._retry_after(error), cause=_cause(error), **how
+        )
+
+    def _retry_after(self, error: ThredfiError) -> float:
         asked = (error.retry_after or 0.0) if isinstance(error, APIError) else 0.0
-        return RetryLater(delay=max(asked, self._pause.after(delivery)), cause=_cause(error), **how)
+        if asked > self._max_retry_after and not self._has_told:
+            # Once until a call succeeds: every call of an outage may be told the same.
+            self._has_told = True
+            bound = self._max_retry_after
+            logger.warning(
+                "the API asks for a wait of %.3g s (Retry-After); %.3g s count (max_retry_after)", asked, bound
+            )
+        return min(asked, self._max_retry_after)
 
 
 def _cause(error: ThredfiError) -> Literal["api", "settings", "client"]:

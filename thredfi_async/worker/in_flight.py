@@ -8,7 +8,7 @@ from nats.aio.msg import Msg
 
 from thredfi_async import Effect
 from thredfi_async.worker.command import ArchiveCommand
-from thredfi_async.worker.gate import Ticket
+from thredfi_async.worker.gate import Permit
 
 
 @attrs.define(eq=False)
@@ -23,9 +23,10 @@ class InFlightMessage:
         deliveries: How often it was delivered.
         effect: The strongest effect that any delivery may have had; other workers' deliveries count as unknown.
         command: The command; None before it is decoded, or if it cannot be.
-        ticket: For the gate.
+        permit: For the gate.
         tries: Failed calls of this delivery.
         busy: Whether a call or a store is in flight, which may finish when the worker stops.
+        storing: Whether its calls have ended, and its end is being stored.
         settled: Whether the message was acknowledged or returned.
         task: The task that processes it.
     """
@@ -37,9 +38,10 @@ class InFlightMessage:
     deliveries: int
     effect: Effect
     command: ArchiveCommand | None = None
-    ticket: Ticket = attrs.field(factory=Ticket)
+    permit: Permit = attrs.field(factory=Permit)
     tries: int = 0
     busy: bool = False
+    storing: bool = False
     settled: bool = False
     task: Task[None] | None = None
 

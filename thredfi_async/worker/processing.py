@@ -7,7 +7,7 @@ from typing import Final
 
 import attrs
 
-from thredfi_async import Clock, Effect, InvalidRequestError, RetryPolicy
+from thredfi_async import Effect, InvalidRequestError, RetryPolicy
 from thredfi_async.worker.command import ArchiveCommand
 from thredfi_async.worker.completion import Completion
 from thredfi_async.worker.errors import BrokerError
@@ -36,7 +36,6 @@ class Processing:
         completion: Records how they end.
         metrics: Counts retries.
         options: How often a message may be delivered.
-        clock: Sleeps.
         stopping: Set once waiting messages are to be returned.
     """
 
@@ -45,7 +44,6 @@ class Processing:
     completion: Completion
     metrics: Metrics
     options: WorkerOptions
-    clock: Clock
     stopping: asyncio.Event
 
     async def process(self, in_flight: InFlightMessage) -> None:
@@ -86,7 +84,7 @@ class Processing:
         mark: int | None = None
         while not self.stopping.is_set():
             in_flight.busy = False
-            decision = await self.gate.through(in_flight.ticket, partial(self._call, in_flight, command))
+            decision = await self.gate.through(in_flight.permit, partial(self._call, in_flight, command))
             in_flight.busy = True
             if not isinstance(decision, RetryLater):
                 await self._end(in_flight, decision)
@@ -100,7 +98,7 @@ class Processing:
             in_flight.tries += 1
             in_flight.busy = False
             self.metrics.repeats(held=True)
-            await self.clock.sleep(decision.delay)
+            await self.gate.rest(decision)
 
     async def _call(self, in_flight: InFlightMessage, command: ArchiveCommand, probe: bool) -> Decision:  # noqa: FBT001 - as the gate calls it
         in_flight.busy = True

@@ -1,14 +1,14 @@
 """Publishes to streams, and returns for each message whether it was stored."""
 
 import asyncio
-import json
-from typing import Any, Final
+from typing import Final
 
 import nats.errors
-from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from thredfi_async._checks.json import as_object
+from thredfi_async.worker.connection import Connection, new_inbox
+from thredfi_async.worker.jetstream import RefusedError, UnreadableReplyError, object_in
 
 _SECONDS: Final = 5.0
 
@@ -28,27 +28,29 @@ class Publisher:
     call fails at once.
 
     Args:
-        connection: nats-py's client.
+        connection: The connection.
     """
 
-    def __init__(self, connection: Client) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._inbox = connection.new_inbox()
-        self._waiting: dict[str, asyncio.Future[Msg]] = {}
+        self._inbox = new_inbox()
+        self._waiting: dict[str, tuple[asyncio.Future[Msg], float]] = {}
+        self._timer: asyncio.TimerHandle | None = None
         self._count = 0
 
     async def start(self) -> None:
         """Subscribe to the inbox for acknowledgements."""
-        connection: Any = self._connection  # nats-py's annotation of this method is partly missing
-        await connection.subscribe(f"{self._inbox}.*", cb=self._answered)
+        self._connection.on_down.append(self.connection_lost)
+        await self._connection.subscribe(f"{self._inbox}.*", self._answered)
 
-    async def publish(self, subject: str, payload: bytes, headers: dict[str, str]) -> bool:
+    async def publish(self, subject: str, payload: bytes, headers: dict[str, str], *, stream: str) -> bool:
         """Publish a message once.
 
         Args:
             subject: Its subject.
             payload: Its payload.
             headers: Its headers.
+            stream: The stream that must store it.
 
         Returns:
             Whether it was new to the stream.
@@ -60,32 +62,50 @@ class Publisher:
         """
         self._count += 1
         reply = f"{self._inbox}.{self._count}"
-        answer: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
-        self._waiting[reply] = answer
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Msg] = loop.create_future()
+        # One timer looks after all that wait: a timeout for each would cost more than the publication.
+        self._waiting[reply] = answer, loop.time() + _SECONDS
+        if self._timer is None:
+            self._timer = loop.call_later(_SECONDS, self._look_at_time, loop)
         try:
             await self._connection.publish(subject, payload, reply=reply, headers=headers)
-            async with asyncio.timeout(_SECONDS):
-                return _read(await answer)
+            return _read(await answer, stream)
         finally:
             del self._waiting[reply]
 
     def connection_lost(self) -> None:
         """Fail all waiting calls, since no answer will come."""
-        for answer in self._waiting.values():
+        for answer, _ in self._waiting.values():
             if not answer.done():
                 answer.set_exception(NotStoredError("the connection was lost"))
 
+    def _look_at_time(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Fail the calls whose time is over, and look again when that of the next one is."""
+        self._timer, now = None, loop.time()
+        for answer, until in self._waiting.values():
+            if answer.done():
+                continue
+            if until > now:  # they stand in the order in which they began
+                self._timer = loop.call_at(until, self._look_at_time, loop)
+                return
+            answer.set_exception(TimeoutError())
+
     async def _answered(self, message: Msg) -> None:
-        answer = self._waiting.get(message.subject)
+        answer, _ = self._waiting.get(message.subject, (None, 0.0))
         if answer is not None and not answer.done():
             answer.set_result(message)
 
 
-def _read(message: Msg) -> bool:
+def _read(message: Msg, stream: str) -> bool:
     if not message.data:
         raise NoStreamError("no stream accepts this subject at the moment")
-    fields = as_object(json.loads(message.data)) or {}
+    fields = object_in(message.data)
     error = as_object(fields.get("error"))
     if error is not None:
-        raise NotStoredError(str(error.get("description")))
-    return not fields.get("duplicate", False)
+        raise RefusedError(error)
+    # Whatever else comes on this subject, only this says that the message is stored.
+    sequence, repeated = fields.get("seq"), fields.get("duplicate", False)
+    if fields.get("stream") != stream or type(sequence) is not int or sequence < 1 or type(repeated) is not bool:
+        raise UnreadableReplyError
+    return not repeated

@@ -33,7 +33,8 @@ class StreamConfig:
 
     - Commands, kept until they are done: stream `THREDFI`, subject `thredfi.archive`.
     - Outcomes, kept for a week: stream `THREDFI_OUTCOMES`, subjects `thredfi.archive.outcomes.<state>`.
-    - Dead letters, kept until they are deleted: stream `THREDFI_DEAD`, subject `thredfi.archive.dead`.
+    - Dead letters, kept until they are deleted or `dead_letters_max_age` is over: stream `THREDFI_DEAD`, subject
+      `thredfi.archive.dead`.
 
     Two queues on one broker share nothing as long as both names differ.
 
@@ -42,6 +43,8 @@ class StreamConfig:
         subject: The subject of commands; the other subjects begin with it.
         consumer: The durable consumer that all workers of this queue share.
         dedup_window: Seconds in which the broker accepts a message id once; one hour by default.
+        dead_letters_max_age: Seconds after which the broker deletes a dead letter, and with it the personal data in the
+            original message; None, the default, for no limit. A stream that exists with another limit is refused.
 
     Raises:
         ConfigurationError: A name is not valid at a broker, or the window is out of range.
@@ -52,6 +55,11 @@ class StreamConfig:
     consumer: str = attrs.field(default="thredfi-worker", validator=_check_name)
     dedup_window: float = attrs.field(
         default=3600.0, validator=must_be(seconds_between(_SHORTEST, _LONGEST, "from 0.1 to a year"))
+    )
+
+    dead_letters_max_age: float | None = attrs.field(
+        default=None,
+        validator=must_be(seconds_between(_SHORTEST, _LONGEST, "from 0.1 to a year"), optional=True),
     )
 
     @property

@@ -18,14 +18,17 @@ from nats.js.api import (
 from nats.js.errors import APIError, NotFoundError
 
 from thredfi_async import ConfigurationError
-from thredfi_async.worker.broker import TROUBLE, Broker, words
+from thredfi_async.worker.broker import Broker
 from thredfi_async.worker.errors import BrokerError
+from thredfi_async.worker.events import LARGEST_OUTCOME
+from thredfi_async.worker.nats_errors import TROUBLE
 from thredfi_async.worker.stream_config import StreamConfig
 
 ACK_WAIT: Final = 30.0
 """Seconds after which the broker delivers a message again when its worker is silent."""
 
 _LARGEST_COMMAND: Final = 512 * 1024  # as base64 inside a dead letter it is still below the broker's usual 1 MiB
+_HEADERS: Final = 512
 _UNLIMITED: Final = -1
 _WEEK: Final = 7 * 86_400.0
 
@@ -62,18 +65,27 @@ async def ensure_streams(broker: Broker, stream_config: StreamConfig) -> None:
         description="How archiving ended, by customer",
         subjects=[stream_config.outcomes_subjects],
         max_age=_WEEK,
+        max_msg_size=LARGEST_OUTCOME + _HEADERS,
         storage=StorageType.FILE,
         duplicate_window=min(window, _WEEK),
     )
     await _ensure_stream(broker, stream_config.outcomes_subject("archived"), outcomes)
+    age = stream_config.dead_letters_max_age
     dead = JetStreamConfig(
         name=stream_config.dead_stream,
         description="Commands that were given up, with the reason",
         subjects=[stream_config.dead_subject],
         storage=StorageType.FILE,
-        duplicate_window=window,
+        max_age=age or 0.0,
+        duplicate_window=min(window, age or window),
     )
-    await _ensure_stream(broker, stream_config.dead_subject, dead)
+    found = await _ensure_stream(broker, stream_config.dead_subject, dead)
+    if age is not None and found.max_age != age:
+        kept = f"{found.max_age:.12g} s" if found.max_age else "for ever"
+        raise ConfigurationError(
+            f"the stream {dead.name} already exists, and keeps dead letters {kept} (max_age), not {age:.12g} s: "
+            f"change it with `nats stream edit {dead.name} --max-age {age:.12g}s`, or leave the setting out"
+        )
 
 
 async def ensure_consumer(broker: Broker, stream_config: StreamConfig) -> float:
@@ -103,31 +115,33 @@ async def ensure_consumer(broker: Broker, stream_config: StreamConfig) -> float:
         # Each worker limits what it holds; a limit for all together would only leave some idle.
         max_ack_pending=_UNLIMITED,
     )
-    jetstream, name = broker.jetstream, stream_config.consumer
+    name = stream_config.consumer
     try:
+        jetstream = broker.jetstream
         try:
             info: ConsumerInfo = await jetstream.consumer_info(stream_config.stream, name)
         except NotFoundError:
             info = await jetstream.add_consumer(stream_config.stream, config)
     except TROUBLE as error:
         raise BrokerError(
-            f"NATS refuses the consumer {name} on the stream {stream_config.stream}: {words(error)}"
+            f"NATS refuses the consumer {name} on the stream {stream_config.stream}: {broker.connection.why(error)}"
         ) from None
     _check_consumer(info.config, stream_config)
     # `backoff` replaces `ack_wait` if it is set.
     return min(info.config.backoff or [info.config.ack_wait or ACK_WAIT])
 
 
-async def _ensure_stream(broker: Broker, subject: str, config: JetStreamConfig) -> None:
-    jetstream, name = broker.jetstream, str(config.name)
+async def _ensure_stream(broker: Broker, subject: str, config: JetStreamConfig) -> JetStreamConfig:
+    name = str(config.name)
     try:
         try:
-            info: StreamInfo = await jetstream.stream_info(name)
+            info: StreamInfo = await broker.jetstream.stream_info(name)
         except NotFoundError:
             info = await _add_stream(broker, config)
     except TROUBLE as error:
-        raise BrokerError(f"NATS refuses the stream {name}: {words(error)}") from None
+        raise BrokerError(f"NATS refuses the stream {name}: {broker.connection.why(error)}") from None
     _check_stream(info.config, subject)
+    return info.config
 
 
 async def _add_stream(broker: Broker, config: JetStreamConfig) -> StreamInfo:

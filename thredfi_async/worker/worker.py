@@ -3,18 +3,19 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
 
 from nats.aio.msg import Msg
 
 from thredfi_async import Clock, SystemClock
+from thredfi_async._jobs.metrics import Snapshot
 from thredfi_async.bulk import ArchiveClient
 from thredfi_async.worker.broker import Broker, connected
 from thredfi_async.worker.completion import Completion
 from thredfi_async.worker.errors import BrokerError
-from thredfi_async.worker.fetcher import Fetcher
+from thredfi_async.worker.fetcher import Answer, Fetcher
 from thredfi_async.worker.gate import Gate
 from thredfi_async.worker.handler import ArchiveHandler
 from thredfi_async.worker.in_flight import InFlightMessage
@@ -22,12 +23,13 @@ from thredfi_async.worker.metrics import Metrics
 from thredfi_async.worker.options import WorkerOptions
 from thredfi_async.worker.processing import Processing
 from thredfi_async.worker.settings import NatsSettings
+from thredfi_async.worker.start import prepare_queue, prove_credentials, until_stopped
+from thredfi_async.worker.status import Status
 from thredfi_async.worker.stream_config import StreamConfig
-from thredfi_async.worker.streams import ensure_consumer, ensure_streams
+from thredfi_async.worker.streams import ACK_WAIT, ensure_streams
+from thredfi_async.worker.supervision import Part, Supervisor
 
 _PROGRESS: Final = b"+WPI"
-_LONGEST_WAIT: Final = 5.0
-_SILENCE: Final = 60.0
 
 logger: logging.Logger = logging.getLogger("thredfi_async.worker")
 
@@ -62,11 +64,12 @@ class Worker:
         gate: Gate | None = None,
         clock: Clock | None = None,
     ) -> None:
+        self._client = client
         self._nats = nats or NatsSettings()
         self._stream_config = stream_config or StreamConfig()
         self._options = options or WorkerOptions()
         self._clock = clock or SystemClock()
-        self._handler = handler or ArchiveHandler(client)
+        self._handler = handler or ArchiveHandler(client, max_retry_after=self._options.max_retry_after)
         self.gate: Gate = gate or Gate(clock=self._clock)
         self.gate.on_change = self._something_changed
         self.metrics: Metrics = Metrics()
@@ -78,7 +81,9 @@ class Worker:
         self._broker: Broker | None = None
         self._fetcher: Fetcher | None = None
         self._extra = 0
-        self._beat = self._clock.monotonic()
+        self._ack_wait = ACK_WAIT
+        self._status = Status(self.gate, self._clock)
+        self._supervisor = Supervisor(self._clock, on_failure=self.metrics.part_failed)
         self.metrics.observe(self, client)
 
     @property
@@ -91,79 +96,101 @@ class Worker:
         """Whether the broker is connected."""
         return self._broker is not None and self._broker.is_connected
 
+    def snapshot(self) -> Snapshot:
+        """Return how far the worker is, in the form that bulk runs have."""
+        return self.metrics.snapshot(self, self._options.concurrency, self._clock.monotonic())
+
     def troubles_of_life(self) -> list[str]:
         """Return why the worker should be restarted; empty while it is alive."""
-        silent = self._clock.monotonic() - self._beat
-        return [f"nothing has moved for {silent:.0f} s"] if silent > _SILENCE else []
+        return self._supervisor.troubles() + self._status.troubles_of_life(len(self._in_flight))
 
     def troubles_of_work(self) -> list[str]:
-        """Return why the worker takes no messages at the moment; empty while it does."""
-        troubles = [] if self.is_connected else ["NATS is not connected"]
-        if self._stopping.is_set():
-            troubles.append("it is stopping")
-        if self.gate.cause == "api":
-            troubles.append(f"the API is unavailable: {self.gate.reason}")
-        elif self.gate.cause == "settings":
-            troubles.append(f"the API refuses the credentials, or the address is wrong: {self.gate.reason}")
-        return troubles
+        """Return what keeps the worker from its work, and for how long; empty while it works."""
+        return self._status.troubles_of_work()
 
     def stop(self) -> None:
         """Take no more messages, and end when calls in flight have ended; called again, end them at once.
 
-        May be called from a signal handler of the event loop.
+        May be called from a signal handler of the event loop, also before and during the start.
         """
         if self._stopping.is_set():
             self._hurry.set()
         self._stopping.set()
+        self._status.stops()
         self._something_changed()
 
-    async def run(self) -> None:
+    async def run(self, *, on_ready: Callable[[], object] | None = None) -> None:
         """Process messages until `stop` is called.
 
+        Args:
+            on_ready: Called once NATS, the queue and the credentials are ready and messages are taken.
+
         Raises:
-            BrokerError: NATS cannot be reached at the start, or refuses a stream or the consumer.
-            ConfigurationError: An existing stream or consumer is not suitable.
+            BrokerError: NATS was not ready within `connect_timeout`, if that is set.
+            ConfigurationError: An existing stream or consumer, or a file of the settings, is not suitable.
         """
         async with connected(
-            self._nats, name=self._options.name, on_reconnect=self._is_reconnected, clock=self._clock
+            self._nats,
+            name=self._options.name,
+            within=None,
+            clock=self._clock,
+            conditions=self._status.conditions,
+            supervisor=self._supervisor,
         ) as broker:
             self._broker = broker
+            broker.connection.on_up.append(self._is_reconnected)
+            broker.on_store_failure = partial(self.metrics.not_stored, self._stream_config)
             try:
-                await self._run(broker)
-                await broker.flush()
+                if await until_stopped(self._start(broker), self._stopping):
+                    await self._run(broker, on_ready)
+                    await broker.flush()
             finally:
                 self._broker = None
 
-    async def _run(self, broker: Broker) -> None:
-        await ensure_streams(broker, self._stream_config)
-        ack_wait = await ensure_consumer(broker, self._stream_config)
+    async def _start(self, broker: Broker) -> None:
+        within = self._options.connect_timeout
+        try:
+            async with asyncio.timeout(within):
+                self._ack_wait = await prepare_queue(broker, self._stream_config, self._clock)
+        except TimeoutError:
+            why = "; ".join(self._status.conditions.lines()) or "no answer in time"
+            raise BrokerError(f"NATS was not ready within {within:g} s: {why}") from None
+        await prove_credentials(self._client, self._status.conditions, self._clock)
+
+    async def _run(self, broker: Broker, on_ready: Callable[[], object] | None) -> None:
         broker.restore = partial(ensure_streams, broker, self._stream_config)
         async with asyncio.TaskGroup() as background:
-            helpers = [
-                background.create_task(self.gate.tend()),
-                background.create_task(self._keep_alive(broker, ack_wait / 3)),
-            ]
+            parts: dict[str, Callable[[Part], Awaitable[None]]] = {
+                "probes of the API": self._send_probes,
+                "progress acknowledgements": partial(self._keep_alive, broker, self._ack_wait / 3),
+            }
+            tasks = [background.create_task(self._supervisor.run(name, part)) for name, part in parts.items()]
             try:
                 async with asyncio.TaskGroup() as messages:
-                    await self._work_on(broker, messages)
+                    await self._work_on(broker, messages, on_ready)
             finally:
-                for helper in helpers:
-                    helper.cancel()
+                for task in tasks:
+                    task.cancel()
 
-    async def _work_on(self, broker: Broker, messages: asyncio.TaskGroup) -> None:
+    async def _work_on(
+        self, broker: Broker, messages: asyncio.TaskGroup, on_ready: Callable[[], object] | None
+    ) -> None:
         def begin(in_flight: InFlightMessage) -> asyncio.Task[None]:
             return messages.create_task(self._work(in_flight, processing))
 
         fetcher = self._fetcher = Fetcher(
             broker, self._stream_config, partial(self._take, begin), expires=self._options.poll
         )
-        completion = Completion(broker, self._stream_config, self.metrics, self._clock, fetcher.quiet)
-        processing = Processing(
-            self._handler, self.gate, completion, self.metrics, self._options, self._clock, self._stopping
+        completion = Completion(
+            broker, self._stream_config, self.metrics, self._clock, self._something_changed, fetcher.quiet
         )
+        processing = Processing(self._handler, self.gate, completion, self.metrics, self._options, self._stopping)
         try:
             await fetcher.start()
-            await self._fetch(broker, fetcher)
+            self._status.is_ready()
+            if on_ready is not None:
+                on_ready()
+            await self._supervisor.run("requests for messages", partial(self._fetch, broker, fetcher))
             await self._drain(fetcher)
         finally:
             # No task may start from here on: after a cancellation, messages may still arrive.
@@ -171,36 +198,37 @@ class Worker:
             await fetcher.stop()
             self._fetcher = None
 
-    async def _fetch(self, broker: Broker, fetcher: Fetcher) -> None:
+    async def _fetch(self, broker: Broker, fetcher: Fetcher, part: Part) -> None:
         while not self._stopping.is_set():
             self._changed.clear()
             room = self._room()
             if room <= 0:
+                part.rests()
                 await self._changed.wait()
                 continue
-            if not await fetcher.fetch(room):
-                await self._find_consumer(broker)
+            part.beat()
+            answer = await fetcher.fetch(room)
+            if answer is Answer.NONE:
+                self._status.conditions.begin("fetch", "NATS does not answer requests for messages")
+            else:
+                self._status.conditions.end("fetch")
+            if answer is not Answer.ENDED:
+                part.rests()  # each try is bounded, and there may be any number of them
+                await until_stopped(self._find_consumer(broker), self._stopping)
 
     def _room(self) -> int:
         """Return how many messages to request; while the gate is closed, it may allow a few as probes."""
         if self.gate.is_open:
             self._extra = 0
-            return self._options.concurrency - len(self._in_flight)
+            most = self._options.concurrency
+            # What is being stored makes room for other calls, but not for ever more while nothing can be stored.
+            storing = sum(each.storing for each in self._in_flight.values())
+            return most + min(most, storing) - len(self._in_flight)
         return min(1, self.gate.extra - self._extra)
 
     async def _find_consumer(self, broker: Broker) -> None:
         """Recreate the consumer if it is gone, for instance after the broker lost its store."""
-        wait = 0.5
-        while not self._stopping.is_set():
-            try:
-                await ensure_streams(broker, self._stream_config)
-                await ensure_consumer(broker, self._stream_config)
-            except BrokerError as error:
-                logger.warning("%s; trying again", error)
-                await self._clock.sleep(wait)
-                wait = min(_LONGEST_WAIT, wait * 2)
-            else:
-                return
+        await prepare_queue(broker, self._stream_config, self._clock)
 
     def _take(self, begin: Callable[[InFlightMessage], asyncio.Task[None]], message: Msg) -> bool:
         if self._stopping.is_set():
@@ -223,16 +251,22 @@ class Worker:
             await processing.process(in_flight)
         finally:
             del self._in_flight[in_flight.sequence]
+            self._status.moves()
             self._something_changed()
 
-    async def _keep_alive(self, broker: Broker, every: float) -> None:
+    async def _send_probes(self, part: Part) -> None:
+        part.rests()  # the gate waits for whatever the API asks for
+        await self.gate.tend()
+
+    async def _keep_alive(self, broker: Broker, every: float, part: Part) -> None:
         """Report every held message to the broker as in progress."""
         while True:
-            self._beat = self._clock.monotonic()
+            part.beat()
             for in_flight in list(self._in_flight.values()):
                 if not in_flight.settled and broker.is_connected:
                     await broker.tell(in_flight.message.reply, _PROGRESS)
             self._reconnected.clear()
+            part.rests()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(every):
                     await self._reconnected.wait()
@@ -260,6 +294,7 @@ class Worker:
             self._fetcher.reconnected()
 
     def _something_changed(self) -> None:
+        self._status.note_gate()
         self._changed.set()
         if self._stopping.is_set() and self._fetcher is not None:
             self._fetcher.interrupt()

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 EXAMPLES = int(os.environ.get("THREDFI_EXAMPLES", "200"))
-NAMES = ("ok", "500", "503", "429", "lost", "hang", "never", "404", "page", "forbidden")
+NAMES = ("ok", "500", "503", "429", "lost", "hang", "never", "404", "page", "forbidden", "cancelled")
 
 times = st.sampled_from([0.0, 0.5, 3.0, 20.0, 200.0])
 customers = st.builds(
@@ -44,6 +44,7 @@ def scripts(draw: st.DrawFn) -> Script:
         businesses=tuple(draw(st.lists(businesses, min_size=count, max_size=count))),
         outage=draw(st.sampled_from([None, None, (begins, begins + 30.0), (begins, 1e9)])),
         reads=draw(st.booleans()),
+        reading=draw(st.sampled_from([None, None, 0.0, 5.0, 60.0])),
         repeats=draw(st.booleans()),
         pause=draw(st.sampled_from([0.0, 0.0, 0.3])),
         takes=draw(st.sampled_from([0.0, 0.0, 1.0])),

@@ -16,6 +16,7 @@ from helpers import BUSINESS, CUSTOMER, HANGS, POST, client_of, until
 from thredfi_async import APIError, BadRequestError, ThredfiError
 from thredfi_async.bulk import (
     ArchiveItem,
+    BulkStoppedError,
     ItemState,
     SourceError,
     StopPolicy,
@@ -109,15 +110,38 @@ async def test_a_cut_call_keeps_its_own_effect(
 
 
 async def test_a_call_that_waits_for_the_rate_is_as_it_was(tmp_path: Path) -> None:
-    """What was not sent is not in the journal afterwards."""
+    """What waits for its turn has not begun: only what was sent is in flight, and in the journal afterwards."""
     path, api = tmp_path / "run.db", Api(hold=asyncio.Event())
     run = archive_many(api, items(50), journal=path, concurrency=20, rate=0.001)
     first = asyncio.ensure_future(anext(run, None))
-    await until(lambda: api.under_way == 1 and run.snapshot().in_flight == 20)
+    await until(lambda: api.under_way == 1 and run.snapshot().in_flight == 1)
     await run.aclose()
     assert await first is None
     with read_journal(path) as view:
         assert dict(view.totals()) == {"unknown": 1}
+
+
+@pytest.mark.parametrize("status", [401, 404])
+async def test_a_stop_sends_nothing_more(status: int, clock: FakeClock) -> None:
+    """However many items wait for the rate: after the call that stops the run, none is sent."""
+    api = Api(lambda _, __: refusal(status, "no"))
+    run = archive_many(api, items(50), rate=1.0, stop=StopPolicy(max_failures=1), clock=clock)
+    await until_it_stops(run, BulkStoppedError)
+    assert sum(api.calls.values()) == 1
+
+
+async def test_a_stop_after_the_source_broke_off() -> None:
+    """What stops the run is raised, and the source's error is its context: neither hides the other."""
+
+    async def source() -> AsyncIterator[ArchiveItem]:
+        for each in items(30):
+            yield each
+        raise OSError("the file is gone")
+
+    run = archive_many(Api(lambda _, __: refusal(401, "unauthorized")), source(), concurrency=1)
+    _, stopped = await until_it_stops(run, BulkStoppedError)
+    assert stopped.cause == "credentials_refused"
+    assert isinstance(stopped.__context__, OSError)
 
 
 @pytest.mark.parametrize("state", [ItemState.ARCHIVED, ItemState.REJECTED])
@@ -146,6 +170,19 @@ async def test_an_archived_customer_that_is_sent_again_stays_ours(tmp_path: Path
     await all_of(archive_many(api, items(3), journal=path))
     again = await all_of(archive_many(api, items(3), journal=path, again=[ItemState.ARCHIVED]))
     assert states(again) == ["archived"] * 3
+
+
+@pytest.mark.parametrize("status", [404, 429, 500])
+async def test_nothing_takes_an_archiving_back(status: int, tmp_path: Path) -> None:
+    """Whatever becomes of an archived customer that is sent again, it has its state before, and the error with it."""
+    path = tmp_path / "run.db"
+    await all_of(archive_many(Api(), items(3), journal=path))
+    api = Api(lambda _, __: refusal(status, "not_found", retry_after=10_000.0))
+    again = await all_of(archive_many(api, items(3), journal=path, again=[ItemState.ARCHIVED], stop=NEVER))
+    assert states(again) == ["archived"] * 3
+    assert {result.error is not None for result in again} == {True}
+    with read_journal(path) as view:
+        assert dict(view.totals()) == {"archived": 3}
 
 
 async def test_elapsed_of_an_item_found_archived_later(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,8 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from thredfi_async.bulk import Journal, JournalError, JournalView, read_journal
-from thredfi_async.bulk.journal import Outcome, schema
-from thredfi_async.bulk.journal.columns import is_count
+from thredfi_async.bulk.journal import Outcome, schema, soundness
 from thredfi_async.bulk.report import summary, write_html, write_not_archived_csv
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="no modes there")
@@ -139,6 +138,7 @@ def test_a_wrong_value_anywhere(path: Path, table: str, column: str, value: obje
     """Whatever stands in any column, a reader gives it as what it may be, or refuses the journal in one sentence."""
     loosen(path)
     with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA ignore_check_constraints = ON")
         connection.execute(f'UPDATE {table} SET "{column}" = ?', (value,))  # noqa: S608 - names of the test's own
         # Text that is not UTF-8, as only a file that is changed byte by byte can hold it.
         if isinstance(value, bytes) and b"\xed" in value:
@@ -213,8 +213,8 @@ def test_a_tree_that_leads_in_circles(tmp_path: Path) -> None:
         content[at : at + 4] = top.to_bytes(4, "big")
     content[28:32] = top.to_bytes(4, "big")
     path.write_bytes(content)
-    with read_journal(path) as view, pytest.raises(JournalError, match=r"no run writes|is damaged"):
-        view.totals()
+    with pytest.raises(JournalError, match=r"no run writes|is damaged"):
+        read_journal(path)
 
 
 def test_a_query_is_bounded_by_the_file(tmp_path: Path) -> None:
@@ -223,9 +223,9 @@ def test_a_query_is_bounded_by_the_file(tmp_path: Path) -> None:
     with read_journal(path) as view:
         assert len(list(view.not_archived())) == 2000
         steps = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT {}) SELECT count(*) FROM n"
-        assert list(view._rows(steps.format(10_000), is_count)) == [(10_000,)]
+        assert list(view._rows(steps.format(10_000), int)) == [10_000]
         with pytest.raises(JournalError, match=NOT_OURS):
-            list(view._rows(steps.format(3_000_000), is_count))
+            list(view._rows(steps.format(3_000_000), int))
 
 
 def test_rows_that_are_left_behind(path: Path) -> None:
@@ -296,6 +296,64 @@ def test_a_journal_that_is_no_file(tmp_path: Path) -> None:
         for opens in (Journal.open, JournalView):
             with pytest.raises(JournalError, match="is a pipe or a device: name a file"):
                 opens(where)
+
+
+@POSIX
+@pytest.mark.parametrize("ending", ["-wal", "-shm", "-journal"])
+def test_a_pipe_beside_it(path: Path, ending: str) -> None:
+    """SQLite opens the files beside a journal; a pipe or a folder there is refused by name, and not waited for."""
+    beside = path.with_name(f"run.db{ending}")
+    link = path.with_name("link.db")
+    link.symlink_to(path)
+    for make in (os.mkfifo, os.mkdir):
+        make(beside)
+        for opens in (Journal.open, JournalView):
+            for where in (path, link):
+                with pytest.raises(JournalError, match=f"run.db{ending} is a pipe, a device or a folder: remove it"):
+                    opens(where)
+        beside.rmdir() if beside.is_dir() else beside.unlink()
+    with read_journal(path) as view:
+        assert view.totals()
+
+
+def test_every_column_is_checked() -> None:
+    """No column of the schema is left out of the check, and none is named that is not there."""
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(schema.TABLES)
+        tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+        found = {
+            table: {name for (name,) in connection.execute("SELECT name FROM pragma_table_info(?)", (table,))}
+            for table in tables
+        }
+    assert {table: set(columns) for table, columns in soundness._COLUMNS.items()} == found
+
+
+@pytest.mark.parametrize(
+    "change_",
+    [
+        "UPDATE items SET position = -9007199254740993 WHERE position = 0",
+        "UPDATE items SET attempts = -1",
+        "UPDATE items SET ended_at = 1e300",
+        "UPDATE items SET business_id = x'00'",
+        "UPDATE items SET line = -1",
+        "UPDATE invalid_lines SET line = -1",
+        "UPDATE samples SET retries = -1",
+    ],
+)
+def test_what_one_refuses_all_refuse(path: Path, change_: str) -> None:
+    """A wrong value, which only a report would show, is met when the journal is opened, for whatever."""
+    change(path, change_)
+    for opens in (Journal.open, read_journal):
+        with pytest.raises(JournalError, match=NOT_OURS):
+            opens(path)
+
+
+def test_a_negative_position_is_right(path: Path) -> None:
+    """An item that has lost its place in the input is one that a run writes: every command takes it."""
+    change(path, "UPDATE items SET position = -3, state = 'unknown' WHERE position = 0")
+    with Journal.open(path) as journal:
+        assert [position for position, _, _ in journal.unsettled(-(2**62), 10)] == [-3, 3]
+    read_all(path)
 
 
 def test_what_it_says_is_not_carried_out(path: Path) -> None:

@@ -17,9 +17,12 @@ import pytest
 from bulk_api import Api, all_of, item, items, states
 
 from thredfi_async.bulk import ArchiveItem, Journal, JournalBusyError, JournalError, archive_many, read_journal
-from thredfi_async.bulk.journal import Outcome
+from thredfi_async.bulk.journal import Outcome as ItemOutcome
 from thredfi_async.bulk.journal.checkpoint import INTERVAL
 from thredfi_async.bulk.journal.files import translated
+from thredfi_async.bulk.journal.reserve import SIZE
+from thredfi_async.bulk.journal_verdict import verdict_in
+from thredfi_async.bulk.verdict import Outcome
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="no such links there")
 
@@ -36,9 +39,9 @@ def totals(path: Path) -> dict[str, int]:
         return dict(view.totals())
 
 
-def outcome(number: int) -> Outcome:
+def outcome(number: int) -> ItemOutcome:
     """Return the outcome of an item that was archived."""
-    return Outcome(business_id=UUID(int=1), customer_id=UUID(int=number), state="archived")
+    return ItemOutcome(business_id=UUID(int=1), customer_id=UUID(int=number), state="archived")
 
 
 def copied(path: Path) -> Path:
@@ -150,6 +153,24 @@ def test_a_copy_made_during_a_run(path: Path) -> None:
         assert totals(copied(path)) == {"archived": 4}
 
 
+async def test_a_copy_made_at_once(path: Path) -> None:
+    """A copy of the file alone, made in the first moment, says which run it is of, and how that stands."""
+    with Journal.open(path) as journal:
+        journal.describe(source_path="customers.csv", source_records=300)
+        run = archive_many(Api(), items(300), journal=journal)
+        await anext(run)
+        with read_journal(copied(path)) as view:
+            assert (
+                view.run.items() >= {"source_path": "customers.csv", "source_records": "300", "sessions": "1"}.items()
+            )
+            found = verdict_in(view)
+        assert (found.outcome, found.exit_code) == (Outcome.UNFINISHED, 4)
+        await run.aclose()
+        assert journal.run["stopped_reason"] == "interrupted"
+        with read_journal(copied(path)) as view:
+            assert view.run["stopped_reason"] == "interrupted"
+
+
 def test_a_program_that_has_it_open_at_the_end(path: Path) -> None:
     """One that reads nothing just now keeps the log's file, which is empty: the journal is complete."""
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as browser:
@@ -242,6 +263,28 @@ def test_a_full_disk_at_a_checkpoint(path: Path) -> None:
         journal._connection.set_authorizer(None)
         assert totals(path) == {"archived": 2}
     assert totals(copied(path)) == {"archived": 2}
+
+
+def test_room_for_the_last_words(path: Path) -> None:
+    """A full disk ends a run, and the room that was kept is given back for what is still to be written."""
+    reserve = path.with_name("run.db-reserve")
+    reserve.write_bytes(bytes(100))  # as a run that was killed may leave it
+    with Journal.open(path) as journal:
+        assert reserve.read_bytes() == bytes(SIZE)
+        (pages,) = journal._connection.execute("PRAGMA page_count").fetchone()
+        journal._connection.execute(f"PRAGMA max_page_count = {pages}")
+        with pytest.raises(JournalError, match="the disk is full"):
+            journal.record(outcome(number) for number in range(5000))
+        assert not reserve.exists()
+        journal._connection.execute("PRAGMA max_page_count = 1000000")
+        journal.finish("the disk is full")
+    with read_journal(path) as view:
+        assert view.run["stopped_reason"] == "the disk is full"
+    Journal.open(path).close()
+    assert not reserve.exists()
+    reserve.write_bytes(b"somebody's own")
+    Journal.open(path).close()
+    assert reserve.read_bytes() == b"somebody's own"
 
 
 async def test_a_run_on_a_journal_that_is_read_all_the_time(path: Path) -> None:

@@ -36,6 +36,11 @@ def test_settings_come_back(tmp_path: Path) -> None:
         json.dumps({"rate": 1, "concurrency": 2, "outage_timeout": 3}),
         json.dumps({"rate": "fast", "concurrency": 2, "outage_timeout": 3, "timeouts": {}}),
         json.dumps({"rate": True, "concurrency": 2, "outage_timeout": 3, "timeouts": {}}),
+        json.dumps({"rate": 0, "concurrency": 2, "outage_timeout": 3, "timeouts": {}}),
+        json.dumps({"rate": 1, "concurrency": 0, "outage_timeout": 3, "timeouts": {}}),
+        json.dumps({"rate": 1, "concurrency": 2, "outage_timeout": -1, "timeouts": {}}),
+        json.dumps({"rate": 1, "concurrency": 2, "outage_timeout": 3, "timeouts": {"deadline": 0}}),
+        json.dumps({"rate": 1, "concurrency": 2, "outage_timeout": 3, "timeouts": {"other": 1}}),
         json.dumps({"rate": -1, "concurrency": 2, "outage_timeout": 3, "timeouts": {}}),
         json.dumps({"rate": 1, "concurrency": 2.5, "outage_timeout": 3, "timeouts": {}}),
         json.dumps({"rate": 1, "concurrency": 2, "outage_timeout": float("nan"), "timeouts": {}}),
@@ -47,10 +52,9 @@ def test_settings_come_back(tmp_path: Path) -> None:
 def test_settings_that_no_run_writes(tmp_path: Path, fact: str) -> None:
     """A journal with other settings is refused in a sentence that names them."""
     path = write_journal(tmp_path / "run.db", [], run={"id": "00000000-0000-0000-0000-000000000001", "settings": fact})
-    with read_journal(path) as view, pytest.raises(JournalError, match="its fact settings is wrong"):
-        _ = view.settings
-    with pytest.raises(JournalError, match="its fact settings is wrong"):
-        Journal.open(path)
+    for opens in (read_journal, Journal.open):
+        with pytest.raises(JournalError, match="its fact settings is wrong"):
+            opens(path)
 
 
 async def test_a_run_in_python_keeps_them(tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ _REMEMBERED: Final = 10_000
 """Businesses without success of which something is known."""
 _LAST_PROBES: Final = 3
 """Probes that must have failed before what is left of a business is given up at the end."""
+_OWN: Final = 3
+"""Failures in a row that count as the items' own; more of them say something of their business."""
 
 
 class Business:
@@ -53,14 +55,23 @@ class Business:
         return len(self.tried) + len(self.new)
 
     @property
+    def is_at_fault(self) -> bool:
+        """Whether a failure of a customer now is rather its business's than its own."""
+        return self.aside is not None or max(self.refused, self.failing) > _OWN
+
+    @property
     def is_given_up(self) -> bool:
-        """Whether its probes have failed so often that nothing is to be expected at the end."""
+        """Whether its probes have failed so often that nothing is to be expected soon."""
         return not self.is_probing and self.probes >= _LAST_PROBES
 
     def take(self) -> Job:
-        """Take a job to probe with: one that was sent before in every second probe, if there is one."""
-        first, second = (self.tried, self.new) if self.probes % 2 else (self.new, self.tried)
-        return (first or second).popleft()
+        """Take a job to probe with: one that was sent before in every second probe, if there is one.
+
+        Those that were never sent are taken from both ends, since customers that always fail may be neighbours.
+        """
+        if self.tried and (self.probes % 2 or not self.new):
+            return self.tried.popleft()
+        return self.new.popleft() if self.probes % 4 else self.new.pop()
 
 
 class Businesses:
@@ -72,6 +83,7 @@ class Businesses:
 
     Attributes:
         waiting: Jobs that wait, set aside.
+        new: Those of them that were never sent.
     """
 
     def __init__(self, limit: int | None, jitter: Callable[[], float] = random.random) -> None:
@@ -80,9 +92,9 @@ class Businesses:
         self._jitter = jitter
         self._known: OrderedDict[UUID, Business] = OrderedDict()
         self._failing: set[UUID] = set()
-        self._streaks: set[UUID] = set()
         self._suspects: set[UUID] = set()
         self.waiting: int = 0
+        self.new: int = 0
 
     # -- what happens
 
@@ -91,19 +103,6 @@ class Businesses:
         known = self._known.pop(business, None) if self._known else None
         if known is None:
             return []
-        for group in (self._streaks, self._suspects, self._failing):
-            group.discard(business)
-        return self.take_all(known)
-
-    def answered(self, business: UUID) -> list[Job]:
-        """Note an answer that is neither a success nor a 403: its customers do not fail in a row."""
-        known = self._known.get(business) if self._known else None
-        if known is None or known.aside == "refused":
-            return []
-        if not known.refused:
-            return self.served(business)
-        known.failing, known.aside = 0, None
-        self._streaks.discard(business)
         self._suspects.discard(business)
         self._failing.discard(business)
         return self.take_all(known)
@@ -126,23 +125,15 @@ class Businesses:
             return False
         if not known.failing:
             known.served = served
-            self._streaks.add(business)
         known.failing += 1
         if self._limit is None or known.failing < self._limit:
             return False
         self._suspects.add(business)
         return served > known.served
 
-    def suspects(self, other: UUID) -> list[UUID]:
-        """Return the businesses that are at fault, now that the API has served another one."""
+    def suspects(self, other: UUID | None) -> list[UUID]:
+        """Return the businesses that are at fault, now that the API has served this one, or answers."""
         return [business for business in self._suspects if business != other] if self._suspects else []
-
-    def forgive(self) -> None:
-        """Forget failures that were the API's."""
-        for business in self._streaks:
-            self._known[business].failing = 0
-        self._streaks.clear()
-        self._suspects.clear()
 
     # -- set aside
 
@@ -150,7 +141,6 @@ class Businesses:
         """Set a business aside whose customers are refused, or fail."""
         known = self._of(business)
         self._suspects.discard(business)
-        self._streaks.discard(business)
         if self._limit is not None and known.refused >= self._limit:
             known.aside = "refused"
             self._failing.discard(business)
@@ -168,6 +158,7 @@ class Businesses:
         """Let a job of a business wait."""
         (known.tried if job.calls else known.new).append(job)
         self.waiting += 1
+        self.new += not job.calls
 
     def take_probe(self, now: float | None) -> Job | None:
         """Take a job of a business whose probe is due, or of any if no time is given."""
@@ -177,18 +168,30 @@ class Businesses:
                 self.waiting -= 1
                 known.is_probing = True
                 job = known.take()
+                self.new -= not job.calls
                 job.is_trial = True
                 return job
         return None
 
-    def probe_failed(self, job: Job, now: float) -> None:
-        """Note that a job ended without success; if it was the probe of its business, the next one waits."""
+    def probe_ended(self, job: Job, now: float, *, is_sent: bool = True) -> None:
+        """Note that a job ended without success; if it was the probe of its business, the next one waits.
+
+        Args:
+            job: The job.
+            now: The time.
+            is_sent: Whether anything was sent: the next one goes at once if not.
+        """
         known = self._known.get(job.business) if job.is_trial else None
         job.is_trial = False
         if known is not None:
             known.is_probing = False
-            known.probes += 1
-            known.probe_at = now + self._next_wait(known)
+            known.probes += is_sent
+            known.probe_at = now + self._next_wait(known) if is_sent else now
+
+    @property
+    def probing(self) -> int:
+        """Probes of businesses in flight."""
+        return sum(self._known[business].is_probing for business in self._failing)
 
     def next_probes(self) -> Iterator[float]:
         """Return when the next probes are due."""
@@ -217,13 +220,20 @@ class Businesses:
             f"the business {business} {text}; this item of it was not sent", business_id=business
         )
 
-    def take_all(self, known: Business) -> list[Job]:
-        """Take a business's jobs that wait, set aside."""
-        taken = [*known.tried, *known.new]
-        known.tried.clear()
+    def take_new(self, known: Business) -> list[Job]:
+        """Take a business's jobs that wait, set aside, and were never sent."""
+        taken = [*known.new]
         known.new.clear()
         self.waiting -= len(taken)
+        self.new -= len(taken)
         return taken
+
+    def take_all(self, known: Business) -> list[Job]:
+        """Take a business's jobs that wait, set aside."""
+        taken = [*known.tried]
+        known.tried.clear()
+        self.waiting -= len(taken)
+        return [*taken, *self.take_new(known)]
 
     def _next_wait(self, known: Business) -> float:
         wait = known.wait * (0.5 + 0.5 * self._jitter())
@@ -243,6 +253,6 @@ class Businesses:
             for business, known in self._known.items():
                 if not len(known) and not known.is_probing:
                     del self._known[business]
-                    for group in (self._streaks, self._suspects, self._failing):
-                        group.discard(business)
+                    self._suspects.discard(business)
+                    self._failing.discard(business)
                     return

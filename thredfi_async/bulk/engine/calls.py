@@ -2,13 +2,14 @@
 
 import re
 import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, Protocol
 from uuid import UUID
 
-from thredfi_async import Customer, Effect, RawResponse, ThredfiError
+import attrs
+
+from thredfi_async import Customer, Effect, RawResponse, RetryPolicy, ThredfiError
 from thredfi_async._jobs.metrics import Metrics
 from thredfi_async._outcomes import classify, says_archived
 from thredfi_async.bulk.engine.job import Job
@@ -16,6 +17,8 @@ from thredfi_async.bulk.engine.outcomes import failure_of, found_archived, succe
 from thredfi_async.bulk.errors import StillActiveError
 from thredfi_async.bulk.items import ArchiveResult
 
+_ATTEMPTS: Final = 2
+"""Attempts of a call's requests; a run sends an item again later, when others have had their turn."""
 # As `Call.annotate` writes it.
 _NOTE: Final = re.compile(r"with effect (NOT_APPLIED|UNKNOWN|APPLIED), attempts (\d{1,9}), idempotency key (\S+)")
 
@@ -57,6 +60,10 @@ class Calls:
     ) -> None:
         """Look the methods up once."""
         self._archive = client.customers.with_raw_response.archive
+        policy = getattr(client, "retry", None)
+        if isinstance(policy, RetryPolicy) and policy.max_attempts > _ATTEMPTS:
+            # More of them would hold a place of the run's concurrency while they wait.
+            self._archive = partial(self._archive, retry=attrs.evolve(policy, max_attempts=_ATTEMPTS))
         self._get = client.customers.get
         self._settle = settle
         self._lifetime = lifetime
@@ -75,10 +82,18 @@ class Calls:
         Raises:
             ThredfiError: The call failed.
         """
-        with _timed(job):
-            result = await self._made(job)
-        # Once the seconds have been added.
-        return result()
+        began = time.monotonic()
+        response: RawResponse[Customer] | None = None
+        try:
+            found = await self._ask_about(job) if job.doubt_since is not None else None
+            if found is None:
+                response = await self._send(job)
+        finally:
+            job.elapsed += time.monotonic() - began
+        if found is not None:
+            return found_archived(job, found)
+        assert response is not None  # noqa: S101 - it was not found, so it was sent
+        return success_of(job, response)
 
     async def ask(self, business_id: UUID, customer_id: UUID) -> None:
         """Get a record, to see whether the API answers.
@@ -87,14 +102,6 @@ class Calls:
             ThredfiError: As `get` does.
         """
         await _get(self._get, business_id, customer_id, self._metrics)
-
-    async def _made(self, job: Job) -> Callable[[], ArchiveResult]:
-        found = await self._ask_about(job) if job.doubt_since is not None else None
-        return (
-            partial(found_archived, job, found)
-            if found is not None
-            else partial(success_of, job, await self._send(job))
-        )
 
     async def _send(self, job: Job) -> RawResponse[Customer]:
         item, first = job.item, job.error is None
@@ -169,12 +176,15 @@ class Questions:
         Raises:
             ThredfiError: The call failed.
         """
-        with _timed(job):
+        began = time.monotonic()
+        try:
             customer = await self._record(job)
+        finally:
+            job.elapsed += time.monotonic() - began
         if says_archived(customer.is_archived, customer.status):
             return found_archived(job, customer)
         error = StillActiveError("the record shows the customer active, and a request may still be on its way")
-        return failure_of(job, error, may_arrive=True)
+        return failure_of(job, error)
 
     async def ask(self, business_id: UUID, customer_id: UUID) -> None:
         """Get a record, to see whether the API answers; raise as `get` does."""
@@ -199,16 +209,6 @@ async def _get(get: Callable[..., Any], business_id: UUID, customer_id: UUID, me
         raise
     metrics.sent(1, 0)
     return customer
-
-
-@contextmanager
-def _timed(job: Job) -> Generator[None]:
-    """Add the seconds that a call takes to its job."""
-    began = time.monotonic()
-    try:
-        yield
-    finally:
-        job.elapsed += time.monotonic() - began
 
 
 def effect_of(error: BaseException) -> tuple[Effect, int]:

@@ -18,13 +18,14 @@ class Condition:
         """Begin with no task waiting."""
         self._waiting: deque[asyncio.Future[None]] = deque()
 
-    def notify(self) -> None:
-        """Wake the task that has waited longest."""
+    def notify(self) -> bool:
+        """Wake the task that has waited longest; return whether there was one."""
         while self._waiting:
             waiter = self._waiting.popleft()
             if not waiter.done():
                 waiter.set_result(None)
-                return
+                return True
+        return False
 
     async def wait(self) -> None:
         """Wait to be woken."""

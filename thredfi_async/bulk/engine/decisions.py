@@ -29,10 +29,12 @@ class Ask:
     Args:
         business_id: Its business.
         customer_id: The customer.
+        within: Seconds after which the question is given up.
     """
 
     business_id: UUID
     customer_id: UUID
+    within: float
 
 
 @attrs.frozen

@@ -11,10 +11,10 @@ from thredfi_async._jobs.metrics import Metrics, Snapshot
 from thredfi_async.bulk.engine.calls import MakesCalls
 from thredfi_async.bulk.engine.decisions import Resolve
 from thredfi_async.bulk.engine.job import Job
-from thredfi_async.bulk.engine.judge import Limits
+from thredfi_async.bulk.engine.limits import Limits
 from thredfi_async.bulk.engine.results_queue import ResultsQueue
 from thredfi_async.bulk.engine.scheduler import Scheduler
-from thredfi_async.bulk.engine.worker_pool import RateLimit, Work, WorkerPool
+from thredfi_async.bulk.engine.worker_pool import Work, WorkerPool
 from thredfi_async.bulk.errors import BulkStoppedError, JournalError
 from thredfi_async.bulk.input import Input
 from thredfi_async.bulk.items import ArchiveResult
@@ -31,7 +31,6 @@ class Plan:
     Args:
         limits: The scheduler's settings.
         calls: Makes what calls the API.
-        rate: Limits the calls that begin, or None for no limit.
         clock: Tells the time and sleeps.
         input: Starts to read the items.
         store: Makes the store.
@@ -39,7 +38,6 @@ class Plan:
 
     limits: Limits
     calls: Callable[[Metrics], MakesCalls]
-    rate: RateLimit | None
     clock: Clock
     input: Callable[[], Input]
     store: Callable[[Metrics, Publish], Store]
@@ -67,7 +65,6 @@ class Engine:
             self._scheduler,
             Work(
                 calls=plan.calls(self._metrics),
-                rate=plan.rate,
                 clock=plan.clock,
                 metrics=self._metrics,
                 read=self._read,
@@ -77,6 +74,7 @@ class Engine:
             ),
         )
         self._input: Input | None = None
+        self._broken_off: BaseException | None = None
         self._read_so_far = 0
 
     # -- for `ArchiveRun`
@@ -152,8 +150,10 @@ class Engine:
             finally:
                 for helper in helpers:
                     helper.cancel()
-        if self._results.error is None:
-            self._results.error = self._scheduler.stopped
+        stopped = self._scheduler.stopped
+        if stopped is not None and (self._results.error is None or self._results.error is self._broken_off):
+            stopped.__context__ = self._broken_off
+            self._results.error = stopped
 
     async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
         """Let an error in one task drain the run, and not cut off the calls of the others."""
@@ -202,7 +202,8 @@ class Engine:
             items = await self._input.take(count)
         except Exception as error:  # noqa: BLE001 - whatever the iterable raises
             # As at the input's end: items that were read are finished. Then the error is raised.
-            self._results.error = self._results.error or error
+            if self._results.error is None:
+                self._results.error = self._broken_off = error
             return None
         if not items:
             return None

@@ -14,8 +14,8 @@ _REMEMBERED: Final = 65_536
 class FailureRate:
     """Holds the outcomes of items against a policy.
 
-    The ratio is that of items whose first calls ended one after the other. What an item's failures are put off for, and
-    come due together with others, does not change its place: a few customers who always fail never look like many.
+    The ratio is that of items whose first calls began one after the other. Failures that are put off, or are slow, and
+    then come together, do not change an item's place: a few customers who always fail never look like many.
 
     Args:
         policy: The policy.
@@ -29,7 +29,7 @@ class FailureRate:
         self._begun = 0
         self._failures = 0
 
-    def first_call_ended(self, job: Job) -> None:
+    def first_call_begins(self, job: Job) -> None:
         """Give a job its place."""
         job.number = self._begun
         if self._size:

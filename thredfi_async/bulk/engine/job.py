@@ -29,12 +29,12 @@ class Job:
         attempts: Requests that were sent for it.
         elapsed: Seconds that its calls took.
         calls: Calls of it that have begun.
-        rounds: Calls that failed while the API served others.
+        rounds: Calls that failed while the API served others; those while many failed count for less.
         served: How many calls the API had served when its last one began or failed.
-        number: Its place in the order in which first calls ended; None before.
+        number: Its place in the order in which first calls began; None before.
         answered: Whether the API has answered a question about it during the current call.
+        fails: Whether its last call failed, and it has no outcome yet.
         is_probe: Whether it is sent to find out whether the API is available.
-        is_sending: Whether its current call has begun, and does not wait for the rate limit.
         is_trial: Whether it is sent to find out whether its business, which is set aside, is served again.
     """
 
@@ -47,9 +47,9 @@ class Job:
         "doubt_since",
         "elapsed",
         "error",
+        "fails",
         "index",
         "is_probe",
-        "is_sending",
         "is_trial",
         "item",
         "key",
@@ -72,10 +72,10 @@ class Job:
         self.attempts: int = 0
         self.elapsed: float = 0.0
         self.calls: int = 0
-        self.rounds: int = 0
+        self.rounds: float = 0.0
         self.served: int = 0
         self.number: int | None = None
         self.answered: bool = False
+        self.fails: bool = False
         self.is_probe: bool = False
-        self.is_sending: bool = False
         self.is_trial: bool = False

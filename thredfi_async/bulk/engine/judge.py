@@ -3,60 +3,37 @@
 That a run ends because the API has been away for too long is decided in `scheduler.py`, which knows the time.
 """
 
-import random
 from collections import deque
-from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
-
-import attrs
 
 from thredfi_async import APIError, ThredfiError
 from thredfi_async._jobs.circuit_breaker import CircuitBreaker
 from thredfi_async._outcomes import classify
 from thredfi_async.bulk.engine.businesses import Business, Businesses
 from thredfi_async.bulk.engine.decisions import Resolve
-from thredfi_async.bulk.engine.evidence import Evidence
+from thredfi_async.bulk.engine.evidence import MANY, Evidence
 from thredfi_async.bulk.engine.failure_rate import FailureRate
 from thredfi_async.bulk.engine.job import Job
+from thredfi_async.bulk.engine.limits import BATCH, PARKED, Limits
 from thredfi_async.bulk.engine.outcomes import asked_to_wait, failure_of
 from thredfi_async.bulk.engine.ready_queue import ReadyQueue
 from thredfi_async.bulk.errors import BulkStoppedError
 from thredfi_async.bulk.items import ArchiveResult
-from thredfi_async.bulk.policy import StopPolicy
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-BATCH: Final = 256
-"""Items that are read together."""
-ROUNDS: Final = 5
+_ROUNDS: Final = 3
 """Failed calls after which an item is given up, counted only while the API serves others."""
-IN_A_ROW: Final = 10
-"""New customers that fail in a row, without a success between them, after which the API counts as unavailable."""
+_TRIES_ALONE: Final = 5
+"""Calls of an item that is alone."""
+_RECOVERING: Final = 0.02
+"""The part of second and later calls that are served, beyond which a failure is a quarter of an item's own."""
+_SMOOTH: Final = 0.005
 _CUSTOMERS: Final = 2
+_PATIENCE: Final = 0.1
+_PATIENCE_AT_END: Final = 0.5
 _WAIT_MAX: Final = 30.0
-
-
-@attrs.frozen(kw_only=True)
-class Limits:
-    """The settings of a scheduler.
-
-    Args:
-        concurrency: Most calls in flight.
-        stop: When to stop before the end.
-        lifetime: Seconds for which a request that was not answered may still be on its way.
-        jitter: Draws a number from 0 to 1.
-    """
-
-    concurrency: int
-    stop: StopPolicy
-    lifetime: float
-    jitter: Callable[[], float] = random.random
-
-    @property
-    def window(self) -> int:
-        """Items that a run holds at most, from the input to the consumer."""
-        return max(4 * BATCH, 4 * self.concurrency)
 
 
 class Judge:
@@ -78,16 +55,21 @@ class Judge:
         self._queue = ReadyQueue()
         self._businesses = Businesses(limits.stop.skip_business_after, limits.jitter)
         self._breaker = CircuitBreaker(
-            failures=IN_A_ROW, customers=_CUSTOMERS, wait_initial=1.0, wait_max=_WAIT_MAX, jitter=limits.jitter
+            failures=MANY, customers=_CUSTOMERS, wait_initial=1.0, wait_max=_WAIT_MAX, jitter=limits.jitter
         )
         self._rate = FailureRate(limits.stop)
         self._evidence = Evidence()
         self._resolved: deque[Resolve] = deque()
+        self._has_ended = self._is_last_call = False
         self._held: int = 0
         self._active: int = 0
-        self._served = self._calls_served = 0
+        self._window = limits.window
+        self._served = 0
         self._read_on, self._read_on_step = 0, BATCH
-        self._first_calls = 0
+        self._first_calls: int = 0
+        self._failing: int = 0
+        self._quick: int = 0
+        self._recovered: float = 0.0
         self._last_error: ThredfiError | None = None
         self.in_flight: int = 0
         self.draining: bool = False
@@ -115,51 +97,70 @@ class Judge:
     def _begins(self, job: Job) -> None:
         self.in_flight += 1
         self._first_calls += job.calls == 1
+        if job.calls == 1:
+            self._rate.first_call_begins(job)
 
     def _ends(self, job: Job) -> None:
         self.in_flight -= 1
         self._first_calls -= job.calls == 1
-        if job.number is None:
-            self._rate.first_call_ended(job)
 
-    def _left(self, job: Job, now: float) -> None:
-        """Note that a job's call says nothing of the API."""
+    def _left(self, job: Job, now: float, *, is_sent: bool = True) -> None:
+        """Note that a job's call says nothing of the API; the next probe goes at once if it was not even sent."""
         if job.is_probe:
+            job.is_probe = False
             self._breaker.left(now)
-        self._businesses.probe_failed(job, now)
+            if not is_sent:
+                self._breaker.probe_now()
+        self._businesses.probe_ended(job, now, is_sent=is_sent)
 
     def _is_served(self, job: Job, now: float) -> None:
-        self._calls_served += 1
-        self._is_alive(is_probe=job.is_probe)
-        self._set_aside_all(self._businesses.suspects(job.business), now)
-
-    def _is_alive(self, *, is_probe: bool = False) -> None:
-        self._served += 1
-        self._breaker.served(is_probe=is_probe, ramp_to=self._limits.concurrency)
+        """Note that the API has served a call, or has refused it in its own words."""
+        self._is_alive(now, besides=job.business, is_probe=job.is_probe)
         self._evidence.clear()
-        self._read_on, self._read_on_step = 0, BATCH
+
+    def _is_alive(self, now: float, *, besides: "UUID | None" = None, is_probe: bool = False) -> None:
+        """Note that the API serves others than those that fail: their businesses are at fault, or they are."""
+        self._served += 1
+        self._breaker.served(is_probe=is_probe, ramp_to=None if besides is None else self._limits.concurrency)
+        self._quick = self._read_on = 0
+        self._is_last_call, self._read_on_step = False, BATCH
+        for business in self._businesses.suspects(besides):
+            self._set_aside(business, now)
+
+    def _recovers(self, job: Job) -> None:
+        """Note that a job was served; if it had failed, failures pass."""
+        if job.fails:
+            self._recovered += _SMOOTH * (1.0 - self._recovered)
 
     def _fails_for_good(self, job: Job, error: ThredfiError, now: float) -> None:
         if isinstance(error, APIError):
             self._is_served(job, now)
             if not classify(error).skips_business:
-                self._put_back(self._businesses.answered(job.business), now)
-            elif self._businesses.refused(job.business):
-                self._set_aside(job.business, now)
-        self._left(job, now)
+                self._is_sound(job.business, now)
+            else:
+                self._queue.doubt(job.business)
+                if self._businesses.refused(job.business):
+                    self._set_aside(job.business, now)
+        self._left(job, now, is_sent=error.attempts > 0)
         self._give_up(job, error, now)
 
     def _fails_for_now(self, job: Job, error: ThredfiError, now: float) -> None:
-        is_answered = job.answered and not self._breaker.is_open
-        self._served += is_answered
-        # A failure counts only if the API has served others since: an outage uses up no item's rounds.
-        job.rounds += self._served > job.served
+        if job.fails:
+            self._recovered -= _SMOOTH * self._recovered
+        else:
+            job.fails = True
+            self._failing += 1
+        self._served += job.answered and not self._breaker.is_open
+        # A failure counts only if the API has served others since, and for less while those that failed are served
+        # later: no outage, and no half of one, uses up an item's rounds.
+        if self._served > job.served:
+            job.rounds += 0.25 if self._recovered > _RECOVERING else 1.0
         job.served = self._served
         asked = asked_to_wait(error)
         self._counts(job, error, now, asked)
-        wait = min(_WAIT_MAX, 2.0 ** (min(job.rounds or job.calls, 6) - 1)) * (0.5 + 0.5 * self._limits.jitter())
+        wait = min(_WAIT_MAX, 2.0 ** min(job.calls - 1, 6)) * (0.5 + 0.5 * self._limits.jitter())
         wait = max(wait, asked)
-        is_spent = job.rounds >= ROUNDS or asked > self._policy.outage_timeout or self._is_alone(job, now + wait)
+        is_spent = job.rounds >= _ROUNDS or asked > self._policy.outage_timeout or self._is_alone(job, now + wait)
         known = self._businesses.get(job.business)
         if self.draining or is_spent:
             self._give_up(job, error, now)
@@ -173,18 +174,35 @@ class Judge:
         known, is_probe = self._businesses.get(job.business), job.is_probe
         is_aside = known is not None and known.aside is not None
         if is_probe or not is_aside:
-            self._evidence.failed(job, now)
+            self._evidence.failed(job, now, is_general=classify(error).is_general)
         if is_probe or (not is_aside and job.calls == 1):
             self._breaker.failed(job.item.customer_id, now, asked=asked, is_probe=is_probe)
         job.is_probe = False
-        self._businesses.probe_failed(job, now)
-        if self._breaker.is_open and not self._evidence.is_one_business:
-            self._businesses.forgive()
-        elif job.calls == 1 and self._businesses.failed(job.business, self._calls_served):
-            self._set_aside(job.business, now)
-        if is_probe and self._evidence.is_one_business and (job.answered or not classify(error).is_general):
+        self._businesses.probe_ended(job, now)
+        if known is not None and known.is_given_up and self._in_doubt >= PARKED:
+            for each in self._businesses.take_new(known):
+                self._skip(each, now)
+        if job.calls == 1:
+            self._queue.doubt(job.business)
+            if self._businesses.failed(job.business, self._served):
+                self._set_aside(job.business, now)
+        if is_probe and self._may_read_on(job, error, now):
             self._read_on += self._read_on_step
             self._read_on_step *= 2
+
+    def _may_read_on(self, job: Job, error: ThredfiError, now: float) -> bool:
+        """Return whether what fails is rather one business than the API, and has failed for long."""
+        evidence = self._evidence
+        is_likely = evidence.is_one_business and (job.answered or not classify(error).is_general)
+        return is_likely and now - (evidence.failing_since or now) >= self._patience
+
+    @property
+    def _patience(self) -> float:
+        """Seconds for which many may fail together before other evidence than a served call speaks for the API.
+
+        They are more where no one else is held up by waiting.
+        """
+        return self._policy.outage_timeout * (_PATIENCE_AT_END if self._has_ended else _PATIENCE)
 
     def _is_alone(self, job: Job, next_try: float) -> bool:
         """Return whether a job has no one beside it, and no witness: it ends after its own tries."""
@@ -192,17 +210,14 @@ class Judge:
         if self._breaker.is_open or evidence.is_several or evidence.has_witness or self._has_others:
             return False
         since = next_try if evidence.failing_since is None else evidence.failing_since
-        return job.calls >= ROUNDS or next_try - since >= self._policy.outage_timeout
-
-    def _may_arrive(self, job: Job, now: float) -> bool:
-        return job.doubt_since is not None and now - job.doubt_since < self._limits.lifetime
+        return job.calls >= _TRIES_ALONE or next_try - since >= self._policy.outage_timeout
 
     def _give_up(self, job: Job, error: ThredfiError, now: float) -> None:
-        result = failure_of(job, error, may_arrive=self._may_arrive(job, now))
+        result = failure_of(job, error)
         known = self._businesses.get(job.business)
         if job.calls and not result.state.is_success:
-            is_aside = known is not None and known.aside is not None
-            stopped = self._rate.failed(job, error, is_business=is_aside) if not self.draining else None
+            is_business = known is not None and known.is_at_fault
+            stopped = self._rate.failed(job, error, is_business=is_business) if not self.draining else None
             if known is not None and job.number is not None:
                 known.numbers.append(job.number)
             if stopped is not None:
@@ -213,6 +228,11 @@ class Judge:
     def _resolve(self, job: Job, result: ArchiveResult | None) -> None:
         self._active -= 1
         self._held -= result is None
+        if job.fails:
+            job.fails = False
+            self._failing -= 1
+            if not self._failing:
+                self._evidence.clear()
         self._resolved.append(Resolve(job, result))
 
     @property
@@ -225,13 +245,13 @@ class Judge:
     def _take(self, job: Job, now: float) -> None:
         known = self._businesses.get(job.business)
         if known is None or known.aside is None:
-            self._queue.add(job)
+            self._queue.add(job, is_doubtful=known is not None)
         else:
             self._aside(known, job, now)
 
     def _aside(self, known: Business, job: Job, now: float) -> None:
         """Let a job wait with its business, if it may be probed with, and if there is room for that."""
-        if known.aside == "refused" or (not job.calls and self._businesses.waiting >= self._limits.window // 2):
+        if known.aside == "refused" or (not job.calls and known.is_given_up and self._in_doubt >= PARKED):
             self._skip(job, now)
         else:
             self._businesses.put(known, job)
@@ -239,16 +259,19 @@ class Judge:
     def _skip(self, job: Job, now: float) -> None:
         self._give_up(job, job.error or self._businesses.error_of(job.business), now)
 
-    def _put_back(self, jobs: Sequence[Job], now: float) -> None:
-        for job in jobs:
+    def _is_sound(self, business: "UUID", now: float) -> None:
+        """Take a business back into good standing, and its jobs that were set aside."""
+        self._queue.trust(business)
+        for job in self._businesses.served(business):
             if job.calls:
                 self._queue.postpone(job, now)
             else:
-                self._queue.add(job)
+                self._queue.add(job, is_doubtful=False)
 
-    def _set_aside_all(self, businesses: Sequence["UUID"], now: float) -> None:
-        for business in businesses:
-            self._set_aside(business, now)
+    @property
+    def _in_doubt(self) -> int:
+        """Jobs that have failed, or wait for their business to be served again."""
+        return self._failing + self._queue.doubtful + self._businesses.new
 
     def _set_aside(self, business: "UUID", now: float) -> None:
         known = self._businesses.set_aside(business, now)

@@ -27,28 +27,21 @@ def found_archived(job: Job, customer: Customer) -> ArchiveResult:
     return ArchiveResult(job.item, job.index, ItemState.ARCHIVED, customer, None, job.attempts, job.elapsed)
 
 
-def failure_of(job: Job, error: ThredfiError, *, may_arrive: bool) -> ArchiveResult:
-    """Return the result of an item that is given up, or whose call cannot be repeated.
-
-    Args:
-        job: The item.
-        error: Its last error.
-        may_arrive: Whether an earlier request may still be on its way: a refusal is not final then.
-    """
-    return ArchiveResult(
-        job.item, job.index, _state(job, error, may_arrive=may_arrive), None, error, job.attempts, job.elapsed
-    )
+def failure_of(job: Job, error: ThredfiError) -> ArchiveResult:
+    """Return the result of an item that is given up, or whose call cannot be repeated."""
+    return ArchiveResult(job.item, job.index, _state(job, error), None, error, job.attempts, job.elapsed)
 
 
-def _state(job: Job, error: ThredfiError, *, may_arrive: bool) -> ItemState:
+def _state(job: Job, error: ThredfiError) -> ItemState:
+    if job.before is not None and job.before.is_success:
+        # It was sent again by request: whatever became of that, nothing takes its archiving back.
+        return job.before
     if error.effect is Effect.APPLIED:
         return ItemState.ARCHIVED
-    is_refused = classify(error).is_refusal
-    if error.effect is Effect.UNKNOWN:
+    if error.effect is Effect.UNKNOWN or job.doubt_since is not None:
+        # No refusal takes a doubt away: only a record that is active does, once nothing can still be on its way.
         return ItemState.UNKNOWN
-    if job.doubt_since is not None and (may_arrive or not is_refused):
-        return ItemState.UNKNOWN
-    return ItemState.REJECTED if is_refused else ItemState.FAILED
+    return ItemState.REJECTED if classify(error).is_refusal else ItemState.FAILED
 
 
 _STOPPED: Final[Mapping[StopReason, str]] = {

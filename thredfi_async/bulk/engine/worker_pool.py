@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
@@ -23,21 +23,12 @@ if TYPE_CHECKING:
     from thredfi_async.bulk.items import ArchiveResult
 
 
-class RateLimit(Protocol):
-    """Limits how many calls begin per second."""
-
-    def acquire(self) -> Awaitable[None]:
-        """Wait for a turn."""
-        ...
-
-
 @attrs.frozen(kw_only=True, eq=False)
 class Work:
     """What a pool works with.
 
     Args:
         calls: Calls the API.
-        rate: Limits the calls that begin, or None for no limit.
         clock: Tells the time and sleeps.
         metrics: Counts outcomes.
         read: Reads items, and returns the jobs that are to be sent; None at the end.
@@ -47,7 +38,6 @@ class Work:
     """
 
     calls: MakesCalls
-    rate: RateLimit | None
     clock: Clock
     metrics: Metrics
     read: Callable[[int], Awaitable[Sequence[Job] | None]]
@@ -59,7 +49,8 @@ class Work:
 class WorkerPool:
     """Runs workers that ask the scheduler what to do, do it, and tell it what came of it.
 
-    All wait on one condition, which is notified after each change of the scheduler's state.
+    All wait on one condition, which is notified after each change of the scheduler's state. A worker is made when there
+    may be something to do, and none waits for it.
 
     Args:
         scheduler: Decides.
@@ -74,7 +65,11 @@ class WorkerPool:
         self._scheduler = scheduler
         self._work = work
         self._now = work.clock.monotonic
+        self._group: asyncio.TaskGroup | None = None
+        self._workers: asyncio.TaskGroup | None = None
+        self._spare = 0
         self._calling: set[asyncio.Task[None]] = set()
+        self._asking: asyncio.Timeout | None = None
         self._timer: asyncio.Task[None] | None = None
         self._timer_ends = 0.0
         self._is_cutting = False
@@ -87,49 +82,66 @@ class WorkerPool:
             group: Owns the tasks.
             workers: How many calls may be in flight; one more reads.
         """
-        tasks = [group.create_task(self._loop(group)) for _ in range(workers + 1)]
-        await asyncio.wait(tasks)
+        self._group, self._spare = group, workers + 1
+        async with asyncio.TaskGroup() as self._workers:
+            self._wake_one()
+        self._workers = None
         if self._timer is not None:
             self._timer.cancel()
 
     def notify(self) -> None:
         """Note that the scheduler's state has changed."""
         self._end_early()
-        self.changed.notify()
+        self._wake_one()
+
+    def _wake_one(self) -> None:
+        """Wake a worker that waits, or make one."""
+        if not self.changed.notify() and self._spare and self._workers is not None:
+            self._spare -= 1
+            self._workers.create_task(self._loop())
 
     def _end_early(self) -> None:
         """Stop reading once no more calls begin, and cut calls off that need not be waited for."""
         if self._scheduler.draining:
             self._work.drained()
+            self._cut_question()
         if self._scheduler.is_hopeless and not self._is_cutting:
             self._is_cutting = True
             for task in self._calling:
                 task.cancel()
 
-    async def _loop(self, group: asyncio.TaskGroup) -> None:
+    def _cut_question(self) -> None:
+        """Wait no longer for an answer that changes nothing any more."""
+        if self._asking is not None and not self._asking.expired():
+            self._asking.reschedule(0.0)
+
+    async def _loop(self) -> None:
         while True:
             decision = self._scheduler.next(self._now())
             self._end_early()
             if isinstance(decision, Wait):
                 if decision.until is not None:
-                    self._set_timer(group, decision.until)
+                    self._set_timer(decision.until)
                 await self.changed.wait()
                 continue
             if isinstance(decision, Done):
+                self._cut_question()
+                self._spare = 0
                 self.changed.notify()
                 return
             if not isinstance(decision, Resolve) and self._scheduler.may_do_more:
                 # This worker is busy with it for a while: another one looks whether there is more to do.
                 self.notify()
             try:
-                await self._do(decision)
+                if isinstance(decision, Start):
+                    await self._call(decision.job, decision.within)
+                else:
+                    await self._do(decision)
             except Exception as error:  # noqa: BLE001 - it ends the run, and is raised there
                 self._work.fail(error)
 
-    async def _do(self, decision: Start | Ask | Read | Resolve) -> None:
+    async def _do(self, decision: Ask | Read | Resolve) -> None:
         match decision:
-            case Start(job=job, within=within):
-                await self._call(job, within)
             case Resolve(job=job, result=result):
                 if result is not None:
                     self._work.metrics.count(result.state, result.elapsed if result.attempts else None)
@@ -150,12 +162,20 @@ class WorkerPool:
                 self._scheduler.read(jobs, self._now())
 
     async def _ask(self, question: Ask) -> None:
-        failure: ThredfiError | None = None
+        failure: ThredfiError | None = _interrupted("the question was cut off")
         try:
-            await self._work.calls.ask(question.business_id, question.customer_id)
+            async with asyncio.timeout(question.within) as self._asking:
+                await self._work.calls.ask(question.business_id, question.customer_id)
+            failure = None
         except ThredfiError as error:
             failure = error
+        except TimeoutError:
+            pass  # as if the API had not answered
+        except asyncio.CancelledError:
+            if _is_cancelled():
+                raise
         finally:
+            self._asking = None
             self._scheduler.witnessed(failure, self._now())
 
     # -- one call
@@ -165,12 +185,16 @@ class WorkerPool:
         assert task is not None  # noqa: S101 - a coroutine that runs has one
         self._calling.add(task)
         try:
-            result = await self._made(job, within)
+            result = await (self._work.calls.make(job) if within is None else self._made(job, within))
         except ThredfiError as error:
             self._scheduler.failed(job, error, self._now())
         except asyncio.CancelledError as error:
+            if not _is_cancelled():
+                # The client raises it, and the run was not cancelled: it is the call that has failed.
+                self._scheduler.failed(job, _cancelled_by_client(error), self._now())
+                return
             failure = _cut_off(job, error)
-            result_ = None if failure is None else failure_of(job, failure, may_arrive=True)
+            result_ = None if failure is None else failure_of(job, failure)
             self._scheduler.cut(job, result_, self._now())
             if not self._is_cutting or task.uncancel() > 0:
                 raise
@@ -185,50 +209,56 @@ class WorkerPool:
         """End a run in which a call raised what is none of our errors."""
         failure = InternalError(f"the call raised {raised_at(reason)}")
         failure.effect, failure.attempts = effect_of(reason)
-        self._scheduler.cut(job, failure_of(job, failure, may_arrive=True), self._now())
+        self._scheduler.cut(job, failure_of(job, failure), self._now())
         self._work.fail(reason)
 
-    async def _made(self, job: Job, within: float | None) -> "ArchiveResult":
-        if within is None:
-            return await self._limited(job)
+    async def _made(self, job: Job, within: float) -> "ArchiveResult":
         cut: BaseException | None = None
         try:
             async with asyncio.timeout(within):
                 try:
-                    return await self._limited(job)
+                    return await self._work.calls.make(job)
                 except asyncio.CancelledError as error:
                     cut = error
                     raise
+        except ThredfiError:
+            raise  # a client's own timeout is a `TimeoutError` as well
         except TimeoutError:
             failure = None if cut is None else _cut_off(job, cut)
             raise failure or _interrupted("the outage timeout ended before the request was sent") from None
 
-    async def _limited(self, job: Job) -> "ArchiveResult":
-        if self._work.rate is not None:
-            await self._work.rate.acquire()
-        job.is_sending = True
-        return await self._work.calls.make(job)
-
     # -- time
 
-    def _set_timer(self, group: asyncio.TaskGroup, until: float) -> None:
+    def _set_timer(self, until: float) -> None:
+        assert self._group is not None  # noqa: S101 - workers run after it is known
         if self._timer is not None and not self._timer.done():
             if self._timer_ends <= until:
                 return
             self._timer.cancel()
         self._timer_ends = until
-        self._timer = group.create_task(self._sleep(until))
+        self._timer = self._group.create_task(self._sleep(until))
 
     async def _sleep(self, until: float) -> None:
         # Not less: the difference of two times may be too small to move a clock on.
         await self._work.clock.sleep(max(_TICK, until - self._now()))
         self._timer_ends = float("inf")
-        self.changed.notify()
+        self._wake_one()
+
+
+def _is_cancelled() -> bool:
+    """Return whether the task that runs was cancelled itself."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _cancelled_by_client(error: asyncio.CancelledError) -> ThredfiError:
+    effect, attempts = effect_of(error)
+    return _interrupted("the call was cancelled inside the client", effect, attempts)
 
 
 def _cut_off(job: Job, error: BaseException) -> ThredfiError | None:
     """Return the error of a call that was cut off; None if nothing was sent, so that the item is as it was before."""
-    effect, attempts = effect_of(error) if job.is_sending else (Effect.NOT_APPLIED, 0)
+    effect, attempts = effect_of(error)
     if effect is Effect.NOT_APPLIED and not attempts:
         return job.error
     return _interrupted("the call was cut off, since the run ended", effect, attempts)

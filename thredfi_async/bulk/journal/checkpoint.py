@@ -35,10 +35,14 @@ class Checkpoints:
     def when_due(self) -> None:
         """Move what no reader holds back, if the last time is long enough ago."""
         if self._clock() >= self._due:
-            # What a disk that is full or fails does not take stays in the log, and is as durable there.
-            with suppress(sqlite3.Error):
-                self._execute("PRAGMA wal_checkpoint(PASSIVE)")
-            self._due = self._clock() + INTERVAL
+            self.now()
+
+    def now(self) -> None:
+        """Move what no reader holds back."""
+        # What a disk that is full or fails does not take stays in the log, and is as durable there.
+        with suppress(sqlite3.Error):
+            self._execute("PRAGMA wal_checkpoint(PASSIVE)")
+        self._due = self._clock() + INTERVAL
 
     def last(self) -> tuple[str, ...]:
         """Move everything and remove the log, so that the journal is one file.

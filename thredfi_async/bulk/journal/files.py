@@ -14,6 +14,8 @@ from thredfi_async.bulk.errors import JournalError
 Action = Literal["read", "written"]
 
 NOT_OURS: Final = "it holds what no run writes, so it is damaged, or something else's: name another file"
+BESIDE: Final = ("-wal", "-shm", "-journal")
+"""Endings of the files that SQLite reads with a journal: who writes one of them writes the journal."""
 _NETWORK_DISK: Final = "on a network disk (NFS, SMB), keep the journal on a local disk instead"
 
 _BY_CODE: Final = {
@@ -89,10 +91,15 @@ def uri_of(path: str, *, mode: Literal["ro", "rw"]) -> str:
         raise JournalError(f"the journal {path} cannot be read: {error.strerror}") from None
     if stat.S_ISDIR(kind):
         raise JournalError(f"the journal {path} is a folder: name a file in it")
+    # To open a pipe would wait for its other end, and SQLite opens the files beside a journal, too.
     if not stat.S_ISREG(kind):
-        # To open a pipe would wait for its other end.
         raise JournalError(f"the journal {path} is a pipe or a device: name a file")
-    return f"file:{quote(str(where))}?mode={mode}"
+    for beside in (f"{located(path)}{ending}" for ending in BESIDE):
+        if os.path.exists(beside) and not os.path.isfile(beside):  # noqa: PTH110, PTH113 - a link leads to what it is
+            raise JournalError(
+                f"the journal {path} cannot be read: {beside} is a pipe, a device or a folder: remove it"
+            )
+    return f"file:{quote(os.fsencode(where))}?mode={mode}"
 
 
 def create_private(path: str) -> None:

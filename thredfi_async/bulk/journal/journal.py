@@ -13,14 +13,16 @@ from types import TracebackType
 from typing import Self
 from uuid import UUID, uuid5
 
+import attrs
+
 from thredfi_async.bulk.errors import JournalError
 from thredfi_async.bulk.journal import statements
 from thredfi_async.bulk.journal.checkpoint import READERS_WAIT, Checkpoints
-from thredfi_async.bulk.journal.columns import checked, is_id, is_number
 from thredfi_async.bulk.journal.connect import connect, require_sqlite
+from thredfi_async.bulk.journal.facts import INVALID_LINES, ITEMS, check_facts, encodable
 from thredfi_async.bulk.journal.files import NOT_OURS, identity_of, located, translated, uri_of
-from thredfi_async.bulk.journal.format import check_facts
 from thredfi_async.bulk.journal.lock import WriterLock
+from thredfi_async.bulk.journal.reserve import Reserve
 from thredfi_async.bulk.journal.rows import InvalidLineRow, Outcome, Sample
 from thredfi_async.bulk.journal.settings import KEY, RunSettings
 from thredfi_async.bulk.journal.store import Store
@@ -47,6 +49,7 @@ class Journal:
         self._connection = connection
         self._checkpoints = checkpoints
         self._mutex = threading.RLock()
+        self._reserve = Reserve(path)
         self._rejected: deque[InvalidLineRow] = deque()
         self._identity = identity_of(path)
         self._stale = False
@@ -127,7 +130,7 @@ class Journal:
         return str(uuid5(self.id, f"{business_id}/{customer_id}"))
 
     def describe(self, **facts: str | float | None) -> None:
-        """Write facts about the run; one that is None is left out.
+        """Write facts about the run, into the journal's file itself; one that is None is left out.
 
         Args:
             **facts: Such as `source_path`; a fact that was written before is written over.
@@ -135,7 +138,7 @@ class Journal:
         Raises:
             JournalError: It cannot be written.
         """
-        with self._transaction():
+        with self._transaction(of_facts=True):
             self._describe({name: str(fact) for name, fact in facts.items() if fact is not None})
 
     def begin(self) -> None:
@@ -144,7 +147,7 @@ class Journal:
         Raises:
             JournalError: It cannot be written.
         """
-        with self._transaction():
+        with self._transaction(of_facts=True):
             self.rows.session += 1
             self._describe({"sessions": str(self.rows.session)})
             self._connection.execute("DELETE FROM run WHERE key IN ('finished_at', 'stopped_reason')")
@@ -158,6 +161,9 @@ class Journal:
         Raises:
             JournalError: It cannot be written.
         """
+        if why is None:
+            with self._transaction():
+                self._connection.execute(statements.COUNTED, (ITEMS, INVALID_LINES))
         now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
         self.describe(**{"finished_at": now} if why is None else {"stopped_reason": why})
 
@@ -172,9 +178,7 @@ class Journal:
         self._rejected.append(InvalidLineRow(line, column, reason))
         self.invalid_lines += 1
 
-    def record(
-        self, outcomes: Iterable[Outcome], facts: Mapping[str, str] | None = None, *, known_only: bool = False
-    ) -> int:
+    def record(self, outcomes: Iterable[Outcome], facts: Mapping[str, str] | None = None) -> int:
         """Record outcomes that come from elsewhere, in one transaction.
 
         It can be repeated: a final state stays, except that a success replaces a rejection, and unknown does not
@@ -183,7 +187,6 @@ class Journal:
         Args:
             outcomes: The outcomes, by the items' ids.
             facts: About the run, to be written with them.
-            known_only: Whether outcomes of items that were not taken in are left out; false by default.
 
         Returns:
             How many rows were new or have changed.
@@ -192,7 +195,7 @@ class Journal:
             JournalError: It cannot be written, and nothing was.
         """
         with self._transaction():
-            changed = self.rows.record(outcomes, time.time(), known_only=known_only)
+            changed = self.rows.record(outcomes, time.time())
             self._describe(facts or {})
             return changed
 
@@ -222,14 +225,9 @@ class Journal:
             after: The position to go on after.
             count: How many at most.
         """
-        query = (
-            "SELECT position, business_id, customer_id FROM items WHERE state = 'unknown' AND position > ? "
-            "ORDER BY position LIMIT ?"
-        )
         with self._mutex, translated(self.path, "read"):
-            found = self._connection.execute(query, (after, count))
-            rows = list(checked(found, (is_number, is_id, is_id), self.path))
-        return [(position, UUID(bytes=business), UUID(bytes=customer)) for position, business, customer in rows]
+            found = self._connection.execute(statements.UNSETTLED, (after, count))
+            return [(position, UUID(bytes=business), UUID(bytes=customer)) for position, business, customer in found]
 
     def close(self) -> None:
         """Sync the file and release the lock; a second call does nothing."""
@@ -242,6 +240,7 @@ class Journal:
                     self.belongs_together = self._checkpoints.last()
             finally:
                 self._connection.close()
+                self._reserve.release()
                 self._lock.release()
 
     def __enter__(self) -> Self:
@@ -255,21 +254,23 @@ class Journal:
         self.close()
 
     @contextmanager
-    def _transaction(self) -> Generator[None]:
+    def _transaction(self, *, of_facts: bool = False) -> Generator[None]:
         with self._mutex, translated(self.path, "written"):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 if self._stale:
                     self.rows.reload()
                     self._stale = False
-                yield
                 while self._rejected:
-                    line = self._rejected.popleft()
-                    self._connection.execute(statements.NOTE_INVALID_LINE, (line.line, line.column, line.reason))
+                    self._connection.execute(statements.NOTE_INVALID_LINE, attrs.astuple(self._rejected.popleft()))
+                yield
                 self._connection.execute("COMMIT")
-                self._checkpoints.when_due()
-            except BaseException:
+                # A copy of the file alone is to say whose outcomes it has, and how the run ended.
+                self._checkpoints.now() if of_facts else self._checkpoints.when_due()
+            except BaseException as error:
                 self._stale = True
+                if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+                    self._reserve.release()  # for the outcomes of what is in flight, and the reason of the end
                 with suppress(sqlite3.Error):
                     self._connection.execute("ROLLBACK")
                 raise
@@ -281,7 +282,8 @@ class Journal:
                 )
 
     def _describe(self, facts: Mapping[str, str]) -> None:
-        self._connection.executemany(statements.DESCRIBE, facts.items())
+        written = [(name, encodable(name, fact, self.path)) for name, fact in facts.items()]
+        self._connection.executemany(statements.DESCRIBE, written)
 
     def _is_open(self) -> bool:
         try:

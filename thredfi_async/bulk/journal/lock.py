@@ -1,7 +1,8 @@
-"""Allows one writer for each journal; a killed process leaves no lock behind."""
+"""Allows one writer for each journal, and tells whether there is one; a killed process leaves no lock behind."""
 
 import contextlib
 import sqlite3
+import stat
 import threading
 from pathlib import Path
 from typing import Final
@@ -12,6 +13,8 @@ from thredfi_async.bulk.ownership import is_private, problem_of
 
 _SUFFIX: Final = "-lock"
 _TRIES: Final = 10
+_PATIENCE: Final = 0.25
+"""Seconds to wait for one who looks whether the lock is held, which takes a moment; a writer holds it for longer."""
 _MAKING: Final = threading.Lock()
 
 
@@ -51,7 +54,7 @@ class WriterLock:
         for _ in range(_TRIES):
             self._make_private()
             before = identity_of(self._file)
-            connection = sqlite3.connect(self._file, timeout=0.0, isolation_level=None, check_same_thread=False)
+            connection = sqlite3.connect(self._file, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
             try:
                 connection.execute("BEGIN EXCLUSIVE")
             except sqlite3.OperationalError as error:
@@ -83,3 +86,22 @@ class WriterLock:
         return JournalBusyError(
             f"the journal {self._journal} is being written by another run: wait for its end, or name another journal"
         )
+
+
+def is_locked(journal: str) -> bool:
+    """Return whether a process has a journal open for writing; nothing is left behind, and no writer is kept out.
+
+    Args:
+        journal: The journal's real path.
+    """
+    file = Path(f"{journal}{_SUFFIX}")
+    try:
+        if not stat.S_ISREG(file.lstat().st_mode):
+            return False
+        with contextlib.closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=0.0)) as connection:
+            connection.execute("SELECT 1 FROM sqlite_schema").fetchall()
+    except OSError:
+        return False
+    except sqlite3.Error as error:
+        return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+    return False

@@ -6,11 +6,13 @@ from typing import Final, Self
 
 import attrs
 
+from thredfi_async import ConfigurationError, Timeouts
 from thredfi_async._checks.json import as_object
+from thredfi_async._checks.numbers import positive, seconds_or_zero, whole_number
 
 KEY: Final = "settings"
 """Where they stand among the facts about a run."""
-_NUMBERS: Final = ("rate", "concurrency", "outage_timeout")
+_CHECKS: Final = {"rate": positive("calls a second"), "concurrency": whole_number, "outage_timeout": seconds_or_zero}
 
 Number = int | float
 
@@ -51,21 +53,13 @@ class RunSettings:
         if fact is None:
             return cls()
         found = as_object(json.loads(fact))
-        if found is None or found.keys() != {*_NUMBERS, "timeouts"}:
+        if found is None or found.keys() != {*_CHECKS, "timeouts"}:
             raise ValueError(KEY)
         timeouts = as_object(found["timeouts"])
-        if timeouts is None or not all(map(_is_setting, [*timeouts.values(), *(found[name] for name in _NUMBERS)])):
+        if timeouts is None or any(found[name] is not None and check(found[name]) for name, check in _CHECKS.items()):
             raise ValueError(KEY)
-        if isinstance(found["concurrency"], float):
-            raise ValueError(KEY)  # noqa: TRY004 - a value of the journal, not an argument
+        try:
+            Timeouts(**timeouts)
+        except (ConfigurationError, TypeError):
+            raise ValueError(KEY) from None
         return cls(found["rate"], found["concurrency"], found["outage_timeout"], timeouts)
-
-
-def _is_setting(value: object) -> bool:
-    """Return whether a value is None or a number that a setting may have, which no NaN and no infinity is."""
-    if value is None:
-        return True
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < _MOST
-
-
-_MOST: Final = 10**12

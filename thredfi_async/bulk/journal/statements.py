@@ -67,6 +67,11 @@ UPDATE items SET state = 'unknown', code = 'interrupted',
 WHERE state = 'pending' AND NOT EXISTS (SELECT 1 FROM run WHERE key = 'queue')
 """
 """Mark what a killed session may have sent, until its last sign of life; workers finish a queue's items."""
+KILLED: Final = """
+INSERT INTO run SELECT 'stopped_reason', ? WHERE EXISTS (SELECT 1 FROM run WHERE key = 'sessions')
+    AND NOT EXISTS (SELECT 1 FROM run WHERE key IN ('finished_at', 'stopped_reason', 'queue'))
+"""
+"""Say of a session that has written no end that it was killed."""
 
 SETTLE: Final = f"""
 UPDATE items SET state = o.column2, attempts = attempts + o.column3, code = o.column4, elapsed_ms = o.column5,
@@ -79,6 +84,14 @@ INDEX: Final = "UPDATE items SET indexed = 1 WHERE indexed = 0 AND (position >= 
 UNINDEXED: Final = "SELECT CAST(customer_id || business_id AS BLOB), position FROM items WHERE indexed = 0"
 
 SAMPLE: Final = "INSERT OR REPLACE INTO samples VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+UNSETTLED: Final = """
+SELECT position, business_id, customer_id FROM items WHERE state = 'unknown' AND position > ? ORDER BY position LIMIT ?
+"""
+COUNTED: Final = """
+INSERT OR REPLACE INTO run SELECT ?, CAST(count(*) AS TEXT) FROM items
+UNION ALL SELECT ?, CAST(count(*) AS TEXT) FROM invalid_lines
+"""
+"""Say how many rows there are, so that one that is missing later is missed."""
 DESCRIBE: Final = "INSERT OR REPLACE INTO run VALUES (?, ?)"
 NOTE_INVALID_LINE: Final = "INSERT OR REPLACE INTO invalid_lines VALUES (?, ?, ?)"
 

@@ -1,7 +1,7 @@
 """The journal's rows, as its one writer changes them, without regard to threads or the event loop."""
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final, NamedTuple
 
@@ -9,6 +9,7 @@ import orjson
 
 from thredfi_async._jobs.states import ItemState
 from thredfi_async.bulk.journal import statements
+from thredfi_async.bulk.journal.ends import KILLED
 from thredfi_async.bulk.journal.rows import Outcome
 from thredfi_async.bulk.journal.schema import PENDING
 
@@ -61,6 +62,7 @@ class Store:
         self._limit = recent
         self._recent: dict[bytes, int] = {}
         self._execute(statements.INTERRUPTED)
+        self._execute(statements.KILLED, (KILLED,))
         self.reload()
 
     def reload(self) -> None:
@@ -123,14 +125,16 @@ class Store:
             padding = statements.NOBODY * (size - len(part))
             self._execute(statements.SETTLE, [*chain.from_iterable(part), *padding])
 
-    def record(self, outcomes: Iterable[Outcome], now: float, *, known_only: bool = False) -> int:
+    def known(self, ids: Sequence[bytes]) -> Collection[bytes]:
+        """Return which of these ids, 32 bytes each as for `admit`, are items of this journal."""
+        return self._look(ids).keys()
+
+    def record(self, outcomes: Iterable[Outcome], now: float) -> int:
         """Write outcomes by their ids, unless a more certain one is known; return how many rows have changed."""
         changed = 0
         for outcome in outcomes:
             key = outcome.customer_id.bytes + outcome.business_id.bytes
             known = self._look([key]).get(key)
-            if known is None and known_only:
-                continue
             position = self._end() if known is None else known.position
             changed += self._execute(statements.UPSERT, _upsert(position, outcome, self.session, now)).rowcount
             if known is None:

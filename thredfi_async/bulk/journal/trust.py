@@ -1,13 +1,10 @@
 """Decides how far a journal may be trusted, and takes it away from other users before it is written."""
 
 from pathlib import Path
-from typing import Final
 
 from thredfi_async.bulk.errors import JournalError
+from thredfi_async.bulk.journal.files import BESIDE
 from thredfi_async.bulk.ownership import is_private, problem_of
-
-_BESIDE: Final = ("", "-wal", "-shm", "-journal")
-"""Endings of the files that SQLite reads with a journal: who writes one of them writes the journal."""
 
 
 def distrust(path: str) -> str | None:
@@ -19,7 +16,7 @@ def distrust(path: str) -> str | None:
     Returns:
         None if only this user and root can; the sentence names the file.
     """
-    for file in (f"{path}{ending}" for ending in _BESIDE):
+    for file in (f"{path}{ending}" for ending in ("", *BESIDE)):
         try:
             found = Path(file).lstat()
         except OSError:

@@ -7,6 +7,7 @@ values, which may be personal data.
 
 from thredfi_async.bulk.readers.format_detection import FORMATS, Format
 from thredfi_async.bulk.readers.invalid_line import InvalidLine
+from thredfi_async.bulk.readers.io import Fingerprint
 from thredfi_async.bulk.readers.source import Check, Source, open_source
 
-__all__ = ["FORMATS", "Check", "Format", "InvalidLine", "Source", "open_source"]
+__all__ = ["FORMATS", "Check", "Fingerprint", "Format", "InvalidLine", "Source", "open_source"]

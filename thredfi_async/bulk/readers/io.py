@@ -12,6 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, cast
 
+import attrs
+
 from thredfi_async.bulk.errors import SourceError
 from thredfi_async.bulk.readers.format_detection import Compression
 
@@ -122,6 +124,60 @@ def open_stream(path: Path | None, name: str, compression: Compression | None) -
     """
     with reading(name):
         return Opened(name, HashingStream(_raw(path)), compression)
+
+
+@attrs.frozen(kw_only=True)
+class Fingerprint:
+    """What is known of a file that was read before.
+
+    Args:
+        size: Its bytes; None if that is not known.
+        sha256: Their SHA-256, in hexadecimal; None if that is not known.
+    """
+
+    size: int | None
+    sha256: str | None
+
+    def require(self, path: Path, name: str) -> None:
+        """Refuse another file, of which no more is read than this one had.
+
+        Args:
+            path: The file. Someone else may have named it: a pipe waits for its other end, and a device has no end.
+            name: Its name for messages.
+
+        Raises:
+            SourceError: It is another file, or none, or cannot be read.
+        """
+        with reading(name):
+            descriptor = os.open(path, _LOOK)
+            try:
+                problem = self._problem(descriptor)
+            finally:
+                os.close(descriptor)
+        if problem is not None:
+            raise SourceError(f"{name} is not the file that this run was begun with: {problem}")
+
+    def _problem(self, descriptor: int) -> str | None:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            return "it is a folder, a pipe or a device"
+        if self.size is not None and self.size != found.st_size:
+            return f"it had {self.size:,} bytes then, and has {found.st_size:,} now"
+        if self.sha256 is not None and self.sha256 != _digest(descriptor, found.st_size):
+            return "it is as long as it was, and its SHA-256 is another"
+        return None
+
+
+_LOOK: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
+
+
+def _digest(descriptor: int, size: int) -> str:
+    """Return the SHA-256 of so many bytes of a file, and no more, however long it has become."""
+    digest = hashlib.sha256()
+    while size > 0 and (chunk := os.read(descriptor, min(size, CHUNK))):
+        digest.update(chunk)
+        size -= len(chunk)
+    return digest.hexdigest()
 
 
 def is_regular(path: Path, name: str) -> bool:

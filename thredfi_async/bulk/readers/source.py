@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
 from uuid import UUID
 
 import attrs
@@ -14,7 +13,7 @@ from thredfi_async.bulk.readers.columns import Rules
 from thredfi_async.bulk.readers.format_detection import STDIN, DetectedFormat, Format, detect_format
 from thredfi_async.bulk.readers.invalid_line import InvalidLine
 from thredfi_async.bulk.readers.invalid_lines_file import InvalidLinesFile, check_place
-from thredfi_async.bulk.readers.io import is_regular, reading
+from thredfi_async.bulk.readers.io import Fingerprint, is_regular, reading
 from thredfi_async.bulk.readers.read_session import ReadSession, open_session
 from thredfi_async.bulk.readers.scan import Scan, scan
 
@@ -131,21 +130,6 @@ class Source:
                 items += 1
         return Check(items, invalid_lines, first_invalid)
 
-    def must_be(self, *, size: int | None, sha256: str | None) -> None:
-        """Refuse a file that is not the one a run was begun with.
-
-        Args:
-            size: That file's bytes, as far as known.
-            sha256: Its SHA-256, as far as known.
-
-        Raises:
-            SourceError: It has changed, or cannot be read.
-        """
-        if size is not None and self.size is not None and size != self.size:
-            raise SourceError(f"{_CHANGED.format(self.name)}: it had {size:,} bytes then, and has {self.size:,} now")
-        if sha256 is not None and self.repeatable and sha256 != self.sha256():
-            raise SourceError(f"{_CHANGED.format(self.name)}: it is as long as it was, and its SHA-256 is another")
-
     def __iter__(self) -> Iterator[ArchiveItem]:
         """Yield the items, in the file's order.
 
@@ -212,9 +196,6 @@ class Source:
         return open_session(self.path, self.name, self._detected, self._business_id, self._rules)
 
 
-_CHANGED: Final = "{} is not the file that this run was begun with"
-
-
 def open_source(  # noqa: PLR0913 - each by name
     path: str | Path,
     *,
@@ -224,6 +205,7 @@ def open_source(  # noqa: PLR0913 - each by name
     strict: bool = False,
     invalid_lines: str | Path | None = None,
     on_invalid_line: Callable[[InvalidLine], None] | None = None,
+    expected: Fingerprint | None = None,
 ) -> Source:
     """Open a file of customers to archive, and check its format and columns.
 
@@ -235,19 +217,23 @@ def open_source(  # noqa: PLR0913 - each by name
         strict: Whether to check every record first, and refuse a file with an invalid one.
         invalid_lines: Where to write invalid records, as they are, with the reason. Personal data; made only if needed.
         on_invalid_line: Called with each invalid record of a pass, on the thread that iterates.
+        expected: The file that it has to be, byte by byte; looked at before anything of it is parsed.
 
     Returns:
         The source, to be iterated over.
 
     Raises:
-        SourceError: The file cannot be read, has no records, or lacks columns that a run needs; or, with `strict`,
-            has an invalid record. The message names file, line and column, and quotes no value.
+        SourceError: The file cannot be read, has no records, lacks columns that a run needs, or is not the one
+            expected; or, with `strict`, has an invalid record. The message names file, line and column, and quotes no
+            value.
     """
     file = None if str(path) == "-" else Path(path)
     name = STDIN if file is None else str(file)
     given = as_uuid(business_id)
     if business_id is not None and given is None:
         raise SourceError("the business id given for all records must be a UUID")
+    if expected is not None and file is not None:
+        expected.require(file, name)
     source = Source(
         path=file,
         detected=detect_format(name, format),

@@ -43,7 +43,7 @@ def _cells(row: NotArchivedRow) -> tuple[object, ...]:
         row.business_id,
         row.customer_id,
         row.state.value,
-        spreadsheet_cell(row.code or ""),  # codes come from the API, or from whoever made the journal
+        spreadsheet_cell(row.code or ""),  # codes come from the API, or from the journal's maker
         row.attempts,
         timestamp(row.ended_at),
     )

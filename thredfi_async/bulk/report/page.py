@@ -11,6 +11,7 @@ from typing import Any, Final, TextIO
 import attrs
 
 from thredfi_async import ConfigurationError
+from thredfi_async._checks.text import printable
 from thredfi_async._jobs.states import ItemState
 from thredfi_async.bulk.journal import JournalView
 from thredfi_async.bulk.line_counts import STATES
@@ -59,9 +60,15 @@ def _template() -> Any:  # noqa: ANN401 - jinja2 is imported on use
         raise ConfigurationError("the page needs the package jinja2: pip install 'thredfi-async[bulk]'") from None
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     environment.lstrip_blocks = True
+    environment.finalize = _shown
     environment.filters["number"] = lambda value: f"{value:,}"
     environment.filters["timestamp"] = _readable
     return environment.from_string(_asset("page.html"))
+
+
+def _shown(value: object) -> object:
+    """Return a value for the page: every text is printable, wherever it stands, but the page's own parts."""
+    return printable(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
 def _context(view: JournalView) -> dict[str, Any]:

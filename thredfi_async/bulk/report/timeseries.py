@@ -83,8 +83,13 @@ def points_of(samples: Iterable[Sample]) -> list[Point]:
     return points
 
 
+def is_resumed(last: Sample, sample: Sample) -> bool:
+    """Return whether a sample is of another session than the one before it; counts begin at 0 with each session."""
+    return sample.done < last.done or sample.at - last.at > _LONGEST_STEP
+
+
 def _step(last: Sample | None, sample: Sample) -> Point:
-    resumed = last is not None and (sample.done < last.done or sample.at - last.at > _LONGEST_STEP)
+    resumed = last is not None and is_resumed(last, sample)
     restarted = last is None or sample.done < last.done
     seconds = 1.0 if last is None or resumed else max(sample.at - last.at, 0.001)
     return Point(

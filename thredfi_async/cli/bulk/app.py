@@ -159,10 +159,13 @@ def publish(  # noqa: PLR0913 - a parameter for each option
     source: bulk.Source,
     *,
     nats: bulk.Nats = None,
+    nats_creds: bulk.NatsCreds = None,
+    allow_plaintext: bulk.AllowPlaintext = False,
     stream: bulk.Stream = None,
     subject: bulk.Subject = None,
     dedup_window: bulk.DedupWindow = None,
     dedup_key: bulk.DedupKey = "",
+    dead_letters_max_age: bulk.DeadLettersMaxAge = None,
     journal: bulk.PublishJournal = None,
     business_id: bulk.Business = None,
     format: bulk.Format = None,  # noqa: A002 - the option's name
@@ -183,7 +186,15 @@ def publish(  # noqa: PLR0913 - a parameter for each option
 
     return Publish(
         source=source,
-        nats=Nats(url=nats, stream=stream, subject=subject, dedup_window=dedup_window),
+        nats=Nats(
+            url=nats,
+            stream=stream,
+            subject=subject,
+            dedup_window=dedup_window,
+            dead_letters_max_age=dead_letters_max_age,
+            creds=nats_creds,
+            allow_plaintext=allow_plaintext,
+        ),
         dedup_key=dedup_key,
         journal=journal,
         business_id=business_id,
@@ -200,6 +211,8 @@ def collect(  # noqa: PLR0913 - a parameter for each option
     *,
     journal: bulk.CollectJournal,
     nats: bulk.Nats = None,
+    nats_creds: bulk.NatsCreds = None,
+    allow_plaintext: bulk.AllowPlaintext = False,
     stream: bulk.Stream = None,
     subject: bulk.Subject = None,
     consumer: bulk.Consumer = None,
@@ -220,7 +233,14 @@ def collect(  # noqa: PLR0913 - a parameter for each option
         raise typer.BadParameter("give --follow or --until-done, not both", param_hint="--until-done")
     return Collect(
         journal=journal,
-        nats=Nats(url=nats, stream=stream, subject=subject, consumer=consumer),
+        nats=Nats(
+            url=nats,
+            stream=stream,
+            subject=subject,
+            consumer=consumer,
+            creds=nats_creds,
+            allow_plaintext=allow_plaintext,
+        ),
         follow=follow,
         until_done=until_done,
     )

@@ -1,14 +1,15 @@
 """`archive`: from a file, and perhaps a journal, to a run."""
 
 import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from thredfi_async.bulk import read_journal
+from thredfi_async.bulk import Journal, read_journal
 from thredfi_async.bulk.readers import Source, open_source
 from thredfi_async.cli.bulk.endpoint import Endpoint
-from thredfi_async.cli.bulk.executor import RunExecutor, totals_of
-from thredfi_async.cli.bulk.journal_files import writing
+from thredfi_async.cli.bulk.executor import RunExecutor
+from thredfi_async.cli.bulk.journal_files import read_back, writing
 from thredfi_async.cli.bulk.journal_metadata import JournalMetadata, fits_host, fits_source, metadata_of
 from thredfi_async.cli.bulk.options import RateOptions
 from thredfi_async.cli.bulk.preflight_errors import preflight_error, preflight_errors
@@ -59,20 +60,19 @@ class Archive:
                 # Before the file is read through, to find out at once whether another run is using it.
                 journal = stack.enter_context(writing(self.journal, create=False)) if self._goes_on else None
                 source = stack.enter_context(contextlib.closing(self._opened(bad)))
-                before = self._before(source, target)
-                metadata = self._metadata(source, target, before)
+                before, totals = self._before(source, target, journal)
+                metadata = self._metadata(source, target)
                 counted = count(source, bad, whole=self.strict or self.dry_run, quiet=out.json)
-            kept = before.settings
             executor = RunExecutor(
-                connection=replace(self.connection, kept_timeouts=kept.timeouts),
+                connection=replace(self.connection, kept_timeouts=before.settings.timeouts),
                 target=target,
                 source=source,
                 bad=bad,
                 counted=counted,
                 journal=self.journal,
-                metadata=metadata,
-                before=totals_of(self.journal),
-                speed=self.speed.after(kept) if before.source is not None else self.speed,
+                metadata=metadata.repeating(max(before.duplicates, counted.repeated or 0)),
+                before=totals,
+                speed=self.speed.after(before),
             )
             executor.announce(out, dry_run=self.dry_run)
             if self.strict and counted.bad:
@@ -100,28 +100,29 @@ class Archive:
             on_invalid_line=bad,
         )
 
-    def _before(self, source: Source, target: Endpoint) -> JournalMetadata:
-        """Return what the journal says so far; refuse one that says something else."""
+    def _before(
+        self, source: Source, target: Endpoint, journal: Journal | None
+    ) -> tuple[JournalMetadata, Mapping[str, int]]:
+        """Return what the journal says so far, and its items by outcome; refuse one that says something else."""
         if not _is_begun(self.journal):
-            return JournalMetadata({})
-        with read_journal(self.journal) as view:
+            return JournalMetadata({}), {}
+        with read_journal(self.journal) if journal is None else read_back(journal) as view:
             said, items = JournalMetadata(view.run), view.totals()
         # One without either was killed in its first moment, and counts as new.
         if said.source is not None or items:
             fits_source(self.journal, said, source, business_id=self.business_id)
         fits_host(self.journal, said, target, allow_host_change=False)
-        return said
+        return said, items
 
-    def _metadata(self, source: Source, target: Endpoint, before: JournalMetadata) -> JournalMetadata:
+    def _metadata(self, source: Source, target: Endpoint) -> JournalMetadata:
         """Return what the journal is to say."""
-        found = metadata_of(
+        return metadata_of(
             source,
             target,
             business_id=self.business_id,
             allow_missing_fields=self.allow_missing_fields,
             invalid_lines=None if self.invalid_lines is None else str(self.invalid_lines),
         )
-        return JournalMetadata({**found.run, "duplicates": str(before.duplicates)})
 
 
 def _is_begun(journal: Path) -> bool:

@@ -1,7 +1,6 @@
 """`collect`: writes the workers' outcomes into a journal."""
 
 import asyncio
-import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,11 +12,10 @@ from rich.text import Text
 
 from thredfi_async.bulk import read_journal
 from thredfi_async.bulk.journal import Journal
-from thredfi_async.bulk.report.summary import verdict_in
+from thredfi_async.bulk.journal_verdict import verdict_in
 from thredfi_async.bulk.verdict import Verdict
 from thredfi_async.cli.bulk.commands import Commands, Next
-from thredfi_async.cli.bulk.executor import totals_of
-from thredfi_async.cli.bulk.journal_files import writing
+from thredfi_async.cli.bulk.journal_files import read_back, writing
 from thredfi_async.cli.bulk.journal_metadata import JournalMetadata
 from thredfi_async.cli.bulk.nats import Nats, broker_preflight_errors
 from thredfi_async.cli.bulk.preflight_errors import preflight_errors
@@ -50,12 +48,11 @@ class Collect:
 
     def __call__(self, session: Session) -> int:
         """Collect, and show how far the run is."""
-        progress = Collecting(self.journal)
+        progress = Collecting()
         with preflight_errors(), broker_preflight_errors():
             followed = asyncio.run(self._collect(session, progress))
             with read_journal(self.journal) as view:
-                # The outcomes' times are the workers': fresh ones do not mean that this process goes on.
-                metadata, found = JournalMetadata(view.run), verdict_in(view, now=math.inf)
+                metadata, found = JournalMetadata(view.run), verdict_in(view, running=False)
             commands = Commands(self.journal, metadata, nats=self.nats)
             collected = Collected(
                 progress=progress,
@@ -73,7 +70,7 @@ class Collect:
             with writing(self.journal, create=True) as journal:
                 collector = Collector(broker, stream_config, DistributedRun(journal, stream_config))
                 await asyncio.to_thread(lambda: journal.describe(**self.nats.as_facts()))
-                progress.begin(broker, collector)
+                progress.begin(broker, collector, journal)
                 followed = await follow(
                     collector.collect(self._until),
                     look=progress.look,
@@ -90,29 +87,25 @@ class Collect:
 
 
 class Collecting:
-    """How far collecting has come.
+    """How far collecting has come."""
 
-    Args:
-        journal: The journal's path.
-    """
-
-    def __init__(self, journal: Path) -> None:
+    def __init__(self) -> None:
         """Begin with nothing."""
-        self._journal = journal
+        self._journal: Journal | None = None
         self._broker: Broker | None = None
         self._collector: Collector | None = None
         self._states: Mapping[str, int] = {}
         self._due = 0.0
         self._began = time.monotonic()
 
-    def begin(self, broker: Broker, collector: Collector) -> None:
-        """Note the broker and the collector."""
-        self._broker, self._collector = broker, collector
+    def begin(self, broker: Broker, collector: Collector, journal: Journal) -> None:
+        """Note the broker, the collector and the journal."""
+        self._broker, self._collector, self._journal = broker, collector, journal
 
     def note(self, journal: Journal) -> None:
         """Write into the journal whether the queue is empty, and whether the run is at its end."""
         journal.describe(queue_is_empty=int(self.is_empty))
-        if self.is_empty and not totals_of(self._journal).get("pending", 0):
+        if self.is_empty and not self._count().get("pending", 0):
             journal.finish(None)
 
     @property
@@ -122,7 +115,6 @@ class Collecting:
         return {
             "waiting": None if state is None else state.waiting,
             "in_flight": None if state is None else state.in_flight,
-            "dead_letters": None if state is None else state.dead,
         }
 
     @property
@@ -143,17 +135,30 @@ class Collecting:
 
     @property
     def unreadable(self) -> int:
-        """Events of another version."""
+        """Events that cannot be read: invalid ones, and those of another version."""
         return 0 if self._collector is None else self._collector.unreadable
+
+    def _count(self) -> Mapping[str, int]:
+        if self._journal is None:
+            return {}
+        with read_back(self._journal) as view:
+            return view.totals()
 
     def look(self) -> Progress:
         """Count the journal's rows, in the thread that shows them; the more there are, the less often."""
         began = time.monotonic()
         if began >= self._due:
-            self._states = totals_of(self._journal)
+            self._states = self._count()
             self._due = began + 10 * (time.monotonic() - began)
         connected = self._broker is None or self._broker.is_connected
-        facts = {"states": dict(self._states), "collected": self.collected, "queue": self.queue, "connected": connected}
+        troubles = [] if self._broker is None else self._broker.troubles
+        facts = {
+            "states": dict(self._states),
+            "collected": self.collected,
+            "queue": self.queue,
+            "connected": connected,
+            "troubles": troubles,
+        }
         total = sum(self._states.values())
         return Progress(
             title="Collecting",
@@ -161,9 +166,9 @@ class Collecting:
             done=total - self._states.get("pending", 0),
             total=total,
             outcomes=standing(self._states, self.queue),
-            notes=() if connected else ("NATS IS AWAY: waiting until it is back",),
+            notes=tuple(f"WAITING: {trouble}" for trouble in troubles),
             facts=facts,
-            warning=not connected,
+            warning=bool(troubles),
         )
 
 
@@ -210,7 +215,7 @@ class Collected:
         states = self.verdict.counts.states
         lines = [Text(f"Collected: {plural(self.progress.collected, 'new outcome')}.", style="bold")]
         if self.progress.unreadable:
-            words = f"  {plural(self.progress.unreadable, 'event')} of another version, left out"
+            words = f"  {plural(self.progress.unreadable, 'event')} that cannot be read, passed over"
             lines.append(Text(words, style="yellow"))
         lines += [headline(self.verdict), Text(f"  {standing(states, self.progress.queue)}")]
         return Group(*lines, *figures(self.verdict), *steps(self.next))
@@ -231,5 +236,4 @@ def standing(states: Mapping[str, int], queue: Mapping[str, int | None]) -> str:
     line = f"{plural(sum(states.values()), 'customer')}: {outcomes(known)}, {pending}"
     if queue["waiting"] is None:
         return line
-    dead = f", {plural(queue['dead_letters'] or 0, 'dead letter')}" if queue["dead_letters"] else ""
-    return f"{line}; in the queue {queue['waiting']:,} waiting and {queue['in_flight']:,} with workers{dead}"
+    return f"{line}; in the queue {queue['waiting']:,} waiting and {queue['in_flight']:,} with workers"

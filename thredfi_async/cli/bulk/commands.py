@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from thredfi_async.bulk.errors import SourceError
 from thredfi_async.bulk.journal.files import located
 from thredfi_async.bulk.journal.settings import RunSettings
 from thredfi_async.bulk.journal.trust import distrust
+from thredfi_async.bulk.readers.format_detection import detect_format
 from thredfi_async.bulk.verdict import Step, Verdict
 from thredfi_async.cli.bulk.journal_metadata import STDIN, JournalMetadata
 from thredfi_async.cli.bulk.nats import Nats
@@ -134,7 +136,7 @@ class Commands:
     def _how_to_read(self, file: str, form: str | None) -> list[str]:
         metadata = self._metadata
         words = ["--business-id", metadata.business_id] if metadata.business_id else []
-        if form is not None and f".{form}" not in Path(file).suffixes:
+        if form is not None and not _says(file, form):
             words += ["--format", form]
         return [*words, "--allow-missing-fields"] if metadata.allow_missing_fields else words
 
@@ -185,6 +187,14 @@ def _free(journal: Path) -> Path:
     while found.exists():
         found, number = journal.with_suffix(f".fixed-{number}.db"), number + 1
     return found
+
+
+def _says(file: str, form: str) -> bool:
+    """Return whether a file's name says its format."""
+    try:
+        return detect_format(file, None).format == form
+    except SourceError:
+        return False
 
 
 def _speed(settings: RunSettings) -> list[str]:

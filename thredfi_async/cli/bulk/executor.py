@@ -2,11 +2,12 @@
 
 import asyncio
 import contextlib
-import math
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from rich.text import Text
 
@@ -20,15 +21,17 @@ from thredfi_async.bulk import (
     Snapshot,
     StopPolicy,
     archive_many,
-    read_journal,
 )
+from thredfi_async.bulk.journal.ends import interrupted_by
+from thredfi_async.bulk.journal.facts import CHECKED
 from thredfi_async.bulk.journal.settings import KEY, RunSettings
+from thredfi_async.bulk.journal_verdict import origin_of, verdict_in
 from thredfi_async.bulk.line_counts import Counts
 from thredfi_async.bulk.readers import Source
-from thredfi_async.bulk.report.summary import origin_of, verdict_in
 from thredfi_async.bulk.verdict import Verdict, verdict
 from thredfi_async.cli.bulk.commands import Commands
 from thredfi_async.cli.bulk.endpoint import Endpoint, confirm
+from thredfi_async.cli.bulk.journal_files import read_back
 from thredfi_async.cli.bulk.journal_metadata import JournalMetadata
 from thredfi_async.cli.bulk.options import RateOptions
 from thredfi_async.cli.bulk.plan import Plan
@@ -84,7 +87,8 @@ class RunExecutor:
         """End a dry run."""
         code = ExitCode.REFUSED if self.counted.bad else ExitCode.DONE
         if out.json:
-            facts = {"lines": self.counted.lines, "invalid_lines": self.counted.bad}
+            counted = self.counted
+            facts = {"lines": counted.lines, "invalid_lines": counted.bad, "duplicates": counted.repeated}
             event(out, "summary", exit_code=int(code), dry_run=True, **facts)
         else:
             out.show(Text("A dry run: nothing was sent, and no journal was made.", style="bold"))
@@ -112,7 +116,7 @@ class RunExecutor:
             trace(stopped)
         elapsed = time.monotonic() - began
         why = self._note(journal, followed, snapshot, stopped)
-        found = self._verdict(snapshot, stopped, why)
+        found = self._verdict(journal, snapshot, stopped, why)
         commands = Commands(self.journal, self._kept_metadata(journal), connection=self.connection)
         ended = RunSummary(
             verdict=found,
@@ -132,7 +136,6 @@ class RunExecutor:
         Raises:
             JournalError: It cannot be written.
         """
-        lines = None if self.counted.lines is None else self.counted.lines + (self.counted.bad or 0)
         speed, deadline = self.speed, self.connection.deadline
         settings = RunSettings(
             rate=speed.a_second,
@@ -140,8 +143,8 @@ class RunExecutor:
             outage_timeout=speed.outage_timeout,
             timeouts={} if deadline is None else {"deadline": deadline},
         )
-        facts: dict[str, str | float | None] = {KEY: settings.as_fact(), "source_records": lines}
-        journal.describe(**self.metadata.run, **self.connection.as_facts(), **facts)
+        counted: dict[str, int | None] = {"source_records": self.counted.records, CHECKED: int(self.counted.exact)}
+        journal.describe(**self.metadata.run, **self.connection.as_facts(), **{KEY: settings.as_fact()}, **counted)
 
     def _plan(self, *, dry_run: bool) -> Plan:
         return Plan(
@@ -218,8 +221,8 @@ class RunExecutor:
         """Write into the journal what only this process knows; return why the run stopped by itself, if it did."""
         run = self._kept_metadata(journal)
         # Who reads the output may have gone with the last customer: that stops nothing any more.
-        why = _reason(stopped, None if run.finished else followed.unheard)
-        interrupted = f"interrupted by {followed.interrupted}" if followed.interrupted else None
+        why = _reason(stopped, None if run.finished else followed.unheard, self.speed)
+        interrupted = interrupted_by(followed.interrupted) if followed.interrupted else None
         copy = self.source.invalid_lines_path
         with contextlib.suppress(JournalError):
             journal.describe(
@@ -238,40 +241,37 @@ class RunExecutor:
             return JournalMetadata(journal.run)
         return self.metadata
 
-    def _verdict(self, snapshot: Snapshot, stopped: Exception | None, why: str | None) -> Verdict:
+    def _verdict(self, journal: Journal, snapshot: Snapshot, stopped: Exception | None, why: str | None) -> Verdict:
         resumable = self.journal.exists() and (not isinstance(stopped, BulkStoppedError) or stopped.resumable)
         if resumable:
-            with contextlib.suppress(JournalError), read_journal(self.journal) as view:
-                # This process has ended its run: no sample, however fresh, means that it is running.
-                return verdict_in(view, now=math.inf, stopped=why)
+            with contextlib.suppress(JournalError), read_back(journal) as view:
+                # The journal is still locked, by this process, whose run has ended.
+                return verdict_in(view, running=False, stopped=why)
         # The journal is gone, or cannot be read, or is of no use: only what this process knows is left.
         counts = Counts.of(
             {state.value: count for state, count in snapshot.by_state.items()},
             read=False,
-            lines=self.counted.lines,
+            lines=self.counted.records,
             invalid_lines=self.bad.count,
             duplicates=snapshot.duplicates,
         )
         return verdict(counts, read=False, stopped=why, origin=origin_of(self.metadata.run), resumable=resumable)
 
 
-def _reason(stopped: Exception | None, unheard: Exception | None) -> str | None:
-    """Return why a run stopped by itself, as a sentence; None if it did not."""
+_SETTING: Final = re.compile(r" \(StopPolicy\.[^()]*\)")
+
+
+def _reason(stopped: Exception | None, unheard: Exception | None, speed: RateOptions) -> str | None:
+    """Return why a run stopped by itself, as a sentence in the command line's words; None if it did not."""
+    if isinstance(stopped, BulkStoppedError) and stopped.cause == "max_failures":
+        # What was in flight by then may have failed, too, so that their number is not the limit.
+        _, _, last = stopped.reason.partition("; ")
+        return f"as many customers have failed as --max-failures allows ({speed.max_failures:,}); {last}".rstrip("; .")
+    if isinstance(stopped, BulkStoppedError):
+        return _SETTING.sub("", stopped.reason).rstrip(".")
     if isinstance(stopped, ThredfiError):
         return str(stopped).rstrip(".")
     if stopped is not None:
         # Its text may quote anything.
         return f"thredfi met an unexpected error ({type(stopped).__name__}); --debug shows where"
     return None if unheard is None else f"the output cannot be written ({str(unheard) or 'its reader has closed it'})"
-
-
-def totals_of(journal: Path) -> dict[str, int]:
-    """Count a journal's items by state; none if there is no journal yet.
-
-    Raises:
-        JournalError: It cannot be read.
-    """
-    if not journal.exists():
-        return {}
-    with read_journal(journal) as view:
-        return dict(view.totals())

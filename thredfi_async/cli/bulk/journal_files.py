@@ -5,6 +5,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 from thredfi_async.bulk import Journal, JournalError, JournalView, read_journal
+from thredfi_async.cli.formatting import command, path_argument
 from thredfi_async.cli.output import tell
 
 
@@ -32,7 +33,7 @@ def writing(path: Path, *, create: bool) -> Generator[Journal]:
             tell(
                 "Part of the journal is in a second file, since another program is reading it or the disk is full: "
                 f"{' and '.join(journal.belongs_together)} belong together. Copy both; or close that program, or make "
-                f"room, and run thredfi bulk settle {path}, which leaves one file."
+                f"room, and run {command('bulk', 'settle', path_argument(path))}, which leaves one file."
             )
 
 
@@ -53,6 +54,21 @@ def reading(path: Path) -> Generator[JournalView]:
         if view.distrust is not None:
             tell(f"warning: {view.distrust}; what this journal says may be somebody else's doing")
         yield view
+
+
+def read_back(journal: Journal) -> JournalView:
+    """Read a journal that this command has open for writing, and so has checked already.
+
+    Args:
+        journal: The journal.
+
+    Returns:
+        The view; use it in `with`.
+
+    Raises:
+        JournalError: It cannot be read.
+    """
+    return JournalView(journal.path, is_checked=True)
 
 
 def lies_beside(journal: Path, path: Path) -> bool:

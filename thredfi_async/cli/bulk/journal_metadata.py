@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from thredfi_async.bulk.journal.facts import FLAGS, NUMBERS, number_in
 from thredfi_async.bulk.journal.settings import KEY, RunSettings
 from thredfi_async.bulk.readers import Source
 from thredfi_async.cli.bulk.endpoint import Endpoint
@@ -13,8 +14,8 @@ from thredfi_async.cli.bulk.preflight_errors import preflight_error
 from thredfi_async.cli.formatting import command, path_argument
 
 STDIN: Final = "-"
-_NUMBERS: Final = frozenset({"source_size", "source_records", "sessions", "duplicates", "outcomes_next"})
-_FLAGS: Final = frozenset({"allow_missing_fields", "queue_listed", "queue_is_empty"})
+_NUMBERS: Final = frozenset(NUMBERS)
+_FLAGS: Final = frozenset(FLAGS)
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class JournalMetadata:
     @property
     def size(self) -> int | None:
         """The source's bytes, if they are known."""
-        return _number(self.run.get("source_size"))
+        return number_in(self.run, "source_size")
 
     @property
     def sha256(self) -> str | None:
@@ -55,12 +56,12 @@ class JournalMetadata:
     @property
     def lines(self) -> int | None:
         """Records of the source, if they were counted."""
-        return _number(self.run.get("source_records"))
+        return number_in(self.run, "source_records")
 
     @property
     def duplicates(self) -> int:
         """Lines that list a customer again, as far as known."""
-        return _number(self.run.get("duplicates")) or 0
+        return number_in(self.run, "duplicates") or 0
 
     @property
     def business_id(self) -> str | None:
@@ -93,6 +94,15 @@ class JournalMetadata:
         return RunSettings.of(self.run.get(KEY))
 
     @property
+    def keeps_settings(self) -> bool:
+        """Whether it says how fast it went, though all of it may be defaults."""
+        return KEY in self.run
+
+    def repeating(self, duplicates: int) -> "JournalMetadata":
+        """Return the same of a source that lists customers again on so many lines."""
+        return JournalMetadata({**self.run, "duplicates": str(duplicates)})
+
+    @property
     def finished(self) -> bool:
         """Whether the source was read to its end, and everything in it was started."""
         return bool(self.run.get("finished_at"))
@@ -101,7 +111,7 @@ class JournalMetadata:
         """Return it for machines, with numbers as numbers."""
         shown: dict[str, Any] = dict(self.run)
         for name in _NUMBERS & shown.keys():
-            shown[name] = _number(shown[name])
+            shown[name] = int(shown[name])
         for name in _FLAGS & shown.keys():
             shown[name] = shown[name] == "1"
         if KEY in shown:
@@ -213,7 +223,3 @@ def title(journal: Path, metadata: JournalMetadata) -> list[str]:
     source = "stdin" if metadata.source == STDIN else metadata.source
     lines = [f"{journal}: a run {', '.join(filter(None, (f'begun {begun}' if begun else '', where)))}".rstrip()]
     return [*lines, f"  from {source}"] if source else lines
-
-
-def _number(text: str | None) -> int | None:
-    return int(text) if text is not None and text.isascii() and text.isdigit() else None

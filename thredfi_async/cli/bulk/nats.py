@@ -3,10 +3,13 @@
 import contextlib
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from thredfi_async import ConfigurationError
+from thredfi_async import ConfigurationError, Effect
 from thredfi_async.cli.bulk.preflight_errors import preflight_error
+from thredfi_async.cli.error_report import ErrorReport, ReportedError
+from thredfi_async.cli.exit_codes import ExitCode
 from thredfi_async.cli.formatting import command
 
 if TYPE_CHECKING:
@@ -24,6 +27,9 @@ class Nats:
         subject: `--subject`.
         consumer: `--consumer`.
         dedup_window: `--dedup-window`, in seconds.
+        dead_letters_max_age: `--dead-letters-max-age`, in seconds.
+        creds: `--nats-creds`.
+        allow_plaintext: `--allow-plaintext`.
     """
 
     url: str | None = None
@@ -31,6 +37,9 @@ class Nats:
     subject: str | None = None
     consumer: str | None = None
     dedup_window: float | None = None
+    dead_letters_max_age: float | None = None
+    creds: Path | None = None
+    allow_plaintext: bool = False
 
     def settings(self, environ: Mapping[str, str] | None = None) -> "NatsSettings":
         """Return the broker's address and the credentials.
@@ -48,7 +57,9 @@ class Nats:
                 "--nats must not hold a password, which others on this machine could read: set THREDFI_NATS_USER and "
                 "THREDFI_NATS_PASSWORD, or THREDFI_NATS_URL as a whole"
             )
-        return NatsSettings.from_env(environ, url=self.url)
+        return NatsSettings.from_env(
+            environ, url=self.url, credentials_file=self.creds, allow_plaintext=self.allow_plaintext
+        )
 
     def stream_config(self) -> "StreamConfig":
         """Return the names of the streams.
@@ -63,6 +74,7 @@ class Nats:
             "subject": self.subject,
             "consumer": self.consumer,
             "dedup_window": self.dedup_window,
+            "dead_letters_max_age": self.dead_letters_max_age,
         }
         return StreamConfig(**{name: value for name, value in names.items() if value is not None})
 
@@ -81,10 +93,13 @@ class Nats:
             The line to paste.
         """
         options = {"--nats": self.url, "--stream": self.stream, "--subject": self.subject}
-        if "publish" not in words:
+        if not {"publish", "dead-letters"} & set(words):
             options["--consumer"] = self.consumer
         return command(
-            *words, *(part for name, value in options.items() if value is not None for part in (name, value))
+            *words,
+            *(part for name, value in options.items() if value is not None for part in (name, value)),
+            *(["--nats-creds", str(self.creds)] if self.creds is not None else []),
+            *(["--allow-plaintext"] if self.allow_plaintext else []),
         )
 
 
@@ -100,8 +115,14 @@ def broker_preflight_errors() -> Generator[None]:
     try:
         yield
     except BrokerError as error:
-        advice = "look at --nats and at the broker, then run the same again"
-        raise preflight_error(f"{str(error).rstrip('.')}.", advice=advice, kind="BrokerError") from error
+        failure = ErrorReport(
+            kind="BrokerError",
+            sentence=f"{str(error).rstrip('.')}.",
+            exit_code=ExitCode.REFUSED,
+            effect=Effect.NOT_APPLIED,
+            advice="look at --nats and at the broker, then run the same again",
+        )
+        raise ReportedError(failure) from error
     except ModuleNotFoundError as error:
         sentence = f"This needs the package {error.name}, which is not installed."
         raise preflight_error(sentence, advice="pip install 'thredfi-async[worker]'", kind="MissingExtra") from None

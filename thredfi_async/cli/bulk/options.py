@@ -13,7 +13,7 @@ import typer
 from thredfi_async.cli.parsers import rate_limit, seconds
 
 if TYPE_CHECKING:
-    from thredfi_async.bulk.journal.settings import RunSettings
+    from thredfi_async.cli.bulk.journal_metadata import JournalMetadata
 
 _CONCURRENCY: Final = 100
 _OUTAGE_TIMEOUT: Final = 600.0
@@ -102,7 +102,8 @@ Nats = Annotated[
         "--nats",
         metavar="URL",
         help="Where NATS is, in the place of THREDFI_NATS_URL; nats://127.0.0.1:4222 unless either is given. "
-        "Who asks is in THREDFI_NATS_CREDS, THREDFI_NATS_TOKEN, or THREDFI_NATS_USER and THREDFI_NATS_PASSWORD.",
+        "Who asks is in THREDFI_NATS_CREDS, THREDFI_NATS_NKEY, THREDFI_NATS_TOKEN, or THREDFI_NATS_USER and "
+        "THREDFI_NATS_PASSWORD. tls:// asks for TLS, with THREDFI_NATS_CA, THREDFI_NATS_CERT and THREDFI_NATS_KEY.",
     ),
 ]
 Stream = Annotated[
@@ -117,6 +118,23 @@ Subject = Annotated[
 ]
 Consumer = Annotated[
     str | None, typer.Option("--consumer", metavar="NAME", help="The consumer that the workers share; thredfi-worker.")
+]
+DeadLettersMaxAge = Annotated[
+    float | None,
+    typer.Option(
+        "--dead-letters-max-age",
+        metavar="DURATION",
+        parser=seconds,
+        help="How long a new stream keeps dead letters, which hold personal data, such as 30d; for ever unless given.",
+    ),
+]
+NatsCreds = Annotated[
+    Path | None,
+    typer.Option("--nats-creds", metavar="FILE", help="A .creds file for NATS, in the place of THREDFI_NATS_CREDS."),
+]
+AllowPlaintext = Annotated[
+    bool,
+    typer.Option("--allow-plaintext", help="Send NATS's password or token to another machine without TLS."),
 ]
 DedupWindow = Annotated[
     float | None,
@@ -182,14 +200,15 @@ class RateOptions:
         """Seconds that an API may be down."""
         return _OUTAGE_TIMEOUT if self.outage_timeout is None else self.outage_timeout
 
-    def after(self, kept: "RunSettings") -> "RateOptions":
-        """Return them for a run that goes on: at the pace that it had, unless another is given."""
+    def after(self, run: "JournalMetadata") -> "RateOptions":
+        """Return them for a run that goes on: at the pace that its journal keeps, if any, unless another is given."""
+        kept = run.settings
         return replace(
             self,
             concurrency=self.concurrency or kept.concurrency,
             rate=kept.rate if self.rate is None else self.rate,
             outage_timeout=kept.outage_timeout if self.outage_timeout is None else self.outage_timeout,
-            as_before=self.concurrency is None and self.rate is None,
+            as_before=run.keeps_settings and self.concurrency is None and self.rate is None,
         )
 
     def __str__(self) -> str:

@@ -51,12 +51,12 @@ class Plan:
     @property
     def customers(self) -> str:
         """How many it is about, in words."""
-        if self.counted.lines is None:
+        if self.counted.customers is None:
             return "the customers that stdin lists"
         final = sum(self.before.get(state, 0) for state in ItemState if state.is_final and state not in self.again)
-        # A file that was only counted may have invalid lines.
-        at_most = "at most " if self.counted.bad is None else ""
-        return at_most + plural(max(self.counted.lines - final, 0), "customer")
+        # A file that was only counted may have invalid lines, and a long one may list customers again.
+        at_most = "" if self.counted.exact else "at most "
+        return at_most + plural(max(self.counted.customers - final, 0), "customer")
 
     def as_json(self) -> dict[str, Any]:
         """Return it for machines."""
@@ -69,6 +69,7 @@ class Plan:
             "size": self.size,
             "lines": self.counted.lines,
             "invalid_lines": self.counted.bad,
+            "duplicates": self.counted.repeated,
             "bodies": "source" if self.has_bodies else "server",
             "journal": str(self.journal),
             "before": dict(self.before),
@@ -93,8 +94,8 @@ class Plan:
         return Group(Text(f"To archive {self.customers} at {self.target}", style="bold"), table, *bad)
 
     def _rows(self) -> list[tuple[str, str]]:
-        noun = "line" if self.counted.bad is None else "customer"
-        counted = "" if self.counted.lines is None else f", {plural(self.counted.lines, noun)}"
+        noun = "customer" if self.counted.exact else "line"
+        counted = "" if self.counted.customers is None else f", {plural(self.counted.customers, noun)}"
         measured = "" if self.size is None else f", {size(self.size)}"
         rows = [
             ("from", f"{self.source} ({self.format}{measured}{counted})"),
@@ -102,6 +103,8 @@ class Plan:
             ("journal", f"{self.journal} ({self._journal()})"),
             ("speed", str(self.speed)),
         ]
+        if self.counted.repeated:
+            rows.append(("repeated", f"{plural(self.counted.repeated, 'line')}; each customer is sent once"))
         if self.counted.bad is None:
             rows.append(("invalid lines", "left out, if there are any; --dry-run looks for them first"))
         elif self.counted.bad:

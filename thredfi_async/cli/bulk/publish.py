@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from thredfi_async.bulk import ArchiveItem, read_journal
+from thredfi_async.bulk.journal.facts import CHECKED
 from thredfi_async.bulk.readers import Source, open_source
 from thredfi_async.cli.bulk.endpoint import Endpoint, confirm
 from thredfi_async.cli.bulk.journal_files import writing
@@ -23,6 +24,7 @@ from thredfi_async.cli.progress.display import display, event
 from thredfi_async.cli.progress.follow import Followed, follow
 from thredfi_async.cli.session import Session
 from thredfi_async.worker.broker import connected
+from thredfi_async.worker.errors import BrokerError
 from thredfi_async.worker.fanout import DistributedRun, Publisher, message_id_of, read_queue_depth
 from thredfi_async.worker.settings import NatsSettings
 from thredfi_async.worker.stream_config import StreamConfig
@@ -111,8 +113,12 @@ class Publish:
             return Publishing(goal)
         journal = stack.enter_context(writing(self.journal, create=True))
         run = DistributedRun(journal, stream_config)
-        lines = None if goal.counted.lines is None else goal.counted.lines + (goal.counted.bad or 0)
-        journal.describe(**facts.run, **self.nats.as_facts(), dedup_key=self.dedup_key, source_records=lines)
+        counted: dict[str, int | None] = {
+            "source_records": goal.counted.records,
+            CHECKED: int(goal.counted.exact),
+            "duplicates": goal.counted.repeated,
+        }
+        journal.describe(**facts.run, **self.nats.as_facts(), dedup_key=self.dedup_key, **counted)
         goal.bad.begin_again(journal)
         return Publishing(goal, journal=journal, run=run)
 
@@ -154,13 +160,16 @@ class Publish:
                 refuse=progress.refuse,
             )
             progress.begin(broker, publisher)
-            return await follow(
+            followed = await follow(
                 self._all(publisher, progress),
                 look=progress.look,
                 drain=publisher.drain,
                 draining="nothing new is published, and what is in flight ends",
                 display=display(session.out, debug=session.debug),
             )
+            with contextlib.suppress(BrokerError):  # everything is published, whatever is in the queue now
+                progress.queued = (await read_queue_depth(broker, stream_config)).queued
+            return followed
 
     async def _all(self, publisher: Publisher, progress: Publishing) -> None:
         run, source = progress.run, progress.goal.source

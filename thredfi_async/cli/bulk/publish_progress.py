@@ -48,7 +48,9 @@ class Goal:
     def customers(self) -> str:
         """How many it is about, in words."""
         return (
-            "the customers that stdin lists" if self.counted.lines is None else plural(self.counted.lines, "customer")
+            "the customers that stdin lists"
+            if self.counted.customers is None
+            else f"{'' if self.counted.exact else 'at most '}{plural(self.counted.customers, 'customer')}"
         )
 
     def announce(self, out: Output, journal: Path | None) -> None:
@@ -60,6 +62,7 @@ class Goal:
                 "source": self.source.name,
                 "lines": self.counted.lines,
                 "invalid_lines": self.counted.bad,
+                "duplicates": self.counted.repeated,
                 "bodies": "source" if self.source.has_bodies else "server",
                 "journal": None if journal is None else str(journal),
             }
@@ -90,6 +93,7 @@ class Publishing:
     Attributes:
         complete: Whether the file was read to its end.
         refused: The first items that could not be messages.
+        queued: Commands in the queue once all are published; None while it is not known.
     """
 
     def __init__(self, goal: Goal, *, journal: Journal | None = None, run: DistributedRun | None = None) -> None:
@@ -98,6 +102,7 @@ class Publishing:
         self.run: DistributedRun | None = run
         self.complete: bool = False
         self.refused: list[str] = []
+        self.queued: int | None = None
         self._journal = journal
         self._began = time.monotonic()
         self._publisher: Publisher | None = None
@@ -117,7 +122,7 @@ class Publishing:
         with contextlib.suppress(JournalError):
             self._journal.describe(
                 published_at=now if self.complete else "",
-                duplicates=self.counts["duplicates"],
+                duplicates=max(self.counts["duplicates"], self.goal.counted.repeated or 0),
                 invalid_lines_path=None if copy is None else str(copy.absolute()),
             )
 
@@ -147,6 +152,11 @@ class Publishing:
         }
 
     @property
+    def gone(self) -> int:
+        """How many of those that were published before are certainly no longer in the queue."""
+        return 0 if self.queued is None else max(0, self.counts["there_already"] - self.queued)
+
+    @property
     def window(self) -> float:
         """Seconds for which the queue remembers who was published."""
         return 0.0 if self._publisher is None else self._publisher.duplicate_window
@@ -155,15 +165,16 @@ class Publishing:
         """Return how far it has come."""
         counts = self.counts
         connected = self._broker is None or self._broker.is_connected
+        troubles = [] if self._broker is None else self._broker.troubles
         return Progress(
             title="Publishing",
             elapsed=time.monotonic() - self._began,
             done=sum(counts.values()) - counts["invalid_lines"],
             total=self.goal.counted.lines,
             outcomes=f"{self.published:,} published",
-            notes=() if connected else ("NATS IS AWAY: waiting until it is back",),
-            facts={**counts, "total": self.goal.counted.lines, "connected": connected},
-            warning=not connected,
+            notes=tuple(f"WAITING: {trouble}" for trouble in troubles),
+            facts={**counts, "total": self.goal.counted.lines, "connected": connected, "troubles": troubles},
+            warning=bool(troubles),
         )
 
 
@@ -201,6 +212,7 @@ class Published:
             "complete": self.progress.complete,
             "interrupted": self.followed.interrupted,
             **self.progress.counts,
+            "queued": self.progress.queued,
         }
 
     def as_text(self) -> Group:
@@ -226,6 +238,17 @@ class Published:
         }
         lines += [Text(f"  {plural(counts[name], what)}{why}") for name, (what, why) in told.items() if counts[name]]
         lines += [Text(f"    {line}") for line in progress.refused]
+        if progress.gone:
+            lines.append(Text(f"  {_no_longer_queued(progress)}", style="yellow"))
         steps = {"Archive them, on any number of machines": self.work, "See how far they are": self.collect}
         lines += [Text.assemble((f"{why}: ", "bold"), command) for why, command in steps.items()]
         return Group(*lines)
+
+
+def _no_longer_queued(progress: Publishing) -> str:
+    """Return what became of those that were published before and are not in the queue."""
+    holds = f"holds {progress.queued:,}" if progress.queued else "is empty"
+    return (
+        f"The queue {holds}: workers are done with the others, unless it was purged. "
+        f"To publish these customers again, give --dedup-key a new name, such as --dedup-key again."
+    )

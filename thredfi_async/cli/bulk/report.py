@@ -166,7 +166,7 @@ def _counts(whole: Summary) -> Table:
     not_started = whole.verdict.counts.not_started
     if not_started != 0:
         figure = "?" if not_started is None else f"{not_started:,}"
-        table.add_row("  lines not started", figure, "the source was not read to its end; resume the run")
+        table.add_row("  lines not started", figure, "nothing was sent for them; resume the run")
     if whole.verdict.counts.duplicates:
         table.add_row("  repeated lines", f"{whole.verdict.counts.duplicates:,}", "each customer was sent once")
     if whole.invalid_lines:

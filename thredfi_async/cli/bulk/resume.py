@@ -1,16 +1,19 @@
 """`resume`: from a journal to the rest of its run."""
 
 import contextlib
+import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from thredfi_async.bulk import ItemState, read_journal
-from thredfi_async.bulk.readers import Source, open_source
-from thredfi_async.bulk.report.summary import verdict_in
+from thredfi_async.bulk import ItemState
+from thredfi_async.bulk.journal_verdict import verdict_in
+from thredfi_async.bulk.line_counts import Counts
+from thredfi_async.bulk.readers import Fingerprint, Source, open_source
+from thredfi_async.bulk.verdict import Verdict
 from thredfi_async.cli.bulk.commands import Commands
 from thredfi_async.cli.bulk.endpoint import Endpoint
-from thredfi_async.cli.bulk.executor import RunExecutor, totals_of
-from thredfi_async.cli.bulk.journal_files import lies_beside, writing
+from thredfi_async.cli.bulk.executor import RunExecutor
+from thredfi_async.cli.bulk.journal_files import lies_beside, read_back, writing
 from thredfi_async.cli.bulk.journal_metadata import STDIN, JournalMetadata, fits_host, metadata_of
 from thredfi_async.cli.bulk.options import RateOptions
 from thredfi_async.cli.bulk.preflight_errors import preflight_error, preflight_errors
@@ -53,16 +56,16 @@ class Resume:
         with contextlib.ExitStack() as stack:
             with preflight_errors():
                 journal = stack.enter_context(writing(self.journal, create=False))
-                said, before = JournalMetadata(journal.run), totals_of(self.journal)
+                with read_back(journal) as view:
+                    said, before, found = JournalMetadata(view.run), view.totals(), verdict_in(view, running=False)
                 self._refuse_queue(said)
                 fits_host(self.journal, said, target, allow_host_change=self.allow_host_change)
-                if said.finished and not self._is_left(before):
-                    return conclude(self._nothing_left(said), session.out)
+                if found.complete and not self._is_left(found.counts):
+                    return conclude(self._nothing_left(said, found), session.out)
                 invalid_lines = self._invalid_lines(said)
                 source = stack.enter_context(contextlib.closing(self._opened(said, bad, invalid_lines)))
-                source.must_be(size=said.size, sha256=said.sha256)
                 counted = count(source, bad, whole=False, quiet=session.out.json)
-                found = metadata_of(
+                facts = metadata_of(
                     source,
                     target,
                     business_id=said.business_id,
@@ -76,9 +79,9 @@ class Resume:
                 bad=bad,
                 counted=counted,
                 journal=self.journal,
-                metadata=JournalMetadata({**found.run, "duplicates": str(said.duplicates)}),
+                metadata=facts.repeating(max(said.duplicates, counted.repeated or 0)),
                 before=before,
-                speed=self.speed.after(said.settings),
+                speed=self.speed.after(said),
                 again=(ItemState.REJECTED,) if self.failed else (),
             )
             executor.announce(session.out)
@@ -95,13 +98,16 @@ class Resume:
         if self.source is None and path == STDIN:
             sentence = "The source of this run was stdin, which cannot be read again."
             raise preflight_error(sentence, advice=f"name a file with the same bytes: {again}")
-        if self.source is None and not Path(path).exists():
+        if self.source is None and not os.path.exists(path):  # noqa: PTH110 - of any name
             raise preflight_error(f"{path}, the source of this run, is gone.", advice=f"say where it is now: {again}")
         if self.source is None and not (said.is_of_one_file or lies_beside(self.journal, Path(path))):
             sentence = f"{self.journal} names {path} as its source, in another folder, and does not say what was in it."
             raise preflight_error(sentence, advice=f"name the file yourself, if it is the right one: {again}")
+        # A pipe or stdin can be read, but only where it is named anew.
+        again_named = self.source is not None and not os.path.isfile(path)  # noqa: PTH113 - of any name
         return open_source(
             path,
+            expected=None if again_named else Fingerprint(size=said.size, sha256=said.sha256),
             business_id=said.business_id,
             format=said.format,
             allow_missing_fields=said.allow_missing_fields,
@@ -122,13 +128,10 @@ class Resume:
         )
         return None
 
-    def _is_left(self, before: dict[str, int]) -> bool:
-        wanted = {"pending", "failed", "unknown", *(["rejected"] if self.failed else [])}
-        return any(count for state, count in before.items() if state in wanted)
+    def _is_left(self, counts: Counts) -> bool:
+        return bool(counts.failed or counts.unknown or (self.failed and counts.rejected))
 
-    def _nothing_left(self, said: JournalMetadata) -> RunSummary:
-        with read_journal(self.journal) as view:
-            found = verdict_in(view)
+    def _nothing_left(self, said: JournalMetadata, found: Verdict) -> RunSummary:
         return RunSummary(verdict=found, next=Commands(self.journal, said, connection=self.connection).lead_on(found))
 
     def _refuse_queue(self, said: JournalMetadata) -> None:

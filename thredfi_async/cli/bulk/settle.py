@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -13,15 +12,14 @@ from rich.console import Group
 from rich.text import Text
 
 from thredfi_async import LoggingHook
-from thredfi_async.bulk import BulkError, Journal, StopPolicy, read_journal
-from thredfi_async.bulk.journal.settings import RunSettings
-from thredfi_async.bulk.report.summary import verdict_in
+from thredfi_async.bulk import BulkError, Journal, JournalError, StopPolicy
+from thredfi_async.bulk.journal.ends import interrupted_by
+from thredfi_async.bulk.journal_verdict import verdict_in
 from thredfi_async.bulk.settling import Settlement, settle
 from thredfi_async.bulk.verdict import Verdict
 from thredfi_async.cli.bulk.commands import Commands, Next
 from thredfi_async.cli.bulk.endpoint import Endpoint
-from thredfi_async.cli.bulk.executor import totals_of
-from thredfi_async.cli.bulk.journal_files import writing
+from thredfi_async.cli.bulk.journal_files import read_back, writing
 from thredfi_async.cli.bulk.journal_metadata import JournalMetadata, fits_host
 from thredfi_async.cli.bulk.options import RateOptions
 from thredfi_async.cli.bulk.preflight_errors import preflight_errors
@@ -60,15 +58,20 @@ class Settle:
         with contextlib.ExitStack() as stack:
             with preflight_errors():
                 journal = stack.enter_context(writing(self.journal, create=False))
-            metadata = JournalMetadata(journal.run)
+                with read_back(journal) as view:
+                    metadata, totals = JournalMetadata(view.run), view.totals()
             fits_host(self.journal, metadata, target, allow_host_change=self.allow_host_change)
-            found, stopped = Found(total=totals_of(self.journal).get("unknown", 0)), None
+            found, stopped = Found(total=totals.get("unknown", 0)), None
             try:
-                followed = asyncio.run(self._settle(session, journal, metadata.settings, found))
+                followed = asyncio.run(self._settle(session, journal, metadata, found))
             except BulkError as error:
                 followed, stopped = Followed(), str(error).rstrip(".")
-        with preflight_errors(), read_journal(self.journal) as view:
-            verdict = verdict_in(view, now=math.inf, stopped=stopped)
+            if followed.interrupted is not None and found.is_left and not metadata.finished:
+                with contextlib.suppress(JournalError):
+                    journal.describe(stopped_reason=interrupted_by(followed.interrupted))
+            with preflight_errors(), read_back(journal) as view:
+                # As `status` decides it: this command has asked for a part of the run, and not gone on with it.
+                verdict = verdict_in(view, running=False)
         settled = Settled(
             found=found,
             verdict=verdict,
@@ -78,11 +81,11 @@ class Settle:
         )
         return conclude(settled, session.out, unheard=followed.unheard)
 
-    async def _settle(self, session: Session, journal: Journal, kept: RunSettings, found: "Found") -> Followed:
+    async def _settle(self, session: Session, journal: Journal, metadata: JournalMetadata, found: "Found") -> Followed:
         hooks = (LoggingHook(),) if session.debug else ()
-        speed = self.speed.after(kept)
+        speed = self.speed.after(metadata)
         concurrency = speed.concurrency or _CONCURRENCY
-        connection = replace(self.connection, kept_timeouts=kept.timeouts)
+        connection = replace(self.connection, kept_timeouts=metadata.settings.timeouts)
         async with connection.client(*hooks, max_connections=concurrency) as client:
             asking = asyncio.ensure_future(
                 settle(
@@ -138,6 +141,11 @@ class Found:
             facts=self.as_json(),
         )
 
+    @property
+    def is_left(self) -> bool:
+        """Whether customers are left that were not asked about."""
+        return self._settlement.asked < self.total
+
     def __str__(self) -> str:
         """Return it in one line."""
         return f"{self._settlement.asked:,} of {self.total:,} asked about: {self._answers()}"
@@ -181,9 +189,7 @@ class Settled:
 
     @property
     def exit_code(self) -> int:
-        """The run's exit code; that of an interruption if outcomes are left that it kept from being asked for."""
-        if self.followed.interrupted is not None and self.verdict.counts.unknown:
-            return ExitCode.INTERRUPTED
+        """The exit code of the run's verdict."""
         return ExitCode.STOPPED if self.verdict.exit_code is None else self.verdict.exit_code
 
     def as_json(self) -> dict[str, Any]:
@@ -191,7 +197,6 @@ class Settled:
         return {
             **self.verdict.as_json(),
             **self.found.as_json(),
-            "exit_code": int(self.exit_code),
             "unknown": self.verdict.counts.unknown,
             "interrupted": self.followed.interrupted,
             "stopped": self.stopped,
@@ -200,10 +205,12 @@ class Settled:
 
     def as_text(self) -> Group:
         """Return it for people."""
-        if self.found.total:
-            cut = "Interrupted; what was answered is kept: " if self.exit_code == ExitCode.INTERRUPTED else "Settled: "
-            first = f"{cut}{self.found}."
-        else:
+        if not self.found.total:
             first = "Nothing to settle: no outcome is unknown."
+        elif self.stopped is not None:
+            first = f"Settling stopped: {self.stopped}. What was answered is kept: {self.found}."
+        else:
+            cut = self.followed.interrupted is not None and self.found.is_left
+            first = f"{'Interrupted; what was answered is kept' if cut else 'Settled'}: {self.found}."
         counts = Text(f"  {outcomes(self.verdict.counts.states)}")
         return Group(Text(first), headline(self.verdict), counts, *figures(self.verdict), *steps(self.next))

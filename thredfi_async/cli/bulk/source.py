@@ -50,12 +50,29 @@ class Count:
     """What is known of a source before it is sent.
 
     Args:
-        lines: Customers that it lists, or None.
+        lines: Lines that list a customer, or None; invalid ones too if they were not checked.
         bad: Invalid lines, or None if they were not checked.
+        repeated: Lines that list a customer again, or None if that was not looked at.
     """
 
     lines: int | None
     bad: int | None
+    repeated: int | None = None
+
+    @property
+    def customers(self) -> int | None:
+        """Customers that it lists, as far as known; at most so many if it is not `exact`."""
+        return None if self.lines is None else self.lines - (self.repeated or 0)
+
+    @property
+    def exact(self) -> bool:
+        """Whether each line was parsed, and each customer counted once."""
+        return self.bad is not None and self.repeated is not None
+
+    @property
+    def records(self) -> int | None:
+        """All lines, the invalid ones among them."""
+        return None if self.lines is None else self.lines + (self.bad or 0)
 
 
 def count(source: Source, bad: InvalidLines, *, whole: bool, quiet: bool) -> Count:
@@ -74,14 +91,22 @@ def count(source: Source, bad: InvalidLines, *, whole: bool, quiet: bool) -> Cou
         SourceError: The source cannot be read.
     """
     if not source.repeatable:
-        lines = sum(1 for _ in source) if whole else None
-        return Count(lines=lines, bad=bad.count if whole else None)
+        return _checked(source, bad) if whole else Count(lines=None, bad=None)
     if not quiet and (source.size or 0) >= _LARGE:
         tell(f"Looking through {source.name} ({size(source.size or 0)}) first.")
     records = source.count_lines()
     if not whole and records is not None and records > _CHECKED:
         return Count(lines=records, bad=None)
-    return Count(lines=source.check().items, bad=bad.count)
+    return _checked(source, bad)
+
+
+def _checked(source: Source, bad: InvalidLines) -> Count:
+    seen, lines = set[bytes](), 0
+    for item in source:
+        lines += 1
+        if lines <= _CHECKED:  # some ten megabytes
+            seen.add(item.customer_id.bytes + item.business_id.bytes)
+    return Count(lines=lines, bad=bad.count, repeated=lines - len(seen) if lines <= _CHECKED else None)
 
 
 def invalid_line(bad: InvalidLine) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """`status`: how far a run has come, read from its journal without a lock."""
 
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,8 @@ from rich.text import Text
 
 from thredfi_async.bulk import JournalView
 from thredfi_async.bulk.journal import Sample
-from thredfi_async.bulk.report.summary import verdict_in
+from thredfi_async.bulk.journal_verdict import verdict_in
+from thredfi_async.bulk.report.timeseries import is_resumed
 from thredfi_async.bulk.verdict import Outcome, Verdict
 from thredfi_async.cli.bulk.commands import Commands, Next
 from thredfi_async.cli.bulk.journal_files import reading
@@ -37,7 +37,7 @@ class Status:
     def __call__(self, session: Session) -> int:
         """Show how far the run has come; the exit code is 0 wherever that is."""
         with preflight_errors(), reading(self.journal) as view:
-            status = RunStatus.of(view, time.time())
+            status = RunStatus.of(view)
         next_ = Commands(self.journal, status.metadata).lead_on(status.verdict)
         if session.out.json:
             session.out.data({"journal": str(self.journal), **status.as_json(next_)})
@@ -67,17 +67,16 @@ class RunStatus:
     rate: Rate
 
     @classmethod
-    def of(cls, view: JournalView, now: float) -> "RunStatus":
+    def of(cls, view: JournalView) -> "RunStatus":
         """Read it from a journal.
 
         Args:
             view: The journal.
-            now: The time, in unix seconds.
 
         Returns:
             The status.
         """
-        metadata, found = JournalMetadata(view.run), verdict_in(view, now=now)
+        metadata, found = JournalMetadata(view.run), verdict_in(view)
         rate, progress = Rate(), None
         for progress in _moments(view.samples(), metadata, found):
             rate.see(progress.elapsed, progress.done)
@@ -111,7 +110,7 @@ class RunStatus:
         lines = [headline(self.verdict), Text(f"  {done:,}{of}: {outcomes(counts.states)}"), *figures(self.verdict)]
         if self.running is not None:
             lines.append(Text(f"  running: {self.rate.as_text(self.running)}", style="cyan"))
-        elif self.metadata.finished:
+        elif self.metadata.finished and self.verdict.complete:
             lines.append(Text(f"  at its end since {when(self.metadata.run.get('finished_at'))}"))
         return lines
 
@@ -120,7 +119,7 @@ def _moments(samples: Iterable[Sample], metadata: JournalMetadata, verdict: Verd
     """Turn the samples of the latest session into its progress; counts begin anew with each session."""
     session: list[Sample] = []
     for sample in samples:
-        if session and sample.done < session[-1].done:
+        if session and is_resumed(session[-1], sample):
             session.clear()
         session.append(sample)
         del session[:-60]

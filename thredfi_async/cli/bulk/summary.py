@@ -84,7 +84,8 @@ class RunSummary:
     def _time(self) -> str:
         if self.elapsed is None or self.now is None:
             return ""
-        now = "" if self.now == self.verdict.counts.started else f"{self.now:,} of them now, "
+        now = f"{self.now:,} of them now, " if self.now else "no new outcome, "
+        now = "" if self.now == self.verdict.counts.started else now
         return f"; {now}in {duration(self.elapsed)}"
 
 

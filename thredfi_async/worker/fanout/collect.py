@@ -4,21 +4,25 @@ import asyncio
 import contextlib
 import enum
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
-
-from nats.js.errors import NotFoundError
 
 from thredfi_async import InvalidRequestError
 from thredfi_async.bulk.journal import Outcome
-from thredfi_async.worker.broker import TROUBLE, Broker, words
+from thredfi_async.worker.broker import Broker
 from thredfi_async.worker.errors import BrokerError
 from thredfi_async.worker.events import OutcomeEvent
 from thredfi_async.worker.fanout.queue_depth import QueueDepth, read_queue_depth
+from thredfi_async.worker.nats_errors import TROUBLE, words
 from thredfi_async.worker.stream_config import StreamConfig
 
 CHUNK: Final = 200
 """Events that are requested at a time, and recorded together."""
+
+_FUTURE: Final = 86_400.0
+"""Seconds by which a worker's clock may be ahead: a later time would hide all that follows from the charts."""
+_SHOWN: Final = 10
 
 logger: logging.Logger = logging.getLogger("thredfi_async.worker")
 
@@ -45,13 +49,16 @@ class Takes(Protocol):
         """
         ...
 
-    def record(self, outcomes: Sequence[Outcome], following: int, in_flight: int) -> None:
-        """Record outcomes, and return when they are durable.
+    def record(self, outcomes: Sequence[Outcome], following: int, in_flight: int) -> int:
+        """Record outcomes.
 
         Args:
             outcomes: The outcomes, in order.
             following: The sequence number after them.
             in_flight: Messages that workers held when the broker was last asked.
+
+        Returns:
+            How many of them belong to the run, once they are durable.
         """
         ...
 
@@ -67,11 +74,12 @@ class Collector:
         stream_config: The names.
         run: Returns where to start, and records the outcomes.
         pause: Seconds between two polls when there is nothing new; 1 by default.
+        now: Tells the time in seconds since 1970.
 
     Attributes:
         next: The next sequence number to read.
-        read: Outcomes recorded so far.
-        unreadable: Skipped events: invalid ones, or of a newer version.
+        read: Outcomes of the run recorded so far.
+        unreadable: Events that are passed over: invalid, of another version, or from the future.
         queue_depth: The queue depth when the broker was last asked; None before.
     """
 
@@ -82,6 +90,7 @@ class Collector:
         run: Takes,
         *,
         pause: float = 1.0,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self.next: int = 1
         self.read: int = 0
@@ -91,6 +100,7 @@ class Collector:
         self._stream_config = stream_config
         self._run = run
         self._pause = pause
+        self._now = now
         self._stop = asyncio.Event()
 
     async def collect(self, until: Until = Until.NOW) -> None:
@@ -124,30 +134,30 @@ class Collector:
             outcomes = [outcome for task in tasks if (outcome := task.result()) is not None]
             if self._stop.is_set() and any(task.result() is None for task in tasks):
                 return  # some were abandoned rather than missing: the next run reads them again
-            await asyncio.to_thread(self._run.record, outcomes, end, state.in_flight)
-            self.next, self.read = end, self.read + len(outcomes)
+            self.read += await asyncio.to_thread(self._run.record, outcomes, end, state.in_flight)
+            self.next = end
 
     async def _event(self, number: int) -> Outcome | None:
         wait = 0.1
         while not self._stop.is_set():
             try:
-                message = await self._broker.jetstream.get_msg(self._stream_config.outcomes_stream, number)
-            except NotFoundError:
-                return None  # it was deleted, or has just expired
+                message = await self._broker.jetstream.message(self._stream_config.outcomes_stream, number)
             except TROUBLE as error:
                 logger.warning("cannot read an outcome from NATS (%s); trying again", words(error))
                 await self._wait(wait)
                 wait = min(wait * 2, 5.0)
             else:
-                return self._outcome(message.data or b"")
+                return None if message is None else self._outcome(message.data)  # None: deleted, or just expired
         return None
 
     def _outcome(self, payload: bytes) -> Outcome | None:
         try:
-            event = OutcomeEvent.from_json(payload)
+            event = self._event_in(payload)
         except InvalidRequestError as error:
-            logger.warning("an outcome event is skipped: %s", error)
             self.unreadable += 1
+            # Only the first few are shown: a stranger who publishes there must not fill the disk.
+            if self.unreadable <= _SHOWN:
+                logger.warning("an outcome event is passed over: %s", error)
             return None
         return Outcome(
             business_id=event.business_id,
@@ -158,6 +168,12 @@ class Collector:
             elapsed=event.elapsed_ms / 1000,
             ended_at=event.at.timestamp(),
         )
+
+    def _event_in(self, payload: bytes) -> OutcomeEvent:
+        event = OutcomeEvent.from_json(payload)
+        if event.at.timestamp() > self._now() + _FUTURE:
+            raise InvalidRequestError(["at: must not be more than a day in the future"])
+        return event
 
     async def _look(self, before: QueueDepth) -> QueueDepth:
         try:

@@ -9,14 +9,18 @@ import attrs
 from thredfi_async import InvalidRequestError
 from thredfi_async.bulk import ArchiveItem
 from thredfi_async.bulk.input import Items
-from thredfi_async.worker.broker import TROUBLE, Broker, words
+from thredfi_async.worker.broker import Broker
 from thredfi_async.worker.command import ArchiveCommand
 from thredfi_async.worker.errors import BrokerError
 from thredfi_async.worker.fanout.chunks import Feed, Prepare
+from thredfi_async.worker.nats_errors import TROUBLE, words
 from thredfi_async.worker.stream_config import StreamConfig
 
 WINDOW: Final = 256
 """Maximum messages that the broker has not confirmed yet."""
+
+_DRAIN_SECONDS: Final = 5.0
+"""Seconds that messages in flight have after a stop: a stream that is full would hold them for ever."""
 
 _HEADERS: Final = 512
 """Bytes reserved for a message's headers, which count towards its size."""
@@ -91,6 +95,8 @@ class Publisher:
         self._window = window
         self._largest = 0
         self._feed: Feed | None = None
+        self._scope: asyncio.Timeout | None = None
+        self._draining = False
 
     @property
     def done(self) -> int:
@@ -119,20 +125,29 @@ class Publisher:
         await self._look()
         feed = self._feed = Feed(items, prepare=prepare)
         failures: list[Exception] = []
+        is_whole = True
         try:
-            async with asyncio.TaskGroup() as group:
+            async with asyncio.timeout(None) as self._scope, asyncio.TaskGroup() as group:
+                if self._draining:
+                    self.drain()
                 for _ in range(self._window):
                     group.create_task(self._work(feed, failures))
+        except TimeoutError:
+            is_whole = False
         finally:
+            self._scope = None
             await feed.aclose()
         if failures:
             raise failures[0]
-        return feed.ended
+        return feed.ended and is_whole
 
     def drain(self) -> None:
-        """Take no new items; still wait for those in flight."""
+        """Take no new items; wait for those in flight, but no longer than five seconds."""
+        self._draining = True
         if self._feed is not None:
             self._feed.stop()
+            if self._scope is not None and self._scope.when() is None:
+                self._scope.reschedule(asyncio.get_running_loop().time() + _DRAIN_SECONDS)
 
     def left(self) -> list[ArchiveItem]:
         """Return the items that were read and not started."""

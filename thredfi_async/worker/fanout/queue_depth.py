@@ -5,8 +5,9 @@ import contextlib
 import attrs
 from nats.js.errors import NotFoundError
 
-from thredfi_async.worker.broker import TROUBLE, Broker, words
+from thredfi_async.worker.broker import Broker
 from thredfi_async.worker.errors import BrokerError
+from thredfi_async.worker.nats_errors import TROUBLE, words
 from thredfi_async.worker.stream_config import StreamConfig
 
 
@@ -17,7 +18,6 @@ class QueueDepth:
     Args:
         waiting: Commands that no worker holds.
         in_flight: Commands that workers hold.
-        dead: Dead letters.
         outcomes: The sequence number of the last outcome event; 0 before the first.
         oldest: The sequence number of the oldest outcome event that is kept.
         epoch: Changes when the stream of outcomes is recreated and its numbers restart.
@@ -25,7 +25,6 @@ class QueueDepth:
 
     waiting: int
     in_flight: int
-    dead: int
     outcomes: int
     oldest: int
     epoch: str
@@ -52,8 +51,8 @@ async def read_queue_depth(broker: Broker, stream_config: StreamConfig) -> Queue
     Raises:
         BrokerError: A stream is missing, or the broker does not answer.
     """
-    jetstream = broker.jetstream
     try:
+        jetstream = broker.jetstream
         waiting, in_flight = (await jetstream.stream_info(stream_config.stream)).state.messages, 0
         # The workers' consumer is more accurate, if there is one: a broker that was killed may keep messages in the
         # stream whose acknowledgement it has stored (seen with nats-server 2.9).
@@ -61,9 +60,8 @@ async def read_queue_depth(broker: Broker, stream_config: StreamConfig) -> Queue
             consumer = await jetstream.consumer_info(stream_config.stream, stream_config.consumer)
             waiting, in_flight = consumer.num_pending or 0, consumer.num_ack_pending or 0
         outcomes = await jetstream.stream_info(stream_config.outcomes_stream)
-        dead = (await jetstream.stream_info(stream_config.dead_stream)).state
     except NotFoundError:
-        names = f"{stream_config.stream}, {stream_config.outcomes_stream} and {stream_config.dead_stream}"
+        names = f"{stream_config.stream} and {stream_config.outcomes_stream}"
         raise BrokerError(
             f"NATS has no streams {names}: check --stream, or publish or start a worker first, which creates them"
         ) from None
@@ -72,7 +70,6 @@ async def read_queue_depth(broker: Broker, stream_config: StreamConfig) -> Queue
     return QueueDepth(
         waiting=waiting,
         in_flight=in_flight,
-        dead=dead.messages,
         outcomes=outcomes.state.last_seq,
         oldest=outcomes.state.first_seq,
         epoch=f"{stream_config.outcomes_stream} {outcomes.created.isoformat()}",

@@ -125,13 +125,22 @@ class DistributedRun:
         self._journal.describe(outcomes_epoch=state.epoch, outcomes_next=1)
         return 1
 
-    def record(self, outcomes: Sequence[Outcome], following: int, in_flight: int) -> None:
-        """Record outcomes with the next position, and then a sample of the run."""
-        self._journal.record(outcomes, {"outcomes_next": str(following)}, known_only=self._listed)
-        sample = self._tally.sample(outcomes, in_flight)
+    def record(self, outcomes: Sequence[Outcome], following: int, in_flight: int) -> int:
+        """Record outcomes with the next position, and then a sample of the run; return how many belong to the run."""
+        ours = self._ours(outcomes)
+        self._journal.record(ours, {"outcomes_next": str(following)})
+        sample = self._tally.sample(ours, in_flight)
         if sample is not None:
             with self._journal.transaction(sample):
                 pass
+        return len(ours)
+
+    def _ours(self, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
+        if not self._listed:
+            return outcomes
+        keys = [_key(outcome) for outcome in outcomes]
+        known = self._journal.rows.known(keys)
+        return [outcome for key, outcome in zip(keys, outcomes, strict=True) if key in known]
 
     def _wanted(self, chunk: Sequence[ArchiveItem], known: Sequence[Known]) -> list[tuple[ArchiveItem, Known]]:
         wanted: dict[int, tuple[ArchiveItem, Known]] = {}
@@ -152,5 +161,5 @@ class DistributedRun:
             self._journal.record(refused)
 
 
-def _key(item: ArchiveItem) -> bytes:
+def _key(item: ArchiveItem | Outcome) -> bytes:
     return item.customer_id.bytes + item.business_id.bytes

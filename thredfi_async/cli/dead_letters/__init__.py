@@ -1,0 +1,1 @@
+"""The commands of `thredfi dead-letters`."""

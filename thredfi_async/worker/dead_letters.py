@@ -1,0 +1,270 @@
+"""Dead letters: read, publish again, and delete, on their stream itself."""
+
+import asyncio
+import contextlib
+import enum
+import logging
+from collections import Counter
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from hashlib import sha256
+from typing import Final, TypeVar
+
+import attrs
+from nats.js.errors import NotFoundError
+
+from thredfi_async import InvalidRequestError
+from thredfi_async.worker.broker import Broker, connected
+from thredfi_async.worker.command import ArchiveCommand
+from thredfi_async.worker.errors import BrokerError
+from thredfi_async.worker.events import DeadLetter
+from thredfi_async.worker.jetstream import StoredMessage
+from thredfi_async.worker.nats_errors import TROUBLE, words
+from thredfi_async.worker.settings import NatsSettings
+from thredfi_async.worker.stream_config import StreamConfig
+
+__all__ = ["DeadLetters", "Ended", "StoredLetter", "dead_letters"]
+
+T = TypeVar("T")
+
+_CHUNK: Final = 100
+_SECONDS: Final = 30.0
+_HEADERS: Final = 512
+"""Bytes reserved for a message's headers, which count towards its size."""
+
+logger: logging.Logger = logging.getLogger("thredfi_async.worker")
+
+
+@attrs.frozen(kw_only=True)
+class StoredLetter:
+    """A message in the stream of dead letters.
+
+    Args:
+        number: Its sequence number there, by which it is named.
+        letter: What it holds; None if it is no dead letter that this release reads.
+        fingerprint: Tells it from another letter that has the same number in a stream that was created anew.
+    """
+
+    number: int
+    letter: DeadLetter | None
+    fingerprint: str
+
+    @property
+    def command(self) -> ArchiveCommand | None:
+        """The command that was given up; None if the original holds none, or not all of it."""
+        if self.letter is None or self.letter.cut:
+            return None
+        try:
+            return ArchiveCommand.from_json(self.letter.original)
+        except InvalidRequestError:
+            return None
+
+
+class Ended(enum.StrEnum):
+    """What became of a dead letter."""
+
+    REDRIVEN = "redriven"
+    """Its command is in the queue, and the letter is deleted."""
+    REDRIVEN_BEFORE = "redriven_before"
+    """Its command was in the queue from an earlier redrive that was cut short; now the letter is deleted."""
+    DISCARDED = "discarded"
+    """It is deleted."""
+    CUT = "cut"
+    """It is kept: it does not hold all of the original message."""
+    TOO_LARGE = "too_large"
+    """It is kept: the queue takes no message of this size."""
+    UNREADABLE = "unreadable"
+    """It is kept: it is no dead letter that this release reads."""
+
+
+class DeadLetters:
+    """The dead letters of a queue.
+
+    Every operation can be interrupted, killed and repeated: a command is published under a message id of the redrive's
+    own before its letter is deleted, so that a repeat within the queue's duplicate window stores nothing twice.
+
+    Args:
+        broker: The broker, connected.
+        stream_config: The names of streams and subjects.
+
+    Attributes:
+        ended: How many letters came to which end.
+    """
+
+    def __init__(self, broker: Broker, stream_config: StreamConfig) -> None:
+        self.ended: Counter[Ended] = Counter()
+        self._broker = broker
+        self._stream_config = stream_config
+        self._largest: int | None = None
+        self._drained = False
+
+    async def all(self) -> AsyncGenerator[StoredLetter]:
+        """Yield the letters that there are now, the oldest first; what is stored meanwhile is left for the next time.
+
+        Raises:
+            BrokerError: There is no such stream, or the broker does not answer.
+        """
+        name = self._stream_config.dead_stream
+        state = (await _asked(lambda: self._broker.jetstream.stream_info(name), f"the stream {name}")).state
+        number, last = max(1, state.first_seq), state.last_seq
+        while number <= last:
+            message = await self._message(number, following=True)
+            if message is None or message.sequence > last:
+                return
+            yield _letter_in(message)
+            number = message.sequence + 1
+
+    async def get(self, number: int) -> StoredLetter | None:
+        """Return one letter.
+
+        Args:
+            number: Its sequence number.
+
+        Returns:
+            The letter; None if there is none.
+
+        Raises:
+            BrokerError: There is no such stream, or the broker does not answer.
+        """
+        message = await self._message(number)
+        return None if message is None else _letter_in(message)
+
+    async def redrive(self, choose: Callable[[StoredLetter], bool]) -> None:
+        """Publish the original messages of letters again, byte by byte, and delete each letter whose message is stored.
+
+        The new message has an idempotency key of its own, unless its command gives one, so that the API takes it for a
+        new request: the old key may stand for the answer that made it a dead letter.
+
+        Args:
+            choose: Returns whether a letter is redriven.
+
+        Raises:
+            BrokerError: The broker refuses, or does not answer; running it again goes on where it was.
+        """
+        self._largest = await self._queue_takes()
+        await self._each(choose, self._redrive)
+
+    async def discard(self, choose: Callable[[StoredLetter], bool]) -> None:
+        """Delete letters, and with them all that they hold; the broker overwrites it.
+
+        Args:
+            choose: Returns whether a letter is deleted.
+
+        Raises:
+            BrokerError: The broker refuses, or does not answer.
+        """
+        await self._each(choose, self._discard)
+
+    def drain(self) -> None:
+        """Take no new letters; still wait for those in flight."""
+        self._drained = True
+
+    async def _each(
+        self, choose: Callable[[StoredLetter], bool], end: Callable[[StoredLetter], Awaitable[Ended]]
+    ) -> None:
+        async with contextlib.aclosing(self.all()) as letters:
+            chunk: list[StoredLetter] = []
+            async for letter in letters:
+                if self._drained:
+                    break
+                if choose(letter):
+                    chunk.append(letter)
+                if len(chunk) == _CHUNK:
+                    await self._together(chunk, end)
+                    chunk = []
+            await self._together(chunk, end)
+
+    async def _together(self, chunk: list[StoredLetter], end: Callable[[StoredLetter], Awaitable[Ended]]) -> None:
+        async def one(letter: StoredLetter) -> None:
+            self.ended[await end(letter)] += 1
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for letter in chunk:
+                    group.create_task(one(letter))
+        except* BrokerError as errors:
+            raise errors.exceptions[0] from None
+
+    async def _redrive(self, stored: StoredLetter) -> Ended:
+        letter = stored.letter
+        if letter is None:
+            return Ended.UNREADABLE
+        if letter.cut:
+            return Ended.CUT
+        if self._largest is not None and len(letter.original) > self._largest:
+            return Ended.TOO_LARGE
+        message_id = f"redrive/{self._stream_config.dead_stream}/{stored.number}/{stored.fingerprint}"
+        is_new = await self._stored(letter.original, message_id)
+        await self._delete(stored.number)
+        return Ended.REDRIVEN if is_new else Ended.REDRIVEN_BEFORE
+
+    async def _discard(self, stored: StoredLetter) -> Ended:
+        await self._delete(stored.number)
+        return Ended.DISCARDED
+
+    async def _stored(self, payload: bytes, message_id: str) -> bool:
+        config = self._stream_config
+        try:
+            async with asyncio.timeout(_SECONDS):
+                return await self._broker.store(config.subject, payload, message_id=message_id, stream=config.stream)
+        except TimeoutError:
+            why = self._broker.conditions.reason(f"store {config.stream}") or "it did not answer"
+            raise BrokerError(f"the queue {config.stream} stored nothing for {_SECONDS:.0f} s: {why}") from None
+
+    async def _delete(self, number: int) -> None:
+        name = self._stream_config.dead_stream
+        await _asked(lambda: self._broker.jetstream.delete(name, number), f"the dead letter {number}")
+
+    async def _message(self, number: int, *, following: bool = False) -> StoredMessage | None:
+        name = self._stream_config.dead_stream
+        return await _asked(
+            lambda: self._broker.jetstream.message(name, number, following=following), f"the stream {name}"
+        )
+
+    async def _queue_takes(self) -> int:
+        name = self._stream_config.stream
+        config = (await _asked(lambda: self._broker.jetstream.stream_info(name), f"the stream {name}")).config
+        limits = [self._broker.largest_payload, config.max_msg_size or 0]
+        return min(limit for limit in limits if limit > 0) - _HEADERS
+
+
+@contextlib.asynccontextmanager
+async def dead_letters(
+    nats: NatsSettings | None = None, stream_config: StreamConfig | None = None
+) -> AsyncGenerator[DeadLetters]:
+    """Connect to a broker for its dead letters, and disconnect at the end of the block.
+
+    Args:
+        nats: Where it is; this machine by default.
+        stream_config: The names of streams and subjects.
+
+    Yields:
+        The dead letters.
+
+    Raises:
+        BrokerError: The connection failed; the message says why.
+    """
+    async with connected(nats or NatsSettings(), name="thredfi dead-letters") as broker:
+        yield DeadLetters(broker, stream_config or StreamConfig())
+
+
+def _letter_in(message: StoredMessage) -> StoredLetter:
+    try:
+        letter = DeadLetter.from_json(message.data)
+    except InvalidRequestError:
+        letter = None
+    return StoredLetter(number=message.sequence, letter=letter, fingerprint=sha256(message.data).hexdigest()[:16])
+
+
+async def _asked(ask: Callable[[], Awaitable[T]], what: str) -> T:
+    """Ask the broker, a few times if it does not answer."""
+    for wait in (0.1, 0.5, 2.0, None):
+        try:
+            return await ask()
+        except NotFoundError as error:
+            raise BrokerError(f"NATS does not have {what}: {words(error)}; check --stream") from None
+        except TROUBLE as error:
+            if wait is None:
+                raise BrokerError(f"NATS does not give {what}: {words(error)}") from None
+            logger.debug("NATS does not give %s (%s); trying again", what, words(error))
+            await asyncio.sleep(wait)
+    raise AssertionError

@@ -1,0 +1,71 @@
+"""The servers to connect to: those of the settings, and those that a server has told of."""
+
+import ipaddress
+import random
+from collections.abc import Iterable
+from typing import Final
+from urllib.parse import ParseResult
+
+import attrs
+
+from thredfi_async.worker.settings import NatsSettings
+
+_MOST: Final = 64
+
+
+@attrs.frozen
+class Server:
+    """A server.
+
+    Args:
+        url: Its URL; never shown, since it may hold a password.
+        host: Its host.
+        tls_name: The name that its certificate must be for, if it is not the host.
+    """
+
+    url: str = attrs.field(repr=False)
+    host: str
+    tls_name: str | None = None
+
+
+class Servers:
+    """The servers of the settings and, after them, at most 64 that servers have told of.
+
+    Args:
+        settings: The address.
+    """
+
+    def __init__(self, settings: NatsSettings) -> None:
+        self._scheme = settings.scheme
+        self._given = [Server(url, host) for url, host in settings.hosts()]
+        self._learned: dict[str, Server] = {}
+
+    def shuffled(self) -> list[Server]:
+        """Return all of them, in random order, those of the settings first."""
+        given, learned = list(self._given), list(self._learned.values())
+        random.shuffle(given)
+        random.shuffle(learned)
+        return [*given, *learned]
+
+    def learn(self, found: Iterable[ParseResult], *, from_server: Server) -> None:
+        """Remember servers that a server told of, with the scheme of the settings: what asks for TLS gets it there too.
+
+        Args:
+            found: Their addresses.
+            from_server: The server; its name stands for those that are told as bare IP addresses.
+        """
+        if self._scheme not in {"nats", "tls"}:
+            return  # it tells the addresses of its other protocol
+        for each in found:
+            netloc, host = each.netloc.rpartition("@")[2], each.hostname
+            if host is not None and len(self._learned) < _MOST and netloc not in self._learned:
+                name = (from_server.tls_name or from_server.host) if _is_ip(host) else None
+                self._learned[netloc] = Server(f"{self._scheme}://{netloc}", host, name)
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,42 @@
+"""nats-py's client, which no message from outside can stop."""
+
+import logging
+from typing import Any, Final
+
+from nats.aio.client import Client
+
+_STATUS: Final = b"NATS/1.0 "
+"""Begins what the broker says of a request, such as that no one responds."""
+_STATUS_SIZE: Final = len(_STATUS)
+
+logger: logging.Logger = logging.getLogger("thredfi_async.worker")
+
+
+class TolerantClient(Client):
+    """Reads no headers but the broker's own, and whatever subject there is.
+
+    Before this, a header or a subject that is not UTF-8 ended nats-py's task that reads from the socket, while the
+    connection went on looking connected: one such message in a queue stopped every worker in turn. The broker checks
+    neither. The overridden methods are private to nats-py; `tests/worker/test_tolerant_client.py` notices if a new
+    version has none of them.
+    """
+
+    async def _process_headers(self, headers: Any) -> dict[str, str] | None:  # noqa: ANN401 - as nats-py has it
+        if not headers or bytes(headers[:_STATUS_SIZE]) != _STATUS:
+            return None  # a message's own headers, of which nothing here uses any
+        parent: Any = super()  # nats-py's annotations are partly missing
+        try:
+            found: dict[str, str] | None = await parent._process_headers(headers)  # noqa: SLF001 - overridden here
+        except Exception as error:  # noqa: BLE001 - whatever it is, the message goes on without them
+            logger.warning("the headers of a message cannot be read (%s), and are left out", type(error).__name__)
+            return None
+        return found
+
+    def _build_message(self, sid: int, subject: Any, reply: Any, data: bytes, headers: Any) -> Any:  # noqa: ANN401 - as nats-py has it
+        parent: Any = super()
+        return parent._build_message(sid, _readable(subject), _readable(reply), data, headers)  # noqa: SLF001 - as above
+
+
+def _readable(name: bytes) -> bytes:
+    """Return a subject that can be decoded."""
+    return name if name.isascii() else bytes(name).decode(errors="backslashreplace").encode()
