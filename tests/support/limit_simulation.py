@@ -44,6 +44,7 @@ class Scenario:
         api: Makes the API.
         retry_after: What it says when it refuses.
         round_trip: Seconds on the way, there and back.
+        service: Seconds that the API takes for a request that it grants; a refusal takes none.
         jitter: The part of that by which it varies.
         seconds: How long the run is at most.
         items: Calls of each client; None for as many as it can make.
@@ -57,6 +58,7 @@ class Scenario:
     api: Callable[[random.Random], Api]
     retry_after: RetryAfter = none
     round_trip: float = 0.02
+    service: float = 0.0
     jitter: float = 0.1
     seconds: float = 60.0
     items: int | None = None
@@ -217,7 +219,7 @@ class _World:
         if delay:
             delay *= 1 + self.scenario.jitter * (2 * self.random.random() - 1)
             self.at(self.now + delay, self.api.leaves)
-        self.at(self.now + delay + back, self._granted, client, ticket)
+        self.at(self.now + delay + self.scenario.service + back, self._granted, client, ticket)
 
     def _granted(self, client: _Client, ticket: Any) -> None:
         client.brake.granted(self.now, ticket)

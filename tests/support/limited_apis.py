@@ -119,6 +119,36 @@ class SlidingWindow:
         """Windows end by time."""
 
 
+class HaproxyRate:
+    """So many requests in the present second and the part of the last one that is within a second: also the refused."""
+
+    def __init__(self, rate: float, seconds: float = 1.0) -> None:
+        self.granted, self.burst = rate, 0.0
+        self._most, self._seconds = rate * seconds, seconds
+        self._began, self._count, self._before = 0.0, 0, 0
+
+    def arrives(self, now: float, client: int) -> float:
+        self._roll(now)
+        self._count += 1
+        return -1.0 if self._sum(now) > self._most else 0.0
+
+    def back_in(self, now: float) -> float:
+        return self._seconds
+
+    def leaves(self) -> None:
+        """Windows end by time."""
+
+    def _sum(self, now: float) -> float:
+        return self._count + self._before * max(0.0, 1.0 - (now - self._began) / self._seconds)
+
+    def _roll(self, now: float) -> None:
+        passed = now - self._began
+        if passed >= self._seconds:
+            self._before = self._count if passed < 2 * self._seconds else 0
+            self._count = 0
+            self._began += self._seconds * math.floor(passed / self._seconds)
+
+
 class Concurrency:
     """So many requests at once, each of which takes so many seconds."""
 

@@ -156,7 +156,9 @@ class Controller:
         self._seen = max(self._seen, ticket.in_flight)
         if self._opening < self._limit:
             self._opening += 1.0
-        if ticket.generation == self._generation and (self._refuses_all or self._row or not self._was_granted):
+        if ticket.generation != self._generation:
+            self._estimate.opened_with_more(ticket.generation, now - self._cycle_began)
+        elif (self._refuses_all or self._row or not self._was_granted):
             self._grants_again(now)
 
     def granted_openly(self, ticket: Ticket) -> bool:
@@ -225,12 +227,13 @@ class Controller:
         self._row = 0
         if not self._was_granted:
             self._was_granted = True
-            self.pace.doubles_in = max(_SEARCHES, 2.0 * (now - self._resumed))
+            if not self._refuses_all: self.pace.doubles_in = max(_SEARCHES, 2.0 * (now - self._resumed))
         if self._refuses_all > 1 and now > self._cycle_began:
             # It had granted all that it grants in a long window.
             top = max(LEAST, max(1, self._cycle - 1) / (now - self._cycle_began))
             if top < self.pace.top:
-                self.pace.found(top)
+                self.pace.search(top)
+                self.pace.doubles_in = max(_SEARCHES, 5.0 * (now - self._cycle_began))
         if self._refuses_all:
             self._refuses_all, self._cycle_began, self._cycle = 0, now, 0
 
@@ -250,22 +253,20 @@ class Controller:
         window, count = self.window, float(max(ticket.in_flight, self.in_flight))
         if self.pace.is_known:
             return False
-        if ticket.flight != self._flight:
-            if window.is_known:
-                # Of those that were in flight at the first refusal, the others were granted.
-                window.top = max(2.0, window.top - 1.0)
+        if ticket.flight != self._flight and window.is_known:
+            # Of those that were in flight at the first refusal, the others were granted.
+            window.top = max(2.0, window.top - 1.0)
             return True
         if not window.is_known:
             if count <= self._seen:
                 return False
             window.found(count)
         elif count > max(1.0, math.floor(window.rest)):
-            if window.is_expected(window.time):
-                window.refused(window.time, count)
-                self._has_missed = False
+            window.found(count)
+            self._has_missed = False
         elif window.time > _DEAF and not self._has_missed:
             self._has_missed = True
-            window.refused(window.time, count)
+            window.found(count)
         else:
             window.forget()
             return False
@@ -284,7 +285,7 @@ class Controller:
             if not self._cycle:
                 return  # nothing was granted yet, which tells no rate
             lasted = 0.0 if math.isnan(self._cycle_began) else now - self._cycle_began
-            self._estimate.search(self._cycle, lasted, rate, hold)
+            self._estimate.search(self._cycle, lasted, rate, hold, self._generation)
         else:
             # With a Retry-After: between what was sent, and what that was with the pause.
             held = granted / (ticket.time + max(hold, LEAST))

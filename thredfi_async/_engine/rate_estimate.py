@@ -12,17 +12,12 @@ _BOLD: Final = 2.0
 """How much more than that a search begins with after a short opening."""
 _TELLS: Final = 2.0
 """Seconds of Retry-After from which on it is no rounding: it tells when a window ends."""
-_LEARNED: Final = 0.98
-"""The part of what a search found to begin with."""
 _LONGEST_BURST: Final = 0.12
 """Seconds of its rate that an API's burst is taken for at most."""
-_MISJUDGED: Final = 1.15
-"""If a probe was refused so far above what seemed sustained, the burst is smaller than it seemed."""
-_FLAT: Final = 0.97
 _SOON: Final = 1.5
+"""Seconds after a refusal within which the bucket is still empty."""
 _SLOWEST_START: Final = 1.0
 """Requests a second that a search begins with at least."""
-_BURST_GROWS_BY: Final = 0.02
 
 
 class RateEstimate:
@@ -35,17 +30,16 @@ class RateEstimate:
         pace: The bound to move.
     """
 
-    __slots__ = ("_burst", "_opening_count", "_opening_lasted", "_pace", "_was_expected")
+    __slots__ = ("_burst", "_opening_count", "_opened_in", "_opening_lasted", "_pace")
 
     def __init__(self, pace: Bound) -> None:
         """Start without a burst."""
         self._pace = pace
         # Seconds of its rate.
         self._burst = 0.0
-        self._opening_count, self._opening_lasted = 0, 0.0
-        self._was_expected = False
+        self._opening_count, self._opening_lasted, self._opened_in = 0, 0.0, -1
 
-    def search(self, count: int, lasted: float, rate: float, hold: float) -> None:
+    def search(self, count: int, lasted: float, rate: float, hold: float, generation: int) -> None:
         """Begin to search after the first refusal.
 
         Args:
@@ -53,13 +47,22 @@ class RateEstimate:
             lasted: Seconds that this took.
             rate: Requests that were granted in the last second.
             hold: Seconds that the API asks to wait.
+            generation: That of its requests.
         """
+        self._opened_in = generation
         self._opening_count, self._opening_lasted = count, lasted
         if hold >= _TELLS:
             start = count / (lasted + hold)
         else:
             start = rate * (1.0 + _BOLD * max(0.0, 1.0 - lasted / _BURST_ENDS))
         self._pace.search(max(start, _SLOWEST_START))
+
+    def opened_with_more(self, generation: int, lasted: float) -> None:
+        """Count a request of the opening that was granted, though the answer came after that of a refused one."""
+        if generation == self._opened_in and self._pace.is_search:
+            self._pace.top *= 1.0 + 1.0 / max(1, self._opening_count)
+            self._opening_count += 1
+            self._opening_lasted = lasted
 
     def learn(self, time: float, sent: float, seems: float, hold: float) -> None:
         """Learn from a refusal: the most that was granted for long, or what it seems to be.
@@ -75,22 +78,14 @@ class RateEstimate:
             beyond = pace.beyond(time, self._opening_count, self._opening_lasted)
             top = min(sent, max(beyond, seems, LEAST))
             self._burst = min(_LONGEST_BURST, max(0.0, self._opening_count / top - self._opening_lasted))
-            pace.found(top * _LEARNED, hold)
+            pace.found(top, hold)
             return
-        is_expected = pace.is_expected(time)
-        if is_expected:
+        if pace.is_expected(time):
             self._burst = min(self._burst, pace.climbed(time))
             seems = pace.rest
-        elif hold > 0.0 and pace.sustained(time, self._burst) > _FLAT * sent:
-            # It was refused at a pace that seemed sustained: the burst is larger than it seemed.
-            self._burst = min(_LONGEST_BURST, 2 * self._burst + _BURST_GROWS_BY)
-        top = min(sent, max(pace.sustained(time, self._burst), seems))
-        if is_expected and top < sent / _MISJUDGED:
-            self._burst /= 2
-        elif not is_expected and hold <= 0.0 and time < _SOON:
+        elif hold <= 0.0 and time < _SOON:
             # The bucket is empty, so that what was granted is its rate.
-            top = max(seems, sent / 2)
-            if self._was_expected:
-                self._burst = min(1.0, 2 * self._burst + _BURST_GROWS_BY)
-        self._was_expected = is_expected
-        pace.refused(time, max(top, LEAST), hold)
+            pace.refused(time, max(seems, sent / 2, LEAST), hold)
+            return
+        top = min(sent, max(pace.sustained(time, self._burst), seems, sent / 2, LEAST))
+        pace.refused(time, top, hold)
