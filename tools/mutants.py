@@ -133,8 +133,36 @@ MUTANTS = (
     Mutant(
         "the burst is no rate",
         "_engine/bound.py",
-        "most = max(most, total / (number * step + burst))",
-        "most = max(most, total / (number * step))",
+        "(total - count) / (passed - seconds)",
+        "total / passed",
+        ("core/test_controller.py::test_one_client_uses_what_is_granted",),
+    ),
+    Mutant(
+        "company",
+        "_engine/bound.py",
+        "self.is_alone = self.is_expected(time) or (self._is_new and time >= _EARLY)",
+        "self.is_alone = True",
+        ("core/test_controller.py::test_four_clients_share_a_bucket",),
+    ),
+    Mutant(
+        "solitude",
+        "_engine/bound.py",
+        "self.is_alone = abs(top - self._last) <= _SAME * self._last",
+        "self.is_alone = False",
+        ("core/test_controller.py::test_a_client_that_is_left_alone_stays_near_the_top",),
+    ),
+    Mutant(
+        "a ragged opening",
+        "_engine/at_once.py",
+        "if self._gaps < _GAPS:",
+        "if True:",
+        ("core/test_controller.py::test_what_is_served_at_once_is_found_after_a_ragged_opening",),
+    ),
+    Mutant(
+        "answers that come after a refusal",
+        "_engine/rate_estimate.py",
+        "self._opening_count += 1",
+        "pass",
         ("core/test_controller.py::test_one_client_uses_what_is_granted",),
     ),
     Mutant(

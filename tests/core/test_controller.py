@@ -8,9 +8,14 @@ import pytest
 from limit_simulation import Result, Scenario, simulate
 from limited_clients import Client
 
+from thredfi_async._engine.at_once import AtOnce
+from thredfi_async._engine.bound import Bound
 from thredfi_async._engine.controller import Controller, Ticket
 
 BUCKET = Scenario(api=lambda _: apis.TokenBucket(200.0, 20.0))
+# Refusals come sooner than grants, which take the API a moment.
+TOLD = attrs.evolve(BUCKET, retry_after=apis.rounded_up, round_trip=0.003, service=0.021)
+FOUR = [(0.0, 1e9)] * 4
 
 
 def run(scenario: Scenario) -> Result:
@@ -23,6 +28,7 @@ def run(scenario: Scenario) -> Result:
     ("scenario", "used", "refused"),
     [
         pytest.param(attrs.evolve(BUCKET, retry_after=apis.rounded_up), 0.92, 0.015, id="bucket, Retry-After 1"),
+        pytest.param(TOLD, 0.92, 0.015, id="refusals come first"),
         pytest.param(BUCKET, 0.95, 0.015, id="bucket"),
         pytest.param(attrs.evolve(BUCKET, round_trip=0.3), 0.95, 0.02, id="bucket, 300 ms"),
         pytest.param(attrs.evolve(BUCKET, round_trip=0.0005), 0.95, 0.02, id="bucket, under 1 ms"),
@@ -34,6 +40,7 @@ def run(scenario: Scenario) -> Result:
         pytest.param(
             Scenario(api=lambda _: apis.FixedWindow(200.0), retry_after=apis.rounded_up), 0.87, 0.015, id="rounded"
         ),
+        pytest.param(Scenario(api=lambda _: apis.CountsAll(200.0)), 0.9, 0.02, id="haproxy"),
         pytest.param(
             Scenario(api=lambda _: apis.SlidingWindow(200.0), retry_after=apis.rounded_up), 0.94, 0.015, id="sliding"
         ),
@@ -52,13 +59,52 @@ def test_one_client_uses_what_is_granted(scenario: Scenario, used: float, refuse
     assert result.refusals() <= refused
 
 
-def test_four_clients_share_a_bucket() -> None:
-    """Without shared state, four clients find shares, and use all of it between them."""
-    result = run(attrs.evolve(BUCKET, clients=[(0.0, 1e9)] * 4, seconds=150.0))
-    assert result.used(40.0) >= 0.95
-    assert result.refusals(40.0) <= 0.01
-    assert all(0.15 <= share <= 0.38 for share in result.shares(75.0, 150.0))
-    assert result.spread(40.0, 150.0) <= 0.1
+def test_retry_after_costs_little_once_it_has_settled() -> None:
+    """From the second minute on, a client uses nearly all, though each refusal stops it for a second."""
+    assert run(attrs.evolve(TOLD, seconds=180.0)).used(60.0) >= 0.96
+
+
+@pytest.mark.parametrize("scenario", [BUCKET, TOLD], ids=["429", "Retry-After 1"])
+def test_four_clients_share_a_bucket(scenario: Scenario) -> None:
+    """Without shared state, four clients find fair shares of nearly all of it, do not swing, and are refused seldom."""
+    result = run(attrs.evolve(scenario, clients=FOUR, seconds=180.0))
+    assert result.used(60.0) >= 0.93
+    assert result.refusals(60.0) <= 0.01
+    assert all(0.15 <= share <= 0.35 for share in result.shares(60.0, 180.0))
+    assert result.spread(60.0, 180.0) <= 0.15
+
+
+@pytest.mark.parametrize("scenario", [BUCKET, TOLD], ids=["429", "Retry-After 1"])
+def test_one_that_joins_late_gets_its_share(scenario: Scenario) -> None:
+    """A fourth client has an eighth of all after ten seconds, and most of its share soon."""
+    result = run(attrs.evolve(scenario, clients=[*FOUR[:3], (60.0, 1e9)], seconds=110.0))
+    assert result.shares(70.0, 80.0)[3] >= 0.12
+    assert result.shares(90.0, 110.0)[3] >= 0.17
+
+
+@pytest.mark.parametrize("scenario", [BUCKET, TOLD], ids=["429", "Retry-After 1"])
+def test_what_one_leaves_is_filled_in(scenario: Scenario) -> None:
+    """When one of four clients ends, the others use what it leaves within 15 s."""
+    assert run(attrs.evolve(scenario, clients=[*FOUR[:3], (0.0, 60.0)], seconds=90.0)).used(75.0, 80.0) >= 0.9
+
+
+def test_a_client_that_is_left_alone_stays_near_the_top() -> None:
+    """After its company has gone, the limit refuses it at the same level twice, and then it probes seldom."""
+    result = run(attrs.evolve(TOLD, clients=[(0.0, 1e9), (0.0, 40.0)], seconds=240.0))
+    assert result.used(120.0) >= 0.96
+    assert sum(when > 120.0 for when in result.refused[0]) <= 3
+
+
+def test_what_is_served_at_once_is_found_after_a_ragged_opening() -> None:
+    """Refusals of requests with far more in flight than usual, three times in a row, mean that their number is bounded."""
+    bound = Bound(lambda: 0.5)
+    at_once = AtOnce(bound)
+    for _ in range(200):
+        at_once.granted(5)
+    assert [at_once.explains(0, count, 5, is_paced=True) for count in (9, 10, 6, 9, 12)] == [False] * 5
+    assert not bound.is_known
+    assert at_once.explains(0, 10, 5, is_paced=True)
+    assert int(bound.rest) == 8
 
 
 @pytest.mark.parametrize(("limit", "within"), [(1000.0, 120.0), (50.0, 30.0)])

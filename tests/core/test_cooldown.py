@@ -51,10 +51,13 @@ class Watcher:
         if not isinstance(event, Attempt):
             return
         self.answered += 1
-        if event.status not in self._statuses or self.seen.is_set():
-            return
         assert self.client is not None
         limiter = self.client._limiter
+        if self.seen.is_set() and self.now() < self.begins:
+            # What was in flight may still be granted, which tells more about the pace to continue at.
+            self.rate = limiter.limits().rate or 0.0
+        if event.status not in self._statuses or self.seen.is_set():
+            return
         self.in_use, self.answered_before = limiter.in_use, self.answered
         # The limiter's own value: this test's clock would be slightly later.
         self.begins = limiter._controller._held_until

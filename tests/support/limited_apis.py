@@ -119,8 +119,8 @@ class SlidingWindow:
         """Windows end by time."""
 
 
-class HaproxyRate:
-    """So many requests in the present second and the part of the last one that is within a second: also the refused."""
+class CountsAll:
+    """So many requests a second as haproxy counts them: with those that it refused, and a part of the second before."""
 
     def __init__(self, rate: float, seconds: float = 1.0) -> None:
         self.granted, self.burst = rate, 0.0

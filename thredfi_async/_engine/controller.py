@@ -5,6 +5,7 @@ import random
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from thredfi_async._engine.at_once import AtOnce
 from thredfi_async._engine.bound import Bound
 from thredfi_async._engine.rate_estimate import LEAST, RateEstimate
 from thredfi_async._engine.tally import Tally
@@ -21,6 +22,8 @@ _DEAF: Final = 1.0
 """Seconds after a reaction in which refusals without Retry-After are not news: the bucket is still empty."""
 _SEARCHES: Final = 0.7
 """Seconds in which a search doubles, or two round trips if those take longer."""
+_LOOKS_ON: Final = 5.0
+"""Windows in which it doubles after one has told a rate: a bound from below, but not far from it."""
 _SOON_AGAIN: Final = 2.5
 _DEAD: Final = 0.25
 """The pause while all is refused, in seconds and as a part of how long that has been so."""
@@ -84,15 +87,14 @@ class Controller:
         self._next = self._held_until = self._rests_until = self._deaf_until = -math.inf
         self._taken = self._busy = -math.inf
         self._tally = Tally()
-        self._generation = self._flight = 0
+        self._generation = 0
         # Of the current generation: when its requests began, and whether one of them was granted.
         self._resumed, self._was_granted, self._row = -math.inf, True, 0
         # Since the API last began to grant: when that was, and how many.
         self._cycle_began, self._cycle = math.nan, 0
         self._refuses_all, self._refuses_since = 0, 0.0
         self._estimate = RateEstimate(self.pace)
-        self._has_missed = False
-        self._seen = 0
+        self._at_once = AtOnce(self.window)
 
     def allowed(self, now: float) -> int:
         """Return how many requests may be in flight."""
@@ -131,7 +133,7 @@ class Controller:
         pace = math.inf
         if not self.is_open:
             pace = self._step(now)
-        self.ticket = Ticket(self._generation, self._flight, self.in_flight, pace, self.pace.time)
+        self.ticket = Ticket(self._generation, self._at_once.flight, self.in_flight, pace, self.pace.time)
 
     def hold_back(self, seconds: float, now: float) -> None:
         """Send nothing for so long."""
@@ -153,12 +155,12 @@ class Controller:
             self._cycle_began = now
         self._uncounted += 1
         self._count(now)
-        self._seen = max(self._seen, ticket.in_flight)
+        self._at_once.granted(ticket.in_flight)
         if self._opening < self._limit:
             self._opening += 1.0
         if ticket.generation != self._generation:
             self._estimate.opened_with_more(ticket.generation, now - self._cycle_began)
-        elif (self._refuses_all or self._row or not self._was_granted):
+        elif self._refuses_all or self._row or not self._was_granted:
             self._grants_again(now)
 
     def granted_openly(self, ticket: Ticket) -> bool:
@@ -166,8 +168,7 @@ class Controller:
         if not self.is_open or self._uncounted >= _UNCOUNTED:
             return False
         self._uncounted += 1
-        if ticket.in_flight > self._seen:  # noqa: PLR1730 - a call less for each request
-            self._seen = ticket.in_flight
+        self._at_once.seen = max(self._at_once.seen, ticket.in_flight)
         return True
 
     def refused(self, ticket: Ticket, hold: float, now: float) -> None:
@@ -189,7 +190,7 @@ class Controller:
             self._refuses(hold, now)
             return
         self._tally.refuse(now)
-        if now < self._deaf_until or (hold <= 0.0 and (self._tally.is_noise(now) or self._is_concurrency(ticket))):
+        if now < self._deaf_until or (hold <= 0.0 and (self._tally.is_noise(now) or self._is_for_their_number(ticket))):
             return
         self._slow_down(ticket, hold, now)
 
@@ -227,13 +228,14 @@ class Controller:
         self._row = 0
         if not self._was_granted:
             self._was_granted = True
-            if not self._refuses_all: self.pace.doubles_in = max(_SEARCHES, 2.0 * (now - self._resumed))
+            if not self._refuses_all:
+                self.pace.doubles_in = max(_SEARCHES, 2.0 * (now - self._resumed))
         if self._refuses_all > 1 and now > self._cycle_began:
             # It had granted all that it grants in a long window.
             top = max(LEAST, max(1, self._cycle - 1) / (now - self._cycle_began))
             if top < self.pace.top:
                 self.pace.search(top)
-                self.pace.doubles_in = max(_SEARCHES, 5.0 * (now - self._cycle_began))
+                self.pace.doubles_in = max(_SEARCHES, _LOOKS_ON * (now - self._cycle_began))
         if self._refuses_all:
             self._refuses_all, self._cycle_began, self._cycle = 0, now, 0
 
@@ -248,30 +250,11 @@ class Controller:
             self._rests_until = now + min(_LONGEST_PAUSE, max(_DEAD, _DEAD * (now - self._refuses_since)))
         self._resumed = max(now, self._held_until, self._rests_until)
 
-    def _is_concurrency(self, ticket: Ticket) -> bool:
-        """Return whether the refusal is explained by the number of requests in flight, and learn from it."""
-        window, count = self.window, float(max(ticket.in_flight, self.in_flight))
-        if self.pace.is_known:
+    def _is_for_their_number(self, ticket: Ticket) -> bool:
+        is_paced = self.pace.is_known
+        if not self._at_once.explains(ticket.flight, ticket.in_flight, self.in_flight, is_paced=is_paced):
             return False
-        if ticket.flight != self._flight and window.is_known:
-            # Of those that were in flight at the first refusal, the others were granted.
-            window.top = max(2.0, window.top - 1.0)
-            return True
-        if not window.is_known:
-            if count <= self._seen:
-                return False
-            window.found(count)
-        elif count > max(1.0, math.floor(window.rest)):
-            window.found(count)
-            self._has_missed = False
-        elif window.time > _DEAF and not self._has_missed:
-            self._has_missed = True
-            window.found(count)
-        else:
-            window.forget()
-            return False
-        self._flight += 1
-        self._seen = 0
+        self.pace.forget()
         return True
 
     def _slow_down(self, ticket: Ticket, hold: float, now: float) -> None:
@@ -292,7 +275,7 @@ class Controller:
             seems = math.sqrt(held * ticket.pace) if hold > 0.0 else rate
             self._estimate.learn(ticket.time, ticket.pace, seems, hold)
         self._generation += 1
-        self._was_granted, self._row, self._seen = False, 0, 0
+        self._was_granted, self._row, self._at_once.seen = False, 0, 0
         self._opening = math.inf
         self._resumed = max(now, self._held_until)
         self._next = now + 1.0 / self.rate()

@@ -30,7 +30,7 @@ class RateEstimate:
         pace: The bound to move.
     """
 
-    __slots__ = ("_burst", "_opening_count", "_opened_in", "_opening_lasted", "_pace")
+    __slots__ = ("_burst", "_opened_in", "_opening_count", "_opening_lasted", "_pace")
 
     def __init__(self, pace: Bound) -> None:
         """Start without a burst."""
