@@ -57,6 +57,8 @@ class Server:
             says = self._says(now, self._api.back_in(now))
             extra = f"Retry-After: {says:.0f}\r\n" if says else ""
             text = '{"error": "too many requests", "error_code": "rate_limited"}'
+            # botocore goes by a header of its own.
+            extra += "x-amzn-ErrorType: TooManyRequestsException\r\n"
             lines = f"HTTP/1.1 {self._status} No\r\nContent-Type: application/json\r\n{extra}"
             return f"{lines}Content-Length: {len(text)}\r\n\r\n{text}".encode()
         self.granted += 1

@@ -1,9 +1,11 @@
 """One client at a limit, in its own process: `limited_work.py PEER URL ITEMS` archives, and prints what it took."""
 
 import asyncio
+import itertools
 import json
 import sys
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 from uuid import UUID
@@ -45,7 +47,7 @@ async def gathered(url: str, items: int) -> Ending:
         calls = (client.customers.archive(BUSINESS, customer, body) for customer in _customers(items))
         results = await asyncio.gather(*calls, return_exceptions=True)
         failed = sum(isinstance(result, BaseException) for result in results)
-        return failed, refusals.count, client.limits.found or ""
+        return failed, refusals.count, getattr(client.limits, "found", None) or ""
 
 
 async def bulk(url: str, items: int) -> Ending:
@@ -57,7 +59,7 @@ async def bulk(url: str, items: int) -> Ending:
         async with archive_many(client, lines) as run:
             async for result in run:
                 failed += result.state is not ItemState.ARCHIVED
-        return failed, refusals.count, client.limits.found or ""
+        return failed, refusals.count, getattr(client.limits, "found", None) or ""
 
 
 async def by_hand(url: str, items: int) -> Ending:
@@ -80,6 +82,26 @@ async def by_hand(url: str, items: int) -> Ending:
     return sum(isinstance(result, BaseException) for result in results), refused, ""
 
 
+async def in_company(url: str, seconds: int) -> None:
+    """Archive for so many seconds, and print how many were granted in each second of the clock, and refused."""
+    body, granted, refused = CustomerRequest(**works()[0].fields), Counter[int](), Counter[int]()
+
+    class Seconds:
+        def on_event(self, event: Event, /) -> None:
+            if isinstance(event, Attempt):
+                (refused if event.status in _REFUSED else granted)[int(time.time())] += 1
+
+    async def work(client: ThredfiClient, number: int) -> None:
+        customers = (UUID(int=number << 64 | count, version=4) for count in itertools.count())
+        async with asyncio.timeout(seconds):
+            for customer in customers:
+                await client.customers.archive(BUSINESS, customer, body)
+
+    async with ThredfiClient(TOKEN, base_url=url, hooks=[Seconds()]) as client:
+        await asyncio.gather(*(work(client, number) for number in range(_AT_ONCE)), return_exceptions=True)
+    print(json.dumps([granted, refused]))
+
+
 PEERS: Final[Mapping[str, Callable[[str, int], Awaitable[Ending]]]] = {
     "gather": gathered,
     "archive_many": bulk,
@@ -88,6 +110,9 @@ PEERS: Final[Mapping[str, Callable[[str, int], Awaitable[Ending]]]] = {
 
 
 async def _measure(peer: str, url: str, items: int) -> None:
+    if peer == "company":
+        await in_company(url, items)
+        return
     began = time.monotonic()
     failed, refused, found = await PEERS[peer](url, items)
     took = time.monotonic() - began

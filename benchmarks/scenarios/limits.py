@@ -1,23 +1,28 @@
 """Clients at the limit of an API: how much of what it grants they use, and how much it refuses."""
 
 import contextlib
+import importlib.util
 import json
 import shutil
+import socket
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from rounds import HERE, run
+from rounds import HERE, PeerMissingError, run
 from settings import Section, Settings, Table
 
 RATE: Final = 200.0
 _SECONDS: Final = 0.02
-_PEERS: Final = ("gather", "archive_many", "aiohttp, semaphore, tenacity")
+_THREADS: Final = "botocore, adaptive"
+_PEERS: Final = ("gather", "archive_many", "aiohttp, semaphore, tenacity", _THREADS)
 _KINDS: Final[Mapping[str, int]] = {
     "bucket": 429,
     "bucket, Retry-After": 429,
@@ -64,22 +69,36 @@ def measure(settings: Settings, say: Callable[[str], None]) -> Section:
         for peer in _PEERS:
             with _server(kind.removesuffix(", 503"), status) as port:
                 rows.append(_row(kind, peer, port, items, granted))
+    # What botocore takes for throttling, only the server of ours says.
+    others = [peer for peer in _PEERS if peer != _THREADS]
     for program, text in (("nginx", _NGINX), ("haproxy", _HAPROXY)):
         if shutil.which(program, path=_PATH) is None:
             rows.append([program, "not installed", *["-"] * 4])
             continue
         for status in (429, 503):
             say(f"limits, {program} with {status}")
-            for peer in _PEERS:
+            for peer in others:
                 with _server("open", status) as api, _gateway(program, text, api, status) as port:
                     rows.append(_row(f"{program}, {status}", peer, port, items, RATE))
+    say("limits, Django REST framework")
+    if any(importlib.util.find_spec(name) is None for name in ("rest_framework", "gunicorn")):
+        rows.append(["Django REST framework", "not installed", *["-"] * 4])
+    else:
+        for peer in others:
+            with _django() as port:
+                rows.append(_row("Django REST framework", peer, port, items, RATE))
+    say("limits, four processes")
+    shares = [_company(kind, is_long=settings.rounds > _FEW) for kind in ("bucket", "bucket, Retry-After")]
     return Section(
         title="At the limit",
         text=(
             f"{items:,} customers, at an API that grants {RATE:.0f} requests a second and answers after 20 ms.",
             "Used is the part of what it grants, the opening included; refused is the part of the requests.",
         ),
-        tables=[Table("At the limit", ["limit", "client", "used", "refused", "failed", "found"], rows)],
+        tables=[
+            Table("At the limit", ["limit", "client", "used", "refused", "failed", "found"], rows),
+            Table("Four processes at one limit", ["limit", "used", "spread", "refused", "shares"], shares),
+        ],
     )
 
 
@@ -87,11 +106,58 @@ _FEW: Final = 3
 
 
 def _row(kind: str, peer: str, port: int, items: int, granted: float) -> list[str]:
-    (found,) = run("limited_work.py", peer, f"http://127.0.0.1:{port}", items)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        (found,) = (
+            run("limited_threads.py", url, items) if peer == _THREADS else run("limited_work.py", peer, url, items)
+        )
+    except PeerMissingError:
+        return [kind, peer, "not installed", "-", "-", "-"]
     burst = 20.0 if kind.startswith(("bucket", "nginx")) else 0.0
     used = (items - found["failed"] - burst) / granted / found["seconds"]
     refused = found["refused"] / max(1, found["refused"] + items - found["failed"])
     return [kind, peer, f"{used:.2f}", f"{refused:.1%}", str(found["failed"]), found["found"] or "-"]
+
+
+def _company(kind: str, *, is_long: bool) -> list[str]:
+    """Run four processes at a bucket, and look at what follows the first third."""
+    seconds = 180 if is_long else 30
+    with _server(kind, 429) as port:
+        command = [sys.executable, str(HERE / "limited_work.py"), "company", f"http://127.0.0.1:{port}", str(seconds)]
+        running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+        counts = [
+            [Counter({int(k): v for k, v in side.items()}) for side in json.loads(each.communicate()[0])]
+            for each in running
+        ]
+    began = max(min(granted) for granted, _ in counts) + seconds // 3
+    ends = min(max(granted) for granted, _ in counts)
+    each = [sum(granted[when] for when in range(began, ends)) for granted, _ in counts]
+    whole = [sum(granted[when] for granted, _ in counts) for when in range(began, ends)]
+    refused = sum(lost[when] for _, lost in counts for when in range(began, ends))
+    return [
+        kind,
+        f"{sum(whole) / RATE / len(whole):.2f}",
+        f"{statistics.pstdev(whole) / statistics.mean(whole):.0%}",
+        f"{refused / (refused + sum(whole)):.1%}",
+        ", ".join(f"{share / sum(each):.0%}" for share in sorted(each)),
+    ]
+
+
+@contextlib.contextmanager
+def _django() -> Generator[int]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = int(free.getsockname()[1])
+    command = [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", "--threads", "32", "--log-level"]
+    process = subprocess.Popen(
+        [*command, "critical", "--chdir", str(HERE), "limited_django:application"], start_new_session=True
+    )
+    try:
+        _listens(port)
+        yield port
+    finally:
+        process.terminate()
+        process.wait(10)
 
 
 @contextlib.contextmanager

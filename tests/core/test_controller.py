@@ -96,7 +96,7 @@ def test_a_client_that_is_left_alone_stays_near_the_top() -> None:
 
 
 def test_what_is_served_at_once_is_found_after_a_ragged_opening() -> None:
-    """Refusals of requests with far more in flight than usual, three times in a row, mean that their number is bounded."""
+    """Three refusals in a row with far more in flight than usual mean that the number in flight is bounded."""
     bound = Bound(lambda: 0.5)
     at_once = AtOnce(bound)
     for _ in range(200):
