@@ -176,6 +176,9 @@ class LimiterMachine(RuleBasedStateMachine):
     def throttle(self, hold: float, stale: bool) -> None:
         ticket = self.tickets[0 if stale else -1]
         self.limiter.throttled(ticket, hold)
+        # As a call does next, by releasing its slot.
+        self.loop.run(self.limiter.serve)
+        self._check_grants()
         self.tickets.append(self.limiter.ticket)
         self.quiet_until = max(self.quiet_until, self.clock.now + hold if hold else 0.0)
 

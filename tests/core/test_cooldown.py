@@ -38,7 +38,7 @@ class Watcher:
         self.answered = 0
         self.seen = asyncio.Event()
         self.in_use = self.answered_before = 0
-        self.begins = self.rate = 0.0
+        self.begins = self.rate = self.told = 0.0
         self._statuses = statuses or (429, 503)
         self._then = then
         self.client: ThredfiClient | None = None
@@ -53,9 +53,9 @@ class Watcher:
         self.answered += 1
         assert self.client is not None
         limiter = self.client._limiter
-        if self.seen.is_set() and self.now() < self.begins:
+        if self.seen.is_set() and self.told < self.begins:
             # What was in flight may still be granted, which tells more about the pace to continue at.
-            self.rate = limiter.limits().rate or 0.0
+            self.told, self.rate = self.now(), limiter.limits().rate or 0.0
         if event.status not in self._statuses or self.seen.is_set():
             return
         self.in_use, self.answered_before = limiter.in_use, self.answered
@@ -116,7 +116,9 @@ async def test_one_429_holds_back_two_hundred_calls_and_they_resume_gradually() 
     # From then on, the pace rules, and not how many have waited.
     assert 0 < watcher.rate < math.inf
     tenths = histogram(after, watcher.begins, HOLD / 10, 10)
-    assert all(sum(tenths[: n + 1]) <= late + 2 + 1.5 * watcher.rate * HOLD * (n + 1) / 10 for n in range(10))
+    # Missed turns are made up for, those of 20 ms at most.
+    late += 2 + 0.02 * watcher.rate
+    assert all(sum(tenths[: n + 1]) <= late + 1.5 * watcher.rate * HOLD * (n + 1) / 10 for n in range(10))
 
 
 @pytest.mark.parametrize("fault", [THROTTLED, UNAVAILABLE], ids=["429", "503"])

@@ -27,22 +27,23 @@ class AtOnce:
     Attributes:
         flight: Reactions until now.
         seen: The most in flight with which a request was granted since the last reaction.
+        usual: The mean of how many are in flight with a request that is granted.
     """
 
-    __slots__ = ("_bound", "_gap", "_gaps", "_has_missed", "_usual", "flight", "seen")
+    __slots__ = ("_bound", "_gap", "_gaps", "_has_missed", "flight", "seen", "usual")
 
     def __init__(self, bound: Bound) -> None:
         """Start without a bound."""
         self._bound = bound
         self.flight = self.seen = 0
         self._has_missed = False
-        self._usual = 0.0
+        self.usual = 0.0
         self._gaps, self._gap = 0, math.inf
 
     def granted(self, in_flight: int) -> None:
         """Note how many were in flight with a request that was granted."""
         self.seen = max(self.seen, in_flight)
-        self._usual += (in_flight - self._usual) / _USUAL
+        self.usual += (in_flight - self.usual) / _USUAL
 
     def explains(self, flight: int, sent_with: int, now_with: int, *, is_paced: bool) -> bool:
         """Return whether the number of requests in flight explains a refusal, and learn from it.
@@ -75,7 +76,7 @@ class AtOnce:
 
     def _is_gap(self, count: float) -> bool:
         # A client that was busy when it opened has taken what was bounded for a rate.
-        self._gap = min(self._gap, count) if count > _FAR * self._usual + 1.0 else math.inf
+        self._gap = min(self._gap, count) if count > _FAR * self.usual + 1.0 else math.inf
         self._gaps = self._gaps + 1 if self._gap != math.inf else 0
         if self._gaps < _GAPS:
             return False

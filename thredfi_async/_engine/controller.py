@@ -32,6 +32,10 @@ _ROW: Final = 5
 """Refusals in a row, with nothing granted since the last reaction, after which all is refused."""
 _UNUSED: Final = 5.0
 """Seconds after which a pace that holds nothing back is forgotten, if it has doubled since it was learned."""
+_PILES_UP: Final = 2.0
+_SPARE: Final = 8.0
+"""At a known pace no more are in flight than so many times the usual number, and some: where either side pauses, what
+piles up meanwhile would arrive at once."""
 _UNCOUNTED: Final = 31
 
 
@@ -101,6 +105,8 @@ class Controller:
         if self._refuses_all:
             return 1
         allowed = min(self._limit, max(1.0, self.window.level))
+        if self.pace.is_known:
+            allowed = min(allowed, _PILES_UP * self._at_once.usual + _SPARE)
         if self._opening < self._limit:
             if math.isnan(self._opened):
                 self._opened = now + _WAITS_FOR
@@ -268,6 +274,7 @@ class Controller:
             if not self._cycle:
                 return  # nothing was granted yet, which tells no rate
             lasted = 0.0 if math.isnan(self._cycle_began) else now - self._cycle_began
+            self._at_once.usual = float(self._at_once.seen)
             self._estimate.search(self._cycle, lasted, rate, hold, self._generation)
         else:
             # With a Retry-After: between what was sent, and what that was with the pause.
