@@ -6,7 +6,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
-from measure import MISSING
+from rounds import MISSING
 
 try:
     import botocore.session
