@@ -1,6 +1,7 @@
 """The controller at the limits of simulated APIs: how much of what they grant is used, and how much is refused."""
 
 import random
+import statistics
 
 import attrs
 import limited_apis as apis
@@ -21,6 +22,11 @@ FOUR = [(0.0, 1e9)] * 4
 def run(scenario: Scenario) -> Result:
     """Run a scenario with the real controller."""
     return simulate(scenario, Client)
+
+
+def seeds(scenario: Scenario) -> list[Result]:
+    """Run a scenario with other random numbers each time."""
+    return [run(attrs.evolve(scenario, seed=seed)) for seed in range(1, 6)]
 
 
 # The most that is asked for: used at least, refused at most, for 12,000 requests of one client.
@@ -76,16 +82,17 @@ def test_four_clients_share_a_bucket(scenario: Scenario) -> None:
 
 @pytest.mark.parametrize("scenario", [BUCKET, TOLD], ids=["429", "Retry-After 1"])
 def test_one_that_joins_late_gets_its_share(scenario: Scenario) -> None:
-    """A fourth client has an eighth of all after ten seconds, and most of its share soon."""
-    result = run(attrs.evolve(scenario, clients=[*FOUR[:3], (60.0, 1e9)], seconds=110.0))
-    assert result.shares(70.0, 80.0)[3] >= 0.12
-    assert result.shares(90.0, 110.0)[3] >= 0.17
+    """On average a fourth client has an eighth of all after ten seconds, and most of its share soon."""
+    results = seeds(attrs.evolve(scenario, clients=[*FOUR[:3], (60.0, 1e9)], seconds=110.0))
+    assert statistics.mean(result.shares(70.0, 80.0)[3] for result in results) >= 0.12
+    assert statistics.mean(result.shares(90.0, 110.0)[3] for result in results) >= 0.17
 
 
 @pytest.mark.parametrize("scenario", [BUCKET, TOLD], ids=["429", "Retry-After 1"])
 def test_what_one_leaves_is_filled_in(scenario: Scenario) -> None:
-    """When one of four clients ends, the others use what it leaves within 15 s."""
-    assert run(attrs.evolve(scenario, clients=[*FOUR[:3], (0.0, 60.0)], seconds=90.0)).used(75.0, 80.0) >= 0.9
+    """When one of four clients ends, the others on average use what it leaves within 15 s."""
+    results = seeds(attrs.evolve(scenario, clients=[*FOUR[:3], (0.0, 60.0)], seconds=90.0))
+    assert statistics.mean(result.used(75.0, 80.0) for result in results) >= 0.9
 
 
 def test_a_client_that_is_left_alone_stays_near_the_top() -> None:
