@@ -133,16 +133,23 @@ MUTANTS = (
     Mutant(
         "the burst is no rate",
         "_engine/bound.py",
-        "(total - count) / (passed - seconds)",
-        "total / passed",
-        ("core/test_controller.py::test_one_client_uses_what_is_granted",),
+        "total / (seconds + burst)",
+        "total / seconds",
+        (
+            "core/test_controller.py::test_a_limit_that_changes_is_found",
+            "core/test_controller.py::test_retry_after_costs_little_once_it_has_settled",
+            "core/test_controller.py::test_four_clients_share_a_bucket",
+        ),
     ),
     Mutant(
         "company",
         "_engine/bound.py",
         "self.is_alone = self.is_expected(time) or (self._is_new and time >= _EARLY)",
         "self.is_alone = True",
-        ("core/test_controller.py::test_four_clients_share_a_bucket",),
+        (
+            "core/test_controller.py::test_one_that_joins_late_gets_its_share",
+            "core/test_controller.py::test_what_one_leaves_is_filled_in",
+        ),
     ),
     Mutant(
         "solitude",
