@@ -214,7 +214,7 @@ def fault_matrix_page(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Measure a call against a bare aiohttp post and generated SDKs, and write docs/benchmarks: `-- --quick`."""
     session.install(".[bulk]", *group("bench"))
-    session.run("python", "benchmarks/run.py", *session.posargs)
+    session.run("python", "benchmarks/run.py", *session.posargs, env=SUPPORT)
 
 
 @nox.session

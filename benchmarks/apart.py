@@ -180,7 +180,7 @@ async def _in_the_pipeline(response: Response) -> dict[str, float]:
 
     def turn() -> None:
         limiter.acquire_nowait()
-        limiter.answered_well()
+        limiter.answered_well(limiter.ticket)
         limiter.release()
 
     pipeline, options = _pipeline(send, limiter, token), CallOptions()

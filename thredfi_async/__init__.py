@@ -4,7 +4,7 @@ After every call you know whether the customer was archived, was not, or may hav
 """
 
 from thredfi_async._checks.identifiers import Identifier
-from thredfi_async._engine.limiter import Limits
+from thredfi_async._engine.limits import Limits
 from thredfi_async._interfaces import Clock, SystemClock
 from thredfi_async._transport.session import Ssl
 from thredfi_async._version import __version__

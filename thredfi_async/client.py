@@ -11,13 +11,14 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from thredfi_async._checks.numbers import positive_seconds, whole_number
+from thredfi_async._checks.numbers import positive, positive_seconds, whole_number
 from thredfi_async._checks.urls import checked_base_url, checked_proxy, environment_proxy, is_loopback
 from thredfi_async._engine.access_tokens import RenewedToken, StaticToken, client_credentials
 from thredfi_async._engine.availability import Availability
 from thredfi_async._engine.deadlines import Deadlines
 from thredfi_async._engine.lifecycle import Lifecycle
-from thredfi_async._engine.limiter import Limiter, Limits
+from thredfi_async._engine.limiter import Limiter
+from thredfi_async._engine.limits import Limits
 from thredfi_async._engine.pipeline import Pipeline
 from thredfi_async._engine.steady_clock import SteadyClock
 from thredfi_async._interfaces import Clock, Hidden, Secret, SystemClock
@@ -44,6 +45,7 @@ class ClientSettings(TypedDict, total=False):
     retry: RetryPolicy
     max_connections: int
     max_concurrency: int | None
+    rate: float | None
     max_connection_age: float | None
     hooks: Sequence[Hook]
     session: aiohttp.ClientSession | None
@@ -70,6 +72,7 @@ class ThredfiClient:
         retry: How calls are retried.
         max_connections: Maximum number of connections; 100 by default.
         max_concurrency: Maximum number of requests in flight; `max_connections` by default, and never more.
+        rate: Maximum number of requests that begin in a second; None, the default, for no maximum of your own.
         max_connection_age: Seconds after which a connection takes no further request, so that a load balancer that is
             drained or moved is left under load too; 300 by default, up to a tenth less for each, None for no maximum.
         hooks: Receive events, such as `LoggingHook()`.
@@ -95,6 +98,7 @@ class ThredfiClient:
         retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
         max_connections: int = 100,
         max_concurrency: int | None = None,
+        rate: float | None = None,
         max_connection_age: float | None = _MAX_CONNECTION_AGE,
         hooks: Sequence[Hook] = (),
         session: aiohttp.ClientSession | None = None,
@@ -116,10 +120,11 @@ class ThredfiClient:
         _check_session(session, base_url)
         _check_counts(max_connections=max_connections, max_concurrency=max_concurrency, max_body_bytes=max_body_bytes)
         _check_age(max_connection_age)
+        _check_rate(rate)
         clock = SystemClock() if clock is None else SteadyClock(clock)
         self._retry = retry
         self._lifecycle = Lifecycle()
-        self._limiter = Limiter(max_concurrency or max_connections, clock.monotonic)
+        self._limiter = Limiter(max_concurrency or max_connections, clock.monotonic, rate=rate)
         self._transport = AiohttpTransport(
             TransportOptions(
                 timeouts=timeouts,
@@ -200,7 +205,7 @@ class ThredfiClient:
 
     @property
     def limits(self) -> Limits:
-        """The current limits: requests in flight and allowed, and calls that wait for their turn."""
+        """The current limits: requests in flight and allowed, calls that wait, and what the API seems to grant."""
         return self._limiter.limits()
 
     @property
@@ -344,6 +349,11 @@ def _check_counts(*, max_connections: int, max_concurrency: int | None, max_body
 def _check_age(max_connection_age: float | None) -> None:
     if max_connection_age is not None and (problem := positive_seconds(max_connection_age)) is not None:
         raise ConfigurationError(f"max_connection_age {problem}; None is no maximum")
+
+
+def _check_rate(rate: float | None) -> None:
+    if rate is not None and (problem := positive("requests a second")(rate)) is not None:
+        raise ConfigurationError(f"rate {problem}; None is no maximum")
 
 
 class _Variables:

@@ -8,7 +8,7 @@ from typing import Final
 
 from settings import Section, Settings
 
-from scenarios import anatomy, bulk, calls, connections, imports, waiting
+from scenarios import anatomy, bulk, calls, connections, imports, limits, waiting
 
 Say = Callable[[str], None]
 
@@ -19,5 +19,6 @@ SCENARIOS: Final[Mapping[str, Callable[[Settings, Say], Section]]] = {
     "waiting": waiting.measure,
     "imports": imports.measure,
     "bulk": bulk.measure,
+    "limits": limits.measure,
 }
 """The scenarios by their names for `--scenarios`, in the order of the page."""

@@ -56,3 +56,12 @@ def test_outcomes_of_before_are_told_apart() -> None:
     assert (found.done, found.outcomes) == (1000, "900 archived, 100 failed; 600 of them before")
     assert found.facts.items() >= {"done": 1000, "done_before": 600, "total": 2000, "invalid_lines": 2}.items()
     assert progress().outcomes == "900 archived, 100 failed"
+
+
+def test_the_api_s_limit_is_told_once_it_is_found() -> None:
+    """What the client has found out about the limit stands beside what is in flight, for people and for machines."""
+    words = "the API grants about 198 requests a second"
+    found = progress_of(SEEN, SNAPSHOT, elapsed=10.0, rate_limit=None, limit=words)
+    assert found.notes == ("60 in flight of at most 64", words)
+    assert found.facts["limit"] == words
+    assert progress().facts["limit"] is None

@@ -33,6 +33,10 @@ def text(summary: RunSummary) -> str:
         (ended(Counts(archived=1200), elapsed=125.0, now=1200), "  1,200 archived; in 2 min 5 s\n"),
         (ended(Counts(archived=1200), elapsed=1.0, now=200), "  1,200 archived; 200 of them now, in 1.0 s\n"),
         (ended(Counts(archived=1200), elapsed=1.0, now=0), "  1,200 archived; no new outcome, in 1.0 s\n"),
+        (
+            ended(Counts(archived=1), limit="the API grants about 8 requests at once"),
+            "  the API grants about 8 requests",
+        ),
         (ended(Counts(archived=1, invalid_lines=2)), "  2 invalid lines, left out\n"),
         (ended(Counts(archived=1, invalid_lines=1)), "Done, and not everything is archived: 1 invalid line.\n"),
         (ended(Counts(archived=1, duplicates=1)), "  1 repeated line; each customer was sent once\n"),
@@ -58,11 +62,16 @@ def test_a_signal_after_the_last_customer_is_not_told() -> None:
 def test_json_and_the_exit_code_are_the_verdict() -> None:
     """A machine reads the verdict as it is, and what only this process knows beside it."""
     summary = ended(
-        Counts(archived=3, unknown=1), elapsed=1.23456, now=2, requests={"retries": 1, "requests": 9}, stopped=None
+        Counts(archived=3, unknown=1),
+        elapsed=1.23456,
+        now=2,
+        requests={"retries": 1, "requests": 9},
+        limit="the API grants about 198 requests a second",
     )
     shown = summary.as_json()
     assert shown.items() >= summary.verdict.as_json().items()
     assert shown.items() >= {"elapsed": 1.235, "done_now": 2, "retries": 1, "requests": 9, "interrupted": None}.items()
+    assert (shown["limit"], shown["stopped"]) == ("the API grants about 198 requests a second", None)
     assert shown["next"] == [
         {"why": "go on with", "command": "thredfi bulk resume r.db"},
         {"why": "run it again", "command": None},

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import inspect
-import math
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar, cast
 
@@ -116,14 +115,12 @@ class LimiterMachine(RuleBasedStateMachine):
         self.clock = Clock()
         self.loop = StandInLoop(self.clock)
         self.limit = limit
-        self.limiter = Limiter(limit, self.clock.monotonic)
+        self.limiter = Limiter(limit, self.clock.monotonic, vary=lambda: 0.5)
         self.holders = 0
         self.granted: list[Waiter] = []
         self.queues: dict[bool, list[Waiter]] = {True: [], False: []}
-        self.generations = [0]
+        self.tickets = [self.limiter.ticket]
         self.quiet_until = 0.0
-        self.ramp: tuple[float, float, int] | None = None
-        self.given = 0
 
     # -- events
 
@@ -172,22 +169,23 @@ class LimiterMachine(RuleBasedStateMachine):
 
     @rule()
     def answer_well(self) -> None:
-        before = self.limiter._window
-        self.loop.run(self.limiter.answered_well)
-        assert before <= self.limiter._window <= min(float(self.limit), before + 1.0)
+        self.loop.run(lambda: self.limiter.answered_well(self.limiter.ticket))
         self._check_grants()
 
     @rule(hold=st.just(0.0) | SECONDS, stale=st.booleans())
     def throttle(self, hold: float, stale: bool) -> None:
-        generation = self.generations[0 if stale else -1]
-        news, window = generation == self.limiter.generation, self.limiter._window
-        self.limiter.throttled(generation, hold)
-        assert self.limiter._window == (max(1.0, window / 2) if news else window)
-        assert self.limiter.generation == self.generations[-1] + news
-        self.generations.append(self.limiter.generation)
-        if self.clock.now + hold > max(self.quiet_until, self.clock.now):
-            self.quiet_until = self.clock.now + hold
-            self.ramp, self.given = (self.quiet_until, min(hold, 1.0), self.limiter.window), 0
+        ticket = self.tickets[0 if stale else -1]
+        self.limiter.throttled(ticket, hold)
+        # As a call does next, by releasing its slot.
+        self.loop.run(self.limiter.serve)
+        self._check_grants()
+        self.tickets.append(self.limiter.ticket)
+        self.quiet_until = max(self.quiet_until, self.clock.now + hold if hold else 0.0)
+
+    @rule(seconds=SECONDS)
+    def hold_back(self, seconds: float) -> None:
+        self.limiter.hold_back(seconds)
+        self.quiet_until = max(self.quiet_until, self.clock.now + seconds)
 
     @rule(seconds=SECONDS)
     def let_time_pass(self, seconds: float) -> None:
@@ -218,11 +216,12 @@ class LimiterMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         """In the end, every call that still waits gets a turn."""
         self.let_time_pass(20.0)
-        while self.holders or self.granted:
-            if self.granted:
+        while self.holders or self.granted or any(self.queues.values()):
+            while self.granted:
                 self.resume()
-            self.release()
-            self.let_time_pass(2.0)
+            while self.holders:
+                self.release()
+            self.let_time_pass(200.0)
         assert not any(self.queues.values())
         assert self.limiter.in_use == 0
         self.loop.run(self.limiter.close)
@@ -243,30 +242,28 @@ class LimiterMachine(RuleBasedStateMachine):
     def _check_pace(self) -> None:
         assert self.clock.now >= self.quiet_until
         assert self.limiter.cooldown() == 0.0
-        if self.ramp is not None:
-            begins, ramp, count = self.ramp
-            assert self.clock.now >= begins + ramp * math.sqrt(self.given / count)
-            self.given += 1
-            if self.given >= count:
-                self.ramp = None
 
 
 TestLimiterMachine = LimiterMachine.TestCase
 TestLimiterMachine.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
 
 
-def test_slots_after_a_cooldown_come_at_a_growing_pace() -> None:
-    """A window of 20 is spread over the second after the cooldown: one slot at once, the rest gradually."""
+def test_slots_after_a_cooldown_do_not_come_all_at_once() -> None:
+    """An outage teaches no pace, but what has waited for its end is sent as a client begins: a few, and soon more."""
     clock, given = Clock(), list[int]()
     limiter = Limiter(40, clock.monotonic)
-    limiter.throttled(limiter.generation, 4.0)
+    for _ in range(40):
+        clock.now += 1.0
+        assert limiter.acquire_nowait()
+        limiter.release()
+    limiter.hold_back(4.0)
     assert not limiter.acquire_nowait()
-    for tenth in range(11):
-        clock.now = 1004.000001 + tenth / 10
+    for tenth in range(5):
+        clock.now = 1044.000001 + tenth / 10
         while limiter.acquire_nowait():
             pass
         given.append(limiter.in_use)
-    assert given == [1, 1, 1, 2, 4, 6, 8, 10, 13, 17, 20]
+    assert given == [10, 20, 30, 40, 40]
 
 
 # On a loop
@@ -336,7 +333,7 @@ async def test_timeout_in_the_moment_of_the_turn_loses_no_slot(*, release_first:
 async def test_cooldown_holds_back_waiters_until_it_has_passed_and_leaves_no_timer() -> None:
     """One timer serves all waiters after the cooldown, and is gone afterwards."""
     limiter, now = limiter_of(8), asyncio.get_running_loop().time
-    limiter.throttled(limiter.generation, 0.05)
+    limiter.throttled(limiter.ticket, 0.05)
     ends = now() + limiter.cooldown()
     assert not limiter.acquire_nowait()
     began: list[float] = []
@@ -354,7 +351,7 @@ async def test_cooldown_holds_back_waiters_until_it_has_passed_and_leaves_no_tim
 async def test_timer_of_a_cooldown_whose_waiters_were_cancelled_ends_with_the_limiter() -> None:
     """No call waits any longer, and closing leaves nothing on the loop."""
     limiter = limiter_of(1)
-    limiter.throttled(limiter.generation, 60.0)
+    limiter.throttled(limiter.ticket, 60.0)
     waiter = asyncio.create_task(limiter.acquire(None))
     await asyncio.sleep(0)
     timer = limiter._timer
@@ -384,22 +381,8 @@ async def test_closing_ends_every_wait_with_a_reason() -> None:
 async def test_longer_cooldown_that_comes_later_moves_the_end_and_a_shorter_one_does_not() -> None:
     """The longest cooldown that the API asked for applies, whatever comes later."""
     limiter = limiter_of(4)
-    limiter.throttled(limiter.generation, 10.0)
-    limiter.throttled(limiter.generation, 1.0)
+    limiter.throttled(limiter.ticket, 10.0)
+    limiter.throttled(limiter.ticket, 1.0)
     assert 9.0 < limiter.cooldown() <= 10.0
-    limiter.throttled(limiter.generation, 20.0)
+    limiter.throttled(limiter.ticket, 20.0)
     assert 19.0 < limiter.cooldown() <= 20.0
-
-
-async def test_window_halves_once_for_answers_of_one_moment_and_grows_back() -> None:
-    """Eight answers of one generation report one overload; good answers restore the window one by one."""
-    limiter = limiter_of(8)
-    generation = limiter.generation
-    for _ in range(8):
-        limiter.throttled(generation, 0.0)
-    assert limiter.window == 4
-    answers = 0
-    while limiter.window < 8:
-        limiter.answered_well()
-        answers += 1
-    assert 4 + 5 + 6 + 7 <= answers <= 5 + 6 + 7 + 8

@@ -58,7 +58,7 @@ PARTS = [
     "send",
     "settle",
 ]
-NEVER_RAISES = {"enter", "leave", "generation", "release"}
+NEVER_RAISES = {"enter", "leave", "ticket", "release"}
 """What only counts or gives back: if this could fail, nothing could be promised."""
 
 Step = tuple[int | None, bool]

@@ -25,9 +25,12 @@ from thredfi_async import (
 )
 from thredfi_async._codec.error_envelope import error_class
 from thredfi_async._engine.call import Call
+from thredfi_async._engine.controller import Ticket
 from thredfi_async._engine.deadlines import Deadlines
 from thredfi_async._interfaces import Failure, Request, Response, Success, Unchanged, Verdict
 from thredfi_async._outcomes import Standing
+
+TICKET = Ticket(0, 0, 1, math.inf, 0.0)
 
 if TYPE_CHECKING:
     from clocks import FakeClock
@@ -88,10 +91,10 @@ def test_a_call_that_waits_for_its_first_turn_has_no_deadline(clock: "FakeClock"
     call = call_of(clock, deadline=10.0, settle=False)
     assert call.remaining() == math.inf
     clock.now += 100
-    call.has_turn(0)
+    call.has_turn(TICKET)
     assert call.remaining() == 10.0
     clock.now += 4
-    call.has_turn(0)
+    call.has_turn(TICKET)
     assert call.remaining() == 6.0
 
 
@@ -101,7 +104,7 @@ def test_waits_are_summed_and_put_the_deadline_off(clock: "FakeClock") -> None:
     assert call.queue_left == 5.0
     clock.now += 2
     call.has_waited(clock.now - 2)
-    call.has_turn(0)
+    call.has_turn(TICKET)
     assert (call.queue_left, call.queued, call.remaining()) == (3.0, 2.0, 10.0)
     clock.now += 4
     call.has_waited(clock.now - 4)
@@ -111,7 +114,7 @@ def test_waits_are_summed_and_put_the_deadline_off(clock: "FakeClock") -> None:
 def test_no_bounds(clock: "FakeClock") -> None:
     """None means no bound."""
     call = call_of(clock, deadline=None)
-    call.has_turn(0)
+    call.has_turn(TICKET)
     clock.now += 1e9
     call.has_waited(0.0)
     assert (call.remaining(), call.queue_left) == (math.inf, None)
@@ -121,7 +124,7 @@ def test_no_bounds(clock: "FakeClock") -> None:
 def test_time_is_kept_for_settling(deadline: float, kept: float, clock: "FakeClock") -> None:
     """A quarter of the deadline, at most 10 s, is reserved while the call can be settled, and no longer."""
     call = call_of(clock, deadline=deadline)
-    call.has_turn(0)
+    call.has_turn(TICKET)
     assert call.remaining() == pytest.approx(deadline)
     call.turns_to(request_of(settles=False))
     assert call.remaining() == pytest.approx(deadline)
@@ -138,7 +141,7 @@ def test_time_is_kept_for_settling(deadline: float, kept: float, clock: "FakeClo
 async def test_the_alarm_rings_when_no_time_remains(clock: "FakeClock") -> None:
     """The deadline expires when no time remains, unless it is off."""
     call = call_of(clock, deadline=0.01, settle=False)
-    call.has_turn(0)
+    call.has_turn(TICKET)
     was_off = asyncio.Event()
 
     async def work() -> None:
@@ -385,7 +388,7 @@ def test_an_outcome_sums_up(clock: "FakeClock") -> None:
     """An outcome covers the call from its first turn to its end."""
     call = call_of(clock)
     clock.now += 5
-    call.has_turn(0)
+    call.has_turn(TICKET)
     call.turns_to(request_of())
     call.attempts = 2
     verdict, response = answered(200)

@@ -87,6 +87,7 @@ def archive(client: ThredfiClient, **options: Any) -> Awaitable[Customer]:
         ({"token": "a", "max_connections": 0}, "max_connections must be a whole number of at least 1, not 0"),
         ({"token": "a", "max_connections": True}, "max_connections must be a whole number"),
         ({"token": "a", "max_connections": "5"}, "max_connections must be a whole number"),
+        ({"token": "a", "rate": 0}, "rate must be a positive number of requests a second, not 0; None is no maximum"),
         ({"token": "a", "max_concurrency": 0}, "max_concurrency must be a whole number of at least 1, not 0"),
         ({"token": "a", "max_concurrency": 101}, r"max_concurrency \(101\) must not be over max_connections \(100\)"),
         ({"token": "a", "max_body_bytes": 1.5}, "max_body_bytes must be a whole number"),
@@ -598,14 +599,16 @@ async def test_the_limits_can_be_looked_at() -> None:
         "max_in_flight": 3,
         "rate": None,
         "cooldown": 0.0,
+        "granted_rate": None,
+        "granted_at_once": None,
     }
     limiter = client._limiter
     for _ in range(3):
         assert limiter.acquire_nowait()
     waiting = limiter.queue(None)
-    limiter.throttled(limiter.generation, 5.0)
+    limiter.throttled(limiter.ticket, 5.0)
     seen = client.limits
     assert not waiting.done()
-    assert (seen.in_use, seen.waiting, seen.max_in_flight, seen.rate) == (3, 1, 1, None)
+    assert (seen.in_use, seen.waiting, seen.max_in_flight, seen.rate) == (3, 1, 3, None)
     assert 4.0 < seen.cooldown <= 5.0
     await client.aclose()

@@ -85,6 +85,7 @@ def clients(session: aiohttp.ClientSession, context: ssl.SSLContext) -> None:
         retry=RetryPolicy(max_attempts=1, jitter=lambda: 0.5),
         max_connections=10,
         max_concurrency=5,
+        rate=50.0,
         max_connection_age=60,
         hooks=[LoggingHook(), Counter()],
         session=session,

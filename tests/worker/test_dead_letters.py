@@ -206,9 +206,7 @@ async def test_a_queue_that_stores_nothing(nats_server: NatsServer, monkeypatch:
             config.dead_subject, DeadLetter(reason="", code="x", original=b"", subject="s").to_json()
         )
         letters = DeadLetters(broker, config)
-        with pytest.raises(
-            BrokerError, match=r"the queue FULL stored nothing for [0-9]+ s: .*maximum messages"
-        ):
+        with pytest.raises(BrokerError, match=r"the queue FULL stored nothing for [0-9]+ s: .*maximum messages"):
             await letters.redrive(everything)
         assert await numbers(letters) == [1]
 

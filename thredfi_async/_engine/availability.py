@@ -4,8 +4,9 @@ import asyncio
 import math
 from typing import Final, Protocol
 
-from thredfi_async._engine.limiter import Limiter, Turn
+from thredfi_async._engine.limiter import Limiter
 from thredfi_async._engine.retrying import longest_wait
+from thredfi_async._engine.turns import Turn
 from thredfi_async._interfaces import Clock
 from thredfi_async.retry import RetryPolicy
 

@@ -6,6 +6,7 @@ import math
 from typing import Any, Final, Literal, TypeVar
 
 from thredfi_async._codec.response_headers import request_id
+from thredfi_async._engine.controller import Ticket
 from thredfi_async._engine.deadlines import Deadline
 from thredfi_async._engine.retrying import RETRY_COST, cost_of, is_throttling, longest_wait, retry_after_of
 from thredfi_async._interfaces import Budget, Clock, Failure, Outcome, Request, Response, Success, Verdict
@@ -18,6 +19,7 @@ from thredfi_async.settings import Timeouts
 T = TypeVar("T")
 
 _SETTLING: Final = 10.0
+_NO_TICKET: Final = Ticket(0, 0, 0, math.inf, 0.0)
 
 
 class Call:
@@ -54,7 +56,6 @@ class Call:
         "_started",
         "asks",
         "attempts",
-        "generation",
         "holds_slot",
         "interrupted",
         "operation",
@@ -62,6 +63,8 @@ class Call:
         "queued",
         "sent",
         "streak",
+        "throttled",
+        "ticket",
         "timeouts",
         "tries",
     )
@@ -98,9 +101,9 @@ class Call:
         self._served_before = 0
         self._has_paid = False
         self.asks = False
-        self.tries = 0
+        self.tries = self.throttled = 0
         self.streak = -1
-        self.generation = 0
+        self.ticket = _NO_TICKET
         self.queued = self._since(self._asked)
         self.holds_slot = False
         self.interrupted = False
@@ -132,9 +135,9 @@ class Call:
         if self._deadline is not None:
             self._deadline += waited
 
-    def has_turn(self, generation: int) -> None:
-        """Record a turn and the limiter's generation; the first turn starts the clock."""
-        self.generation = generation
+    def has_turn(self, ticket: Ticket) -> None:
+        """Record a turn and the limiter's ticket; the first turn starts the clock."""
+        self.ticket = ticket
         self.holds_slot = True
         if self._started is None:
             self._started = self._clock.monotonic()
@@ -250,7 +253,7 @@ class Call:
     def turns_to(self, request: Request[Any]) -> None:
         """Continue with this request."""
         self._request = request
-        self.tries = 0
+        self.tries = self.throttled = 0
         if self._scope is not None:
             self.set_deadline()
 
@@ -308,8 +311,10 @@ class Call:
             )
         )
 
-    def attempt_failed(self, served: int) -> None:
+    def attempt_failed(self, error: ThredfiError, served: int) -> None:
         """Note the moment of a failed attempt, and how many requests the API had served by then."""
+        # To be throttled while others are served is to wait for a turn, and no attempt.
+        self.throttled += is_throttling(error) and served > self._served_before
         self._failed_at, self._served_before = self._clock.monotonic(), served
 
     def cut_off(self, request: Request[Any]) -> None:

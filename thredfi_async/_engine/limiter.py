@@ -1,101 +1,51 @@
-"""Decides how many requests may be in flight at once, which call is next, and when all must wait."""
+"""Decides which call is sent next, and when; how many may be sent, its controller learns."""
 
 import asyncio
 import heapq
 import math
+import random
 from collections import deque
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 
-import attrs
-
-from thredfi_async._engine.learned_rate import LearnedRate
-from thredfi_async.errors import ClientStateError, RequestTimeoutError
+from thredfi_async._engine.controller import Controller, Ticket
+from thredfi_async._engine.limits import Limits
+from thredfi_async._engine.turns import ANY_POLICY, Gate, Turn, time_is_up
+from thredfi_async.errors import ClientStateError
 from thredfi_async.retry import RetryPolicy
 
-_LONGEST_RAMP: Final = 1.0
 _LONGEST_TIMER: Final = 3600.0
 _ROUNDING: Final = 1e-6
-_ANY_POLICY: Final = RetryPolicy()
-
-
-@attrs.frozen(kw_only=True)
-class Limits:
-    """A snapshot of a client's limits.
-
-    Args:
-        in_use: Requests in flight.
-        waiting: Calls that wait for their turn; one that was cancelled counts until its turn would have come.
-        max_in_flight: Requests that may be in flight at once, at present.
-        rate: Requests a second that the client allows itself, learned from throttling; None while there is none.
-        cooldown: Seconds that the API has asked every call to wait from now on; 0 if it has not.
-    """
-
-    in_use: int
-    waiting: int
-    max_in_flight: int
-    rate: float | None
-    cooldown: float
-
-
-class Turn(asyncio.Future[None]):
-    """A place in the queue; its result is a slot.
-
-    Attributes:
-        asked: When the call was made.
-        policy: How it is retried.
-        timeout: Seconds that it may wait, or None.
-    """
-
-    __slots__ = ("asked", "policy", "timeout")
-
-    asked: float
-    policy: RetryPolicy
-    timeout: float | None
-
-
-class Gate(Protocol):
-    """Holds calls back that were not sent yet."""
-
-    def expires(self, turn: Turn) -> float:
-        """Return when this one may have a slot, whatever happens until then."""
-        ...
-
-    def next_probe(self) -> float:
-        """Return when the one that has waited longest may have a slot."""
-        ...
-
-    def lets_go(self, now: float) -> None:
-        """Note that it has got it."""
-        ...
 
 
 class Limiter:
     """Slots for requests: as many as the API can take, first come, first served.
 
     Calls wait for a slot here and not in the connection pool, where the wait would spend the request's timeouts.
-    A slot is a count, not an object: each caller that acquired one releases one.
+    A slot is a count, not an object: each caller that acquired one releases one. How many slots there are, and at
+    what pace they are given, is the controller's to say.
 
-    - The window grows by one for a window's worth of good answers, and is halved when the API throttles: once for all
-      requests that were in flight together, since they all report the same moment.
-    - A cooldown holds back every slot. After it, slots are given at a growing pace, one window's worth over the length
-      of the cooldown, a second at most; otherwise all the calls that it held back would arrive at once.
-    - An API that throttles repeatedly teaches a rate, and slots are spaced out by it.
-
-    State changes in synchronous functions only. There is no task, only a timer while a cooldown has waiters.
+    State changes in synchronous functions only. There is no task, only a timer while calls wait for a moment.
 
     Args:
-        limit: The window's upper bound and initial size.
+        limit: Slots at most.
         now: Returns the time, in monotonic seconds.
+        rate: Slots that are given in a second at most; None for no bound.
+        vary: Returns a number from 0 to 1 at random.
     """
 
-    def __init__(self, limit: int, now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        limit: int,
+        now: Callable[[], float],
+        *,
+        rate: float | None = None,
+        vary: Callable[[], float] = random.random,
+    ) -> None:
         """Start with every slot free."""
         self._limit = limit
         self._now = now
-        self._window = float(limit)
-        self._in_use = 0
-        self._halvings = 0
+        self._controller = Controller(limit, rate=rate, vary=vary)
         # A call that returns for another attempt goes before new calls.
         self._returning: deque[Turn] = deque()
         self._arriving: deque[Turn] = deque()
@@ -104,17 +54,15 @@ class Limiter:
         self._held: list[tuple[float, int, Turn]] = []
         self._order = 0
         self._passed = -math.inf
-        self._pace: _Pace | None = None
-        self._rate: LearnedRate | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._due = 0.0
+        self._wakes = 0.0
         # Looked up once: the look-up is a tenth of the cost of waiting.
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def in_use(self) -> int:
         """Slots that are taken."""
-        return self._in_use
+        return self._controller.in_flight
 
     @property
     def waiting(self) -> int:
@@ -124,30 +72,42 @@ class Limiter:
     @property
     def window(self) -> int:
         """Slots that may be taken at once, at present."""
-        return int(self._window)
+        return self._controller.allowed(self._time())
 
     @property
-    def generation(self) -> int:
-        """The number of halvings so far: a request remembers it, and passes it to `throttled`."""
-        return self._halvings
+    def ticket(self) -> Ticket:
+        """The ticket of the slot that was given last: a request keeps it for `answered_well` and `throttled`."""
+        return self._controller.ticket
 
     def cooldown(self) -> float:
-        """Return the seconds for which every call is still held back; 0 without a cooldown."""
-        return 0.0 if self._pace is None else max(0.0, self._pace.begins - self._time())
+        """Return the seconds for which the API has asked every call to wait; 0 if it has not."""
+        return self._controller.cooldown(self._time())
 
     def limits(self) -> Limits:
         """Return a snapshot of all limits."""
+        controller, rate = self._controller, self._controller.rate()
+        pace, window = controller.pace, controller.window
         return Limits(
             in_use=self.in_use,
             waiting=self.waiting,
             max_in_flight=self.window,
-            rate=None if self._rate is None else self._rate.allowed(self._time()),
+            rate=None if rate == math.inf else rate,
             cooldown=self.cooldown(),
+            granted_rate=pace.top if pace.is_known and not pace.is_search else None,
+            granted_at_once=int(window.rest) if window.is_known else None,
         )
 
     def acquire_nowait(self) -> bool:
         """Take a slot if one is free and no call waits; return whether it did."""
-        if self._returning or self._arriving or self._gate is not None or not self._has_slot():
+        if self._returning or self._arriving or self._gate is not None:
+            return False
+        controller = self._controller
+        if controller.is_open:  # most calls: without a look at the clock
+            if controller.in_flight >= self._limit:
+                return False
+            controller.take(0.0)
+            return True
+        if not self._has_slot():
             return False
         self._take()
         return True
@@ -156,7 +116,7 @@ class Limiter:
         self,
         timeout: float | None,  # noqa: ASYNC109 - a bare timer is cheaper than a scope
         asked: float = 0.0,
-        policy: RetryPolicy = _ANY_POLICY,
+        policy: RetryPolicy = ANY_POLICY,
         *,
         returning: bool = False,
     ) -> None:
@@ -180,7 +140,7 @@ class Limiter:
             raise
 
     def queue(
-        self, timeout: float | None, asked: float = 0.0, policy: RetryPolicy = _ANY_POLICY, *, returning: bool = False
+        self, timeout: float | None, asked: float = 0.0, policy: RetryPolicy = ANY_POLICY, *, returning: bool = False
     ) -> Turn:
         """Join the queue, as `acquire` does, without a coroutine for each waiter.
 
@@ -193,10 +153,10 @@ class Limiter:
         (self._returning if returning else self._arriving).append(turn)
         if self._gate is not None and not returning:
             heapq.heappush(self._held, (self._gate.expires(turn), self._number(), turn))
-        if self._in_use < self._window:
+        if self._controller.in_flight < self._limit:
             self._serve()
         if timeout is not None:
-            timer = loop.call_later(timeout, _time_is_up, turn, timeout)
+            timer = loop.call_later(timeout, time_is_up, turn, timeout)
             turn.add_done_callback(lambda _: timer.cancel())
         return turn
 
@@ -207,46 +167,37 @@ class Limiter:
 
     def release(self) -> None:
         """Release a slot; the call that has waited longest gets it next."""
-        self._in_use -= 1
+        self._controller.in_flight -= 1
         if self._returning or self._arriving:
             self._serve()
 
-    def answered_well(self) -> None:
-        """Record a good answer: the API can take the present load."""
-        if self._rate is not None and self._rate.answered_well(self._time()):
-            self._rate = None
-        if self._window < self._limit:
-            self._window = min(float(self._limit), self._window + 1.0 / self._window)
-            self._serve()
+    def answered_well(self, ticket: Ticket) -> None:
+        """Learn from a request that was answered, whatever the answer, as long as the API did not refuse it."""
+        if not self._controller.granted_openly(ticket):
+            self._controller.granted(ticket, self._time())
+            if self._returning or self._arriving:
+                self._serve()
 
-    def throttled(self, generation: int, hold: float, *, too_many: bool = True) -> None:
-        """Record a refusal: the API is overloaded.
+    def throttled(self, ticket: Ticket, hold: float) -> None:
+        """Learn from a request that was refused because of a limit, or of the API's load.
 
         Args:
-            generation: The value of `generation` when the request took its slot.
+            ticket: The value of `ticket` when it had got its slot.
             hold: Seconds that the API asks to wait; 0 if it does not say.
-            too_many: Whether it refused because of too many requests, which teaches a rate. An API that is unavailable
-                now and then may be so at any rate.
         """
-        now = self._time()
-        if generation == self._halvings:
-            self._halvings += 1
-            self._window = max(1.0, self._window / 2)
-        if too_many:
-            self._rate = self._rate or LearnedRate(now)
-            self._rate.throttled(now, now + max(hold, self.cooldown()))
-        self.hold_back(hold)
+        self._controller.refused(ticket, hold, self._time())
 
     def hold_back(self, seconds: float) -> None:
         """Give out no slot for so long, unless that is so already."""
-        if seconds > self.cooldown():
-            self._pace = _Pace(self._time() + seconds, min(seconds, _LONGEST_RAMP), self.window)
+        if seconds > 0.0:
+            self._controller.hold_back(seconds, self._time())
 
     def hold_arrivals(self, gate: Gate | None) -> None:
         """Let this decide when a call gets a slot that was not sent yet; None lets all go."""
         self._gate = gate
         self._held.clear()
         if gate is not None:
+            self._controller.is_down()
             self._held.extend((gate.expires(turn), self._number(), turn) for turn in self._arriving if not turn.done())
             heapq.heapify(self._held)
         self.serve()
@@ -267,22 +218,11 @@ class Limiter:
         self._stop_timer()
 
     def _has_slot(self) -> bool:
-        return self._in_use + 1 <= self._window and (self._is_unpaced() or self._time() >= self._next())
-
-    def _is_unpaced(self) -> bool:
-        return self._pace is None and self._rate is None
-
-    def _next(self) -> float:
-        """Return when the next slot may be given, if one is free."""
-        pace = -math.inf if self._pace is None else self._pace.next
-        return pace if self._rate is None else max(pace, self._rate.next)
+        controller = self._controller
+        return controller.in_flight < self._limit if controller.is_open else controller.is_free(self._time())
 
     def _take(self) -> None:
-        self._in_use += 1
-        if self._pace is not None and self._pace.step():
-            self._pace = None
-        if self._rate is not None:
-            self._rate.take(self._time())
+        self._controller.take(self._time())
 
     def _serve(self) -> None:
         """Give out the available slots, and set the timer for when the pace or the gate allows more."""
@@ -297,17 +237,20 @@ class Limiter:
             else:
                 self._give(self._arriving.popleft())
         waits = bool(self._returning) or bool(self._arriving)
-        # Without a free slot, the next release calls this method.
-        if waits and (held_back > 0.0 or not self._is_unpaced()) and self._in_use < self.window:
-            self._wake_at(max(self._time() + held_back, self._next()))
+        if waits:
+            now = self._time()
+            due = self._controller.due(now)
+            # Without one, the next release calls this method.
+            if due < math.inf and (held_back > 0.0 or due > now):
+                self._wake_at(max(now + held_back, due))
 
     def _wake_at(self, due: float) -> None:
         # One timer, which may expire too early after the pace was moved: then it is set again.
-        if self._timer is not None and self._due <= due:
+        if self._timer is not None and self._wakes <= due:
             return
         self._stop_timer()
         loop, now = asyncio.get_running_loop(), self._time()
-        self._due = due
+        self._wakes = due
         self._timer = loop.call_later(min(due - now, _LONGEST_TIMER), self._ring, now, loop.time())
 
     def _let_one_go(self, gate: Gate) -> float:
@@ -349,27 +292,3 @@ class Limiter:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-
-class _Pace:
-    """The pace of slots after a cooldown: `count` of them over `ramp` seconds, faster and faster."""
-
-    __slots__ = ("_count", "_given", "_ramp", "begins", "next")
-
-    def __init__(self, begins: float, ramp: float, count: int) -> None:
-        self.begins = self.next = begins
-        self._ramp = ramp
-        self._count = count
-        self._given = 0
-
-    def step(self) -> bool:
-        """Count a slot; return whether the ramp is over."""
-        self._given += 1
-        self.next = self.begins + self._ramp * math.sqrt(self._given / self._count)
-        return self._given > self._count
-
-
-def _time_is_up(turn: asyncio.Future[None], timeout: float) -> None:
-    if not turn.done():
-        summary = f"no turn came within {timeout:g} s (Timeouts.queue); nothing was sent while waiting"
-        turn.set_exception(RequestTimeoutError(summary, phase="queue"))

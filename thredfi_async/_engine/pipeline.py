@@ -5,7 +5,7 @@ ends with an unknown outcome, one request that asks the server for it.
 """
 
 from collections.abc import Callable, Coroutine
-from typing import Any, Final, TypeVar, TypeVarTuple
+from typing import TYPE_CHECKING, Any, Final, TypeVar, TypeVarTuple
 
 import attrs
 
@@ -13,7 +13,7 @@ from thredfi_async._engine.availability import ANSWERS_NO_ONE, BUDGET_IS_EMPTY, 
 from thredfi_async._engine.call import Call
 from thredfi_async._engine.deadlines import Deadline, Deadlines
 from thredfi_async._engine.lifecycle import Lifecycle
-from thredfi_async._engine.limiter import Limiter, Turn
+from thredfi_async._engine.limiter import Limiter
 from thredfi_async._engine.retrying import is_throttling, retry_after_of, retrying
 from thredfi_async._http_statuses import REQUEST_TIMEOUT, SERVER_FAULT, THROTTLING, UNAUTHORIZED
 from thredfi_async._interfaces import (
@@ -44,6 +44,9 @@ from thredfi_async.errors import (
 from thredfi_async.events import Hook
 from thredfi_async.retry import RetryBudget, RetryPolicy
 from thredfi_async.settings import Timeouts
+
+if TYPE_CHECKING:
+    from thredfi_async._engine.turns import Turn
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -143,7 +146,7 @@ class Pipeline:
                     has_slot, turn = True, None
                 call = self._begin(operation, options, asked)
                 call.holds_slot, has_slot = True, False
-                call.has_turn(self.limiter.generation)
+                call.has_turn(self.limiter.ticket)
                 self.lifecycle.started(call)
                 request = prepare(*arguments)
                 call.turns_to(request)
@@ -240,6 +243,7 @@ class Pipeline:
         again = retrying(
             call.policy,
             remaining=call.remaining,
+            throttled=lambda: call.throttled,
             cooldown=self.limiter.cooldown,
             given_up=given_up,
             patience=lambda: self.availability.patience(call),
@@ -312,19 +316,19 @@ class Pipeline:
             )
             counts = counts and not too_many
             if self.availability.answers_no_one:
-                # It is down, and not overloaded: that teaches neither a rate nor a window.
+                # It is down, and not overloaded: that teaches no limit.
                 self.limiter.hold_back(hold)
             else:
-                self.limiter.throttled(call.generation, hold, too_many=too_many)
+                self.limiter.throttled(call.ticket, hold)
         elif response is not None and response.status < SERVER_FAULT:
-            self.limiter.answered_well()
+            self.limiter.answered_well(call.ticket)
             self.availability.served += 1
         if is_answered:
             self.availability.answered()
         elif counts:
             self.availability.went_unanswered(call, self.limiter.cooldown())
         if error is not None:
-            call.attempt_failed(self.availability.served)
+            call.attempt_failed(error, self.availability.served)
 
     async def _settle(self, call: Call, verdict: Failure, question: Request[T | Unchanged]) -> Success[T] | Failure:
         error, policy = verdict.error, call.policy
@@ -374,7 +378,7 @@ class Pipeline:
                 raise call.held_back(cooldown)
             await self.clock.sleep(cooldown)
         if self.limiter.acquire_nowait():
-            call.has_turn(self.limiter.generation)
+            call.has_turn(self.limiter.ticket)
         else:
             await self._wait_for_turn(call)
 
@@ -386,7 +390,7 @@ class Pipeline:
         finally:
             call.has_waited(since)
         call.set_deadline()
-        call.has_turn(self.limiter.generation)
+        call.has_turn(self.limiter.ticket)
 
     def _budget(self, policy: RetryPolicy) -> RetryBudget | None:
         if isinstance(policy.budget, RetryBudget):

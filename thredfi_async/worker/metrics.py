@@ -123,6 +123,11 @@ class Metrics:
             self.gauge("client_in_use", "Requests in flight.", lambda: client.limits.in_use)
             self.gauge("client_waiting", "Calls that wait for a free slot.", lambda: client.limits.waiting)
             self.gauge("client_rate", "Maximum requests per second; 0 if unlimited.", lambda: client.limits.rate or 0)
+            self.gauge(
+                "client_granted_rate",
+                "Requests per second that the API seems to grant; 0 if any.",
+                lambda: client.limits.granted_rate or 0,
+            )
             self.gauge("client_cooldown_seconds", "Seconds that the API asked to wait.", lambda: client.limits.cooldown)
 
     def snapshot(self, worker: Observed, concurrency: int, now: float) -> Snapshot:

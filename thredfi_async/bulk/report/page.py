@@ -116,6 +116,7 @@ def _facts(total: Summary) -> Iterator[tuple[str, str]]:
         "source_path": "Input",
         "source_sha256": "SHA-256 of the input",
         "base_url": "API",
+        "limit_found": "Limit",
         "created_at": "Begun",
         "finished_at": "Finished",
         "id": "Run",

@@ -11,7 +11,7 @@ from typing import Final
 
 from rich.text import Text
 
-from thredfi_async import Hook, LoggingHook, ThredfiError
+from thredfi_async import Hook, LoggingHook, ThredfiClient, ThredfiError
 from thredfi_async.bulk import (
     ArchiveRun,
     BulkStoppedError,
@@ -115,11 +115,11 @@ class RunExecutor:
         session.look = command("bulk", "status", path_argument(self.journal))
         self.bad.begin_again(journal)
         began = time.monotonic()
-        followed, snapshot, stopped = asyncio.run(self._run(session, journal))
+        followed, snapshot, limit, stopped = asyncio.run(self._run(session, journal))
         if stopped is not None and session.debug:
             trace(stopped)
         elapsed = time.monotonic() - began
-        why = self._note(journal, followed, snapshot, stopped)
+        why = self._note(journal, followed, snapshot, stopped, limit)
         found = self._verdict(journal, snapshot, stopped, why)
         commands = Commands(self.journal, self._kept_metadata(journal), connection=self.connection)
         ended = RunSummary(
@@ -131,6 +131,7 @@ class RunExecutor:
             at_once=followed.at_once,
             stopped=why,
             requests=requests_of(snapshot),
+            limit=limit,
         )
         return conclude(ended, session.out, unheard=followed.unheard)
 
@@ -166,7 +167,7 @@ class RunExecutor:
             dry_run=dry_run,
         )
 
-    async def _run(self, session: Session, journal: Journal) -> tuple[Followed, Snapshot, Exception | None]:
+    async def _run(self, session: Session, journal: Journal) -> tuple[Followed, Snapshot, str | None, Exception | None]:
         speed, stopped = self.speed, list[Exception]()
         hooks: tuple[Hook, ...] = (LoggingHook(),) if session.logs else ()
         async with self.connection.client(*hooks, max_connections=speed.at_a_time) as client:
@@ -181,12 +182,12 @@ class RunExecutor:
             )
             followed = await follow(
                 self._take(run, stopped),
-                look=self._look(run),
+                look=self._look(run, client),
                 drain=run.drain,
                 draining="no new customers are started, and what is in flight ends",
                 display=display(session.out, logs=session.logs),
             )
-            return followed, run.snapshot(), next(iter(stopped), None)
+            return followed, run.snapshot(), client.limits.found, next(iter(stopped), None)
 
     async def _take(self, run: ArchiveRun, stopped: list[Exception]) -> None:
         try:
@@ -195,7 +196,7 @@ class RunExecutor:
         except Exception as error:  # noqa: BLE001 - whatever it is, the journal has what was done by then
             stopped.append(error)
 
-    def _look(self, run: ArchiveRun) -> Callable[[], Progress]:
+    def _look(self, run: ArchiveRun, client: ThredfiClient) -> Callable[[], Progress]:
         final = {state: self.before.get(state, 0) for state in ItemState if state.is_final and state not in self.again}
         repeated = self.metadata.duplicates
         began = time.monotonic()
@@ -210,7 +211,8 @@ class RunExecutor:
                 invalid_lines=self.bad.count,
                 duplicates=duplicates,
             )
-            return progress_of(seen, snapshot, elapsed=time.monotonic() - began, rate_limit=self.speed.a_second)
+            elapsed, found = time.monotonic() - began, client.limits.found
+            return progress_of(seen, snapshot, elapsed=elapsed, rate_limit=self.speed.a_second, limit=found)
 
         return look
 
@@ -221,7 +223,9 @@ class RunExecutor:
         unforeseen = self.bad.count if self.counted.bad is None else 0
         return max(self.counted.lines - duplicates - unforeseen, 0)
 
-    def _note(self, journal: Journal, followed: Followed, snapshot: Snapshot, stopped: Exception | None) -> str | None:
+    def _note(
+        self, journal: Journal, followed: Followed, snapshot: Snapshot, stopped: Exception | None, limit: str | None
+    ) -> str | None:
         """Write into the journal what only this process knows; return why the run stopped by itself, if it did."""
         run = self._kept_metadata(journal)
         # Who reads the output may have gone with the last customer: that stops nothing any more.
@@ -232,6 +236,7 @@ class RunExecutor:
             journal.describe(
                 stopped_reason=why or (None if run.finished else interrupted),
                 stopped_cause=stopped.cause if isinstance(stopped, BulkStoppedError) else None,
+                limit_found=limit,
                 # A session that ends early has not come to all of them.
                 duplicates=max(snapshot.duplicates, run.duplicates),
                 # Another file than the one asked for, if that held something else.

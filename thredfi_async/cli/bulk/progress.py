@@ -45,7 +45,9 @@ class Seen:
         return sum(self.states.get(name, 0) for name in _OUTCOMES)
 
 
-def progress_of(seen: Seen, snapshot: Measured, *, elapsed: float, rate_limit: float | None) -> Progress:
+def progress_of(
+    seen: Seen, snapshot: Measured, *, elapsed: float, rate_limit: float | None, limit: str | None = None
+) -> Progress:
     """Return how far a run has come.
 
     Args:
@@ -53,6 +55,7 @@ def progress_of(seen: Seen, snapshot: Measured, *, elapsed: float, rate_limit: f
         snapshot: The run's snapshot, or the latest sample in its journal.
         elapsed: Seconds on the clock that the rate is measured by.
         rate_limit: Customers started a second at most, if that is bounded.
+        limit: What was found out about the API's limit, in words; None if nothing was, or this does not know it.
 
     Returns:
         Words and figures.
@@ -76,6 +79,7 @@ def progress_of(seen: Seen, snapshot: Measured, *, elapsed: float, rate_limit: f
         "paused": snapshot.paused,
         "p50_ms": snapshot.p50_ms,
         "p99_ms": snapshot.p99_ms,
+        "limit": limit,
     }
     return Progress(
         title="Archiving",
@@ -83,7 +87,7 @@ def progress_of(seen: Seen, snapshot: Measured, *, elapsed: float, rate_limit: f
         done=seen.done,
         total=seen.total,
         outcomes=words,
-        notes=tuple(_notes(snapshot, rate_limit)),
+        notes=(*_notes(snapshot, rate_limit), *([limit] if limit is not None else [])),
         facts=facts,
         warning=snapshot.paused or snapshot.cooldown > 0.0,
     )

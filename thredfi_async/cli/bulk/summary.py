@@ -44,6 +44,7 @@ class RunSummary:
         interrupted: The signal that ended it, if one did.
         at_once: Whether a second one cut off what was in flight.
         stopped: Why it stopped by itself, if it did.
+        limit: What was found out about the API's limit, in words; None if nothing was.
         requests: The requests that this process sent, and those that repeated one before; empty where it sent none.
     """
 
@@ -54,6 +55,7 @@ class RunSummary:
     interrupted: str | None = None
     at_once: bool = False
     stopped: str | None = None
+    limit: str | None = None
     requests: Mapping[str, int] = field(default_factory=dict[str, int])
 
     @property
@@ -68,6 +70,7 @@ class RunSummary:
             "elapsed": None if self.elapsed is None else round(self.elapsed, 3),
             "done_now": self.now,
             **self.requests,
+            "limit": self.limit,
             "interrupted": self.interrupted,
             "stopped": self.stopped,
             "next": [each.as_json() for each in self.next],
@@ -79,6 +82,8 @@ class RunSummary:
         if self.interrupted is not None and not self.verdict.complete:
             cut = "customers whose requests were cut off are asked about when it is resumed"
             lines.append(Text(f"  {cut if self.at_once else 'what was in flight has ended'}"))
+        if self.limit is not None:
+            lines.append(Text(f"  {self.limit}"))
         return Group(*lines, *figures(self.verdict), *steps(self.next))
 
     def _time(self) -> str:

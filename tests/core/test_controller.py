@@ -1,0 +1,194 @@
+"""The controller at the limits of simulated APIs: how much of what they grant is used, and how much is refused."""
+
+import random
+import statistics
+
+import attrs
+import limited_apis as apis
+import pytest
+from limit_simulation import Result, Scenario, simulate
+from limited_clients import Client
+
+from thredfi_async._engine.at_once import AtOnce
+from thredfi_async._engine.bound import Bound
+from thredfi_async._engine.controller import Controller, Ticket
+
+BUCKET = Scenario(api=lambda _: apis.TokenBucket(200.0, 20.0))
+# Refusals come sooner than grants, which take the API a moment.
+TOLD = attrs.evolve(BUCKET, retry_after=apis.rounded_up, round_trip=0.003, service=0.021)
+FOUR = [(0.0, 1e9)] * 4
+
+
+def run(scenario: Scenario) -> Result:
+    """Run a scenario with the real controller."""
+    return simulate(scenario, Client)
+
+
+def seeds(scenario: Scenario) -> list[Result]:
+    """Run a scenario with other random numbers each time."""
+    return [run(attrs.evolve(scenario, seed=seed)) for seed in range(1, 6)]
+
+
+# The most that is asked for: used at least, refused at most, for 12,000 requests of one client.
+@pytest.mark.parametrize(
+    ("scenario", "used", "refused"),
+    [
+        pytest.param(attrs.evolve(BUCKET, retry_after=apis.rounded_up), 0.92, 0.015, id="bucket, Retry-After 1"),
+        pytest.param(TOLD, 0.92, 0.015, id="refusals come first"),
+        pytest.param(BUCKET, 0.95, 0.015, id="bucket"),
+        pytest.param(attrs.evolve(BUCKET, round_trip=0.3), 0.95, 0.02, id="bucket, 300 ms"),
+        pytest.param(attrs.evolve(BUCKET, round_trip=0.0005), 0.95, 0.02, id="bucket, under 1 ms"),
+        pytest.param(Scenario(api=lambda _: apis.LeakyBucket(200.0, 20.0)), 0.9, 0.02, id="leaky bucket"),
+        pytest.param(Scenario(api=lambda _: apis.FixedWindow(200.0)), 0.93, 0.015, id="fixed window"),
+        pytest.param(
+            Scenario(api=lambda _: apis.FixedWindow(200.0), retry_after=apis.exact), 0.93, 0.015, id="exact Retry-After"
+        ),
+        pytest.param(
+            Scenario(api=lambda _: apis.FixedWindow(200.0), retry_after=apis.rounded_up), 0.87, 0.015, id="rounded"
+        ),
+        pytest.param(Scenario(api=lambda _: apis.CountsAll(200.0)), 0.9, 0.02, id="haproxy"),
+        pytest.param(
+            Scenario(api=lambda _: apis.SlidingWindow(200.0), retry_after=apis.rounded_up), 0.94, 0.015, id="sliding"
+        ),
+        pytest.param(
+            Scenario(api=lambda _: apis.SlidingWindow(200.0, 1.0), retry_after=apis.rounded_down), 0.9, 0.02, id="DRF"
+        ),
+        pytest.param(
+            Scenario(api=lambda _: apis.Concurrency(8, 0.02), round_trip=0.0005), 0.92, 0.02, id="8 in flight"
+        ),
+    ],
+)
+def test_one_client_uses_what_is_granted(scenario: Scenario, used: float, refused: float) -> None:
+    """Alone at a limit, a client uses nearly all that is granted, the opening included, and is refused seldom."""
+    result = run(attrs.evolve(scenario, items=12_000, seconds=500.0))
+    assert result.used() >= used
+    assert result.refusals() <= refused
+
+
+def test_retry_after_costs_little_once_it_has_settled() -> None:
+    """From the second minute on, a client uses nearly all, though each refusal stops it for a second."""
+    assert run(attrs.evolve(TOLD, seconds=180.0)).used(60.0) >= 0.96
+
+
+@pytest.mark.parametrize("scenario", [BUCKET, TOLD], ids=["429", "Retry-After 1"])
+def test_four_clients_share_a_bucket(scenario: Scenario) -> None:
+    """Without shared state, four clients find fair shares of nearly all of it, do not swing, and are refused seldom."""
+    result = run(attrs.evolve(scenario, clients=FOUR, seconds=180.0))
+    assert result.used(60.0) >= 0.93
+    assert result.refusals(60.0) <= 0.01
+    assert all(0.15 <= share <= 0.35 for share in result.shares(60.0, 180.0))
+    assert result.spread(60.0, 180.0) <= 0.15
+
+
+@pytest.mark.parametrize("scenario", [BUCKET, TOLD], ids=["429", "Retry-After 1"])
+def test_one_that_joins_late_gets_its_share(scenario: Scenario) -> None:
+    """On average a fourth client has an eighth of all after ten seconds, and most of its share soon."""
+    results = seeds(attrs.evolve(scenario, clients=[*FOUR[:3], (60.0, 1e9)], seconds=110.0))
+    assert statistics.mean(result.shares(70.0, 80.0)[3] for result in results) >= 0.12
+    assert statistics.mean(result.shares(90.0, 110.0)[3] for result in results) >= 0.17
+
+
+@pytest.mark.parametrize("scenario", [BUCKET, TOLD], ids=["429", "Retry-After 1"])
+def test_what_one_leaves_is_filled_in(scenario: Scenario) -> None:
+    """When one of four clients ends, the others on average use what it leaves within 15 s."""
+    results = seeds(attrs.evolve(scenario, clients=[*FOUR[:3], (0.0, 60.0)], seconds=90.0))
+    assert statistics.mean(result.used(75.0, 80.0) for result in results) >= 0.9
+
+
+def test_a_client_that_is_left_alone_stays_near_the_top() -> None:
+    """After its company has gone, the limit refuses it at the same level twice, and then it probes seldom."""
+    result = run(attrs.evolve(TOLD, clients=[(0.0, 1e9), (0.0, 40.0)], seconds=240.0))
+    assert result.used(120.0) >= 0.96
+    assert sum(when > 120.0 for when in result.refused[0]) <= 3
+
+
+def test_what_is_served_at_once_is_found_after_a_ragged_opening() -> None:
+    """Three refusals in a row with far more in flight than usual mean that the number in flight is bounded."""
+    bound = Bound(lambda: 0.5)
+    at_once = AtOnce(bound)
+    for _ in range(200):
+        at_once.granted(5)
+    assert [at_once.explains(0, count, 5, is_paced=True) for count in (9, 10, 6, 9, 12)] == [False] * 5
+    assert not bound.is_known
+    assert at_once.explains(0, 10, 5, is_paced=True)
+    assert int(bound.rest) == 8
+
+
+@pytest.mark.parametrize(("limit", "within"), [(1000.0, 120.0), (50.0, 30.0)])
+def test_a_limit_that_changes_is_found(limit: float, within: float) -> None:
+    """One that rises fivefold is found within two minutes, one that falls to a quarter within half a minute."""
+    scenario = Scenario(
+        api=lambda _: apis.Changing(apis.TokenBucket(200.0), apis.TokenBucket(limit, limit / 10), 90.0),
+        retry_after=apis.rounded_up,
+        seconds=90.0 + within + 10.0,
+    )
+    result = run(scenario)
+    assert result.used(90.0 + within, 100.0 + within) * 200.0 / limit >= 0.85
+
+
+def test_refusals_at_random_do_not_slow_it_down() -> None:
+    """Where three in a hundred are refused however few are sent, it soon sends as fast as it can."""
+    result = run(Scenario(api=lambda choose: apis.Random(0.03, choose.random), seconds=12.0))
+    assert result.used(8.0, 12.0) * 1000.0 >= 3000.0
+
+
+def test_a_rate_is_kept_and_is_no_reason_to_be_slower() -> None:
+    """The rate that a user sets is an upper bound, and is used."""
+    result = simulate(attrs.evolve(BUCKET, seconds=30.0), lambda choose: Client(choose, rate=100.0))
+    assert 0.49 <= result.used(1.0, 29.0) <= 0.505
+    assert not result.refusals()
+
+
+def test_a_pause_in_use_costs_nothing_that_was_learned() -> None:
+    """After an idle night, the pace is as it was."""
+    controller = Controller(100, vary=lambda: 0.5)
+    controller.pace.found(200.0)
+    controller.take(0.0)
+    before = controller.rate()
+    controller.take(10 * 3600.0)
+    assert controller.rate() == pytest.approx(before, rel=0.1)
+
+
+def test_a_retry_after_stops_all_and_costs_no_rate() -> None:
+    """For as long as it says nothing is sent; then the pace is nearly what it was."""
+    controller = Controller(100, vary=lambda: 0.5)
+    controller.pace.found(200.0)
+    now = 0.0
+    for _ in range(3000):
+        controller.take(now)
+        controller.granted(controller.ticket, now)
+        controller.in_flight -= 1
+        now += 1 / controller.rate()
+    controller.take(now)
+    controller.refused(controller.ticket, 2.0, now)
+    assert controller.cooldown(now) == pytest.approx(2.0)
+    assert not controller.is_free(now + 1.9)
+    assert controller.is_free(now + 2.01)
+    assert controller.rate() >= 180.0
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_it_never_raises_and_always_goes_on(seed: int) -> None:
+    """Whatever happens in whatever order, there is a moment at which the next request may be sent."""
+    choose = random.Random(seed)
+    controller, now, flying = Controller(20, vary=choose.random), 0.0, list[Ticket]()
+    for _ in range(2000):
+        now += choose.choice([0.0, 0.001, 0.1, 5.0, 1e6]) * choose.random()
+        match choose.randrange(5):
+            case 0 | 1 if controller.is_free(now):
+                controller.take(now)
+                flying.append(controller.ticket)
+            case 2 if flying:
+                controller.granted(flying.pop(choose.randrange(len(flying))), now)
+                controller.in_flight -= 1
+            case 3 if flying:
+                hold = choose.choice([0.0, 0.0, 1.0, 100.0])
+                controller.refused(flying.pop(choose.randrange(len(flying))), hold, now)
+                controller.in_flight -= 1
+            case 4:
+                controller.hold_back(choose.random(), now)
+            case _:
+                pass
+        assert controller.in_flight == len(flying)
+        assert 1 <= controller.allowed(now) <= 20
+        assert flying or controller.due(now) <= now + 1e5

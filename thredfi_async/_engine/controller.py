@@ -1,0 +1,289 @@
+"""Decides how many requests may be sent, from what the API granted and refused."""
+
+import math
+import random
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from thredfi_async._engine.at_once import AtOnce
+from thredfi_async._engine.bound import Bound
+from thredfi_async._engine.rate_estimate import LEAST, RateEstimate
+from thredfi_async._engine.tally import Tally
+
+_OPENS_WITH: Final = 10.0
+"""Requests that may be in flight at first; each that is granted allows another one."""
+_OPENS_BY: Final = 100.0
+"""And so many more each second, so that an API that answers slowly does not hold up the opening."""
+_WAITS_FOR: Final = 0.1
+"""Seconds in which the first answers alone allow more."""
+_CATCHES_UP: Final = 0.02
+"""Seconds' worth of missed turns to catch up on: timers are not exact, and calls do not arrive evenly."""
+_DEAF: Final = 1.0
+"""Seconds after a reaction in which refusals without Retry-After are not news: the bucket is still empty."""
+_SEARCHES: Final = 0.7
+"""Seconds in which a search doubles, or two round trips if those take longer."""
+_LOOKS_ON: Final = 5.0
+"""Windows in which it doubles after one has told a rate: a bound from below, but not far from it."""
+_SOON_AGAIN: Final = 2.5
+_DEAD: Final = 0.25
+"""The pause while all is refused, in seconds and as a part of how long that has been so."""
+_LONGEST_PAUSE: Final = 30.0
+_ROW: Final = 5
+"""Refusals in a row, with nothing granted since the last reaction, after which all is refused."""
+_UNUSED: Final = 5.0
+"""Seconds after which a pace that holds nothing back is forgotten, if it has doubled since it was learned."""
+_PILES_UP: Final = 2.0
+_SPARE: Final = 8.0
+"""At a known pace no more are in flight than so many times the usual number, and some: where either side pauses, what
+piles up meanwhile would arrive at once."""
+_UNCOUNTED: Final = 31
+
+
+class Ticket(NamedTuple):
+    """What a request remembers of the moment when it was sent.
+
+    Args:
+        generation: Reactions of the pace until then.
+        flight: Reactions of the window until then.
+        in_flight: Requests in flight, this one included.
+        pace: The pace.
+        time: The time in use of the pace.
+    """
+
+    generation: int
+    flight: int
+    in_flight: int
+    pace: float
+    time: float
+
+
+class Controller:
+    """Learns whether requests a second or requests at once are bounded, and where, and keeps just below.
+
+    It is synchronous and has no clock of its own. It opens with a few requests and soon allows all. The first refusals
+    tell whether the number of requests in flight is bounded, which can only be told without a Retry-After; otherwise
+    their rate is, which is then searched for. `Bound` is how either is used from then on.
+
+    Args:
+        limit: Requests in flight at most.
+        rate: Requests a second at most, or None.
+        vary: Returns a number from 0 to 1 at random.
+
+    Attributes:
+        in_flight: Requests in flight.
+        ticket: That of the request that was sent last.
+        is_open: Whether nothing but the limit holds requests back.
+        pace: What is known of the rate.
+        window: What is known of the number of requests at once.
+    """
+
+    def __init__(self, limit: int, *, rate: float | None = None, vary: Callable[[], float] = random.random) -> None:
+        """Start without any knowledge."""
+        self._limit = limit
+        self._most = math.inf if rate is None else rate
+        self.pace, self.window = Bound(vary), Bound(vary)
+        self.in_flight = 0
+        self.ticket = Ticket(0, 0, 0, math.inf, 0.0)
+        self.is_open = False
+        # Granted while it was open, and not counted yet: to look at the clock each time would cost too much.
+        self._uncounted = 0
+        self._opening, self._opened = _OPENS_WITH, math.nan
+        self._next = self._held_until = self._rests_until = self._deaf_until = -math.inf
+        self._taken = self._busy = -math.inf
+        self._tally = Tally()
+        self._generation = 0
+        # Of the current generation: when its requests began, and whether one of them was granted.
+        self._resumed, self._was_granted, self._row = -math.inf, True, 0
+        # Since the API last began to grant: when that was, and how many.
+        self._cycle_began, self._cycle = math.nan, 0
+        self._refuses_all, self._refuses_since = 0, 0.0
+        self._estimate = RateEstimate(self.pace)
+        self._at_once = AtOnce(self.window)
+
+    def allowed(self, now: float) -> int:
+        """Return how many requests may be in flight."""
+        if self._refuses_all:
+            return 1
+        allowed = min(self._limit, max(1.0, self.window.level))
+        if self.pace.is_known:
+            allowed = min(allowed, _PILES_UP * self._at_once.usual + _SPARE)
+        if self._opening < self._limit:
+            if math.isnan(self._opened):
+                self._opened = now + _WAITS_FOR
+            allowed = min(allowed, self._opening + max(0.0, now - self._opened) * _OPENS_BY)
+        return int(allowed)
+
+    def rate(self) -> float:
+        """Return how many requests a second are allowed; infinite if any number is."""
+        return min(self.pace.level, self._most)
+
+    def cooldown(self, now: float) -> float:
+        """Return for how many seconds the API has asked to wait from now on."""
+        return max(0.0, self._held_until - now)
+
+    def is_free(self, now: float) -> bool:
+        """Return whether a request may be sent."""
+        return self.in_flight < self.allowed(now) and now >= self._due()
+
+    def due(self, now: float) -> float:
+        """Return when the next request may be sent, if nothing is answered before; infinite if an answer must come."""
+        if self.in_flight < self.allowed(now):
+            return max(now, self._due())
+        if self._refuses_all or self._opening >= self._limit or self.in_flight >= min(self._limit, self.window.level):
+            return math.inf
+        return max(self._due(), self._opened + (self.in_flight + 1 - self._opening) / _OPENS_BY)
+
+    def take(self, now: float) -> None:
+        """Count a request that is sent now."""
+        self.in_flight += 1
+        pace = math.inf
+        if not self.is_open:
+            pace = self._step(now)
+        self.ticket = Ticket(self._generation, self._at_once.flight, self.in_flight, pace, self.pace.time)
+
+    def hold_back(self, seconds: float, now: float) -> None:
+        """Send nothing for so long."""
+        if now + seconds > self._held_until:
+            self._held_until, self.is_open = now + seconds, False
+            if not self.pace.is_known and not self.window.is_known:
+                # What waits meanwhile must not all be sent at once.
+                self._opening, self._opened = _OPENS_WITH, self._held_until
+
+    def is_down(self) -> None:
+        """Leave it to others who is sent next: the API answers no one."""
+        self._refuses_all, self._rests_until, self._was_granted = 0, -math.inf, True
+        if not self._cycle:
+            self.window.forget()
+
+    def granted(self, ticket: Ticket, now: float) -> None:
+        """Learn from a request that was granted."""
+        if math.isnan(self._cycle_began):
+            self._cycle_began = now
+        self._uncounted += 1
+        self._count(now)
+        self._at_once.granted(ticket.in_flight)
+        if self._opening < self._limit:
+            self._opening += 1.0
+        if ticket.generation != self._generation:
+            self._estimate.opened_with_more(ticket.generation, now - self._cycle_began)
+        elif self._refuses_all or self._row or not self._was_granted:
+            self._grants_again(now)
+
+    def granted_openly(self, ticket: Ticket) -> bool:
+        """Count a request that was granted, if nothing is to be learned from it; return whether that is so."""
+        if not self.is_open or self._uncounted >= _UNCOUNTED:
+            return False
+        self._uncounted += 1
+        self._at_once.seen = max(self._at_once.seen, ticket.in_flight)
+        return True
+
+    def refused(self, ticket: Ticket, hold: float, now: float) -> None:
+        """Learn from a request that was refused because of the limit, or of the API's load.
+
+        Args:
+            ticket: Its ticket.
+            hold: Seconds that the API asks to wait; 0 if it does not say.
+            now: The current time.
+        """
+        self.is_open = False
+        self._count(now)
+        if hold > 0.0:
+            self._held_until = max(self._held_until, now + hold)
+        if ticket.generation != self._generation:
+            return
+        self._row += 1
+        if not self._was_granted and (now >= self._deaf_until or self._row >= _ROW):
+            self._refuses(hold, now)
+            return
+        self._tally.refuse(now)
+        if now < self._deaf_until or (hold <= 0.0 and (self._tally.is_noise(now) or self._is_for_their_number(ticket))):
+            return
+        self._slow_down(ticket, hold, now)
+
+    # -- sending
+
+    def _due(self) -> float:
+        held = max(self._held_until, self._rests_until)
+        return max(held, self._next) if self.pace.is_known or self._most != math.inf else held
+
+    def _step(self, now: float) -> float:
+        """Move the next turn and the times in use; return the pace."""
+        pace, since = self.rate(), now - self._taken
+        if pace != math.inf:
+            if now - self._next <= _CATCHES_UP:
+                self._busy = now
+                self.pace.time += min(since, 1.0 / pace + _CATCHES_UP) if pace < self._most else 0.0
+            elif now - self._busy > _UNUSED and pace > 2.0 * self.pace.top:
+                self.pace.forget()
+            self._next = max(self._next, now - _CATCHES_UP) + 1.0 / pace
+        elif not self.window.is_known and self._opening >= self._limit and now >= self._rests_until:
+            self.is_open = now >= self._held_until and not self._refuses_all
+        if self.window.is_known and self.in_flight >= int(self.window.level):
+            self.window.time += min(since, _DEAF)
+        self._taken = now
+        return pace
+
+    # -- learning
+
+    def _count(self, now: float) -> None:
+        self._tally.grant(now, self._uncounted)
+        self._cycle += self._uncounted
+        self._uncounted = 0
+
+    def _grants_again(self, now: float) -> None:
+        self._row = 0
+        if not self._was_granted:
+            self._was_granted = True
+            if not self._refuses_all:
+                self.pace.doubles_in = max(_SEARCHES, 2.0 * (now - self._resumed))
+        if self._refuses_all > 1 and now > self._cycle_began:
+            # It had granted all that it grants in a long window.
+            top = max(LEAST, max(1, self._cycle - 1) / (now - self._cycle_began))
+            if top < self.pace.top:
+                self.pace.search(top)
+                self.pace.doubles_in = max(_SEARCHES, _LOOKS_ON * (now - self._cycle_began))
+        if self._refuses_all:
+            self._refuses_all, self._cycle_began, self._cycle = 0, now, 0
+
+    def _refuses(self, hold: float, now: float) -> None:
+        """Send one request at a time, more and more seldom, since nothing is granted."""
+        if not self._refuses_all:
+            self._refuses_since = now
+        self._refuses_all += 1
+        self._generation += 1
+        self._row = 0
+        if hold <= 0.0:
+            self._rests_until = now + min(_LONGEST_PAUSE, max(_DEAD, _DEAD * (now - self._refuses_since)))
+        self._resumed = max(now, self._held_until, self._rests_until)
+
+    def _is_for_their_number(self, ticket: Ticket) -> bool:
+        is_paced = self.pace.is_known
+        if not self._at_once.explains(ticket.flight, ticket.in_flight, self.in_flight, is_paced=is_paced):
+            return False
+        self.pace.forget()
+        return True
+
+    def _slow_down(self, ticket: Ticket, hold: float, now: float) -> None:
+        rate, granted = self._tally.rate(now), self._tally.granted
+        is_soon = hold <= 0.0 and self.pace.is_known and ticket.time <= _SOON_AGAIN
+        if self._tally.cut(now, ticket.pace, soon=is_soon):
+            self.pace.forget()
+            self._generation += 1
+            return
+        if not self.pace.is_known:
+            if not self._cycle:
+                return  # nothing was granted yet, which tells no rate
+            lasted = 0.0 if math.isnan(self._cycle_began) else now - self._cycle_began
+            self._at_once.usual = float(self._at_once.seen)
+            self._estimate.search(self._cycle, lasted, rate, hold, self._generation)
+        else:
+            # With a Retry-After: between what was sent, and what that was with the pause.
+            held = granted / (ticket.time + max(hold, LEAST))
+            seems = math.sqrt(held * ticket.pace) if hold > 0.0 else rate
+            self._estimate.learn(ticket.time, ticket.pace, seems, hold)
+        self._generation += 1
+        self._was_granted, self._row, self._at_once.seen = False, 0, 0
+        self._opening = math.inf
+        self._resumed = max(now, self._held_until)
+        self._next = now + 1.0 / self.rate()
+        self._deaf_until = self._resumed if hold > 0.0 else now + _DEAF

@@ -1,0 +1,91 @@
+"""Estimates from refusals how many requests a second an API grants."""
+
+from typing import Final
+
+from thredfi_async._engine.bound import Bound
+
+LEAST: Final = 1 / 60
+"""Requests a second that it goes down to at most."""
+_BURST_ENDS: Final = 0.3
+"""Seconds of opening after which what was granted tells a rate, and not only a burst."""
+_BOLD: Final = 2.0
+"""How much more than that a search begins with after a short opening."""
+_TELLS: Final = 2.0
+"""Seconds of Retry-After from which on it is no rounding: it tells when a window ends."""
+_LONGEST_BURST: Final = 0.12
+"""Seconds of its rate that an API's burst is taken for at most."""
+_SOON: Final = 1.5
+"""Seconds after a refusal within which the bucket is still empty."""
+_SLOWEST_START: Final = 1.0
+"""Requests a second that a search begins with at least."""
+
+
+class RateEstimate:
+    """Where the bound of a pace is, given what was granted and a burst that the API may have granted beyond it.
+
+    An API with a bucket grants more than its rate until the bucket is empty. So the pace at a refusal is too much, and
+    the mean before it is too little; what counts is the most that was granted for long, less the burst.
+
+    Args:
+        pace: The bound to move.
+    """
+
+    __slots__ = ("_burst", "_opened_in", "_opening_count", "_opening_lasted", "_pace")
+
+    def __init__(self, pace: Bound) -> None:
+        """Start without a burst."""
+        self._pace = pace
+        # Seconds of its rate.
+        self._burst = 0.0
+        self._opening_count, self._opening_lasted, self._opened_in = 0, 0.0, -1
+
+    def search(self, count: int, lasted: float, rate: float, hold: float, generation: int) -> None:
+        """Begin to search after the first refusal.
+
+        Args:
+            count: Requests that were granted until then.
+            lasted: Seconds that this took.
+            rate: Requests that were granted in the last second.
+            hold: Seconds that the API asks to wait.
+            generation: That of its requests.
+        """
+        self._opened_in = generation
+        self._opening_count, self._opening_lasted = count, lasted
+        if hold >= _TELLS:
+            start = count / (lasted + hold)
+        else:
+            start = rate * (1.0 + _BOLD * max(0.0, 1.0 - lasted / _BURST_ENDS))
+        self._pace.search(max(start, _SLOWEST_START))
+
+    def opened_with_more(self, generation: int, lasted: float) -> None:
+        """Count a request of the opening that was granted, though the answer came after that of a refused one."""
+        if generation == self._opened_in and self._pace.is_search:
+            self._pace.top *= 1.0 + 1.0 / max(1, self._opening_count)
+            self._opening_count += 1
+            self._opening_lasted = lasted
+
+    def learn(self, time: float, sent: float, seems: float, hold: float) -> None:
+        """Learn from a refusal: the most that was granted for long, or what it seems to be.
+
+        Args:
+            time: The time in use of the pace at which the refused request was sent.
+            sent: The pace at which it was sent.
+            seems: What was granted lately.
+            hold: Seconds that the API asks to wait.
+        """
+        pace = self._pace
+        if pace.is_search:
+            beyond = pace.beyond(time, self._opening_count, self._opening_lasted)
+            top = min(sent, max(beyond, seems, LEAST))
+            self._burst = min(_LONGEST_BURST, max(0.0, self._opening_count / top - self._opening_lasted))
+            pace.found(top, hold)
+            return
+        if pace.is_expected(time):
+            self._burst = min(self._burst, pace.climbed(time))
+            seems = pace.rest
+        elif hold <= 0.0 and time < _SOON:
+            # The bucket is empty, so that what was granted is its rate.
+            pace.refused(time, max(seems, sent / 2, LEAST), hold)
+            return
+        top = min(sent, max(pace.sustained(time, self._burst), seems, sent / 2, LEAST))
+        pace.refused(time, top, hold)
