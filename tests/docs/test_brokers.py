@@ -5,7 +5,7 @@ import importlib
 import json
 import shutil
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from socket import socket
@@ -33,7 +33,7 @@ async def server() -> AsyncIterator[MockServer]:
 
 
 @asynccontextmanager
-async def handling(app: Any, server: MockServer) -> AsyncIterator[None]:
+async def handling(app: Any, server: MockServer) -> AsyncGenerator[None]:
     """Give the app its handler, as its lifespan does with the variables of the process."""
     async with ThredfiClient.from_env(server.environ) as client:
         app.context.set_global("handler", ArchiveHandler(client))

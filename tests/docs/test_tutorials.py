@@ -107,7 +107,7 @@ class Reader(AbstractContextManager["Reader"]):
             self.env |= dict(each.strip().split("=", 1) for each in exports[:3])
 
     def _save(self, source: str, before: str) -> None:
-        """Save the code under the name that the page gives it, or paste it into a script; run it if the page says so."""
+        """Save the code under the name that the page gives it, and run it if the page says so."""
         if (named := SAVE.search(before)) is None:
             (self.folder / "pasted.py").write_text(source, "utf-8")
             self._run("python pasted.py", ["..."])
@@ -131,17 +131,11 @@ class Reader(AbstractContextManager["Reader"]):
 
     def _start(self, command: str) -> subprocess.Popen[str]:
         arguments = shlex.split(command)
-        return self._stack.enter_context(
-            subprocess.Popen(
-                arguments,
-                cwd=self.folder,
-                env=self.env,
-                text=True,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-            )  # fmt: skip
-        )
+        process = subprocess.Popen(
+            arguments, cwd=self.folder, env=self.env, text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        return self._stack.enter_context(process)
 
     def _end(self, program: str) -> None:
         if (process := self.running.pop(program, None)) is not None:
