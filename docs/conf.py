@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
-from docutils import nodes
 from sphinx.util import logging
 
 import thredfi_async
@@ -99,9 +98,9 @@ def docstring(_app: Sphinx, what: str, _name: str, _object: object, _options: ob
             lines[index] = f"    {line}"
 
 
-def signature(  # noqa: PLR0913, PLR0917 - Sphinx's
-    _app: Sphinx, _what: str, name: str, _object: object, _options: object, arguments: str | None, returns: Any
-) -> tuple[str | None, Any]:
+def signature(
+    _app: Sphinx, _what: str, name: str, _object: object, _options: object, arguments: str | None, returns: str | None
+) -> tuple[str | None, str | None]:
     """Name the function that is a default, and warn of a signature that shows what is private."""
     arguments = None if arguments is None else BUILT_IN.sub(r"\1", arguments)
     if arguments is not None and (found := PRIVATE.search(arguments)) is not None:
@@ -109,9 +108,10 @@ def signature(  # noqa: PLR0913, PLR0917 - Sphinx's
     return arguments, returns
 
 
-def description(_app: Sphinx, _page: str, _template: str, context: dict[str, Any], doctree: nodes.document) -> None:
+def description(_app: Sphinx, _page: str, _template: str, context: dict[str, Any], doctree: Any) -> None:  # noqa: ANN401 - docutils has no types
     """Describe a page to search engines and previews by its first paragraph."""
-    first = next(doctree.findall(nodes.paragraph), None) if doctree is not None else None
+    paragraphs = () if doctree is None else doctree.findall(lambda node: node.tagname == "paragraph")
+    first = next(iter(paragraphs), None)
     if first is not None:
         text = escape(" ".join(first.astext().split()))
         context["metatags"] += f'\n<meta name="description" content="{text}" />'

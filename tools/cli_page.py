@@ -15,9 +15,7 @@ from thredfi_async.cli.app import app
 PAGE: Final = Path(__file__).parents[1] / "docs" / "cli.md"
 _BEGIN: Final = "<!-- Written by `nox -s cli_page`, from the commands; change them there. -->\n"
 _END: Final = "<!-- Until here. -->\n"
-_CODE: Final = re.compile(
-    r"`[^`]*`|(?<![\w`-])(?:--?[a-z][\w-]*(?: [A-Z][A-Z_]+\b)?|(?:[A-Z]+_)+[A-Z_]*[A-Z])(?![\w`])"
-)
+_CODE: Final = re.compile(r"`[^`]*`|(?<![\w`-])(?:--[a-z][a-z-]*|(?:[A-Z]+_)+[A-Z]+)(?![\w`])")
 _HELP: Final = "--help"
 _OFTEN: Final = 5
 """An option that so many commands have is described once."""
