@@ -108,9 +108,14 @@ def signature(
     return arguments, returns
 
 
+def is_paragraph(node: Any) -> bool:  # noqa: ANN401 - docutils has no types
+    """Return whether a part of a page is a paragraph."""
+    return bool(node.tagname == "paragraph")
+
+
 def description(_app: Sphinx, _page: str, _template: str, context: dict[str, Any], doctree: Any) -> None:  # noqa: ANN401 - docutils has no types
     """Describe a page to search engines and previews by its first paragraph."""
-    paragraphs = () if doctree is None else doctree.findall(lambda node: node.tagname == "paragraph")
+    paragraphs = () if doctree is None else doctree.findall(is_paragraph)
     first = next(iter(paragraphs), None)
     if first is not None:
         text = escape(" ".join(first.astext().split()))

@@ -15,6 +15,11 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+import thredfi_async
+import thredfi_async.bulk
+import thredfi_async.mock_server
+import thredfi_async.worker
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -163,3 +168,17 @@ def test_block_may_be_a_whole_script(tmp_path: Path) -> None:
     source = "import asyncio, os\nasync def main():\n    print([n for n in os.environ if n.startswith('THREDFI_')])\n"
     run = Block("page", 1, f"{source}\nasyncio.run(main())\n", None).run(tmp_path)
     assert (run.returncode, run.stdout, run.stderr) == (0, "[]\n", "")
+
+
+def test_every_public_class_has_an_example() -> None:
+    """The reference shows each public class at work, in a block that runs."""
+    shown = {
+        node.id
+        for block in ALL
+        if block.page.startswith("docs/reference/")
+        for node in ast.walk(ast.parse(block.source))
+        if isinstance(node, ast.Name)
+    }
+    modules = (thredfi_async, thredfi_async.bulk, thredfi_async.mock_server, thredfi_async.worker)
+    public = {name for module in modules for name in module.__all__ if isinstance(getattr(module, name), type)}
+    assert public - shown == set()
