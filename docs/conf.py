@@ -41,6 +41,8 @@ html_theme_options = {
     "source_branch": os.environ.get("DOCS_BRANCH", "main"),
     "source_directory": "docs/",
 }
+html_static_path = ["_static"]
+html_css_files = ["width.css"]
 copybutton_prompt_text = "$ "  # of a block with prompts, only the commands are copied
 
 myst_enable_extensions = ["colon_fence", "deflist"]
@@ -49,7 +51,6 @@ myst_heading_anchors = 3
 autodoc_default_options = {
     "members": True,
     "member-order": "bysource",
-    "show-inheritance": True,
 }
 autodoc_typehints = "signature"
 autodoc_preserve_defaults = False  # else a signature shows the names of private constants
