@@ -104,7 +104,7 @@ def test_block_runs_as_pasted(block: Block, tmp_path: Path) -> None:
         pytest.skip(f"not installed: {', '.join(block.missing)}")
     run = block.run(tmp_path)
     check(run)
-    if block.page == "README.md":
+    if re.search(r"^ *print\(", block.source, re.MULTILINE):
         assert run.stdout
 
 

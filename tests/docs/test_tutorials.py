@@ -17,7 +17,7 @@ import pytest
 from natsserver import required
 
 DOCS: Final = Path(__file__).parents[2] / "docs"
-PORTS: Final = ("8000", "4222", "9464")
+PORTS: Final = ("8000", "8080", "4222", "9464")
 """The ports on the pages, each replaced by a free one: another test, or another worker, may have them."""
 BLOCK: Final = re.compile(
     r"^(?:<!-- (?P<how>install|interrupt|serve|not run)(?:: (?P<what>[^\n]+?))? -->\n)?"
@@ -65,9 +65,11 @@ class Reader(AbstractContextManager["Reader"]):
             self._end(program)
         self._stack.close()
 
-    def follow(self, page: str) -> None:
-        """Do everything that the page says."""
+    def follow(self, page: str, *, section: str = "") -> None:
+        """Do everything that the page says, or one of its sections."""
         text = (DOCS / page).read_text("utf-8")
+        if section:
+            text = text.partition(f"\n### {section}\n")[2].partition("\n#")[0]
         for port, free in self.ports.items():
             text = re.sub(rf"(?<=[ :]){port}\b", free, text)
         end = 0
@@ -191,6 +193,12 @@ def test_worker_tutorial_can_be_completed(reader: Reader) -> None:
     required()
     reader.follow("worker-tutorial.md")
     assert "python send.py 1" in reader.ran
+
+
+def test_web_service_of_the_readme_serves(reader: Reader) -> None:
+    """The README's own service archives a customer, with nothing but what the README says."""
+    reader.follow("../README.md", section="In a web service")
+    assert reader.ran[0].startswith("curl")
 
 
 @pytest.mark.parametrize(
