@@ -24,9 +24,10 @@ from thredfi_async import CustomerRequest, RetryPolicy, ThredfiClient, Timeouts
 from thredfi_async._codec import converter
 from thredfi_async._engine.access_tokens import StaticToken
 from thredfi_async._engine.availability import Availability
+from thredfi_async._engine.call_options import CallOptions
 from thredfi_async._engine.lifecycle import Lifecycle
 from thredfi_async._engine.limiter import Limiter
-from thredfi_async._engine.pipeline import CallOptions, Pipeline
+from thredfi_async._engine.pipeline import Pipeline
 from thredfi_async._interfaces import Hidden, Progress, Request, Response, Secret, Send, Success, SystemClock, Verdict
 from thredfi_async._transport.session import AiohttpTransport, TransportOptions
 from thredfi_async.models import Customer

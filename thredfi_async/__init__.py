@@ -38,13 +38,14 @@ from thredfi_async.models import (
     UNSET,
     Customer,
     CustomerBody,
+    CustomerPage,
     CustomerRequest,
     CustomerStatus,
     Document,
     RawResponse,
     Unset,
 )
-from thredfi_async.resources.customers import Customers, RawCustomers
+from thredfi_async.resources.customers import CustomerList, Customers, RawCustomers
 from thredfi_async.retry import RetryBudget, RetryPolicy
 from thredfi_async.settings import Environment, Timeouts
 from thredfi_async.telemetry import LoggingHook
@@ -66,6 +67,8 @@ __all__ = [
     "ConnectionLostError",
     "Customer",
     "CustomerBody",
+    "CustomerList",
+    "CustomerPage",
     "CustomerRequest",
     "CustomerStatus",
     "Customers",

@@ -115,6 +115,7 @@ class Request(Generic[T]):
         headers: All headers except Authorization.
         body: The encoded body, or None.
         mutates: Whether it can change a record; only such a request can have an effect.
+        is_sent_once: Whether it is never tried again, since nothing is known of what its answers mean.
         idempotency_key: The idempotency key that it carries, if any.
         settle: Builds the request that checks the outcome of this one, if there is one; its value is the record if the
             effect is there, and `UNCHANGED` if it is not.
@@ -127,6 +128,7 @@ class Request(Generic[T]):
     headers: Mapping[str, str] = attrs.field(factory=dict[str, str], repr=False)
     body: bytes | None = attrs.field(default=None, repr=False)
     mutates: bool = False
+    is_sent_once: bool = False
     idempotency_key: str | None = None
     settle: "Callable[[], Request[T | Unchanged]] | None" = attrs.field(default=None, repr=False)
 

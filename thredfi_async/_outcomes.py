@@ -95,6 +95,16 @@ def attempt_standing(error: ThredfiError) -> Standing:
             return _STANDINGS[error.effect]
 
 
+def change_standing(error: ThredfiError) -> Standing:
+    """Return what one request may have done of which nothing is known but that it may change something.
+
+    Only the API's own envelope says that it was refused.
+    """
+    if isinstance(error, APIError):
+        return Standing.NOT_APPLIED if is_answer(error.status) and error.is_enveloped else Standing.UNKNOWN
+    return attempt_standing(error)
+
+
 def _answered(error: APIError) -> Standing:
     status = error.status
     if not is_answer(status):

@@ -7,28 +7,45 @@ import warnings
 from collections.abc import Coroutine, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Self, TypedDict, Unpack, cast
-from urllib.parse import urlsplit
 
 import aiohttp
+import attrs
 
-from thredfi_async._checks.numbers import positive, positive_seconds, whole_number
-from thredfi_async._checks.urls import checked_base_url, checked_proxy, environment_proxy, is_loopback
+from thredfi_async._checks.urls import checked_base_url
+from thredfi_async._client_settings import (
+    check_age,
+    check_app_name,
+    check_counts,
+    check_hooks,
+    check_kinds,
+    check_rate,
+    checked_default_headers,
+    proxy_of,
+    the_only_way,
+)
 from thredfi_async._engine.access_tokens import RenewedToken, StaticToken, client_credentials
 from thredfi_async._engine.availability import Availability
+from thredfi_async._engine.call_options import GivenOptions
 from thredfi_async._engine.deadlines import Deadlines
 from thredfi_async._engine.lifecycle import Lifecycle
 from thredfi_async._engine.limiter import Limiter
 from thredfi_async._engine.limits import Limits
 from thredfi_async._engine.pipeline import Pipeline
 from thredfi_async._engine.steady_clock import SteadyClock
+from thredfi_async._environment import Variables, base_url_of, credentials_of
 from thredfi_async._interfaces import Clock, Hidden, Secret, SystemClock
 from thredfi_async._transport.session import AiohttpTransport, Ssl, TransportOptions
 from thredfi_async.auth import PartnerCredentials, TokenProvider
 from thredfi_async.errors import ConfigurationError
 from thredfi_async.events import Hook
+from thredfi_async.models import UNSET, RawResponse
+from thredfi_async.resources._headers import merged
+from thredfi_async.resources._other import OtherRequests, Sent
+from thredfi_async.resources._raw import raw_response
 from thredfi_async.resources.customers import Customers
 from thredfi_async.retry import RetryBudget, RetryPolicy
 from thredfi_async.settings import Environment, Timeouts
+from thredfi_async.telemetry.environment import hooks_of_environment
 
 __all__ = ["ClientSettings", "ThredfiClient"]
 
@@ -42,7 +59,11 @@ class ClientSettings(TypedDict, total=False):
 
     base_url: Environment | str
     timeouts: Timeouts
+    timeout: float | None
     retry: RetryPolicy
+    max_retries: int | None
+    headers: Mapping[str, str] | None
+    app_name: str | None
     max_connections: int
     max_concurrency: int | None
     rate: float | None
@@ -69,7 +90,12 @@ class ThredfiClient:
         token_provider: An async callable that returns a token, or an `AccessToken` with its lifetime.
         base_url: An `Environment` or any absolute URL; the sandbox by default. https, unless the host is loopback.
         timeouts: Time limits for each call, in seconds.
+        timeout: Seconds for a whole call; short for `timeouts=Timeouts(deadline=...)`.
         retry: How calls are retried.
+        max_retries: Attempts after a failed first one; short for `retry=RetryPolicy(max_attempts=...)`, which is one
+            more. With 0, a call whose outcome is unknown still looks at the record once.
+        headers: Headers of every request, such as a gateway's key; a call's own headers win.
+        app_name: Your application in the User-Agent, such as `acme-billing/2.3`.
         max_connections: Maximum number of connections; 100 by default.
         max_concurrency: Maximum number of requests in flight; `max_connections` by default, and never more.
         rate: Maximum number of requests that begin in a second; None, the default, for no maximum of your own.
@@ -94,8 +120,12 @@ class ThredfiClient:
         credentials: PartnerCredentials | None = None,
         token_provider: TokenProvider | None = None,
         base_url: Environment | str = Environment.SANDBOX,
-        timeouts: Timeouts = Timeouts(),  # noqa: B008 - frozen
-        retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
+        timeouts: Timeouts | None = None,
+        timeout: float | None = None,
+        retry: RetryPolicy | None = None,
+        max_retries: int | None = None,
+        headers: Mapping[str, str] | None = None,
+        app_name: str | None = None,
         max_connections: int = 100,
         max_concurrency: int | None = None,
         rate: float | None = None,
@@ -114,13 +144,16 @@ class ThredfiClient:
         token, credentials, token_provider = None, None, None
         address, base_url = Hidden(base_url.value if isinstance(base_url, Environment) else base_url), ""
         through, proxy = Hidden(proxy), None
+        own_headers, headers = Hidden(headers), None
         base_url = checked_base_url(address.reveal())
-        _check_kinds(timeouts, retry)
-        _check_hooks(hooks)
+        timeouts, retry = _bounds(timeouts, timeout, retry, max_retries)
+        self._headers = checked_default_headers(own_headers)
+        check_app_name(app_name)
+        check_hooks(hooks)
         _check_session(session, base_url)
-        _check_counts(max_connections=max_connections, max_concurrency=max_concurrency, max_body_bytes=max_body_bytes)
-        _check_age(max_connection_age)
-        _check_rate(rate)
+        check_counts(max_connections=max_connections, max_concurrency=max_concurrency, max_body_bytes=max_body_bytes)
+        check_age(max_connection_age)
+        check_rate(rate)
         clock = SystemClock() if clock is None else SteadyClock(clock)
         self._retry = retry
         self._lifecycle = Lifecycle()
@@ -132,26 +165,26 @@ class ThredfiClient:
                 max_connection_age=max_connection_age,
                 max_body_bytes=max_body_bytes,
                 now=clock.monotonic,
-                proxy=_proxy(base_url, through, trust_env=trust_env),
+                proxy=proxy_of(base_url, through, trust_env=trust_env),
                 ssl=ssl,
                 session=session,
+                app_name=app_name,
             )
         )
         self._authenticator: StaticToken | RenewedToken
-        match _the_only_way(token=secret, credentials=holder, token_provider=provider):
+        match the_only_way(token=secret, credentials=holder, token_provider=provider):
             case "token":
                 self._authenticator = StaticToken(cast("Secret", secret))
             case "credentials":
-                fetch = client_credentials(
-                    cast("Hidden[PartnerCredentials]", holder).reveal(), base_url, self._transport.send, timeouts
-                )
+                pair, send = cast("Hidden[PartnerCredentials]", holder), self._transport.send
+                fetch = client_credentials(pair.reveal(), base_url, send, timeouts, self._headers)
                 self._authenticator = RenewedToken(fetch, clock)
             case _:
                 self._authenticator = RenewedToken(cast("Hidden[TokenProvider]", provider).reveal(), clock)
         if ssl is False:
             _warn_of_no_verification()
         self._deadlines = Deadlines()
-        pipeline = Pipeline(
+        self._pipeline = Pipeline(
             send=self._transport.send,
             authenticator=self._authenticator,
             limiter=self._limiter,
@@ -161,11 +194,12 @@ class ThredfiClient:
             retry=retry,
             budget=RetryBudget(),
             clock=clock,
-            hooks=tuple(hooks),
+            hooks=(*hooks, *hooks_of_environment(hooks)),
             deadlines=self._deadlines,
         )
         self._base_url = base_url
-        self._customers = Customers(pipeline, base_url)
+        self._owner: ThredfiClient | None = None
+        self._wire()
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **settings: Unpack[ClientSettings]) -> Self:
@@ -185,12 +219,12 @@ class ThredfiClient:
             ConfigurationError: Variables are missing, or contradict each other; the message names them.
         """
         # No local of ours holds a secret: a traceback may show it.
-        variables, environ = _Variables(os.environ if environ is None else environ), None
+        variables, environ = Variables(os.environ if environ is None else environ), None
         given = Hidden(settings)
         del settings
         if given.reveal().get("base_url") is None:
-            given.reveal()["base_url"] = _where(variables)
-        credentials = _credentials(variables)
+            given.reveal()["base_url"] = base_url_of(variables)
+        credentials = credentials_of(variables)
         return cls(variables.get("THREDFI_TOKEN"), credentials=credentials, **given.reveal())
 
     @property
@@ -213,6 +247,88 @@ class ThredfiClient:
         """The customers of your businesses."""
         return self._customers
 
+    def with_options(
+        self,
+        *,
+        timeouts: Timeouts | None = None,
+        timeout: float | None = None,
+        retry: RetryPolicy | None = None,
+        max_retries: int | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Self:
+        """Return this client with other settings for its calls; it shares connections, token and limits with this one.
+
+        It needs no closing: it lives as long as the client that you made, and closing it does nothing.
+
+        Args:
+            timeouts: Time limits for each call.
+            timeout: Seconds for a whole call; the other limits stay.
+            retry: How calls are retried.
+            max_retries: Attempts after a failed first one; the rest of the policy stays.
+            headers: Headers of every call, beside those of this client; of two with one name, these win.
+
+        Raises:
+            ConfigurationError: A setting is not valid.
+        """
+        own_headers, headers = Hidden(headers), None  # no traceback shows them
+        given = GivenOptions(timeouts=timeouts, timeout=timeout, retry=retry, max_retries=max_retries)
+        check_kinds(given)
+        client = object.__new__(type(self))
+        vars(client).update(vars(self))
+        client._owner = self._owner or self
+        client._retry = given.retry_of(self._retry)
+        client._pipeline = attrs.evolve(
+            self._pipeline, timeouts=given.timeouts_of(self._pipeline.timeouts), retry=client._retry
+        )
+        added = checked_default_headers(own_headers)
+        client._headers = Hidden(merged(self._headers.reveal(), added.reveal()))
+        client._wire()
+        return client
+
+    async def request(  # noqa: PLR0913 - method, path, what is sent, and the call's own settings by name
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        json: Any = UNSET,  # noqa: ANN401 - JSON is anything
+        timeouts: Timeouts | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - the call's deadline
+        retry: RetryPolicy | None = None,
+        max_retries: int | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> RawResponse[Any]:
+        """Send a request for which this library has no method yet, with the client's token, limits and errors.
+
+        A GET or HEAD is retried as any call. Any other method may change something, and nothing is known of what its
+        answers mean, so it is sent once: unless the API refuses it in its own envelope, a failure leaves its effect
+        UNKNOWN. Only a token that was refused is renewed, and the request sent again with the new one.
+
+        Args:
+            method: The HTTP method, in capital letters.
+            path: The path behind the base URL, percent-encoded, such as `/v1/platform/businesses/`.
+            params: The query; texts, numbers, true or false, or lists of them, and None for left out.
+            json: The body, as values that JSON has; `UNSET`, the default, for none.
+            timeouts: Bounds for this call, instead of the client's.
+            timeout: Seconds for the whole call; short for `timeouts`.
+            retry: A policy for this call, instead of the client's.
+            max_retries: Attempts after the first; short for `retry`.
+            headers: Extra headers for this call.
+
+        Returns:
+            The answer; its `parsed` is the JSON, or None without a body.
+
+        Raises:
+            InvalidRequestError: An argument is invalid; nothing was sent.
+            ResponseDecodeError: A success status with a body that is not JSON.
+            ThredfiError: Otherwise as for `Customers.archive`.
+        """
+        sent = Hidden(Sent(params, json, headers))
+        params, json, headers = None, None, None  # no traceback shows them
+        given = GivenOptions(timeouts=timeouts, timeout=timeout, retry=retry, max_retries=max_retries)
+        outcome = await self._other.send(method, path, sent, given.options(self._pipeline.timeouts, self._retry))
+        return raw_response(outcome)
+
     async def authenticate(self) -> bool:
         """Get a token now, if there is none, so that wrong credentials show before the first call.
 
@@ -233,13 +349,15 @@ class ThredfiClient:
     async def aclose(self, *, drain: float = _DRAIN) -> None:
         """Wait for the calls in flight, then close the connections; closing again does nothing.
 
+        A client that `with_options` made is closed with the one that it was made of.
+
         Args:
             drain: Seconds to wait for them; 30 by default. Calls that are left then end with a `ClientStateError`.
 
         Raises:
             ClientStateError: The client belongs to another event loop or process.
         """
-        if self._lifecycle.is_closed:
+        if self._owner is not None or self._lifecycle.is_closed:
             return
         self._lifecycle.check_home()
         self._lifecycle.close()
@@ -250,6 +368,10 @@ class ThredfiClient:
             self._limiter.close()
             self._lifecycle.interrupt()
             await _to_its_end(self._end())
+
+    def _wire(self) -> None:
+        self._customers = Customers(self._pipeline, self._base_url, self._headers)
+        self._other = OtherRequests(self._pipeline, self._base_url, self._headers)
 
     async def _end(self) -> None:
         await self._lifecycle.drain(None)
@@ -271,7 +393,7 @@ class ThredfiClient:
     def __del__(self, _warn: Any = warnings.warn) -> None:  # noqa: ANN401 - kept while the interpreter ends
         """Warn of a client that was never closed."""
         transport = vars(self).get("_transport")
-        if transport is not None and transport.is_open:
+        if transport is not None and transport.is_open and vars(self).get("_owner") is None:
             _warn(f"{self!r} was never closed: use 'async with', or await aclose()", ResourceWarning, source=self)
 
     def __repr__(self) -> str:
@@ -279,21 +401,12 @@ class ThredfiClient:
         return f"<ThredfiClient {self._base_url}>"
 
 
-def _the_only_way(**ways: Hidden[Any]) -> str:
-    """Return the name of the one way in which credentials were given."""
-    given = [name for name, way in ways.items() if way.reveal() is not None]
-    if len(given) != 1:
-        raise ConfigurationError(f"give exactly one of {', '.join(ways)}, not {' and '.join(given) or 'none'}")
-    name = given[0]
-    way = ways[name]
-    is_right = {
-        "token": type(way.reveal()) is str,
-        "credentials": isinstance(way.reveal(), PartnerCredentials),
-        "token_provider": callable(way.reveal()),
-    }
-    if not is_right[name]:
-        raise ConfigurationError(f"{name} must not be {type(way.reveal()).__name__}; see ThredfiClient")
-    return name
+def _bounds(
+    timeouts: Timeouts | None, timeout: float | None, retry: RetryPolicy | None, max_retries: int | None
+) -> tuple[Timeouts, RetryPolicy]:
+    given = GivenOptions(timeouts=timeouts, timeout=timeout, retry=retry, max_retries=max_retries)
+    check_kinds(given)
+    return given.timeouts_of(Timeouts()), given.retry_of(RetryPolicy())
 
 
 async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
@@ -318,74 +431,6 @@ def _warn_of_no_verification() -> None:
     warnings.warn("ssl=False: certificates are not verified, and anyone may answer", RuntimeWarning, stacklevel=level)
 
 
-def _check_kinds(timeouts: object, retry: object) -> None:
-    for name, value, kind in (("timeouts", timeouts, Timeouts), ("retry", retry, RetryPolicy)):
-        if not isinstance(value, kind):
-            raise ConfigurationError(f"{name} must be a {kind.__name__}, not {type(value).__name__}")
-
-
-def _check_hooks(hooks: object) -> None:
-    if not isinstance(hooks, Sequence):
-        raise ConfigurationError(f"hooks must be a list of hooks, such as [LoggingHook()], not {type(hooks).__name__}")
-
-
-def _check_counts(*, max_connections: int, max_concurrency: int | None, max_body_bytes: int) -> None:
-    counts: dict[str, Any] = {
-        "max_connections": max_connections,
-        "max_concurrency": max_connections if max_concurrency is None else max_concurrency,
-        "max_body_bytes": max_body_bytes,
-    }
-    for name, count in counts.items():
-        if (problem := whole_number(count)) is not None:
-            raise ConfigurationError(f"{name} {problem}")
-    if counts["max_concurrency"] > max_connections:
-        msg = (
-            f"max_concurrency ({max_concurrency}) must not be over max_connections ({max_connections}): "
-            "requests would spend their timeouts waiting for a connection"
-        )
-        raise ConfigurationError(msg)
-
-
-def _check_age(max_connection_age: float | None) -> None:
-    if max_connection_age is not None and (problem := positive_seconds(max_connection_age)) is not None:
-        raise ConfigurationError(f"max_connection_age {problem}; None is no maximum")
-
-
-def _check_rate(rate: float | None) -> None:
-    if rate is not None and (problem := positive("requests a second")(rate)) is not None:
-        raise ConfigurationError(f"rate {problem}; None is no maximum")
-
-
-class _Variables:
-    """Environment variables, which no traceback shows; an empty one counts as unset."""
-
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self._environ = environ
-
-    def get(self, name: str) -> str | None:
-        return self._environ.get(name) or None
-
-
-def _credentials(variables: _Variables) -> PartnerCredentials | None:
-    names = ("THREDFI_PARTNER_UUID", "THREDFI_API_KEY")
-    given = [name for name in names if variables.get(name) is not None]
-    has_token = variables.get("THREDFI_TOKEN") is not None
-    if has_token and given:
-        raise ConfigurationError(f"set THREDFI_TOKEN or {' and '.join(names)}, not both")
-    if not has_token and len(given) < len(names):
-        missing = " and ".join(name for name in names if name not in given)
-        raise ConfigurationError(f"set THREDFI_TOKEN, or {' and '.join(names)}; not set: {missing}")
-    return PartnerCredentials(*(variables.get(name) or "" for name in names)) if given else None
-
-
-def _proxy(base_url: str, proxy: Hidden[str | None], *, trust_env: bool) -> str | None:
-    """Return the proxy to use: none for this machine, where the token would leave it in clear."""
-    if proxy.reveal() is None and trust_env:
-        proxy = Hidden(environment_proxy(base_url))
-    checked_proxy(proxy.reveal())
-    return None if is_loopback(urlsplit(base_url).hostname or "") else proxy.reveal()
-
-
 def _check_session(session: aiohttp.ClientSession | None, base_url: str) -> None:
     """Refuse a session that would send a token in clear to a proxy."""
     if session is None or not base_url.startswith("http:"):
@@ -394,16 +439,3 @@ def _check_session(session: aiohttp.ClientSession | None, base_url: str) -> None
         raise ConfigurationError(
             "session must have no proxy and no trust_env for plain http: the proxy would see the token"
         )
-
-
-def _where(variables: _Variables) -> Environment | str:
-    url, name = variables.get("THREDFI_BASE_URL"), variables.get("THREDFI_ENVIRONMENT")
-    if url is not None and name is not None:
-        raise ConfigurationError("set THREDFI_BASE_URL or THREDFI_ENVIRONMENT, not both")
-    if url is not None or name is None:
-        return url or Environment.SANDBOX
-    try:
-        return Environment[name.upper()]
-    except KeyError:
-        names = " or ".join(environment.name.lower() for environment in Environment)
-        raise ConfigurationError(f"THREDFI_ENVIRONMENT must be {names}") from None

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import enum
+import json
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from operator import attrgetter
@@ -18,6 +19,7 @@ __all__ = [
     "UNSET",
     "Customer",
     "CustomerBody",
+    "CustomerPage",
     "CustomerRequest",
     "CustomerStatus",
     "Document",
@@ -152,7 +154,11 @@ class CustomerRequest:
         hidden, fields = [fields], {}
         made, problems = _made_of(cls, hidden)
         if made is None or problems:
-            raise InvalidRequestError(problems)
+            error = InvalidRequestError(problems)
+            if any(problem.endswith(_IS_MISSING) for problem in problems):
+                # Once, and not in each problem: a service shows problems to callers who have no UNSET.
+                error.add_note("UNSET in the place of a value leaves a field out of the body on purpose")
+            raise error
         return made
 
     @classmethod
@@ -258,10 +264,45 @@ class Customer:
     archived_at: dt.datetime | None = None
     extra: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the record in the API's own shape, as values that JSON has.
+
+        Returns:
+            Every documented field, and the undocumented ones beside them; ids and dates as texts. It holds personal
+            data, and the documents' presigned URLs. The JSON fields are not copied.
+        """
+        fields = {name: _as_json(getattr(self, name)) for name in _CUSTOMER_FIELDS}
+        documents = [{name: _as_json(getattr(each, name)) for name in _DOCUMENT_FIELDS} for each in self.documents]
+        return {**fields, "transaction_tags": list(self.transaction_tags), "documents": documents, **self.extra}
+
+    def to_json(self) -> str:
+        """Return the record as JSON, as `to_dict` has it.
+
+        Raises:
+            ValueError: A number in the JSON fields is too large to be written.
+        """
+        return json.dumps(self.to_dict(), allow_nan=False)
+
     def __repr__(self) -> str:
         """Show the id and the status only."""
         known = self.status.value if isinstance(self.status, CustomerStatus) else "not documented"
         return f"<Customer {self.id}, {known}>"
+
+
+@attrs.frozen(kw_only=True)
+class CustomerPage:
+    """One page of a list.
+
+    Args:
+        results: Its customers; they have no documents.
+        count: How many customers the whole list has, if the API says it.
+        next: The link to the next page, to go on from with `Customers.list(..., start=page.next)`; None on the last.
+            It may contain an external id, and is hidden in `repr`.
+    """
+
+    results: tuple[Customer, ...]
+    count: int | None = None
+    next: str | None = attrs.field(default=None, repr=False)
 
 
 @attrs.frozen(kw_only=True)
@@ -289,12 +330,25 @@ class RawResponse(Generic[T]):
     idempotency_key: str | None = None
 
 
+def _as_json(value: object) -> object:
+    match value:
+        case dt.datetime():
+            return value.isoformat()
+        case UUID() | CustomerStatus():
+            return str(value)
+        case _:
+            return value
+
+
+_CUSTOMER_FIELDS: Final = tuple(field.name for field in attrs.fields(Customer) if field.name != "extra")
+_DOCUMENT_FIELDS: Final = tuple(field.name for field in attrs.fields(Document))
 _CHECKS: Final[Mapping[str, Callable[[object], str | None]]] = {
     field.name: checks.BY_FIELD.get(field.name, checks.text) for field in attrs.fields(CustomerRequest)
 }
 _SPECIAL: Final = {name: check for name, check in _CHECKS.items() if check is not checks.text}
 _text_values: Final = attrgetter(*(name for name in _CHECKS if name not in _SPECIAL))
 _SUGGESTIONS: Final = 10
+_IS_MISSING: Final = ": is missing"
 _JSON_FIELDS: Final = frozenset({"transaction_tags", "metadata"})
 _NAMES: Final = ("individual_name", "company_name")
 CustomerRequest.FIELD_NAMES = tuple(_CHECKS)
@@ -314,11 +368,7 @@ def _made_of(cls: type[_RequestT], hidden: list[Mapping[str, Any]]) -> tuple[_Re
     strange = [name for name in fields if name not in _CHECKS]
     # To look for the name that was meant takes a while: of very many, only the first few are looked at.
     unknown = [_unknown(name, suggest=position < _SUGGESTIONS) for position, name in enumerate(strange)]
-    missing = [
-        f"{name}: is missing; give UNSET to leave it out of the body on purpose"
-        for name in names
-        if name not in fields and name not in _NAMES
-    ]
+    missing = [f"{name}{_IS_MISSING}" for name in names if name not in fields and name not in _NAMES]
     values: dict[str, Any] = dict.fromkeys(names, UNSET) | dict.fromkeys(_NAMES, Unset.NOT_GIVEN)
     try:
         return cls(**(values | {name: fields[name] for name in names if name in fields})), unknown + missing

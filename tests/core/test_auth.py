@@ -452,7 +452,7 @@ def endpoint(
                 return await answer()
 
     credentials = PartnerCredentials(PARTNER, SECRET)
-    return client_credentials(credentials, "https://api.example/base", send, timeouts or Timeouts()), sent
+    return client_credentials(credentials, "https://api.example/base", send, timeouts or Timeouts(), Hidden({})), sent
 
 
 def json_answer(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

@@ -29,9 +29,10 @@ from thredfi_async import (
 from thredfi_async._codec.error_envelope import api_error
 from thredfi_async._engine.access_tokens import StaticToken
 from thredfi_async._engine.availability import MANY, Availability
+from thredfi_async._engine.call_options import CallOptions
 from thredfi_async._engine.lifecycle import Lifecycle
 from thredfi_async._engine.limiter import Limiter
-from thredfi_async._engine.pipeline import CallOptions, Pipeline
+from thredfi_async._engine.pipeline import Pipeline
 from thredfi_async._interfaces import (
     Failure,
     Hidden,

@@ -22,10 +22,11 @@ from thredfi_async import (
 from thredfi_async._codec.error_envelope import error_class
 from thredfi_async._engine.access_tokens import StaticToken
 from thredfi_async._engine.availability import Availability
+from thredfi_async._engine.call_options import CallOptions
 from thredfi_async._engine.deadlines import Deadlines
 from thredfi_async._engine.lifecycle import Lifecycle
 from thredfi_async._engine.limiter import Limiter
-from thredfi_async._engine.pipeline import CallOptions, Pipeline
+from thredfi_async._engine.pipeline import Pipeline
 from thredfi_async._engine.steady_clock import SteadyClock
 from thredfi_async._interfaces import (
     Failure,

@@ -82,7 +82,6 @@ def archive(client: ThredfiClient, **options: Any) -> Awaitable[Customer]:
         ({"token": "a", "base_url": "https://a..b"}, "base_url must be an absolute URL"),
         ({"token": "a", "base_url": "https://a\\b.example"}, "base_url must be an absolute URL"),
         ({"token": "a", "timeouts": 5}, "timeouts must be a Timeouts, not int"),
-        ({"token": "a", "timeouts": None}, "timeouts must be a Timeouts, not NoneType"),
         ({"token": "a", "retry": 3}, "retry must be a RetryPolicy, not int"),
         ({"token": "a", "max_connections": 0}, "max_connections must be a whole number of at least 1, not 0"),
         ({"token": "a", "max_connections": True}, "max_connections must be a whole number"),

@@ -13,6 +13,7 @@ from uuid import UUID
 
 import attrs
 import pytest
+from faultserver import bodies
 from growth import assert_linear
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -28,7 +29,7 @@ from thredfi_async import (
     RawResponse,
     Unset,
 )
-from thredfi_async._codec.converter import encode
+from thredfi_async._codec.converter import encode, structure
 
 quick = settings(derandomize=True, deadline=None, max_examples=100)
 FIELDS: Mapping[str, Any] = MappingProxyType(
@@ -273,11 +274,19 @@ def test_from_mapping_reports_everything_at_once() -> None:
         hidden,
         "qqqq: is not a documented field",
         hidden,
-        "city: is missing; give UNSET to leave it out of the body on purpose",
-        "postal_code: is missing; give UNSET to leave it out of the body on purpose",
+        "city: is missing",
+        "postal_code: is missing",
         "country: must be two capital letters (ISO 3166-1 alpha-2), such as GB",
     )
     assert (raised.value.__cause__, raised.value.__context__) == (None, None)
+    assert raised.value.__notes__ == ["UNSET in the place of a value leaves a field out of the body on purpose"]
+
+
+def test_from_mapping_speaks_of_unset_only_if_fields_are_missing() -> None:
+    """The note on how to leave a field out is no help where none is missing."""
+    with pytest.raises(InvalidRequestError) as raised:
+        CustomerRequest.from_mapping({**FIELDS, "country": "gb"})
+    assert not hasattr(raised.value, "__notes__")
 
 
 def test_from_mapping_suggests_names_for_the_first_few() -> None:
@@ -463,6 +472,34 @@ def test_a_full_record_round_trips() -> None:
     request = CustomerRequest(**FIELDS)
     customer = attrs.evolve(CUSTOMER, **{**FIELDS, "transaction_tags": tuple(FIELDS["transaction_tags"])})
     assert CustomerRequest.from_customer(customer) == request
+
+
+def test_a_customer_as_json() -> None:
+    """A record becomes the API's own JSON, and is read as the same record again."""
+    fields = bodies.customer("3c90c3cc-0d44-4b50-8888-8dd25736052a", later={"field": [1]})
+    customer = structure(fields, Customer)
+    assert customer.to_dict().keys() == fields.keys()
+    assert structure(json.loads(customer.to_json()), Customer) == customer
+    assert customer.to_dict()["status"] == "ARCHIVED"
+    assert type(customer.to_dict()["status"]) is str
+
+
+def test_a_record_with_a_number_that_json_lacks() -> None:
+    """It is said; nothing is written that no JSON reader takes."""
+    with pytest.raises(ValueError, match="JSON compliant"):
+        attrs.evolve(CUSTOMER, metadata=math.inf).to_json()
+
+
+@quick
+@given(CUSTOMERS)
+def test_any_customer_as_json(customer: Customer) -> None:
+    """Whatever a record holds, its JSON is read as the same record."""
+    try:
+        text = customer.to_json()
+    except ValueError:
+        assert "inf" in repr(customer.to_dict()) or "nan" in repr(customer.to_dict())
+        return
+    assert structure(json.loads(text), Customer) == customer
 
 
 def test_the_sentinel_is_one_of_an_enum() -> None:

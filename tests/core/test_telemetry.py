@@ -1,13 +1,28 @@
 """The logging hook: each event at its level, with the event on the record; and hooks that fail."""
 
+import io
 import logging
+import logging.handlers
+import sys
 from typing import Any
 
 import attrs
 import pytest
 from clocks import FakeClock
 
-from thredfi_async import Attempt, CallEnded, Effect, Event, Hook, LoggingHook, RetryPolicy, RetryScheduled, Timeouts
+from thredfi_async import (
+    Attempt,
+    CallEnded,
+    ConfigurationError,
+    Effect,
+    Event,
+    Hook,
+    LoggingHook,
+    RetryPolicy,
+    RetryScheduled,
+    ThredfiClient,
+    Timeouts,
+)
 from thredfi_async._engine.call import Call
 
 ATTEMPT = Attempt(
@@ -148,3 +163,48 @@ def test_a_hook_that_wants_to_stop_the_program_does(clock: FakeClock) -> None:
     call = call_of(clock, Interrupted())
     with pytest.raises(KeyboardInterrupt):
         call.ended("succeeded")
+
+
+def quiet_logger(monkeypatch: pytest.MonkeyPatch) -> logging.Logger:
+    """Return the library's logger without handlers, not even the test's own, until the test ends."""
+    logger = logging.getLogger("thredfi_async")
+    # Not in a fixture: pytest adds its handlers to a logger that does not propagate before the test's own code runs.
+    quiet: dict[str, Any] = {"handlers": [], "propagate": False, "level": logging.NOTSET}
+    for name, value in quiet.items():
+        monkeypatch.setattr(logger, name, value)
+    return logger
+
+
+@pytest.mark.parametrize(("value", "level"), [("debug", logging.DEBUG), (" INFO ", logging.INFO)])
+def test_a_log_by_the_environment(value: str, level: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`THREDFI_LOG` shows a client's calls on standard error, once, however many clients there are."""
+    logger = quiet_logger(monkeypatch)
+    shown = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", shown)
+    monkeypatch.setenv("THREDFI_LOG", value)
+    for client in (ThredfiClient("a"), ThredfiClient("a"), ThredfiClient("a", hooks=[LoggingHook()])):
+        (hook,) = client._pipeline.hooks
+        hook.on_event(RETRY)
+    assert logger.level == level
+    lines = shown.getvalue().splitlines()
+    assert len(lines) == 3
+    assert lines[0].endswith("INFO thredfi_async: customers.archive: retrying in 1.500 s after ServerError")
+
+
+def test_a_log_that_the_program_has(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A program with handlers of its own gets the records there, and nothing on standard error."""
+    kept = logging.handlers.BufferingHandler(10)
+    quiet_logger(monkeypatch).addHandler(kept)
+    monkeypatch.setenv("THREDFI_LOG", "info")
+    (hook,) = ThredfiClient("a")._pipeline.hooks
+    hook.on_event(RETRY)
+    assert (len(kept.buffer), capsys.readouterr().err) == (1, "")
+
+
+def test_a_log_that_no_one_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A value that is none is refused in a sentence; an empty one counts as unset."""
+    monkeypatch.setenv("THREDFI_LOG", "verbose")
+    with pytest.raises(ConfigurationError, match=r"^THREDFI_LOG must be debug or info$"):
+        ThredfiClient("a")
+    monkeypatch.setenv("THREDFI_LOG", "")
+    assert ThredfiClient("a")._pipeline.hooks == ()

@@ -25,7 +25,7 @@ from thredfi_async import (
     ThredfiError,
 )
 from thredfi_async._checks.headers import LONGEST
-from thredfi_async.resources._requests import _followed
+from thredfi_async.resources._listing import followed
 
 UUID_RULE = "must be a UUID such as 3c90c3cc-0d44-4b50-8888-8dd25736052a, not"
 
@@ -129,7 +129,7 @@ async def test_a_missing_name_and_a_missing_field(unused: ThredfiClient) -> None
         del fields[name]
     assert set(await problems_of(unused.customers.archive(BUSINESS, CUSTOMER, fields))) == {
         "individual_name, company_name: one of them must be given",
-        "notes: is missing; give UNSET to leave it out of the body on purpose",
+        "notes: is missing",
     }
 
 
@@ -292,6 +292,57 @@ async def test_pages(relative: str) -> None:
         assert {request.method for request in server.requests} == {"GET"}
 
 
+async def test_whole_pages() -> None:
+    """Pages have their customers, the number of all, and the link to go on from."""
+    strange = Answer.json(200, {"count": "many", "next": None, "previous": None, "results": []})
+    script: list[Any] = [page(CUSTOMER, following="?page=2"), page(OTHER), page(OTHER), strange]
+    async with FaultServer(script) as server, client_of(server.url) as client:
+        first, second = [each async for each in client.customers.list(BUSINESS).pages()]
+        assert ([str(each.id) for each in first.results], first.count) == ([CUSTOMER], 1)
+        assert (first.next, second.next) == (f"{server.url}{PAGES}?page=2", None)
+        assert "page=2" not in repr(first)
+        assert await ids(client.customers.list(BUSINESS, start=first.next)) == [OTHER]
+        assert server.requests[-1].target == f"{PAGES}?page=2"
+        (odd,) = [each async for each in client.customers.list(BUSINESS).pages()]
+        assert odd.count is None
+
+
+async def test_a_page_whose_link_cannot_be_followed() -> None:
+    """It does not look like the last one, and the next step says why there is none."""
+    script: list[Any] = [page(CUSTOMER, following="https://other.example/")]
+    async with FaultServer(script) as server, client_of(server.url) as client:
+        pages = client.customers.list(BUSINESS).pages()
+        assert (await anext(pages)).next == "https://other.example/"
+        with pytest.raises(ResponseDecodeError, match="leads to another origin"):
+            await anext(pages)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ({"start": "https://other.example/?page=2"}, "start: must be the next link of a page of this API"),
+        ({"start": 5}, "start: must be the next link of a page of this API"),
+        ({"start": "?page=2", "page_size": 5}, "start: has the filters of the list that it comes from; give no others"),
+    ],
+)
+async def test_starts_that_cannot_be(arguments: dict[str, Any], problem: str, unused: ThredfiClient) -> None:
+    """A start on another host is refused at once, and so are filters that it would ignore."""
+    with pytest.raises(InvalidRequestError) as caught:
+        unused.customers.list(BUSINESS, **arguments)
+    assert caught.value.problems == (problem,)
+
+
+async def test_a_list_that_is_closed() -> None:
+    """After `aclose` there is nothing more, begun or not."""
+    async with FaultServer([page(CUSTOMER, OTHER)]) as server, client_of(server.url) as client:
+        begun, not_begun = client.customers.list(BUSINESS), client.customers.list(BUSINESS)
+        await anext(begun)
+        for listing in (begun, not_begun):
+            await listing.aclose()
+            assert await ids(listing) == []
+        assert len(server.requests) == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "query"),
     [
@@ -367,7 +418,7 @@ async def test_links_to_strangers(link: str) -> None:
 )
 def test_one_origin_in_two_spellings(here: str, link: str) -> None:
     """A default port may be given or omitted."""
-    assert _followed(link, here) is not None
+    assert followed(link, here) is not None
 
 
 @pytest.mark.parametrize("circle", [["?page=1"], ["?page=2", "?page=1"], ["?page=2", "?page=3", "?page=4", "?page=2"]])

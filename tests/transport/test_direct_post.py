@@ -74,7 +74,7 @@ async def test_the_session_follows_no_redirect_either() -> None:
 async def test_no_header_ends_a_line(end: str) -> None:
     """A line break in a header never turns one request into two."""
     async with FaultServer([]) as server, client_of(server.url, retry=ONCE) as client:
-        with mock.patch("thredfi_async.resources._requests.headers_problems", return_value=[]):
+        with mock.patch("thredfi_async.resources._headers.headers_problems", return_value=[]):
             call = client.customers.archive(BUSINESS, CUSTOMER, body(), headers={"X-Trace": f"a{end}X-Other: b"})
             error = await failure(call, ConnectError)
         assert (error.effect, error.transient, server.connections) == (Effect.NOT_APPLIED, False, 0)

@@ -6,7 +6,7 @@ An ignore is an assertion too: both checkers complain of one that has nothing to
 import asyncio
 import datetime as dt
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Literal, assert_never, assert_type
 from uuid import UUID
 
@@ -22,6 +22,7 @@ from thredfi_async import (
     ConfigurationError,
     ConnectError,
     Customer,
+    CustomerList,
     CustomerRequest,
     CustomerStatus,
     Document,
@@ -206,11 +207,27 @@ async def get_and_list(client: ThredfiClient) -> None:
     listed = client.customers.list(
         BUSINESS, include_archived=True, external_id="crm-42", page_size=50, retry=RetryPolicy()
     )
-    assert_type(listed, AsyncIterator[Customer])
+    assert_type(listed, CustomerList)
+    async for page in listed.pages():
+        assert_type(page.results, tuple[Customer, ...])
+        assert_type(page.count, int | None)
+        assert_type(page.next, str | None)
     async for customer in client.customers.list(BUSINESS):
         assert_type(customer, Customer)
     for _ in client.customers.list(BUSINESS):  # type: ignore[attr-defined]  # pyright: ignore[reportGeneralTypeIssues]
         pass
+
+
+async def other(client: ThredfiClient) -> None:
+    """Other settings, other requests, and JSON."""
+    quick = client.with_options(timeout=5, max_retries=0, headers={"X-Tenant": "blue"})
+    assert_type(quick, ThredfiClient)
+    answer = await quick.request("POST", "/v1/platform/businesses/", params={"page": 2}, json={"name": "x"})
+    assert_type(answer, RawResponse[Any])
+    customer = await quick.customers.archive(BUSINESS, CUSTOMER, timeout=5.0, max_retries=0)
+    assert_type(customer.to_dict(), dict[str, Any])
+    assert_type(customer.to_json(), str)
+    client.with_options(token="x")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
 
 async def raw(client: ThredfiClient) -> None:

@@ -19,6 +19,11 @@ def whole_number(value: object) -> str | None:
     return None if type(value) is int and value >= 1 else f"must be a whole number of at least 1, not {_shown(value)}"
 
 
+def whole_number_or_zero(value: object) -> str | None:
+    """Check for a whole number of at least 0; true is refused."""
+    return None if type(value) is int and value >= 0 else f"must be a whole number of at least 0, not {_shown(value)}"
+
+
 def positive(what: str) -> Check:
     """Make the check for a positive, finite number.
 

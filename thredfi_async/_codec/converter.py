@@ -31,10 +31,11 @@ T = TypeVar("T")
 
 @attrs.frozen(kw_only=True)
 class Page:
-    """One page of a list: its customers and the link to the next page."""
+    """One page of a list: its customers, the link to the next page, and whatever it says of their number."""
 
     next: str | None = attrs.field(repr=False)
     results: tuple[Customer, ...]
+    count: Any = attrs.field(default=None, repr=False)
 
 
 def encode(request: CustomerRequest) -> bytes:

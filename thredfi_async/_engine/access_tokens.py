@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import re
+from collections.abc import Mapping
 from copy import copy
 from inspect import isawaitable
 from typing import Final, cast
@@ -181,7 +182,13 @@ def _bearer(token: str) -> Secret:
     return Hidden(f"Bearer {token}")
 
 
-def client_credentials(credentials: PartnerCredentials, base_url: str, send: Send, timeouts: Timeouts) -> TokenProvider:
+def client_credentials(
+    credentials: PartnerCredentials,
+    base_url: str,
+    send: Send,
+    timeouts: Timeouts,
+    headers: Hidden[Mapping[str, str]],
+) -> TokenProvider:
     """Make a provider that uses the API's own token endpoint (OAuth2 client credentials; the contract's "Tokens").
 
     Args:
@@ -189,6 +196,7 @@ def client_credentials(credentials: PartnerCredentials, base_url: str, send: Sen
         base_url: The base URL of the API.
         send: Sends a request.
         timeouts: Bounds of the fetch; `deadline` bounds all of it.
+        headers: Headers that every request has.
 
     Returns:
         The provider. It raises the error of the fetch, which is never about a customer.
@@ -197,7 +205,7 @@ def client_credentials(credentials: PartnerCredentials, base_url: str, send: Sen
         method="POST",
         url=f"{base_url}/v1/platform/oauth2/token/",
         judge=_judge,
-        headers={"Content-Type": "application/x-www-form-urlencoded"},
+        headers={**headers.reveal(), "Content-Type": "application/x-www-form-urlencoded"},
         body=b"grant_type=client_credentials",
     )
     basic = _basic(credentials)

@@ -10,7 +10,7 @@ from thredfi_async._engine.controller import Ticket
 from thredfi_async._engine.deadlines import Deadline
 from thredfi_async._engine.retrying import RETRY_COST, cost_of, is_throttling, longest_wait, retry_after_of
 from thredfi_async._interfaces import Budget, Clock, Failure, Outcome, Request, Response, Success, Verdict
-from thredfi_async._outcomes import Standing, attempt_standing
+from thredfi_async._outcomes import Standing, attempt_standing, change_standing
 from thredfi_async.errors import ClientStateError, Effect, RequestTimeoutError, ThredfiError
 from thredfi_async.events import Attempt, CallEnded, Event, Hook, RetryScheduled
 from thredfi_async.retry import RetryPolicy
@@ -285,7 +285,8 @@ class Call:
                 case Success():
                     standing = Standing.APPLIED
                 case Failure():
-                    standing = attempt_standing(verdict.error)
+                    standing_of = change_standing if request.is_sent_once else attempt_standing
+                    standing = standing_of(verdict.error)
                 case _:
                     standing = Standing.UNKNOWN
             self._standing = max(self._standing, standing)

@@ -11,6 +11,7 @@ import attrs
 
 from thredfi_async._engine.availability import ANSWERS_NO_ONE, BUDGET_IS_EMPTY, Availability
 from thredfi_async._engine.call import Call
+from thredfi_async._engine.call_options import CallOptions
 from thredfi_async._engine.deadlines import Deadline, Deadlines
 from thredfi_async._engine.lifecycle import Lifecycle
 from thredfi_async._engine.limiter import Limiter
@@ -36,7 +37,6 @@ from thredfi_async.errors import (
     ConnectionLostError,
     Effect,
     InternalError,
-    InvalidRequestError,
     RequestTimeoutError,
     ResponseDecodeError,
     ThredfiError,
@@ -50,35 +50,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
-
-
-def _check_kind(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
-    # Checked before anything is sent: otherwise `retry=3` would fail only after a first failed attempt.
-    kind = {"timeouts": Timeouts, "retry": RetryPolicy}[attribute.name]
-    if value is not None and not isinstance(value, kind):
-        raise InvalidRequestError([f"{attribute.name}: must be a {kind.__name__}, not {type(value).__name__}"])
-
-
-@attrs.frozen(kw_only=True)
-class CallOptions:
-    """The settings of one call that override the client's.
-
-    Args:
-        timeouts: Its bounds.
-        retry: How it is retried.
-        settle: Whether to check an unknown outcome with one more request.
-
-    Raises:
-        InvalidRequestError: `timeouts` or `retry` has the wrong type.
-    """
-
-    timeouts: Timeouts | None = attrs.field(default=None, validator=_check_kind)
-    retry: RetryPolicy | None = attrs.field(default=None, validator=_check_kind)
-    settle: bool = True
-
-
-AS_THE_CLIENT: Final = CallOptions()
-"""For calls without settings of their own, as most are."""
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -214,7 +185,7 @@ class Pipeline:
     async def _reach_verdict(self, call: Call, request: Request[T]) -> Success[T] | Failure:
         while True:
             verdict = await self._attempt(call, request)
-            if isinstance(verdict, Failure) and verdict.error.transient:
+            if isinstance(verdict, Failure) and verdict.error.transient and not request.is_sent_once:
                 verdict = await self._try_again(call, request, verdict)
             if not isinstance(verdict, Next):
                 return verdict
@@ -294,7 +265,11 @@ class Pipeline:
                 self._give_turn_back(call)
             if self.availability.answers_no_one:
                 self.availability.left(call)
-        is_refused = response is not None and response.status == UNAUTHORIZED
+        is_refused = (
+            response is not None
+            and response.status == UNAUTHORIZED
+            and not (request.is_sent_once and call.effect is not Effect.NOT_APPLIED)
+        )
         if is_refused and not again and header is not None and self.authenticator.refuse(header):
             # In its own turn, since the API may have asked another call to back off in between.
             return await self._attempt(call, request, again=True)

@@ -43,6 +43,7 @@ class TransportOptions:
         proxy: URL of an HTTP proxy; hidden in `repr`, since it may contain a password.
         ssl: The `ssl` of aiohttp's connector.
         session: The caller's own session; it is used unchanged, and never closed.
+        app_name: The caller's application, for the User-Agent.
     """
 
     timeouts: Timeouts
@@ -53,6 +54,7 @@ class TransportOptions:
     proxy: str | None = attrs.field(default=None, repr=False)
     ssl: Ssl = True
     session: aiohttp.ClientSession | None = None
+    app_name: str | None = None
 
 
 class AiohttpTransport:
@@ -77,7 +79,10 @@ class AiohttpTransport:
             raise ConfigurationError("set ssl on the connector of the session that is given, not on the client")
         self._own_timeout = self._timeout(options.timeouts)
         # Our own session already has them, and merges them faster than we could.
-        self._constant_headers: Mapping[str, str] = {} if options.session is None else _HEADERS
+        self._headers = _HEADERS
+        if options.app_name is not None:
+            self._headers = {**_HEADERS, "User-Agent": f"{_HEADERS['User-Agent']} {options.app_name}"}
+        self._constant_headers: Mapping[str, str] = {} if options.session is None else self._headers
 
     async def send(
         self, request: Request[T], authorization: Secret, timeouts: Timeouts, progress: Progress
@@ -173,7 +178,7 @@ class AiohttpTransport:
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
-            headers=_HEADERS,
+            headers=self._headers,
             max_line_size=LONGEST_LINE,
             max_field_size=LONGEST_LINE,
             max_headers=MOST_HEADERS,
@@ -181,7 +186,7 @@ class AiohttpTransport:
         # It would send a GET once more by itself, unseen, whatever our own retries decide.
         self._session._retry_connection = False  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - it has no public name
         if options.proxy is None:
-            self._direct_post = DirectPost.over(self._session, connector, _HEADERS)
+            self._direct_post = DirectPost.over(self._session, connector, self._headers)
         return self._session
 
     async def _read(

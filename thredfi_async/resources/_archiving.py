@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Any, cast
 
 import attrs
 
@@ -15,8 +15,7 @@ from thredfi_async._interfaces import Failure, Hidden, Next, Request, Response, 
 from thredfi_async._outcomes import says_archived
 from thredfi_async.errors import Effect, ResponseDecodeError
 from thredfi_async.models import Customer, CustomerBody, CustomerRequest
-
-NO_HEADERS: Final[Mapping[str, str]] = {}
+from thredfi_async.resources._headers import NO_HEADERS
 
 
 @attrs.define(eq=False)

@@ -1,28 +1,31 @@
 """Checks a call's arguments, builds its URL, and passes it to the pipeline."""
 
-import re
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from functools import partial
-from typing import Any, Final, cast
-from urllib.parse import SplitResult, urlencode, urljoin, urlsplit
+from typing import Any, Final
+from urllib.parse import urlencode
 from uuid import UUID
 
 import attrs
 
-from thredfi_async._checks.headers import headers_problems, plain, value_problem
+from thredfi_async._checks.headers import plain, value_problem
 from thredfi_async._checks.identifiers import Identifier, identifier_problem
 from thredfi_async._checks.json import text_problem
 from thredfi_async._checks.numbers import whole_number
 from thredfi_async._codec.converter import Page
-from thredfi_async._engine.pipeline import CallOptions, Pipeline
+from thredfi_async._engine.call_options import AS_THE_CLIENT, CallOptions, GivenOptions
+from thredfi_async._engine.pipeline import Pipeline
 from thredfi_async._interfaces import Hidden, Outcome, Request
-from thredfi_async.errors import InvalidRequestError, ResponseDecodeError
+from thredfi_async.errors import InvalidRequestError
 from thredfi_async.models import Customer, CustomerRequest
-from thredfi_async.resources._archiving import NO_HEADERS, Archiving, Given, judge_customer, judge_page
+from thredfi_async.resources._archiving import Archiving, Given, judge_customer, judge_page
+from thredfi_async.resources._headers import NO_HEADERS, checked_headers, merged
+from thredfi_async.resources._listing import CustomerList, followed
+from thredfi_async.retry import RetryPolicy
+from thredfi_async.settings import Timeouts
 
-_VISIBLE: Final = re.compile(r"[!-~]+", re.ASCII)
 _BODIES: Final = (CustomerRequest, Mapping)
-_PORTS: Final = {"http": 80, "https": 443}
+_NO_START: Final = "must be the next link of a page of this API"
 
 
 @attrs.frozen(eq=False)
@@ -32,10 +35,27 @@ class CustomerRequests:
     Args:
         pipeline: Runs them.
         base_url: The base URL of the API, without a trailing slash.
+        headers: Headers of every call, already checked; a call's own headers win.
     """
 
     pipeline: Pipeline
     base_url: str
+    headers: Hidden[Mapping[str, str]] = Hidden(NO_HEADERS)  # noqa: RUF009 - empty, and never changed
+
+    def options(
+        self,
+        timeouts: Timeouts | None,
+        timeout: float | None,
+        retry: RetryPolicy | None,
+        max_retries: int | None,
+        *,
+        settle: bool = True,
+    ) -> CallOptions:
+        """Return the settings of a call."""
+        if timeouts is None and timeout is None and retry is None and max_retries is None and settle:
+            return AS_THE_CLIENT
+        given = GivenOptions(timeouts=timeouts, timeout=timeout, retry=retry, max_retries=max_retries)
+        return given.options(self.pipeline.timeouts, self.pipeline.retry, settle=settle)
 
     # `archive` and `get` are not coroutines themselves, which saves a frame at every step of a call.
 
@@ -48,7 +68,7 @@ class CustomerRequests:
         if not (isinstance(business_id, UUID) and isinstance(customer_id, UUID)):
             _check_identifier("business_id", business_id, problems)
             _check_identifier("customer_id", customer_id, problems)
-        checked = _checked(given, problems)
+        checked = self._checked(given, problems)
         if problems:
             raise InvalidRequestError(problems)
         return self.pipeline.run("customers.archive", _first, options, self.base_url, business_id, customer_id, checked)
@@ -64,7 +84,7 @@ class CustomerRequests:
         problems: list[str] = []
         _check_identifier("business_id", business_id, problems)
         _check_identifier("customer_id", customer_id, problems)
-        checked = _checked_headers(headers, problems)
+        checked = self._checked_headers(headers, problems)
         if problems:
             raise InvalidRequestError(problems)
         customer = _text(customer_id)
@@ -72,54 +92,68 @@ class CustomerRequests:
             method="GET",
             url=_url(self.base_url, _text(business_id), customer),
             judge=partial(judge_customer, customer_id=customer),
-            headers=checked.reveal() or NO_HEADERS,
+            headers=checked.reveal(),
         )
         return self.pipeline.run("customers.get", lambda: request, options)
 
-    def list(
+    def listing(
         self,
         business_id: Identifier,
         filters: Hidden[dict[str, Any]],
         options: CallOptions,
         headers: Hidden[Mapping[str, str] | None],
-    ) -> AsyncIterator[Customer]:
+        start: Hidden[str | None],
+    ) -> CustomerList:
         """Check the arguments now, and iterate later."""
         problems: list[str] = []
         _check_identifier("business_id", business_id, problems)
         _check_filters(filters.reveal(), problems)
-        checked = _checked_headers(headers, problems)
+        checked = self._checked_headers(headers, problems)
+        first = self._first_page(start, filters, problems)
         if problems:
             raise InvalidRequestError(problems)
         place = f"{self.base_url}/v1/platform/businesses/{_text(business_id)}/customers/"
-        return self._pages(_with_query(place, filters.reveal()), options, checked)
+        here = _with_query(place, filters.reveal()) if first is None else first
+        return CustomerList(here, partial(self._page, options=options, headers=checked))
 
-    async def _pages(
-        self, url: Hidden[str], options: CallOptions, headers: Hidden[Mapping[str, str] | None]
-    ) -> AsyncIterator[Customer]:
-        # Links that form a circle must not keep us for ever: Brent's algorithm detects them in constant memory.
-        here, seen, steps, limit = url, Hidden(""), 0, 1
-        while True:
-            if here.reveal() == seen.reveal():
-                raise ResponseDecodeError("the list's next links lead back to a page that was read before")
-            steps += 1
-            if steps == limit:
-                seen, steps, limit = here, 0, limit * 2
-            page = await self._page(here, options, headers)
-            for customer in page.results:
-                yield customer
-            if page.next is None:
-                return
-            following = _followed(page.next, here.reveal())
-            if following is None:
-                msg = "the list's next link leads to another origin, or nowhere; the token is not sent there"
-                raise ResponseDecodeError(msg, problems=["$.next: another origin"])
-            here = following
+    def _first_page(
+        self, start: Hidden[str | None], filters: Hidden[dict[str, Any]], problems: list[str]
+    ) -> Hidden[str] | None:
+        link: object = start.reveal()
+        if link is None:
+            return None
+        found = followed(link, f"{self.base_url}/") if isinstance(link, str) else None
+        if found is None:
+            problems.append(f"start: {_NO_START}")
+        if any(value is not None for value in filters.reveal().values()):
+            problems.append("start: has the filters of the list that it comes from; give no others")
+        return found
 
-    async def _page(self, url: Hidden[str], options: CallOptions, headers: Hidden[Mapping[str, str] | None]) -> Page:
-        request = Request[Page](
-            method="GET", url=url.reveal(), judge=judge_page, headers=headers.reveal() or NO_HEADERS
-        )
+    async def _page(self, url: Hidden[str], *, options: CallOptions, headers: Hidden[Mapping[str, str]]) -> Page:
+        request = Request[Page](method="GET", url=url.reveal(), judge=judge_page, headers=headers.reveal())
         return (await self.pipeline.run("customers.list", lambda: request, options)).value
+
+    def _checked(self, given: Hidden[Given], problems: list[str]) -> Hidden[Given]:
+        """Check what the caller gave for one archive call; what is returned, no caller can change."""
+        customer: object = given.reveal().customer
+        key, headers = given.reveal().idempotency_key, given.reveal().headers
+        if customer is not None and not isinstance(customer, _BODIES):
+            problems.append(f"customer: must be a CustomerRequest or a mapping, not {type(customer).__name__}")
+        if key is not None and (problem := value_problem(key)) is not None:
+            problems.append(f"idempotency_key: {problem}")
+        if key is None and headers is None and not self.headers.reveal():
+            return given
+        own = self._checked_headers(Hidden(headers), problems)
+        own_key = plain(key) if isinstance(key, str) else None
+        return Hidden(attrs.evolve(given.reveal(), idempotency_key=own_key, headers=own.reveal()))
+
+    def _checked_headers(
+        self, headers: Hidden[Mapping[str, str] | None], problems: list[str]
+    ) -> Hidden[Mapping[str, str]]:
+        """Check a call's own headers, and add those of every call."""
+        if headers.reveal() is None:
+            return self.headers
+        return Hidden(merged(self.headers.reveal(), checked_headers(headers, problems).reveal()))
 
 
 def _first(base_url: str, business_id: Identifier, customer_id: Identifier, given: Hidden[Given]) -> Request[Customer]:
@@ -147,39 +181,6 @@ def _filter_problem(value: object) -> str | None:
     return text_problem(value) if value else "must not be empty"
 
 
-def _checked(given: Hidden[Given], problems: list[str]) -> Hidden[Given]:
-    """Check what the caller gave for one archive call; what is returned, no caller can change."""
-    customer: object = given.reveal().customer
-    key, headers = given.reveal().idempotency_key, given.reveal().headers
-    if customer is not None and not isinstance(customer, _BODIES):
-        problems.append(f"customer: must be a CustomerRequest or a mapping, not {type(customer).__name__}")
-    if key is not None and (problem := value_problem(key)) is not None:
-        problems.append(f"idempotency_key: {problem}")
-    if key is None and headers is None:
-        return given
-    own = None if headers is None else _copied(headers, problems)
-    own_key = plain(key) if isinstance(key, str) else None
-    return Hidden(attrs.evolve(given.reveal(), idempotency_key=own_key, headers=own))
-
-
-def _checked_headers(
-    headers: Hidden[Mapping[str, str] | None], problems: list[str]
-) -> Hidden[Mapping[str, str] | None]:
-    return headers if headers.reveal() is None else Hidden(_copied(headers.reveal(), problems))
-
-
-def _copied(headers: Any, problems: list[str]) -> dict[str, str] | None:  # noqa: ANN401 - a caller's
-    """Copy headers and check the copy, so that every attempt sends exactly what was checked."""
-    try:
-        copy = dict(cast("Mapping[str, Any]", headers)) if isinstance(headers, Mapping) else headers
-    except Exception as error:  # noqa: BLE001 - whatever a caller's mapping raises
-        problems.append(f"headers: reading them raised {type(error).__name__}")
-        return None
-    found = headers_problems(copy)
-    problems.extend(found)
-    return None if found else {plain(name): plain(value) for name, value in cast("dict[str, str]", copy).items()}
-
-
 def _check_filters(filters: Mapping[str, Any], problems: list[str]) -> None:
     size, external = filters.get("page_size"), filters.get("external_id")
     if size is not None and whole_number(size) is not None:
@@ -191,18 +192,3 @@ def _check_filters(filters: Mapping[str, Any], problems: list[str]) -> None:
 def _with_query(url: str, filters: Mapping[str, Any]) -> Hidden[str]:
     query = urlencode({name: value for name, value in filters.items() if value is not None})
     return Hidden(f"{url}?{query}" if query else url)
-
-
-def _followed(link: str, here: str) -> Hidden[str] | None:
-    """Return where a page's next link leads; None for anywhere but the same origin."""
-    try:
-        absolute = urljoin(here, link) if _VISIBLE.fullmatch(link) else ""
-        if _origin(urlsplit(absolute)) == _origin(urlsplit(here)):
-            return Hidden(absolute)
-    except ValueError:
-        pass
-    return None
-
-
-def _origin(url: SplitResult) -> tuple[str, str | None, int | None, str | None]:
-    return url.scheme, url.hostname, url.port or _PORTS.get(url.scheme), url.username

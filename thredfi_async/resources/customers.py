@@ -1,20 +1,22 @@
 """The customers of a business: archive, get and list."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from thredfi_async._checks.identifiers import Identifier
-from thredfi_async._codec.response_headers import request_id
-from thredfi_async._engine.pipeline import AS_THE_CLIENT, CallOptions, Pipeline
-from thredfi_async._interfaces import Hidden, Outcome
+from thredfi_async._engine.pipeline import Pipeline
+from thredfi_async._interfaces import Hidden
 from thredfi_async.errors import Effect
 from thredfi_async.models import Customer, CustomerBody, RawResponse
 from thredfi_async.resources._archiving import Given
+from thredfi_async.resources._headers import NO_HEADERS
+from thredfi_async.resources._listing import CustomerList
+from thredfi_async.resources._raw import raw_response
 from thredfi_async.resources._requests import CustomerRequests
 from thredfi_async.retry import RetryPolicy
 from thredfi_async.settings import Timeouts
 
-__all__ = ["Customers", "RawCustomers"]
+__all__ = ["CustomerList", "Customers", "RawCustomers"]
 
 
 class Customers:
@@ -23,11 +25,17 @@ class Customers:
     Args:
         pipeline: Runs the calls.
         base_url: The base URL of the API, without a trailing slash.
+        headers: Headers of every call, already checked.
     """
 
-    def __init__(self, pipeline: Pipeline, base_url: str) -> None:
-        """Store the pipeline and the base URL."""
-        self._requests = CustomerRequests(pipeline, base_url)
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        base_url: str,
+        headers: Hidden[Mapping[str, str]] = Hidden(NO_HEADERS),  # noqa: B008
+    ) -> None:
+        """Store the pipeline, the base URL and the headers."""
+        self._requests = CustomerRequests(pipeline, base_url, headers)
 
     @property
     def with_raw_response(self) -> "RawCustomers":
@@ -42,7 +50,9 @@ class Customers:
         *,
         settle: bool = True,
         timeouts: Timeouts | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - the deadline
         retry: RetryPolicy | None = None,
+        max_retries: int | None = None,
         idempotency_key: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Customer:
@@ -58,7 +68,9 @@ class Customers:
             customer: The body, as a `CustomerRequest` or a mapping of its fields; None for the server's own record.
             settle: Whether to fetch the record once if the outcome is unknown; true by default.
             timeouts: Bounds for this call, instead of the client's.
+            timeout: Seconds for the whole call, from its first turn on; short for `timeouts`.
             retry: A policy for this call, instead of the client's.
+            max_retries: Attempts after a failed first one; short for `retry`.
             idempotency_key: The key that all attempts carry; a new UUID by default.
             headers: Extra headers for this call.
 
@@ -74,17 +86,19 @@ class Customers:
         """
         given = Hidden(Given(customer, idempotency_key, headers))
         customer, idempotency_key, headers = None, None, None  # no traceback shows them
-        options = _options(timeouts, retry, settle=settle)
+        options = self._requests.options(timeouts, timeout, retry, max_retries, settle=settle)
         outcome = await self._requests.archive(business_id, customer_id, given, options)
         return outcome.value
 
-    async def get(
+    async def get(  # noqa: PLR0913 - two ids, and the call's own settings by name
         self,
         business_id: Identifier,
         customer_id: Identifier,
         *,
         timeouts: Timeouts | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - the deadline
         retry: RetryPolicy | None = None,
+        max_retries: int | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Customer:
         """Get one customer, archived or not (contract: "Get and list").
@@ -93,7 +107,9 @@ class Customers:
             business_id: The business's UUID.
             customer_id: The customer's UUID.
             timeouts: Bounds for this call, instead of the client's.
+            timeout: Seconds for the whole call, from its first turn on; short for `timeouts`.
             retry: A policy for this call, instead of the client's.
+            max_retries: Attempts after a failed first one; short for `retry`.
             headers: Extra headers for this call.
 
         Returns:
@@ -103,7 +119,7 @@ class Customers:
             ThredfiError: As for `archive`; the effect is always NOT_APPLIED.
         """
         hidden, headers = Hidden(headers), None  # no traceback shows them
-        options = _options(timeouts, retry)
+        options = self._requests.options(timeouts, timeout, retry, max_retries)
         return (await self._requests.get(business_id, customer_id, options, hidden)).value
 
     def list(  # noqa: PLR0913 - one business, the filters, and the call's own settings by name
@@ -114,9 +130,12 @@ class Customers:
         external_id: str | None = None,
         page_size: int | None = None,
         timeouts: Timeouts | None = None,
+        timeout: float | None = None,
         retry: RetryPolicy | None = None,
+        max_retries: int | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> AsyncIterator[Customer]:
+        start: str | None = None,
+    ) -> CustomerList:
         """Iterate over a business's customers, page by page (contract: "Get and list").
 
         Args:
@@ -125,11 +144,15 @@ class Customers:
             external_id: List only the customer with exactly this external id.
             page_size: Customers per page; the server decides by default.
             timeouts: Bounds for each page, instead of the client's.
+            timeout: Seconds for each page, from its first turn on; short for `timeouts`.
             retry: A policy for each page, instead of the client's.
+            max_retries: Attempts for each page after a failed first one; short for `retry`.
             headers: Extra headers for each page.
+            start: The `next` link of a page, to go on behind it; it has the filters of its list.
 
         Returns:
-            An async iterator that fetches each page when it reaches it; its customers have no documents.
+            What `async for` iterates over, fetching each page when it reaches it; its `pages()` gives whole pages. The
+            customers have no documents.
 
         Raises:
             InvalidRequestError: An argument is invalid; raised at once, before anything is sent.
@@ -139,9 +162,10 @@ class Customers:
         filters: dict[str, Any] = {"external_id": external_id, "page_size": page_size}
         if include_archived:
             filters["include_archived"] = "true"
-        hidden, own = Hidden(filters), Hidden(headers)
-        filters, external_id, headers = {}, None, None  # no traceback shows them
-        return self._requests.list(business_id, hidden, _options(timeouts, retry), own)
+        hidden, own, link = Hidden(filters), Hidden(headers), Hidden(start)
+        filters, external_id, headers, start = {}, None, None, None  # no traceback shows them
+        options = self._requests.options(timeouts, timeout, retry, max_retries)
+        return self._requests.listing(business_id, hidden, options, own, link)
 
 
 class RawCustomers:
@@ -159,7 +183,9 @@ class RawCustomers:
         *,
         settle: bool = True,
         timeouts: Timeouts | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - the deadline
         retry: RetryPolicy | None = None,
+        max_retries: int | None = None,
         idempotency_key: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> RawResponse[Customer]:
@@ -170,17 +196,19 @@ class RawCustomers:
         """
         given = Hidden(Given(customer, idempotency_key, headers))
         customer, idempotency_key, headers = None, None, None  # no traceback shows them
-        options = _options(timeouts, retry, settle=settle)
+        options = self._requests.options(timeouts, timeout, retry, max_retries, settle=settle)
         outcome = await self._requests.archive(business_id, customer_id, given, options)
-        return _raw(outcome, already_archived=outcome.effect is Effect.NOT_APPLIED)
+        return raw_response(outcome, already_archived=outcome.effect is Effect.NOT_APPLIED)
 
-    async def get(
+    async def get(  # noqa: PLR0913 - two ids, and the call's own settings by name
         self,
         business_id: Identifier,
         customer_id: Identifier,
         *,
         timeouts: Timeouts | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - the deadline
         retry: RetryPolicy | None = None,
+        max_retries: int | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> RawResponse[Customer]:
         """Get one customer, as `Customers.get` does.
@@ -189,24 +217,5 @@ class RawCustomers:
             The customer and the answer.
         """
         hidden, headers = Hidden(headers), None  # no traceback shows them
-        options = _options(timeouts, retry)
-        return _raw(await self._requests.get(business_id, customer_id, options, hidden), already_archived=False)
-
-
-def _options(timeouts: Timeouts | None, retry: RetryPolicy | None, *, settle: bool = True) -> CallOptions:
-    if timeouts is None and retry is None and settle:
-        return AS_THE_CLIENT
-    return CallOptions(timeouts=timeouts, retry=retry, settle=settle)
-
-
-def _raw(outcome: Outcome[Customer], *, already_archived: bool) -> RawResponse[Customer]:
-    return RawResponse(
-        parsed=outcome.value,
-        status=outcome.response.status,
-        headers=outcome.response.headers,
-        request_id=request_id(outcome.response),
-        attempts=outcome.attempts,
-        elapsed=outcome.elapsed,
-        already_archived=already_archived,
-        idempotency_key=outcome.idempotency_key,
-    )
+        options = self._requests.options(timeouts, timeout, retry, max_retries)
+        return raw_response(await self._requests.get(business_id, customer_id, options, hidden))
