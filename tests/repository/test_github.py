@@ -161,7 +161,8 @@ def test_the_bug_form_asks_for_what_matters() -> None:
 
 
 def test_hooks() -> None:
-    """The hooks of pre-commit have the versions of pyproject.toml, and programs that a test or a session runs, too."""
+    """The hooks are what pre-commit reads, and have the versions of pyproject.toml; a job of a workflow runs them."""
+    ran(sys.executable, "-m", "pre_commit", "validate-config", ".pre-commit-config.yaml")
     allowed = {
         requirement.name: str(requirement)
         for requirement in map(Requirement, nox.project.dependency_groups(PYPROJECT, "lint", "test"))
