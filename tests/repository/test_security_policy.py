@@ -1,6 +1,5 @@
 """What SECURITY.md promises is held by code and by tests that exist."""
 
-import ast
 import re
 from pathlib import Path
 
@@ -20,10 +19,8 @@ UNTRUSTED = POLICY.partition("## What is not trusted\n")[2].partition("## What i
 @pytest.mark.parametrize(("file", "name"), TESTS, ids=lambda each: Path(each).stem)
 def test_named_tests_exist(file: str, name: str) -> None:
     """A test that the policy names is in that file."""
-    tree = ast.parse((ROOT / file).read_text("utf-8"))
-    functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
     assert name.startswith("test_")
-    assert name in functions
+    assert re.search(rf"^(async )?def {name}\(", (ROOT / file).read_text("utf-8"), re.MULTILINE)
 
 
 def test_named_files_exist() -> None:
