@@ -96,13 +96,26 @@ def run_tests(session: nox.Session) -> None:
     session.run("coverage", "report", "--include", bulk, "--fail-under", "95", env=env)
 
 
+def build(session: nox.Session, folder: Path) -> None:
+    """Build sdist and wheel into a folder, which is emptied first, and check both as an index would."""
+    shutil.rmtree(folder, ignore_errors=True)
+    session.install(*PYPROJECT["build-system"]["requires"], *group("release"))
+    session.run("python", "-m", "hatchling", "build", "-d", str(folder))
+    session.run("twine", "check", "--strict", *map(str, folder.iterdir()))
+    session.run("check-wheel-contents", *map(str, folder.glob("*.whl")))
+
+
 @nox.session
 def wheel(session: nox.Session) -> None:
-    """Build the wheel once, for the sessions that test it."""
-    shutil.rmtree(WHEELS, ignore_errors=True)
-    session.install(*PYPROJECT["build-system"]["requires"])
-    session.run("python", "-m", "hatchling", "build", "-t", "wheel", "-d", str(WHEELS))
+    """Build and check the wheel once, for the sessions that test it."""
+    build(session, WHEELS)
     session.notify("tests_ran")
+
+
+@nox.session(default=False)
+def package(session: nox.Session) -> None:
+    """Build sdist and wheel into dist/, and check both: a release publishes these."""
+    build(session, Path("dist"))
 
 
 @nox.session(python=PYTHONS, requires=["wheel"])
