@@ -45,7 +45,8 @@ from thredfi_async.models import (
     RawResponse,
     Unset,
 )
-from thredfi_async.resources.customers import CustomerList, Customers, RawCustomers
+from thredfi_async.resources._listing import CustomerList
+from thredfi_async.resources.customers import Customers, RawCustomers
 from thredfi_async.retry import RetryBudget, RetryPolicy
 from thredfi_async.settings import Environment, Timeouts
 from thredfi_async.telemetry import LoggingHook

@@ -16,7 +16,7 @@ from thredfi_async.resources._requests import CustomerRequests
 from thredfi_async.retry import RetryPolicy
 from thredfi_async.settings import Timeouts
 
-__all__ = ["CustomerList", "Customers", "RawCustomers"]
+__all__ = ["Customers", "RawCustomers"]
 
 
 class Customers:
