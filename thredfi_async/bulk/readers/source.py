@@ -31,7 +31,7 @@ class Check:
         invalid_lines: Records that cannot.
         first_invalid: The first of these.
         suspicious: Values among the latter that may have been spoiled, by column and by what they hold.
-        skipped: Lines that are no records: `blank`, `titles`, `headers` that come again, `comments`.
+        skipped: Lines that are no records: `blank`, `titles`, `headers` that come again, `comments`, rows `without_ids`.
     """
 
     items: int

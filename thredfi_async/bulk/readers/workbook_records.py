@@ -102,6 +102,7 @@ class WorkbookRecords:
             raise SourceError(
                 f"{self._name} has formulas that were never calculated: open it in a spreadsheet and save it, or {SAFE}"
             )
+        table.keeps_all = self._workbook.has_open_formulas
         return table, header.names
 
     def __iter__(self) -> Iterator[ArchiveItem | InvalidLine]:

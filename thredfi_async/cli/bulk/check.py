@@ -15,8 +15,9 @@ from thredfi_async import UNSET, CustomerRequest
 from thredfi_async.bulk import ArchiveItem
 from thredfi_async.bulk.readers import InvalidLine, Source
 from thredfi_async.bulk.readers.columns import legible
+from thredfi_async.bulk.readers.skipped import MOST_NUMBERS, WITHOUT_IDS, first_numbers
 from thredfi_async.cli.bulk.preflight_errors import preflight_errors
-from thredfi_async.cli.bulk.reading import Reading, refuse_unusable, repeated, skipped
+from thredfi_async.cli.bulk.reading import Reading, line_numbers, refuse_unusable, repeated, skipped
 from thredfi_async.cli.bulk.source import Count, InvalidLines
 from thredfi_async.cli.exit_codes import ExitCode
 from thredfi_async.cli.formatting import command, path_argument, plural, size
@@ -38,14 +39,38 @@ class Found:
     Args:
         items: Customers that it lists.
         first: The first of them.
-        reasons: Invalid lines by column and reason.
+        invalid: Invalid lines by column and reason, and the numbers of the first of each.
         skipped: Lines that are no records, by what they are.
     """
 
     items: int
     first: list[ArchiveItem]
-    reasons: Mapping[tuple[str | None, str], int]
+    invalid: "Reasons"
     skipped: Mapping[str, int]
+
+
+class Reasons:
+    """Why lines are invalid.
+
+    Attributes:
+        count: Lines by column and reason.
+        first: The numbers of the first of them.
+    """
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self.count: Counter[tuple[str | None, str]] = Counter()
+        self.first: dict[tuple[str | None, str], list[int]] = {}
+
+    def take(self, line: InvalidLine) -> None:
+        """Take one, as long as there are not too many kinds."""
+        key = (line.column, line.reason)
+        if key not in self.count and len(self.count) >= _MOST_REASONS:
+            return
+        self.count[key] += 1
+        numbers = self.first.setdefault(key, [])
+        if len(numbers) < MOST_NUMBERS:
+            numbers.append(line.line)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,13 +85,8 @@ class Check:
 
     def __call__(self, session: Session) -> int:
         """Read the file, and show what was found."""
-        out, reasons = session.out, Counter[tuple[str | None, str]]()
-
-        def take(line: InvalidLine) -> None:
-            if (line.column, line.reason) in reasons or len(reasons) < _MOST_REASONS:
-                reasons[line.column, line.reason] += 1
-
-        bad = InvalidLines(take)
+        out, reasons = session.out, Reasons()
+        bad = InvalidLines(reasons.take)
         with preflight_errors(), contextlib.closing(self.reading.open(bad, json=out.json)) as source:
             items, first = 0, list[ArchiveItem]()
             for item in source:
@@ -103,10 +123,11 @@ class Check:
             "bodies": "source" if source.has_bodies else "server",
             "customers": found.items,
             "skipped": dict(found.skipped),
+            "rows_without_ids": list(first_numbers(found.skipped, WITHOUT_IDS)),
             "invalid_lines": bad.count,
             "reasons": [
-                {"column": column, "reason": reason, "lines": count}
-                for (column, reason), count in Counter(found.reasons).most_common()
+                {"column": column, "reason": reason, "lines": count, "first": found.invalid.first[column, reason]}
+                for (column, reason), count in found.invalid.count.most_common()
             ],
             "suspicious": [
                 {"column": column, "value": what, "lines": count}
@@ -151,10 +172,10 @@ def _rows(source: Source, found: Found, bad: InvalidLines) -> Iterable[Renderabl
     yield Text.assemble((plural(found.items, "customer"), "bold"), f", {plural(bad.count, 'invalid line')}")
     if found.skipped:
         yield f"  left out: {', '.join(skipped(found.skipped))}"
-    reasons = Counter(found.reasons).most_common()
+    reasons = found.invalid.count.most_common()
     for (column, reason), count in reasons[:_REASONS]:
         where = "" if column is None else f"column {column}: "
-        yield _indented(f"  {plural(count, 'line')}:", f"{where}{reason}")
+        yield _indented(f"  {line_numbers(found.invalid.first[column, reason], count)}:", f"{where}{reason}")
     if len(reasons) > _REASONS:
         yield f"  and {plural(len(reasons) - _REASONS, 'other reason')}; --invalid-lines FILE writes all to a file"
     yield "bodies: from the file" if source.has_bodies else "bodies: the server's own records"

@@ -250,14 +250,30 @@ def refuse_unusable(source: "Source", counted: "Count", bad: "InvalidLines") -> 
 
 def skipped(lines: Mapping[str, int]) -> list[str]:
     """Return how many lines of a file are no records, each kind in words."""
-    return [plural(count, _KINDS.get(kind, kind)) for kind, count in lines.items()]
+    from thredfi_async.bulk.readers.skipped import WITHOUT_IDS, first_numbers  # noqa: PLC0415 - as above
+
+    found = list[str]()
+    for kind, count in lines.items():
+        one, several = _KINDS.get(kind, (kind, kind))
+        # They may be customers all the same, so that a person has to find them.
+        where = f" ({line_numbers(first_numbers(lines, kind), count)})" if kind == WITHOUT_IDS else ""
+        found.append(f"{count:,} {one if count == 1 else several}{where}")
+    return found
+
+
+def line_numbers(first: Sequence[int], count: int) -> str:
+    """Return where lines stand, such as `lines 5, 9 and 3 others`."""
+    more = count - len(first)
+    numbers = ", ".join(f"{number:,}" for number in first)
+    return f"line{'' if count == 1 else 's'} {numbers}" + (f" and {plural(more, 'other')}" if more > 0 else "")
 
 
 _KINDS: Final = {
-    "blank": "blank line",
-    "titles": "title line",
-    "headers": "repeated header",
-    "comments": "comment",
+    "blank": ("blank line", "blank lines"),
+    "titles": ("title line", "title lines"),
+    "headers": ("repeated header", "repeated headers"),
+    "comments": ("comment", "comments"),
+    "without_ids": ("row without ids", "rows without ids"),
 }
 
 
