@@ -33,8 +33,8 @@ class ExitCode(enum.IntEnum):
 
 EXIT_CODES: Final = {
     ExitCode.DONE: "done; for archive: the customer is archived",
-    ExitCode.REFUSED: "the API said no or could not be reached, and nothing was changed; for bulk: not every line could be "
-    "archived, and the others are",
+    ExitCode.REFUSED: "the API said no or could not be reached, and nothing was changed; for bulk: not everything is "
+    "archived, and the rest is",
     ExitCode.USAGE: "usage, settings, body or file cannot be used; nothing was sent",
     ExitCode.UNKNOWN: "outcome unknown: the customer may be archived or not",
     ExitCode.STOPPED: "a bulk run stopped before its end: resume it",

@@ -9,6 +9,7 @@ import attrs
 
 from thredfi_async.bulk.errors import SourceError
 from thredfi_async.bulk.items import ArchiveItem
+from thredfi_async.bulk.readers.candidates import other_business
 from thredfi_async.bulk.readers.columns import Rules
 from thredfi_async.bulk.readers.fingerprint import Fingerprint
 from thredfi_async.bulk.readers.format_detection import STDIN, DetectedFormat, detect_format
@@ -31,7 +32,7 @@ class Check:
         invalid_lines: Records that cannot.
         first_invalid: The first of these.
         suspicious: Values among the latter that may have been spoiled, by column and by what they hold.
-        skipped: Lines that are no records: `blank`, `titles`, `headers` that come again, `comments`, rows `without_ids`.
+        skipped: Lines that are no records: `blank`, `titles`, `headers` that come again, `comments`, `without_ids`.
     """
 
     items: int
@@ -158,6 +159,14 @@ class Source:
         for each in self._records():
             if not isinstance(each, InvalidLine):
                 yield each
+
+    def other_business(self) -> str | None:
+        """Return a left-out column that looks like the business of each customer, if one was given for all."""
+        left_out = self.layout.columns.left_out
+        if self._business_id is None or not left_out or self.path is None or not self.repeatable:
+            return None
+        options = attrs.evolve(self.options, sheet=self.layout.sheet)
+        return other_business(self.path, self.name, self._detected, options, left_out, self._business_id)
 
     def close(self) -> None:
         """Close a source that was not iterated over, and the file of invalid lines."""

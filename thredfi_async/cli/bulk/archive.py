@@ -13,7 +13,7 @@ from thredfi_async.cli.bulk.journal_files import read_back, writing
 from thredfi_async.cli.bulk.journal_metadata import JournalMetadata, fits_host, fits_source, metadata_of
 from thredfi_async.cli.bulk.options import RateOptions
 from thredfi_async.cli.bulk.preflight_errors import preflight_error, preflight_errors
-from thredfi_async.cli.bulk.reading import Reading, refuse_unusable
+from thredfi_async.cli.bulk.reading import Reading, refuse_unusable, warnings_of
 from thredfi_async.cli.bulk.source import InvalidLines, count, invalid_line
 from thredfi_async.cli.formatting import plural
 from thredfi_async.cli.progress.display import event
@@ -66,12 +66,13 @@ class Archive:
                 metadata=metadata.repeating(max(before.duplicates, counted.repeated or 0)),
                 before=totals,
                 speed=self.speed.after(before),
+                warnings=warnings_of(source),
             )
             executor.announce(out, dry_run=self.dry_run)
             if self.strict and counted.bad:
                 sentence = f"{source.name} has {plural(counted.bad, 'invalid line')}, and --strict takes none."
                 raise preflight_error(sentence, advice="fix them, or leave --strict out to archive the others")
-            refuse_unusable(source, counted, bad)
+            refuse_unusable(source, counted, bad, self.reading)
             if self.dry_run:
                 return executor.rehearsed(out)
             executor.ask(yes=self.yes, json=out.json)

@@ -17,7 +17,7 @@ from thredfi_async.bulk.readers import InvalidLine, Source
 from thredfi_async.bulk.readers.columns import legible
 from thredfi_async.bulk.readers.skipped import MOST_NUMBERS, WITHOUT_IDS, first_numbers
 from thredfi_async.cli.bulk.preflight_errors import preflight_errors
-from thredfi_async.cli.bulk.reading import Reading, line_numbers, refuse_unusable, repeated, skipped
+from thredfi_async.cli.bulk.reading import Reading, line_numbers, refuse_unusable, repeated, skipped, warnings_of
 from thredfi_async.cli.bulk.source import Count, InvalidLines
 from thredfi_async.cli.exit_codes import ExitCode
 from thredfi_async.cli.formatting import command, path_argument, plural, size
@@ -41,12 +41,14 @@ class Found:
         first: The first of them.
         invalid: Invalid lines by column and reason, and the numbers of the first of each.
         skipped: Lines that are no records, by what they are.
+        warnings: What to look at.
     """
 
     items: int
     first: list[ArchiveItem]
     invalid: "Reasons"
     skipped: Mapping[str, int]
+    warnings: list[str]
 
 
 class Reasons:
@@ -93,9 +95,9 @@ class Check:
                 items += 1
                 if len(first) < _ROWS:
                     first.append(item)
-            found = Found(items, first, reasons, source.skipped)
+            found = Found(items, first, reasons, source.skipped, warnings_of(source))
             self._show(out, source, found, bad)
-        refuse_unusable(source, Count(lines=items, bad=bad.count), bad)
+        refuse_unusable(source, Count(lines=items, bad=bad.count), bad, self.reading)
         if not out.json:
             out.show(Text.assemble(("Next: ", "bold"), self._next(source)), wrap=False)
         return ExitCode.REFUSED if bad.count else ExitCode.DONE
@@ -105,6 +107,7 @@ class Check:
             out.data(self._facts(source, found, bad))
             return
         out.show(_title(source), _columns(source), *_rows(source, found, bad))
+        out.show(*(Text.assemble(("warning: ", "bold yellow"), each) for each in found.warnings))
         # They are personal data, which goes to a person who looks at it, and into no file.
         if out.is_terminal:
             out.show(*_first(found.first))
@@ -133,6 +136,7 @@ class Check:
                 {"column": column, "value": what, "lines": count}
                 for (column, what), count in bad.suspicious.most_common()
             ],
+            "warnings": found.warnings,
             "next": self._next(source),
         }
 

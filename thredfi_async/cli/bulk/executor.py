@@ -64,6 +64,7 @@ class RunExecutor:
         before: Its items by outcome so far.
         speed: How fast it may go.
         again: Final outcomes whose customers are sent again all the same.
+        warnings: What to look at before it starts.
     """
 
     connection: Connection
@@ -76,6 +77,7 @@ class RunExecutor:
     before: Mapping[str, int]
     speed: RateOptions
     again: Sequence[ItemState] = ()
+    warnings: Sequence[str] = ()
 
     def announce(self, out: Output, *, dry_run: bool = False) -> None:
         """Show what will be done."""
@@ -164,6 +166,7 @@ class RunExecutor:
             again=self.again,
             speed=self.speed,
             dry_run=dry_run,
+            warnings=self.warnings,
         )
 
     async def _run(self, session: Session, journal: Journal) -> tuple[Followed, Snapshot, Exception | None]:

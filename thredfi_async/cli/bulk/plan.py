@@ -34,6 +34,7 @@ class Plan:
         again: Final outcomes whose customers are sent again all the same.
         speed: How fast it may go.
         dry_run: Whether it stops there.
+        warnings: What to look at first.
     """
 
     target: Endpoint
@@ -48,6 +49,7 @@ class Plan:
     again: Collection[ItemState]
     speed: RateOptions
     dry_run: bool = False
+    warnings: Sequence[str] = ()
 
     @property
     def customers(self) -> str:
@@ -79,6 +81,7 @@ class Plan:
             "outage_timeout": self.speed.waits,
             "max_failures": self.speed.max_failures,
             "dry_run": self.dry_run,
+            "warnings": list(self.warnings),
         }
 
     def as_text(self) -> Group:
@@ -92,6 +95,7 @@ class Plan:
         bad = [Text(f"  {line}") for line in self.first_bad]
         if more > 0 and bad:
             bad.append(Text(f"  and {plural(more, 'other')}; --invalid-lines FILE writes them all to a file"))
+        bad += [Text.assemble(("warning: ", "bold yellow"), each) for each in self.warnings]
         return Group(Text(f"To archive {self.customers} at {self.target}", style="bold"), table, *bad)
 
     def _rows(self) -> list[tuple[str, str]]:

@@ -68,7 +68,7 @@ class Publish:
             if self.strict and counted.bad:
                 sentence = f"{source.name} has {plural(counted.bad, 'invalid line')}, and --strict takes none."
                 raise preflight_error(sentence, advice="fix them, or leave --strict out to publish the others")
-            refuse_unusable(source, counted, bad)
+            refuse_unusable(source, counted, bad, self.reading)
             confirm(target, goal.customers, yes=self.yes, stdin_is_taken=source.path is None, json=out.json)
             with preflight_errors(), broker_preflight_errors():
                 progress = self._progress(stack, goal, stream_config, facts)

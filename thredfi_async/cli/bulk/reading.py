@@ -1,6 +1,6 @@
 """The options of every command that reads a file of customers, and what is asked or refused before it is used."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -13,7 +13,7 @@ from thredfi_async.cli.bulk import options as bulk
 from thredfi_async.cli.command_line import Bundle
 from thredfi_async.cli.error_report import ErrorReport, ReportedError
 from thredfi_async.cli.exit_codes import ExitCode
-from thredfi_async.cli.formatting import plural
+from thredfi_async.cli.formatting import plural, quoted
 
 if TYPE_CHECKING:
     from thredfi_async.bulk.readers import ReadingOptions, Source
@@ -184,8 +184,32 @@ class Reading:
             The source, to be closed.
 
         Raises:
-            SourceError: It cannot be used.
+            ReportedError: It cannot be used; with the command that can, if there is one.
         """
+        from thredfi_async.cli.bulk.preflight_errors import preflight_errors  # noqa: PLC0415 - as above
+
+        try:
+            with preflight_errors():
+                return self._opened(bad, json=json)
+        except ReportedError as error:
+            error.correct = self.correction()
+            raise
+
+    def correction(self) -> Callable[[Sequence[str]], str | None] | None:
+        """Return what makes the command right that could not read the file; None if that cannot be told."""
+        from thredfi_async.bulk.readers.proposal import proposal_for  # noqa: PLC0415 - as above
+        from thredfi_async.cli.bulk.correction import Correction  # noqa: PLC0415 - as above
+
+        found = proposal_for(
+            self.source,
+            business_id=self.business_id,
+            format=self.format,
+            allow_missing_fields=self.allow_missing_fields,
+            options=self.options,
+        )
+        return None if found is None else Correction(self.options, found, has_business=self.business_id is not None).of
+
+    def _opened(self, bad: "InvalidLines", *, json: bool) -> "Source":
         from thredfi_async.bulk.readers import EncodingError, open_source  # noqa: PLC0415 - as above
 
         try:
@@ -202,7 +226,7 @@ class Reading:
             if error.likely is None or json or not _agrees(error.likely, error.samples):
                 raise
             agreed = self.options.in_encoding(error.likely)
-        return replace(self, options=agreed).open(bad, json=json)
+        return replace(self, options=agreed)._opened(bad, json=json)
 
 
 FromFile = Annotated[Reading, Bundle(reading_of)]
@@ -220,13 +244,14 @@ def _agrees(encoding: str, samples: Sequence[str]) -> bool:
     return typer.confirm(printable("Are these letters right?"), err=True)
 
 
-def refuse_unusable(source: "Source", counted: "Count", bad: "InvalidLines") -> None:
+def refuse_unusable(source: "Source", counted: "Count", bad: "InvalidLines", reading: Reading | None = None) -> None:
     """Refuse a file without a customer, or with values that may have been spoiled, before anything is sent.
 
     Args:
         source: The file.
         counted: What is known of its lines.
         bad: Its invalid lines.
+        reading: How it was to be read; None where that cannot be changed.
 
     Raises:
         ReportedError: It is one of the two.
@@ -234,7 +259,9 @@ def refuse_unusable(source: "Source", counted: "Count", bad: "InvalidLines") -> 
     if not bad.suspicious:
         if counted.lines == 0:
             first = f" The first line that is none: {bad.first[0]}." if bad.first else ""
-            raise _refusal(f"{source.name} has no line that is a customer; nothing was sent.{first}", None)
+            error = _refusal(f"{source.name} has no line that is a customer; nothing was sent.{first}", None)
+            error.correct = None if reading is None else reading.correction()
+            raise error
         return
     cells = sum(bad.suspicious.values())
     problems = [f"{column}: {what}; {plural(count, 'line')}" for (column, what), count in bad.suspicious.most_common()]
@@ -246,6 +273,18 @@ def refuse_unusable(source: "Source", counted: "Count", bad: "InvalidLines") -> 
         *problems[:_SHOWN],
         *([f"and {more:,} others"] if more > 0 else []),
     )
+
+
+def warnings_of(source: "Source") -> list[str]:
+    """Return what a person should look at before a file is sent."""
+    name = source.other_business()
+    if name is None:
+        return []
+    column = quoted(f"business_id={name}")
+    return [
+        f"--business-id gives all customers one business, and the column {name} holds other UUIDs: if it says the "
+        f"business of each customer, type --column {column} in the place of --business-id"
+    ]
 
 
 def skipped(lines: Mapping[str, int]) -> list[str]:
