@@ -13,7 +13,8 @@ from thredfi_async.bulk.errors import SourceError
 from thredfi_async.bulk.readers.columns import BUSINESS, CUSTOMER, Rules, columns_of, is_business, is_text, normalised
 from thredfi_async.bulk.readers.format_detection import DetectedFormat
 from thredfi_async.bulk.readers.items import identifier
-from thredfi_async.bulk.readers.raw_rows import RawTable, Row, tables_of
+from thredfi_async.bulk.readers.raw_rows import tables_of
+from thredfi_async.bulk.readers.raw_table import RawTable, Row
 from thredfi_async.bulk.reading_options import ReadingOptions
 
 _FIRST: Final = 50
@@ -92,8 +93,14 @@ def propose(path: Path, name: str, detected: DetectedFormat, rules: Rules) -> Pr
     return None
 
 
-def other_business(
-    path: Path, name: str, detected: DetectedFormat, options: ReadingOptions, left_out: Sequence[str], given: UUID
+def other_business(  # noqa: PLR0913 - the file, and how it is read
+    path: Path,
+    name: str,
+    detected: DetectedFormat,
+    *,
+    options: ReadingOptions,
+    left_out: Sequence[str],
+    given: UUID,
 ) -> str | None:
     """Return a column that is left out and looks like the business of each customer, other than the one given.
 

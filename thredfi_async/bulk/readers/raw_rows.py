@@ -1,13 +1,12 @@
-"""Reads the rows of a file whatever its columns are called, to find out which of them hold ids; nothing is sent of it."""
+"""Reads the rows of a file whatever its columns are called, to find out which of them hold ids."""
 
 import csv
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Final
 
-import attrs
 import orjson
 
 from thredfi_async._checks.json import as_object
@@ -17,6 +16,7 @@ from thredfi_async.bulk.readers.io import open_stream, reading
 from thredfi_async.bulk.readers.items import identifier
 from thredfi_async.bulk.readers.json_text import lines_of, objects_of
 from thredfi_async.bulk.readers.object_records import flat
+from thredfi_async.bulk.readers.raw_table import RawTable, Row, named
 from thredfi_async.bulk.readers.table import LOOKED_AT
 from thredfi_async.bulk.readers.text import form_of
 from thredfi_async.bulk.reading_options import ReadingOptions
@@ -24,23 +24,6 @@ from thredfi_async.bulk.reading_options import ReadingOptions
 _SEPARATORS: Final = (",", ";", "\t", "|")
 _LONGEST: Final = 1 << 16
 """Most characters of a line; what is longer is cut."""
-
-Row = Mapping[str, object]
-
-
-@attrs.frozen
-class RawTable:
-    """A table of a file.
-
-    Args:
-        names: The names of its columns; one that two columns have is left out.
-        rows: Its rows from the first with an id on.
-        sheet: The sheet of a workbook.
-    """
-
-    names: tuple[str, ...]
-    rows: Iterator[Row]
-    sheet: str | None = None
 
 
 def tables_of(path: Path, name: str, detected: DetectedFormat, options: ReadingOptions) -> Iterator[RawTable]:
@@ -80,23 +63,6 @@ def tables_of(path: Path, name: str, detected: DetectedFormat, options: ReadingO
 
 
 _ALL: Final = Rules(business_id_given=True, options=ReadingOptions(ids_only=True))
-
-
-def named(rows: Iterator[Sequence[object]], sheet: str | None = None) -> RawTable | None:
-    """Return a table of rows: its names stand in the fullest line above the first id. None if there are none."""
-    head = list(islice(rows, LOOKED_AT + 1))
-    first = next((place for place, cells in enumerate(head) if any(map(identifier, cells))), 0)
-    if first == 0:
-        return None
-    header = max(head[:first], key=lambda cells: sum(bool(_text(cell).strip()) for cell in cells))
-    names = [_text(cell) for cell in header]
-    places = {place: name for place, name in enumerate(names) if name.strip() and names.count(name) == 1}
-
-    def mapped() -> Iterator[Row]:
-        for cells in chain(head[first:], rows):
-            yield {name: cells[place] for place, name in places.items() if place < len(cells)}
-
-    return RawTable(tuple(places.values()), mapped(), sheet)
 
 
 def _split(lines: Iterator[str]) -> Iterator[Sequence[object]]:
@@ -145,7 +111,3 @@ def _sheets(path: Path, name: str, options: ReadingOptions) -> Iterator[RawTable
                 yield found
     finally:
         workbook.close()
-
-
-def _text(cell: object) -> str:
-    return "" if cell is None else str(cell)

@@ -162,11 +162,11 @@ class Source:
 
     def other_business(self) -> str | None:
         """Return a left-out column that looks like the business of each customer, if one was given for all."""
-        left_out = self.layout.columns.left_out
-        if self._business_id is None or not left_out or self.path is None or not self.repeatable:
+        left_out, given = self.layout.columns.left_out, self._business_id
+        if given is None or not left_out or self.path is None or not self.repeatable:
             return None
         options = attrs.evolve(self.options, sheet=self.layout.sheet)
-        return other_business(self.path, self.name, self._detected, options, left_out, self._business_id)
+        return other_business(self.path, self.name, self._detected, options=options, left_out=left_out, given=given)
 
     def close(self) -> None:
         """Close a source that was not iterated over, and the file of invalid lines."""

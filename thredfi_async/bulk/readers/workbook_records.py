@@ -15,7 +15,7 @@ from thredfi_async.bulk.errors import SourceError
 from thredfi_async.bulk.items import ArchiveItem
 from thredfi_async.bulk.readers.columns import BUSINESS, CUSTOMER, SAFE, Columns, Rules
 from thredfi_async.bulk.readers.invalid_line import InvalidLine, RecordError
-from thredfi_async.bulk.readers.raw_rows import named
+from thredfi_async.bulk.readers.raw_table import named
 from thredfi_async.bulk.readers.table import Cells, Header, Table, header_of
 from thredfi_async.bulk.readers.text import other_format
 from thredfi_async.bulk.readers.workbook_hidden import HiddenRows

@@ -190,7 +190,7 @@ class Reading:
 
         try:
             with preflight_errors():
-                return self._opened(bad, json=json)
+                return _opened(self, bad, json=json)
         except ReportedError as error:
             error.correct = self.correction()
             raise
@@ -209,28 +209,29 @@ class Reading:
         )
         return None if found is None else Correction(self.options, found, has_business=self.business_id is not None).of
 
-    def _opened(self, bad: "InvalidLines", *, json: bool) -> "Source":
-        from thredfi_async.bulk.readers import EncodingError, open_source  # noqa: PLC0415 - as above
-
-        try:
-            return open_source(
-                self.source,
-                business_id=self.business_id,
-                format=self.format,
-                allow_missing_fields=self.allow_missing_fields,
-                invalid_lines=self.invalid_lines,
-                on_invalid_line=bad,
-                options=self.options,
-            )
-        except EncodingError as error:
-            if error.likely is None or json or not _agrees(error.likely, error.samples):
-                raise
-            agreed = self.options.in_encoding(error.likely)
-        return replace(self, options=agreed)._opened(bad, json=json)
-
 
 FromFile = Annotated[Reading, Bundle(reading_of)]
 """The file and the options of every command that reads one."""
+
+
+def _opened(reading: Reading, bad: "InvalidLines", *, json: bool) -> "Source":
+    from thredfi_async.bulk.readers import EncodingError, open_source  # noqa: PLC0415 - as above
+
+    try:
+        return open_source(
+            reading.source,
+            business_id=reading.business_id,
+            format=reading.format,
+            allow_missing_fields=reading.allow_missing_fields,
+            invalid_lines=reading.invalid_lines,
+            on_invalid_line=bad,
+            options=reading.options,
+        )
+    except EncodingError as error:
+        if error.likely is None or json or not _agrees(error.likely, error.samples):
+            raise
+        agreed = reading.options.in_encoding(error.likely)
+    return _opened(replace(reading, options=agreed), bad, json=json)
 
 
 def _agrees(encoding: str, samples: Sequence[str]) -> bool:
@@ -281,10 +282,8 @@ def warnings_of(source: "Source") -> list[str]:
     if name is None:
         return []
     column = quoted(f"business_id={name}")
-    return [
-        f"--business-id gives all customers one business, and the column {name} holds other UUIDs: if it says the "
-        f"business of each customer, type --column {column} in the place of --business-id"
-    ]
+    happened = f"--business-id gives all customers one business, and the column {name} holds other UUIDs"
+    return [f"{happened}: if it says the business of each customer, type --column {column} in its place"]
 
 
 def skipped(lines: Mapping[str, int]) -> list[str]:
