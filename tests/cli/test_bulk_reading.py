@@ -97,7 +97,7 @@ def test_our_own_list_is_our_input(
     assert main(["list", str(three[0].business_id), "--json", "--limit", "3"]) == 0
     Path("f.jsonl").write_text(capsys.readouterr().out, "utf-8")
     told = bulk("archive", "f.jsonl", "--journal", "run.db")
-    assert (told.code, "the server's own records" in told.err) == (0, True)
+    assert (told.code, "each customer's record as the server has it" in told.err) == (0, True)
     listed = [json.loads(line)["id"] for line in Path("f.jsonl").read_text("utf-8").splitlines()]
     assert {str(each.customer_id) for each in server.customers if server.is_archived(each.customer_id)} == set(listed)
 

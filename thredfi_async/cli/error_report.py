@@ -207,7 +207,7 @@ def interruption(session: Session) -> ErrorReport:
     known = session.known
     return ErrorReport(
         kind="Interrupted",
-        sentence="Interrupted.",
+        sentence=session.interrupted,
         exit_code=ExitCode.INTERRUPTED,
         effect=known.effect,
         is_of_write=known.began,

@@ -81,8 +81,7 @@ class Source:
         self.size: int | None = size_of(path) if path is not None and self.repeatable else None
         self._detected = detected
         self._business_id = business_id
-        self._rules = rules
-        self._invalid_lines_to = invalid_lines
+        self._rules, self._invalid_lines_to = rules, invalid_lines
         if invalid_lines is not None:
             check_place(invalid_lines, detected.format)
         self._invalid: InvalidLinesFile | None = None
@@ -116,6 +115,11 @@ class Source:
         if self._sha256 is None and self.repeatable:
             self._look()
         return self._sha256
+
+    @property
+    def is_text(self) -> bool:
+        """Whether all of it is in its encoding; where ids alone are taken, other text need not be."""
+        return self._scan is None or self._scan.is_text
 
     def count_lines(self) -> int | None:
         """Count the records without parsing them, blank and invalid lines included; no line in quotes counts.
@@ -292,9 +296,6 @@ def _require(expected: Fingerprint, file: Path, detected: DetectedFormat) -> Non
 def _refuse_invalid_lines(source: Source) -> None:
     check = source.check()
     if check.first_invalid is not None:
-        what = (
-            "there is an invalid line"
-            if check.invalid_lines == 1
-            else f"there are {check.invalid_lines:,} invalid lines, the first"
-        )
+        several = f"there are {check.invalid_lines:,} invalid lines, the first"
+        what = "there is an invalid line" if check.invalid_lines == 1 else several
         raise SourceError(f"nothing was sent, since {what}: {check.first_invalid}")

@@ -16,8 +16,10 @@ from thredfi_async.bulk import ArchiveItem
 from thredfi_async.bulk.readers import InvalidLine, Source
 from thredfi_async.bulk.readers.columns import legible
 from thredfi_async.bulk.readers.skipped import MOST_NUMBERS, WITHOUT_IDS, first_numbers
+from thredfi_async.cli.bulk.findings import data_sent, line_numbers, refuse_unusable, skipped, warnings_of
+from thredfi_async.cli.bulk.looking import looking
 from thredfi_async.cli.bulk.preflight_errors import preflight_errors
-from thredfi_async.cli.bulk.reading import Reading, line_numbers, refuse_unusable, repeated, skipped, warnings_of
+from thredfi_async.cli.bulk.reading import Reading, repeated
 from thredfi_async.cli.bulk.source import Count, InvalidLines
 from thredfi_async.cli.exit_codes import ExitCode
 from thredfi_async.cli.formatting import command, path_argument, plural, size
@@ -89,13 +91,15 @@ class Check:
         """Read the file, and show what was found."""
         out, reasons = session.out, Reasons()
         bad = InvalidLines(reasons.take)
-        with preflight_errors(), contextlib.closing(self.reading.open(bad, json=out.json)) as source:
-            items, first = 0, list[ArchiveItem]()
-            for item in source:
-                items += 1
-                if len(first) < _ROWS:
-                    first.append(item)
-            found = Found(items, first, reasons, source.skipped, warnings_of(source))
+        with contextlib.ExitStack() as stack, preflight_errors():
+            with looking(session, self.reading.source):
+                source = stack.enter_context(contextlib.closing(self.reading.open(bad, json=out.json)))
+                items, first = 0, list[ArchiveItem]()
+                for item in source:
+                    items += 1
+                    if len(first) < _ROWS:
+                        first.append(item)
+                found = Found(items, first, reasons, source.skipped, warnings_of(source))
             self._show(out, source, found, bad)
         refuse_unusable(source, Count(lines=items, bad=bad.count), bad, self.reading)
         if not out.json:
@@ -119,7 +123,7 @@ class Check:
             "source": source.name,
             "format": source.format,
             "size": source.size,
-            "encoding": None if layout.form is None else layout.form.encoding,
+            "encoding": None if layout.form is None or not source.is_text else layout.form.encoding,
             "separator": layout.separator if source.format == "csv" else None,
             "sheet": layout.sheet,
             "columns": [{"name": legible(name), "becomes": ours} for name, ours in becomes],
@@ -153,12 +157,20 @@ class Check:
 def _title(source: Source) -> Text:
     layout, parts = source.layout, [str(source.format)]
     if layout.form is not None:
-        parts += [layout.form.encoding, f"separated by {_SEPARATORS.get(layout.separator, layout.separator)}"]
+        parts += [
+            _encoding(source, layout.form.encoding),
+            f"separated by {_SEPARATORS.get(layout.separator, layout.separator)}",
+        ]
     if layout.sheet is not None:
         parts.append(f"sheet {layout.sheet}")
     if source.size is not None:
         parts.append(size(source.size))
-    return Text.assemble((source.name, "bold"), f": {', '.join(parts)}")
+    rest = "" if source.is_text else "; other columns are not read"
+    return Text.assemble((source.name, "bold"), f": {', '.join(parts)}{rest}")
+
+
+def _encoding(source: Source, name: str) -> str:
+    return name if source.is_text else f"not {name.upper()}"
 
 
 def _columns(source: Source) -> Table:
@@ -182,7 +194,7 @@ def _rows(source: Source, found: Found, bad: InvalidLines) -> Iterable[Renderabl
         yield _indented(f"  {line_numbers(found.invalid.first[column, reason], count)}:", f"{where}{reason}")
     if len(reasons) > _REASONS:
         yield f"  and {plural(len(reasons) - _REASONS, 'other reason')}; --invalid-lines FILE writes all to a file"
-    yield "bodies: from the file" if source.has_bodies else "bodies: the server's own records"
+    yield f"data sent: {data_sent(source.has_bodies)}"
 
 
 def _first(items: Iterable[ArchiveItem]) -> Iterable[RenderableType]:

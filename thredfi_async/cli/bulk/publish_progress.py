@@ -13,7 +13,7 @@ from rich.text import Text
 from thredfi_async.bulk import Journal, JournalError
 from thredfi_async.bulk.journal.facts import path_fact
 from thredfi_async.bulk.readers import Source
-from thredfi_async.cli.bulk.reading import skipped, warnings_of
+from thredfi_async.cli.bulk.findings import skipped, warnings_of
 from thredfi_async.cli.bulk.source import Count, InvalidLines
 from thredfi_async.cli.exit_codes import ExitCode
 from thredfi_async.cli.formatting import duration, plural

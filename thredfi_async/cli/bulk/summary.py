@@ -70,7 +70,7 @@ class RunSummary:
             **self.requests,
             "interrupted": self.interrupted,
             "stopped": self.stopped,
-            "next": [each.as_json() for each in self.next],
+            "next": [each.as_json() for each in self.next if not each.is_offer],
         }
 
     def as_text(self) -> Group:
