@@ -19,7 +19,7 @@ from thredfi_async.mock_server import MockServer, SeededCustomer
 @pytest.fixture
 def two(server: MockServer) -> list[SeededCustomer]:
     """Two customers, in a file."""
-    found = server.customers[:2]
+    found = list(server.customers[:2])
     ids_of("a.csv", found)
     return found
 
@@ -46,7 +46,7 @@ def test_a_person_sees_that_a_file_is_read(monkeypatch: pytest.MonkeyPatch) -> N
 def test_nothing_is_shown_where_no_one_looks(monkeypatch: pytest.MonkeyPatch, json: bool) -> None:
     """Neither a file nor a machine gets it."""
     timers = list[Any]()
-    monkeypatch.setattr(module.Timer, "start", timers.append)
+    monkeypatch.setattr(threading.Timer, "start", timers.append)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: json, raising=False)
     with looking(Session(out=Output(json=json)), "a.csv", journal=True):
         assert timers == []
@@ -58,7 +58,7 @@ def test_other_text_is_not_called_utf_8(bulk: Bulk, two: list[SeededCustomer]) -
     lines = [f"{line},Stra\N{LATIN SMALL LETTER SHARP S}e" for line in text]
     Path("a.csv").write_bytes("\n".join(lines).encode("cp1252"))
     told = bulk("check", "a.csv", "--ids-only")
-    assert re.search(r"a\.csv: csv, not UTF-8, .*; other columns are not read", told.out)
+    assert re.search(r"a\.csv: csv, not UTF-8, .*; other columns are not read", told.out.replace("\n", " "))
     assert bulk("check", "a.csv", "--ids-only", "--json").json[0]["encoding"] is None
 
 

@@ -38,7 +38,7 @@ def test_what_is_unknown_is_retried(bulk: Bulk, server: MockServer, five: list[S
         assert bulk(*argv).commands == [command]
     assert told.type(command).code == 0
     assert bulk("status", "run.db").commands == ["thredfi bulk report run.db --html report.html"]
-    assert bulk("settle", "run.db").commands == []
+    assert bulk("settle", "run.db").commands == ["thredfi bulk report run.db --html report.html"]
 
 
 def test_settling_is_not_followed_by_settling(bulk: Bulk, server: MockServer, five: list[SeededCustomer]) -> None:

@@ -53,8 +53,8 @@ def test_a_row_with_one_of_the_ids(tmp_path: Path, row: str) -> None:
 )
 def test_where_one_column_has_ids(tmp_path: Path, row: str, is_left_out: bool) -> None:
     """An empty cell may be a customer's whose id is missing, unless the row says that it is a total."""
-    expected = (1, [], {"without_ids": 1}) if is_left_out else (1, [3], {})
-    assert found_in(tmp_path / "a.csv", [row], given=True) == expected
+    items, invalid, skipped = found_in(tmp_path / "a.csv", [row], given=True)
+    assert (items, len(invalid), sum(skipped.values())) == ((1, 0, 1) if is_left_out else (1, 1, 0))
 
 
 def test_nothing_but_rows_without_ids(tmp_path: Path) -> None:
