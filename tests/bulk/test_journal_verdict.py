@@ -71,6 +71,14 @@ def test_all_lines_have_outcomes(tmp_path: Path, facts: dict[str, str], rows: in
     assert ("not read to its end" in found.sentence) == (facts["source_checked"] == "0")
 
 
+@pytest.mark.parametrize("met", [0, 1, 2])
+def test_invalid_lines_that_are_foreseen_are_not_to_be_started(met: int) -> None:
+    """Of ten lines, of which two were found invalid before the run, eight are customers, whatever was read by now."""
+    facts = {"source_records": "10", "source_invalid_lines": "2", "source_checked": "1"}
+    found = verdict_of(facts, {"archived": 3}, invalid_lines=met)
+    assert (found.counts.not_started, found.counts.invalid_lines) == (5, met)
+
+
 def test_every_cause_is_a_sentence() -> None:
     """What a run in Python keeps for programs is said to people in words."""
     for cause in (*get_args(StopReason), *(each for part in get_args(StopCause) for each in get_args(part))):

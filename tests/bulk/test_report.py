@@ -245,6 +245,12 @@ def test_counts_of_a_resumed_run_begin_again(tmp_path: Path) -> None:
     assert sum(each.seconds for each in found) == 4.0
 
 
+def test_a_session_that_sent_nothing_is_none(tmp_path: Path) -> None:
+    """A run that was started again with nothing left was not resumed."""
+    found = points(tmp_path, [sample(0, 10), sample(1, 30), sample(50_000, 0), sample(50_001, 0)])
+    assert [(each.done, each.resumed) for each in found] == [(10, False), (20, False)]
+
+
 @pytest.mark.parametrize("count", [2, 480, 481, 5000])
 def test_a_long_run_has_no_more_points_than_a_short_one(tmp_path: Path, count: int) -> None:
     """Neighbours are merged, and nothing of what was done is lost."""

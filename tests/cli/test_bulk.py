@@ -82,7 +82,7 @@ def test_archive_a_file(server: MockServer, ten: list[SeededCustomer], capsys: C
     out, err = capsys.readouterr()
     assert out.startswith("Done: every customer is archived.\n  10 archived; in ")
     assert "To archive 10 customers at 127.0.0.1:" in err
-    assert all(text in err for text in ("ten.csv (csv, ", "from the file", "run.db (new)", "at most 100 at a time"))
+    assert all(text in err for text in ("ten.csv (csv, ", "the file says", "run.db (new)", "at most 100 at a time"))
     assert all(server.is_archived(each.customer_id) for each in ten)
     assert server.requests.totals.total() == 11  # and a token
     assert not any(str(each.body["email"]) in out + err for each in ten)
@@ -94,7 +94,7 @@ def test_archive_without_bodies(server: MockServer, capsys: Capture) -> None:
     Path("ids.jsonl").write_text(json.dumps({"customer_id": str(customer.customer_id)}), "utf-8")
     argv = ["bulk", "archive", "ids.jsonl", "--journal", "run.db", "--business-id", str(customer.business_id)]
     assert main(argv) == 0
-    assert "the server's own records" in capsys.readouterr().err
+    assert "each customer's record as the server has it" in capsys.readouterr().err
     assert server.is_archived(customer.customer_id)
 
 

@@ -37,8 +37,8 @@ def test_what_is_unknown_is_retried(bulk: Bulk, server: MockServer, five: list[S
     for argv in (["status", "run.db"], ["report", "run.db"], ["status", "run.db", "--json"]):
         assert bulk(*argv).commands == [command]
     assert told.type(command).code == 0
-    assert bulk("status", "run.db").commands == []
-    assert bulk("settle", "run.db").commands == []
+    assert bulk("status", "run.db").commands == ["thredfi bulk report run.db --html report.html"]
+    assert bulk("settle", "run.db").commands == ["thredfi bulk report run.db --html report.html"]
 
 
 def test_settling_is_not_followed_by_settling(bulk: Bulk, server: MockServer, five: list[SeededCustomer]) -> None:
@@ -182,7 +182,7 @@ def test_stdin_is_to_be_saved(
     (command,) = told.commands
     Path("five.csv").rename("FILE")
     assert told.type(command).code == 0
-    assert bulk("status", "run.db").commands == []
+    assert bulk("status", "run.db").commands == ["thredfi bulk report run.db --html report.html"]
 
 
 def test_how_the_api_was_reached_is_repeated(

@@ -31,7 +31,7 @@ def test_repeated_lines_are_no_customers(bulk: Bulk) -> None:
         told = bulk("archive", "a.csv", "--journal", "run.db", *more)
         assert "To archive 5 customers at" in told.err
         assert ", 5 customers)" in told.err
-        assert "repeated  3 lines; each customer is sent once" in told.err
+        assert "repeated   3 lines; each customer is sent once" in told.err
     plan, *_, summary = bulk("archive", "a.csv", "--journal", "two.db", "--json").json
     assert (plan["lines"], plan["duplicates"], summary["duplicates"]) == (8, 3, 3)
 

@@ -97,7 +97,7 @@ def test_our_own_list_is_our_input(
     assert main(["list", str(three[0].business_id), "--json", "--limit", "3"]) == 0
     Path("f.jsonl").write_text(capsys.readouterr().out, "utf-8")
     told = bulk("archive", "f.jsonl", "--journal", "run.db")
-    assert (told.code, "the server's own records" in told.err) == (0, True)
+    assert (told.code, "each customer's record as the server has it" in told.err) == (0, True)
     listed = [json.loads(line)["id"] for line in Path("f.jsonl").read_text("utf-8").splitlines()]
     assert {str(each.customer_id) for each in server.customers if server.is_archived(each.customer_id)} == set(listed)
 
@@ -212,11 +212,31 @@ def test_check_shows_how_a_file_is_read(bulk: Bulk, three: list[SeededCustomer])
     assert "export.csv: csv, utf-8, separated by semicolons" in told.out
     assert "Customer ID  customer_id" in told.out
     assert "Ort          left out" in told.out
-    assert "3 customers, 1 invalid line\n  left out: 1 blank line\n  1 line: column customer_id: must be" in told.out
+    assert "3 customers, 1 invalid line\n  left out: 1 blank line\n  line 6: column customer_id: must be" in told.out
     assert str(three[0].customer_id) not in told.out
     assert list(Path().glob("*.db")) == []
     assert told.commands[-1].endswith(f"--business-id '{{{business}}}' --ids-only")
     assert told.type(told.commands[-1]).code == 1
+
+
+def test_a_row_of_totals_is_left_out(bulk: Bulk, server: MockServer, three: list[SeededCustomer]) -> None:
+    """`check` and the plan name its line, and the run ends in 0: every customer is archived."""
+    Path("a.csv").write_text("\n".join([*ids_of("ids.csv", three), "Total,"]), "utf-8")
+    checked = bulk("check", "a.csv")
+    assert (checked.code, "left out: 1 row without ids (line 5)" in checked.out) == (0, True)
+    assert bulk("check", "a.csv", "--json").json[0]["rows_without_ids"] == [5]
+    told = bulk("archive", "a.csv", "--journal", "run.db")
+    assert (told.code, "1 row without ids (line 5)" in told.err) == (0, True)
+    assert "Done: every customer is archived." in told.out
+    assert all(server.is_archived(each.customer_id) for each in three)
+
+
+def test_where_lines_are_invalid(bulk: Bulk, three: list[SeededCustomer]) -> None:
+    """Each reason has the numbers of its first lines."""
+    Path("a.csv").write_text("\n".join([*ids_of("ids.csv", three), *["x,y"] * 7]), "utf-8")
+    assert "  lines 5, 6, 7, 8, 9 and 2 others: column business_id" in bulk("check", "a.csv").out
+    (reason,) = bulk("check", "a.csv", "--json").json[0]["reasons"]
+    assert (reason["lines"], reason["first"]) == (7, [5, 6, 7, 8, 9])
 
 
 def test_check_for_machines(bulk: Bulk, three: list[SeededCustomer]) -> None:

@@ -152,9 +152,11 @@ def test_list_filters_as_json(ids: list[str], capsys: Capture) -> None:
 
 
 def test_list_of_nobody(ids: list[str], capsys: Capture) -> None:
-    """An empty list says so to people, and is empty for machines."""
-    assert main(["list", ids[0], "--external-id", "nobody"]) == 0
-    assert capsys.readouterr().out == "No customers.\n"
+    """An empty list is empty; people are told so on stderr, with the option that may show more, unless with -q."""
+    archived = "No active customers; --include-archived shows archived ones.\n"
+    for more, said in ([], archived), (["--include-archived"], "No customers.\n"), (["-q"], ""), (["--json"], ""):
+        assert main(["list", ids[0], "--external-id", "nobody", *more]) == 0
+        assert capsys.readouterr() == ("", said)
     assert main(["list", ids[0], "--external-id", "nobody", "--json"]) == 0
     assert capsys.readouterr().out == ""
 

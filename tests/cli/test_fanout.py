@@ -162,7 +162,7 @@ def test_the_commands_that_are_printed_lead_to_the_end(
     assert main(["bulk", "status", "run.db"]) == 0
     out = capsys.readouterr().out
     assert "Done: every customer is archived." in out
-    assert printed(out) == []
+    assert printed(out) == ["bulk report run.db --html report.html"]
 
 
 def test_publishing_after_a_purge(nats: NatsServer, server: MockServer, capsys: pytest.CaptureFixture[str]) -> None:

@@ -44,11 +44,12 @@ BULK = ["bulk", "archive", "c.csv", "--journal", "run.db"]
 
 
 def test_before_a_run(server: MockServer, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
-    """While the file is read, nothing was sent."""
+    """While the file is read, nothing was sent, and a person is told that."""
     monkeypatch.setattr(archive, "count", interrupted)
     facts, text = told(BULK, capsys)
     assert (facts["effect"], facts["next"], server.requests.applied) == (NOTHING, None, 0)
-    assert text == "error: Interrupted.\n"
+    said = "Interrupted while the file was read; nothing was sent, and no journal was made."
+    assert text == f"error: {said}\n"
 
 
 @pytest.mark.parametrize("stage", ["_note", "_verdict", "_kept_metadata"])

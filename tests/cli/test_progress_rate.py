@@ -74,3 +74,12 @@ def test_the_position(done: int, total: int | None, position: str, percent: str)
     """The share is rounded down: 100% means all."""
     found = at(1.0, done, total)
     assert (found.position, found.percent) == (position, percent)
+
+
+def test_no_time_is_left_without_a_basis() -> None:
+    """Work begins slower than it goes on: for ten seconds, nothing is said of how long the rest takes."""
+    rate = Rate()
+    for second in range(11):
+        rate.see(float(second), second * 10)
+        left = rate.left(Progress(title="", elapsed=float(second), done=second * 10, total=1000))
+        assert (left is None) == (second < 10)

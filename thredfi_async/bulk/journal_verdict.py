@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from thredfi_async.bulk.journal import JournalView
 from thredfi_async.bulk.journal.ends import is_interruption, stop_of
-from thredfi_async.bulk.journal.facts import CHECKED, INVALID_LINES, ITEMS, number_in, path_of
+from thredfi_async.bulk.journal.facts import CHECKED, CHECKED_INVALID, INVALID_LINES, ITEMS, number_in, path_of
 from thredfi_async.bulk.line_counts import Counts
 from thredfi_async.bulk.verdict import Origin, Verdict, verdict
 
@@ -56,10 +56,11 @@ def verdict_of(
     ended = bool(run.get("published_at")) if run.get("queue") and not collected else finished
     # What the journal had at the run's end, and has lost since, counts as never done.
     had = {name: (number_in(run, name) or 0) if finished else 0 for name in (ITEMS, INVALID_LINES)}
+    lines, foreseen = number_in(run, "source_records"), number_in(run, CHECKED_INVALID) or 0
     counts = Counts.of(
         totals,
         read=ended or collected,
-        lines=number_in(run, "source_records"),
+        lines=None if lines is None else lines - max(foreseen - invalid_lines, 0),
         items=had[ITEMS],
         invalid_lines=max(invalid_lines, had[INVALID_LINES]),
         duplicates=number_in(run, "duplicates") or 0,

@@ -43,6 +43,7 @@ class Step(enum.StrEnum):
     RESUME = "go on with"
     RETRY = "retry what is unknown or failed with"
     RERUN = "run the program that began this run again, with the same journal"
+    PAGE = "see the whole run in a browser with"
     REPORT = "see who was rejected, and why, with"
     RESEND = "when that is fixed, send them again with"
     FIX_LINES = "fix the invalid lines in their copy, then run that file with"

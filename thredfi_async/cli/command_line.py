@@ -16,7 +16,6 @@ CONTEXT: Final = {"help_option_names": ["-h", "--help"]}
 _DOCUMENTATION: Final = "documentation"
 _BETWEEN: Final = re.compile(r"([0-9]+)<=x<=([0-9]+)")
 _AT_LEAST: Final = re.compile(r"x>=([0-9]+)")
-_IN_THE_SOURCE: Final = "docs/cli.md, in the source of thredfi-async"
 
 Json = Annotated[bool, typer.Option("--json", help="Write JSON: output to stdout, errors to stderr.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show all logs and, if something breaks, stack traces.")]
@@ -215,11 +214,12 @@ def _write_end(text: str | None, formatter: Any) -> None:  # noqa: ANN401 - as a
             else:
                 for line in lines:
                     formatter.write(f"{'':{formatter.current_indent}}{line}\n")
-    with formatter.section("Docs"):
-        formatter.write_text(documentation())
+    if (address := documentation()) is not None:
+        with formatter.section("Docs"):
+            formatter.write_text(address)
 
 
-def documentation() -> str:
+def documentation() -> str | None:
     """Return where the docs are: the address under `Documentation` in pyproject.toml's `[project.urls]`, if any."""
     from importlib.metadata import PackageNotFoundError, metadata  # noqa: PLC0415 - slow, and for a help alone
 
@@ -229,4 +229,4 @@ def documentation() -> str:
         found = []
     labelled = (entry.partition(",") for entry in found)
     addresses = [address.strip() for label, _, address in labelled if label.strip().lower() == _DOCUMENTATION]
-    return next(iter(addresses), _IN_THE_SOURCE)
+    return next(iter(addresses), None)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from rich.text import Text
 
@@ -10,10 +10,12 @@ from thredfi_async import Customer, Effect, LoggingHook, RawResponse, ResponseDe
 from thredfi_async.cli.body import read_body
 from thredfi_async.cli.error_report import error_report
 from thredfi_async.cli.exit_codes import ExitCode
-from thredfi_async.cli.output import report, terminal_width
+from thredfi_async.cli.output import report, tell, terminal_width
 from thredfi_async.cli.render import as_line, as_object, as_table, header
 from thredfi_async.cli.session import Session, run_now
 from thredfi_async.cli.settings import Connection
+
+_NONE_ACTIVE: Final = "No active customers; --include-archived shows archived ones."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,8 +148,8 @@ class List:
                 count += 1
                 if count == self.limit:
                     break
-        if not out.json and count == 0:
-            out.show("No customers.")
+        if count == 0 and not (out.json or out.quiet):
+            tell("No customers." if self.include_archived else _NONE_ACTIVE)
         return ExitCode.DONE
 
 

@@ -1,7 +1,7 @@
 """Describes a failure: what happened, what is known of the effect, and what to do next; no customer data."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -134,12 +134,16 @@ class ReportedError(Exception):
 
     Args:
         failure: The description.
+
+    Attributes:
+        correct: Makes the command that was typed right, if that can be told; it becomes the advice.
     """
 
     def __init__(self, failure: ErrorReport) -> None:
         """Take the description."""
         super().__init__(failure.sentence)
         self.failure = failure
+        self.correct: Callable[[Sequence[str]], str | None] | None = None
 
 
 def error_report(error: ThredfiError, session: Session) -> ErrorReport:
@@ -181,8 +185,11 @@ def in_options(text: str) -> str:
     return _SETTING.sub("--base-url", text.replace(": check base_url", ""))
 
 
-def corrected(failure: ErrorReport, session: Session) -> ErrorReport:
-    """Return a description without an effect where there was more than one call by then."""
+def corrected(error: ReportedError, session: Session, arguments: Sequence[str]) -> ErrorReport:
+    """Return a description without an effect where there was more than one call by then, and with the right command."""
+    failure = error.failure
+    if error.correct is not None and (line := error.correct(arguments)) is not None:
+        failure = replace(failure, advice=line)
     return replace(failure, effect=None) if session.known.effect is None else failure
 
 
@@ -200,7 +207,7 @@ def interruption(session: Session) -> ErrorReport:
     known = session.known
     return ErrorReport(
         kind="Interrupted",
-        sentence="Interrupted.",
+        sentence=session.interrupted,
         exit_code=ExitCode.INTERRUPTED,
         effect=known.effect,
         is_of_write=known.began,

@@ -14,7 +14,8 @@ class ExitCode(enum.IntEnum):
     REFUSED = 1
     """The API said no or could not be reached, and nothing was changed; or a check of the demo failed.
 
-    For `bulk`: some lines were rejected, failed or are invalid; the others are archived.
+    For `bulk`: not everything is archived, since customers were rejected or have failed, or lines are invalid; the
+    others are.
     """
     USAGE = 2
     """The arguments, the settings, the body or the file cannot be used."""
@@ -32,7 +33,8 @@ class ExitCode(enum.IntEnum):
 
 EXIT_CODES: Final = {
     ExitCode.DONE: "done; for archive: the customer is archived",
-    ExitCode.REFUSED: "the API said no or could not be reached, and nothing was changed",
+    ExitCode.REFUSED: "the API said no or could not be reached, and nothing was changed; for bulk: not everything is "
+    "archived, and the rest is",
     ExitCode.USAGE: "usage, settings, body or file cannot be used; nothing was sent",
     ExitCode.UNKNOWN: "outcome unknown: the customer may be archived or not",
     ExitCode.STOPPED: "a bulk run stopped before its end: resume it",

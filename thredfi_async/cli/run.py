@@ -62,7 +62,7 @@ def run(arguments: Sequence[str]) -> int:
     except Exception as error:  # noqa: BLE001 - no stack trace reaches the user unless it is asked for
         if session.debug:
             trace(error)
-        failure = _in_words(error, session)
+        failure = _in_words(error, session, arguments)
     report(failure, json=session.out.json)
     return failure.exit_code
 
@@ -93,11 +93,11 @@ def _run(arguments: Sequence[str], session: Session) -> int:
     return code
 
 
-def _in_words(error: Exception, session: Session) -> ErrorReport:
+def _in_words(error: Exception, session: Session, arguments: Sequence[str]) -> ErrorReport:
     if isinstance(error, ThredfiError):
         return error_report(error, session)
     if isinstance(error, ReportedError):
-        return corrected(error.failure, session)
+        return corrected(error, session, arguments)
     if isinstance(error, _UsageError):
         return _usage(error, session)
     if isinstance(error, OutputError):

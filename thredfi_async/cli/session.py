@@ -73,6 +73,7 @@ class Session:
         log_level: The level from which logs are shown; None for none.
         known: What is known of its call.
         look: The command that shows the record that it is about, if there is one.
+        interrupted: What Ctrl-C has interrupted, and what is known then, in a sentence.
     """
 
     out: Output
@@ -80,6 +81,7 @@ class Session:
     log_level: int | None = None
     known: Known = field(default_factory=Known)
     look: str | None = None
+    interrupted: str = "Interrupted."
 
     @property
     def logs(self) -> bool:

@@ -24,6 +24,9 @@ INVALID_LINES: Final = "invalid_lines"
 CHECKED: Final = "source_checked"
 """Whether `source_records` is exact, since every record was parsed; else blank lines count, too."""
 
+CHECKED_INVALID: Final = "source_invalid_lines"
+"""How many of `source_records` were found invalid before the run; those are no customers that it has not started."""
+
 Check = Callable[[Any], object]
 
 _DIGITS: Final = 15
@@ -138,7 +141,18 @@ def _or_empty(check: Check) -> Check:
     return lambda text: text and check(text)
 
 
-NUMBERS: Final = ("sessions", "source_size", "source_records", "duplicates", "outcomes_next", ITEMS, INVALID_LINES)
+NUMBERS: Final = (
+    *(
+        "sessions",
+        "source_size",
+        "source_records",
+        CHECKED_INVALID,
+        "duplicates",
+        "outcomes_next",
+        ITEMS,
+        INVALID_LINES,
+    ),
+)
 FLAGS: Final = ("allow_missing_fields", "queue_listed", "queue_is_empty", CHECKED)
 _NAMES: Final = ("queue", "stopped_cause", "option_nats", "option_subject", "option_consumer")
 _CHECKS: Final[Mapping[str, Check]] = {

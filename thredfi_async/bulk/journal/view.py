@@ -1,5 +1,6 @@
 """Reads a journal, while it is written or afterwards, without a lock and without changes."""
 
+import datetime as dt
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
@@ -91,6 +92,17 @@ class JournalView:
         """Iterate over the items that are not archived, in the input's order, in constant memory."""
         return self._rows(_FAILURES, _not_archived)
 
+    def finished_run(self) -> Mapping[str, str]:
+        """Return what the journal says of the run, finished when the last customer's outcome was written.
+
+        A later session that had nothing left to do ends later, and moves nothing.
+        """
+        run = dict(self.run)
+        last = next(self._rows("SELECT max(ended_at) FROM items", _time), None)
+        if last is not None and run.get("finished_at"):
+            run["finished_at"] = dt.datetime.fromtimestamp(last, dt.UTC).isoformat(timespec="seconds")
+        return run
+
     def by_reason(self) -> Mapping[tuple[str, str | None], int]:
         """Count the items that are not archived by state and code, the most frequent first."""
         query = (
@@ -157,6 +169,10 @@ def _pair(key: Any, value: Any) -> tuple[Any, Any]:  # noqa: ANN401 - columns
 
 def _reason(state: Any, code: Any, count: Any) -> tuple[tuple[str, str | None], int]:  # noqa: ANN401 - columns
     return (state, code), count
+
+
+def _time(seconds: Any) -> float | None:  # noqa: ANN401 - a column
+    return None if seconds is None else float(seconds)
 
 
 def _business(key: Any, state: Any, count: Any) -> tuple[UUID, str, int]:  # noqa: ANN401 - columns

@@ -88,11 +88,13 @@ class Columns:
         found: Their names in the file, in its order.
         becomes: Our name for each; None for one that is left out.
         has_bodies: Whether records bring the body.
+        listed: Their names for messages, where keys within a value of ours can be named, too.
     """
 
     found: tuple[str, ...]
     becomes: tuple[str | None, ...]
     has_bodies: bool
+    listed: tuple[str, ...] = attrs.field(default=attrs.Factory(lambda columns: columns.found, takes_self=True))
 
     @property
     def left_out(self) -> tuple[str, ...]:
@@ -166,6 +168,11 @@ def is_left_out(name: str, rules: Rules) -> bool:
     )
 
 
+def is_business(name: str) -> bool:
+    """Return whether a column's name says that it is about the business."""
+    return "business" in normalised(name)
+
+
 def shown(names: Iterable[str]) -> str:
     """Return names of columns for a message, without one that may be data, and no more than fit."""
     named = [each for each in names if each]
@@ -201,7 +208,7 @@ def _absent(columns: Columns, rules: Rules) -> RecordError | None:
             # A name with letters of another encoding cannot be typed.
             other = "" if all(map(is_text, columns.found)) else ". Some letters are no UTF-8: give --encoding too"
             return RecordError(
-                None, f"no column has the name that --column {ours}= gives. There are: {shown(columns.found)}{other}"
+                None, f"no column has the name that --column {ours}= gives. There are: {shown(columns.listed)}{other}"
             )
     if columns.is_header:
         return None
@@ -212,7 +219,7 @@ def _absent(columns: Columns, rules: Rules) -> RecordError | None:
             "that names them, such as business_id,customer_id",
         )
     business = "" if rules.business_id_given or BUSINESS in columns.becomes else ", and business_id or --business-id ID"
-    found_text = shown(columns.found)
+    found_text = shown(columns.listed)
     named = f"The columns are: {found_text}" if found_text else "It names no columns"
     return RecordError(
         None,
@@ -228,10 +235,13 @@ def _business(columns: Columns, rules: Rules) -> RecordError | None:
             BUSINESS, "is there, and one business id was given for all: leave --business-id out, or drop the column"
         )
     if not there and not rules.business_id_given:
-        return RecordError(
-            BUSINESS,
-            f"is missing: add --business-id ID, the business of all customers. The columns are: {shown(columns.found)}",
+        only, names = "give it: --business-id ID", columns.listed
+        likely = next((name for name in names if is_business(name)), "NAME")
+        choose = f'if a column has it, say which: --column {BUSINESS}="{shown([likely])}"; only if all customers '
+        how = (
+            f"{choose}belong to one business, {only}" if len(names) > 1 else "add --business-id ID, the business of all"
         )
+        return RecordError(BUSINESS, f"is missing: {how}. The columns are: {shown(names)}")
     return None
 
 

@@ -106,7 +106,7 @@ class Opened:
     def __init__(self, name: str, hashing: HashingStream, compression: Compression | None, *, keep: bool) -> None:
         self.name = name
         self.hashing = hashing
-        self.spool = Spool(wanted=keep)
+        self.spool: Spool = Spool(wanted=keep)
         self.stream: io.BufferedReader = _decompressed(name, io.BufferedReader(hashing, CHUNK), compression)
 
     def as_text(self, encoding: str, errors: str, newline: str) -> io.TextIOWrapper:

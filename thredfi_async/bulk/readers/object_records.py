@@ -95,6 +95,9 @@ class ObjectRecords:
             raise SourceError(f"{self._name} is not JSON objects, such as one a line: {fields.at(self._name, number)}")
         self._rules = for_own(fields, self._rules)
         columns = columns_of([name for name, _ in flat(fields, self._rules)], self._rules)
+        # An id may stand within the metadata of a customer, too.
+        every = attrs.evolve(self._rules, options=attrs.evolve(self._rules.options, ids_only=True))
+        columns = attrs.evolve(columns, listed=tuple(name for name, _ in flat(fields, every)))
         problem = problem_of(columns, self._rules)
         if problem is not None:
             raise SourceError(f"{location(self._name, number, problem.column)}: {problem.reason}")

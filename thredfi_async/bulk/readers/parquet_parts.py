@@ -11,7 +11,7 @@ from thredfi_async.bulk.items import ArchiveItem
 from thredfi_async.bulk.readers.columns import Columns, Rules
 from thredfi_async.bulk.readers.invalid_line import InvalidLine
 from thredfi_async.bulk.readers.io import is_part
-from thredfi_async.bulk.readers.parquet_records import ParquetRecords, count_rows
+from thredfi_async.bulk.readers.parquet_records import ParquetRecords, column_names, count_rows
 
 
 def parts_of(path: Path, name: str) -> list[Path]:
@@ -41,6 +41,15 @@ def parts_of(path: Path, name: str) -> list[Path]:
     if not parts:
         raise SourceError(f"cannot read {name}: it is a directory without files that end in .parquet")
     return parts
+
+
+def names_of(path: Path, name: str) -> list[str]:
+    """Return the names of a source's columns, from the footer of its first file.
+
+    Raises:
+        SourceError: It is no Parquet file.
+    """
+    return column_names(parts_of(path, name)[0], name)
 
 
 def count_all(path: Path, name: str) -> int:

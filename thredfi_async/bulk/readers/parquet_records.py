@@ -152,6 +152,16 @@ def count_rows(path: Path, name: str) -> int:
         file.close()
 
 
+def column_names(path: Path, name: str) -> list[str]:
+    """Return the names of a file's columns, from its footer.
+
+    Raises:
+        SourceError: It is no Parquet file.
+    """
+    with _readable(name), contextlib.closing(_open(path, name)) as file:
+        return [str(each) for each in file.schema_arrow.names]
+
+
 _CODECS: Final = {1: "snappy", 2: "gzip", 4: "brotli", 6: "zstd", 7: "lz4_raw"}
 """Compressions by their numbers, as far as Arrow has a function for them."""
 

@@ -14,6 +14,7 @@ from thredfi_async.bulk.readers.invalid_line import InvalidLine
 from thredfi_async.bulk.readers.io import Opened, is_regular, open_stream, reading
 from thredfi_async.bulk.readers.json_text import lines_of, objects_of
 from thredfi_async.bulk.readers.object_records import ObjectRecords
+from thredfi_async.bulk.readers.skipped import WITHOUT_IDS
 
 
 class Records(Protocol):
@@ -57,7 +58,9 @@ class ReadSession:
         self._rest = iter(records)
         first = next(self._rest, None)
         if first is None:
-            raise SourceError(f"{name} has a header and no records")
+            without = records.skipped.get(WITHOUT_IDS, 0)
+            rows = f"; rows without ids: {without:,}" if without else ""
+            raise SourceError(f"{name} has a header and no records{rows}")
         self._first = first
 
     def __iter__(self) -> Iterator[ArchiveItem | InvalidLine]:

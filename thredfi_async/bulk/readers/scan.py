@@ -46,11 +46,13 @@ class Scan:
         size: The file's bytes.
         sha256: Their SHA-256, in hexadecimal.
         records: How many records there are, blank lines and invalid ones included.
+        is_text: Whether all of it is in the encoding that it was read in, and not its ids alone.
     """
 
     size: int
     sha256: str
     records: int
+    is_text: bool = True
 
 
 def scan(path: Path, name: str, detected: DetectedFormat, rules: Rules) -> Scan:
@@ -99,7 +101,7 @@ def _scan_text(path: Path, name: str, detected: DetectedFormat, rules: Rules) ->
     if detected.format == "json":
         with reading(name), closing(open_stream(path, name, detected.compression)) as again:
             records = sum(1 for _ in objects_of(again, rules))
-    return Scan(opened.hashing.passed, opened.hashing.sha256(), records)
+    return Scan(opened.hashing.passed, opened.hashing.sha256(), records, text.is_sound)
 
 
 def digest_of_parts(path: Path, name: str) -> tuple[int, str]:
@@ -139,6 +141,11 @@ class _Text:
         self._strays: set[str] = set()
         self._has_wide = False
         self._samples: list[str] = []
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether there was nothing by now that is none."""
+        return self._first_wrong is None
 
     def checked(self, opened: Opened) -> Iterator[bytes]:
         """Yield a file's text, piece by piece, and raise at its end if it is none."""

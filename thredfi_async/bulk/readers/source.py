@@ -9,6 +9,7 @@ import attrs
 
 from thredfi_async.bulk.errors import SourceError
 from thredfi_async.bulk.items import ArchiveItem
+from thredfi_async.bulk.readers.candidates import other_business
 from thredfi_async.bulk.readers.columns import Rules
 from thredfi_async.bulk.readers.fingerprint import Fingerprint
 from thredfi_async.bulk.readers.format_detection import STDIN, DetectedFormat, detect_format
@@ -31,7 +32,7 @@ class Check:
         invalid_lines: Records that cannot.
         first_invalid: The first of these.
         suspicious: Values among the latter that may have been spoiled, by column and by what they hold.
-        skipped: Lines that are no records: `blank`, `titles`, `headers` that come again, `comments`.
+        skipped: Lines that are no records: `blank`, `titles`, `headers` that come again, `comments`, `without_ids`.
     """
 
     items: int
@@ -80,8 +81,7 @@ class Source:
         self.size: int | None = size_of(path) if path is not None and self.repeatable else None
         self._detected = detected
         self._business_id = business_id
-        self._rules = rules
-        self._invalid_lines_to = invalid_lines
+        self._rules, self._invalid_lines_to = rules, invalid_lines
         if invalid_lines is not None:
             check_place(invalid_lines, detected.format)
         self._invalid: InvalidLinesFile | None = None
@@ -115,6 +115,11 @@ class Source:
         if self._sha256 is None and self.repeatable:
             self._look()
         return self._sha256
+
+    @property
+    def is_text(self) -> bool:
+        """Whether all of it is in its encoding; where ids alone are taken, other text need not be."""
+        return self._scan is None or self._scan.is_text
 
     def count_lines(self) -> int | None:
         """Count the records without parsing them, blank and invalid lines included; no line in quotes counts.
@@ -158,6 +163,14 @@ class Source:
         for each in self._records():
             if not isinstance(each, InvalidLine):
                 yield each
+
+    def other_business(self) -> str | None:
+        """Return a left-out column that looks like the business of each customer, if one was given for all."""
+        left_out, given = self.layout.columns.left_out, self._business_id
+        if given is None or not left_out or self.path is None or not self.repeatable:
+            return None
+        options = attrs.evolve(self.options, sheet=self.layout.sheet)
+        return other_business(self.path, self.name, self._detected, options=options, left_out=left_out, given=given)
 
     def close(self) -> None:
         """Close a source that was not iterated over, and the file of invalid lines."""
@@ -283,9 +296,6 @@ def _require(expected: Fingerprint, file: Path, detected: DetectedFormat) -> Non
 def _refuse_invalid_lines(source: Source) -> None:
     check = source.check()
     if check.first_invalid is not None:
-        what = (
-            "there is an invalid line"
-            if check.invalid_lines == 1
-            else f"there are {check.invalid_lines:,} invalid lines, the first"
-        )
+        several = f"there are {check.invalid_lines:,} invalid lines, the first"
+        what = "there is an invalid line" if check.invalid_lines == 1 else several
         raise SourceError(f"nothing was sent, since {what}: {check.first_invalid}")

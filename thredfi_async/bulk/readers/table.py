@@ -1,6 +1,6 @@
 """Reads the rows of a table whose first lines name its columns: of CSV and of workbooks."""
 
-from collections import Counter
+import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 from uuid import UUID
@@ -21,10 +21,17 @@ from thredfi_async.bulk.readers.columns import (
 )
 from thredfi_async.bulk.readers.invalid_line import RecordError, location
 from thredfi_async.bulk.readers.items import ItemMaker, identifier
+from thredfi_async.bulk.readers.skipped import WITHOUT_IDS, Skipped
 from thredfi_async.bulk.readers.values import Values
 
 LOOKED_AT: Final = 20
 """Lines in which the names of the columns are searched for: titles and comments may stand in front."""
+_TOTAL: Final = re.compile(
+    r"(?:(?:grand|report)\s+|sub-?)?(?:totals?|sum|summe|(?:ins)?gesamt(?:summe)?|somme|totale|totaal|suma|soma)"
+    r"(?:\s+g[eé]n[eé]ral)?\s*:?\s*(?:\(.*\)|[\d.,\s]*)",
+    re.IGNORECASE,
+)
+"""What stands in the first cell of a row of totals; not the name of a company that begins so."""
 Cells = Sequence[object]
 
 
@@ -99,6 +106,7 @@ class Table:
     Attributes:
         columns: What they become.
         skipped: Rows that are no records, by what they are.
+        keeps_all: Whether a row without ids is invalid, since a formula that was not calculated may give them.
 
     Raises:
         SourceError: The columns do not fit a run.
@@ -108,7 +116,10 @@ class Table:
         if frozenset(header.names) == REPORT_COLUMNS:
             rules = attrs.evolve(rules, options=attrs.evolve(rules.options, ids_only=True))
         self.columns: Columns = columns_of(header.names, rules)
-        self.skipped: Counter[str] = Counter({"titles": header.titles} if header.titles else {})
+        self.skipped: Skipped = Skipped()
+        if header.titles:
+            self.skipped["titles"] = header.titles
+        self.keeps_all: bool = False
         problem = problem_of(self.columns, rules)
         if problem is not None:
             raise SourceError(f"{location(name, header.line, problem.column)}: {problem.reason}")
@@ -139,7 +150,7 @@ class Table:
         wide = len(self._header)
         fits = len(cells) == wide or (len(cells) > wide and not any(map(_is_filled, cells[wide:])))
         found = identifier(cells[self._customer]) if fits else None
-        if found is None and self._is_no_record(cells, line):
+        if found is None and (self._is_no_record(cells, line) or (fits and self._has_no_id(cells, line))):
             return None
         if not fits:
             return RecordError(None, f"has {_columns(len(cells))}, and the header has {wide}")
@@ -155,12 +166,12 @@ class Table:
 
     def _is_no_record(self, cells: Cells, line: int) -> bool:
         """Count a blank row, the header where it comes again, and a comment."""
-        if all(each is None or (isinstance(each, str) and not each.strip()) for each in cells):
-            self.skipped["blank"] += 1
+        if all(map(_is_blank, cells)):
+            self.skipped.add("blank", line)
             return True
         texts = [each if isinstance(each, str) else "" for each in cells]
         if texts == self._header:
-            self.skipped["headers"] += 1
+            self.skipped.add("headers", line)
             return True
         if columns_of(texts, self._rules).is_header:
             raise SourceError(
@@ -168,8 +179,27 @@ class Table:
             )
         is_comment = texts[0].lstrip().startswith("#") and not any(map(_is_filled, cells[1:]))
         if is_comment:
-            self.skipped["comments"] += 1
+            self.skipped.add("comments", line)
         return is_comment
+
+    def _has_no_id(self, cells: Cells, line: int) -> bool:
+        """Count a row in which no id stands, such as totals below the last customer; one id makes it a customer's."""
+        ids = [cells[place] for place in (self._customer, self._business) if place is not None]
+        if self.keeps_all or not all(_is_blank(each) or _is_total(each) for each in ids):
+            return False
+        # Where one column alone has ids, an empty cell may be a customer's whose id is missing.
+        has_none = len(ids) > 1 or _is_total(next(each for each in cells if not _is_blank(each)))
+        if has_none:
+            self.skipped.add(WITHOUT_IDS, line)
+        return has_none
+
+
+def _is_blank(cell: object) -> bool:
+    return cell is None or (isinstance(cell, str) and not cell.strip())
+
+
+def _is_total(cell: object) -> bool:
+    return isinstance(cell, str) and _TOTAL.fullmatch(cell.strip()) is not None
 
 
 def _is_filled(cell: object) -> bool:

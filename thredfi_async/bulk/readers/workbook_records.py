@@ -15,6 +15,7 @@ from thredfi_async.bulk.errors import SourceError
 from thredfi_async.bulk.items import ArchiveItem
 from thredfi_async.bulk.readers.columns import BUSINESS, CUSTOMER, SAFE, Columns, Rules
 from thredfi_async.bulk.readers.invalid_line import InvalidLine, RecordError
+from thredfi_async.bulk.readers.raw_table import named
 from thredfi_async.bulk.readers.table import Cells, Header, Table, header_of
 from thredfi_async.bulk.readers.text import other_format
 from thredfi_async.bulk.readers.workbook_hidden import HiddenRows
@@ -93,16 +94,26 @@ class WorkbookRecords:
             header = header_of(self._name, self._headers(), rules)
             table = Table(self._name, header, business_id, rules)
         except SourceError as error:
-            sheets = [each for each in _seen(self._workbook.sheets) if each != self.sheet]
-            if rules.options.sheet is not None or not sheets:
+            if rules.options.sheet is not None:
                 raise
-            other = f"; this is the sheet {self.sheet}, and there are also {', '.join(sheets)}: --sheet NAME"
-            raise SourceError(f"{error}{other}") from None
+            raise self._of_other_sheets(error) from None
         if table.columns.has_bodies and self._workbook.has_open_formulas:
             raise SourceError(
                 f"{self._name} has formulas that were never calculated: open it in a spreadsheet and save it, or {SAFE}"
             )
+        table.keeps_all = self._workbook.has_open_formulas
         return table, header.names
+
+    def _of_other_sheets(self, error: SourceError) -> SourceError:
+        """Return the error of the first sheet, with the sheet to name instead in front, if that is where ids are."""
+        others = [each for each in _seen(self._workbook.sheets) if each != self.sheet]
+        with_ids = [each for each in others if named(iter(self._workbook.rows(each))) is not None]
+        has_ids = named(iter(self._workbook.rows(self.sheet))) is not None
+        if with_ids and not has_ids:
+            names = " or ".join(f'--sheet "{each}"' for each in with_ids)
+            return SourceError(f"{self._name}: ids are not in the first sheet, {self.sheet}: add {names}")
+        other = f"; this is the sheet {self.sheet}, and there are also {', '.join(others)}: --sheet NAME"
+        return SourceError(f"{error}{other}") if others else error
 
     def __iter__(self) -> Iterator[ArchiveItem | InvalidLine]:
         """Yield an item for each valid row, and an `InvalidLine` for each other one, in the sheet's order."""
@@ -155,6 +166,16 @@ def open_workbook(path: Path, name: str) -> Workbook:
     from thredfi_async.bulk.readers.workbook_xlsx import XlsxWorkbook  # noqa: PLC0415 - of the extra `excel`
 
     return XlsxWorkbook(path, name)
+
+
+def seen_or(sheets: Mapping[str, bool], wanted: str | None, name: str) -> list[str]:
+    """Return the sheet that is wanted, or all that can be seen.
+
+    Raises:
+        SourceError: There is none.
+    """
+    first = _chosen(sheets, wanted, name)
+    return [first] if wanted is not None else _seen(sheets)
 
 
 def _seen(sheets: Mapping[str, bool]) -> list[str]:

@@ -17,10 +17,10 @@ try:
         from backports import zstd
 except ImportError:
     if sys.version_info >= (3, 14):
-        needed = "a Python that was built with compression.zstd: decompress it first"
+        _needed = "a Python that was built with compression.zstd: decompress it first"
     else:
-        needed = f"the package backports.zstd: {how_to_install('bulk')}, or decompress it first"
-    raise SourceError(f"a .zst file needs {needed}") from None
+        _needed = f"the package backports.zstd: {how_to_install('bulk')}, or decompress it first"
+    raise SourceError(f"a .zst file needs {_needed}") from None
 
 _CHUNK: Final = 1 << 18
 """Bytes read, and bytes decompressed, at a time."""

@@ -125,7 +125,10 @@ def _facts(total: Summary) -> Iterator[tuple[str, str]]:
         if run.get(key):
             yield label, _date(run[key]) if key.endswith("_at") else run[key]
     if run.get("bodies"):
-        yield "Bodies", "from the input" if run["bodies"] == "source" else "the server's own records"
+        yield (
+            "Data sent",
+            "from the input" if run["bodies"] == "source" else "each customer's record as the server has it",
+        )
     if total.verdict.counts.duplicates:
         yield "Repeated lines", f"{total.verdict.counts.duplicates:,}"
 

@@ -13,12 +13,12 @@ from thredfi_async.bulk.report.advice import advice_on
 from thredfi_async.bulk.verdict import Verdict
 
 MEANINGS: Final[Mapping[str, str]] = {
-    ItemState.ARCHIVED: "archived by this run",
-    ItemState.ALREADY_ARCHIVED: "archived before this run did anything",
+    ItemState.ARCHIVED: "by this run",
+    ItemState.ALREADY_ARCHIVED: "before this run did anything",
     ItemState.REJECTED: "the API said no, and would again",
     ItemState.FAILED: "certainly not archived by this run; may work later",
     ItemState.UNKNOWN: "may be archived or not",
-    PENDING: "begun, and without an outcome yet",
+    PENDING: "started, and without an outcome yet",
 }
 """What each state says about the customer."""
 
@@ -66,7 +66,7 @@ class Summary:
 
     @property
     def items(self) -> int:
-        """Distinct items that the run has started."""
+        """Customers that the run has started, each counted once."""
         return sum(self.totals.values())
 
     @property
@@ -93,7 +93,7 @@ def summary(view: JournalView) -> Summary:
         JournalError: The journal cannot be read.
     """
     return Summary(
-        run=view.run,
+        run=view.finished_run(),
         totals={**dict.fromkeys(STATES, 0), **view.totals()},
         reasons=tuple(Reason(state, code, count) for (state, code), count in view.by_reason().items()),
         verdict=verdict_in(view),

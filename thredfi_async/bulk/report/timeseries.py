@@ -71,6 +71,9 @@ def points_of(samples: Iterable[Sample]) -> list[Point]:
     width = 1
     last: Sample | None = None
     for sample in samples:
+        if last is not None and not (sample.requests or sample.done) and is_resumed(last, sample):
+            # A session that has sent nothing by now is none that the run was resumed in.
+            continue
         point = _step(last, sample)
         last = sample
         if points and points[-1].samples < width:

@@ -9,11 +9,13 @@ from thredfi_async.bulk import Journal, read_journal
 from thredfi_async.bulk.readers import Source
 from thredfi_async.cli.bulk.endpoint import Endpoint
 from thredfi_async.cli.bulk.executor import RunExecutor
+from thredfi_async.cli.bulk.findings import refuse_unusable, warnings_of
 from thredfi_async.cli.bulk.journal_files import read_back, writing
 from thredfi_async.cli.bulk.journal_metadata import JournalMetadata, fits_host, fits_source, metadata_of
+from thredfi_async.cli.bulk.looking import looking
 from thredfi_async.cli.bulk.options import RateOptions
 from thredfi_async.cli.bulk.preflight_errors import preflight_error, preflight_errors
-from thredfi_async.cli.bulk.reading import Reading, refuse_unusable
+from thredfi_async.cli.bulk.reading import Reading
 from thredfi_async.cli.bulk.source import InvalidLines, count, invalid_line
 from thredfi_async.cli.formatting import plural
 from thredfi_async.cli.progress.display import event
@@ -49,7 +51,8 @@ class Archive:
         out = session.out
         bad = InvalidLines((lambda line: event(out, "invalid_line", **invalid_line(line))) if out.json else None)
         with contextlib.ExitStack() as stack:
-            with preflight_errors():
+            begun = None if self.dry_run else self._goes_on
+            with preflight_errors(), looking(session, self.reading.source, journal=begun):
                 # Before the file is read through, to find out at once whether another run is using it.
                 journal = stack.enter_context(writing(self.journal, create=False)) if self._goes_on else None
                 source = stack.enter_context(contextlib.closing(self.reading.open(bad, json=out.json)))
@@ -66,12 +69,13 @@ class Archive:
                 metadata=metadata.repeating(max(before.duplicates, counted.repeated or 0)),
                 before=totals,
                 speed=self.speed.after(before),
+                warnings=warnings_of(source),
             )
             executor.announce(out, dry_run=self.dry_run)
             if self.strict and counted.bad:
                 sentence = f"{source.name} has {plural(counted.bad, 'invalid line')}, and --strict takes none."
                 raise preflight_error(sentence, advice="fix them, or leave --strict out to archive the others")
-            refuse_unusable(source, counted, bad)
+            refuse_unusable(source, counted, bad, self.reading)
             if self.dry_run:
                 return executor.rehearsed(out)
             executor.ask(yes=self.yes, json=out.json)

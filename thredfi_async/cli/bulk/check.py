@@ -15,8 +15,11 @@ from thredfi_async import UNSET, CustomerRequest
 from thredfi_async.bulk import ArchiveItem
 from thredfi_async.bulk.readers import InvalidLine, Source
 from thredfi_async.bulk.readers.columns import legible
+from thredfi_async.bulk.readers.skipped import MOST_NUMBERS, WITHOUT_IDS, first_numbers
+from thredfi_async.cli.bulk.findings import data_sent, line_numbers, refuse_unusable, skipped, warnings_of
+from thredfi_async.cli.bulk.looking import looking
 from thredfi_async.cli.bulk.preflight_errors import preflight_errors
-from thredfi_async.cli.bulk.reading import Reading, refuse_unusable, repeated, skipped
+from thredfi_async.cli.bulk.reading import Reading, repeated
 from thredfi_async.cli.bulk.source import Count, InvalidLines
 from thredfi_async.cli.exit_codes import ExitCode
 from thredfi_async.cli.formatting import command, path_argument, plural, size
@@ -38,14 +41,40 @@ class Found:
     Args:
         items: Customers that it lists.
         first: The first of them.
-        reasons: Invalid lines by column and reason.
+        invalid: Invalid lines by column and reason, and the numbers of the first of each.
         skipped: Lines that are no records, by what they are.
+        warnings: What to look at.
     """
 
     items: int
     first: list[ArchiveItem]
-    reasons: Mapping[tuple[str | None, str], int]
+    invalid: "Reasons"
     skipped: Mapping[str, int]
+    warnings: list[str]
+
+
+class Reasons:
+    """Why lines are invalid.
+
+    Attributes:
+        count: Lines by column and reason.
+        first: The numbers of the first of them.
+    """
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self.count: Counter[tuple[str | None, str]] = Counter()
+        self.first: dict[tuple[str | None, str], list[int]] = {}
+
+    def take(self, line: InvalidLine) -> None:
+        """Take one, as long as there are not too many kinds."""
+        key = (line.column, line.reason)
+        if key not in self.count and len(self.count) >= _MOST_REASONS:
+            return
+        self.count[key] += 1
+        numbers = self.first.setdefault(key, [])
+        if len(numbers) < MOST_NUMBERS:
+            numbers.append(line.line)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,22 +89,19 @@ class Check:
 
     def __call__(self, session: Session) -> int:
         """Read the file, and show what was found."""
-        out, reasons = session.out, Counter[tuple[str | None, str]]()
-
-        def take(line: InvalidLine) -> None:
-            if (line.column, line.reason) in reasons or len(reasons) < _MOST_REASONS:
-                reasons[line.column, line.reason] += 1
-
-        bad = InvalidLines(take)
-        with preflight_errors(), contextlib.closing(self.reading.open(bad, json=out.json)) as source:
-            items, first = 0, list[ArchiveItem]()
-            for item in source:
-                items += 1
-                if len(first) < _ROWS:
-                    first.append(item)
-            found = Found(items, first, reasons, source.skipped)
+        out, reasons = session.out, Reasons()
+        bad = InvalidLines(reasons.take)
+        with contextlib.ExitStack() as stack, preflight_errors():
+            with looking(session, self.reading.source):
+                source = stack.enter_context(contextlib.closing(self.reading.open(bad, json=out.json)))
+                items, first = 0, list[ArchiveItem]()
+                for item in source:
+                    items += 1
+                    if len(first) < _ROWS:
+                        first.append(item)
+                found = Found(items, first, reasons, source.skipped, warnings_of(source))
             self._show(out, source, found, bad)
-        refuse_unusable(source, Count(lines=items, bad=bad.count), bad)
+        refuse_unusable(source, Count(lines=items, bad=bad.count), bad, self.reading)
         if not out.json:
             out.show(Text.assemble(("Next: ", "bold"), self._next(source)), wrap=False)
         return ExitCode.REFUSED if bad.count else ExitCode.DONE
@@ -85,6 +111,7 @@ class Check:
             out.data(self._facts(source, found, bad))
             return
         out.show(_title(source), _columns(source), *_rows(source, found, bad))
+        out.show(*(Text.assemble(("warning: ", "bold yellow"), each) for each in found.warnings))
         # They are personal data, which goes to a person who looks at it, and into no file.
         if out.is_terminal:
             out.show(*_first(found.first))
@@ -96,22 +123,24 @@ class Check:
             "source": source.name,
             "format": source.format,
             "size": source.size,
-            "encoding": None if layout.form is None else layout.form.encoding,
+            "encoding": None if layout.form is None or not source.is_text else layout.form.encoding,
             "separator": layout.separator if source.format == "csv" else None,
             "sheet": layout.sheet,
             "columns": [{"name": legible(name), "becomes": ours} for name, ours in becomes],
             "bodies": "source" if source.has_bodies else "server",
             "customers": found.items,
             "skipped": dict(found.skipped),
+            "rows_without_ids": list(first_numbers(found.skipped, WITHOUT_IDS)),
             "invalid_lines": bad.count,
             "reasons": [
-                {"column": column, "reason": reason, "lines": count}
-                for (column, reason), count in Counter(found.reasons).most_common()
+                {"column": column, "reason": reason, "lines": count, "first": found.invalid.first[column, reason]}
+                for (column, reason), count in found.invalid.count.most_common()
             ],
             "suspicious": [
                 {"column": column, "value": what, "lines": count}
                 for (column, what), count in bad.suspicious.most_common()
             ],
+            "warnings": found.warnings,
             "next": self._next(source),
         }
 
@@ -128,12 +157,20 @@ class Check:
 def _title(source: Source) -> Text:
     layout, parts = source.layout, [str(source.format)]
     if layout.form is not None:
-        parts += [layout.form.encoding, f"separated by {_SEPARATORS.get(layout.separator, layout.separator)}"]
+        parts += [
+            _encoding(source, layout.form.encoding),
+            f"separated by {_SEPARATORS.get(layout.separator, layout.separator)}",
+        ]
     if layout.sheet is not None:
         parts.append(f"sheet {layout.sheet}")
     if source.size is not None:
         parts.append(size(source.size))
-    return Text.assemble((source.name, "bold"), f": {', '.join(parts)}")
+    rest = "" if source.is_text else "; other columns are not read"
+    return Text.assemble((source.name, "bold"), f": {', '.join(parts)}{rest}")
+
+
+def _encoding(source: Source, name: str) -> str:
+    return name if source.is_text else f"not {name.upper()}"
 
 
 def _columns(source: Source) -> Table:
@@ -151,13 +188,13 @@ def _rows(source: Source, found: Found, bad: InvalidLines) -> Iterable[Renderabl
     yield Text.assemble((plural(found.items, "customer"), "bold"), f", {plural(bad.count, 'invalid line')}")
     if found.skipped:
         yield f"  left out: {', '.join(skipped(found.skipped))}"
-    reasons = Counter(found.reasons).most_common()
+    reasons = found.invalid.count.most_common()
     for (column, reason), count in reasons[:_REASONS]:
         where = "" if column is None else f"column {column}: "
-        yield _indented(f"  {plural(count, 'line')}:", f"{where}{reason}")
+        yield _indented(f"  {line_numbers(found.invalid.first[column, reason], count)}:", f"{where}{reason}")
     if len(reasons) > _REASONS:
         yield f"  and {plural(len(reasons) - _REASONS, 'other reason')}; --invalid-lines FILE writes all to a file"
-    yield "bodies: from the file" if source.has_bodies else "bodies: the server's own records"
+    yield f"data sent: {data_sent(source.has_bodies)}"
 
 
 def _first(items: Iterable[ArchiveItem]) -> Iterable[RenderableType]:

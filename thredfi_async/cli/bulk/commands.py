@@ -31,10 +31,12 @@ class Next:
     Args:
         why: What for.
         command: The line to paste; None where there is none.
+        is_offer: Whether nothing is left to be done, so that only a person may want it.
     """
 
     why: str
     command: str | None
+    is_offer: bool = False
 
     def as_json(self) -> dict[str, str | None]:
         """Return it for machines."""
@@ -82,15 +84,18 @@ class Commands:
         """
         # Who has seen the invalid lines can fix them where they stand.
         steps = [Step.FIX_SOURCE if each is Step.SEE_LINES and each in shown else each for each in verdict.steps]
-        return [self._next(step) for step in steps if step not in shown]
+        left = [step for step in steps if step not in shown]
+        # At the end of all that is to be done, a person wants to see it.
+        is_end = not verdict.steps and verdict.complete and verdict.counts.started > 0 and Step.PAGE not in shown
+        return [self._next(step) for step in ([Step.PAGE] if is_end else left)]
 
     def _next(self, step: Step) -> Next:
         why = step.value
         if step in _OF_SOURCE and self._metadata.source == STDIN:
             why = f"save to {_PLACEHOLDER} what was on stdin, then {why}"
-        return Next(why=why, command=self._command(step))
+        return Next(why=why, command=self._command(step), is_offer=step is Step.PAGE)
 
-    def _command(self, step: Step) -> str | None:
+    def _command(self, step: Step) -> str | None:  # noqa: C901 - a case for each step
         journal, metadata = path_argument(self._journal), self._metadata
         where = [journal, _PLACEHOLDER] if metadata.source == STDIN else [journal]
         list_ = path_argument(self._journal.with_suffix(".not-archived.csv").name)
@@ -100,6 +105,8 @@ class Commands:
                 line = self._resume(*where)
             case Step.RESEND:
                 line = self._resume(*where, "--include-rejected")
+            case Step.PAGE:
+                line = command("bulk", "report", journal, "--html", "report.html")
             case Step.REPORT:
                 line = command("bulk", "report", journal, "--not-archived", list_)
             case Step.SEE_LINES:

@@ -23,7 +23,7 @@ from thredfi_async.bulk import (
     archive_many,
 )
 from thredfi_async.bulk.journal.ends import interrupted_by
-from thredfi_async.bulk.journal.facts import CHECKED, path_fact
+from thredfi_async.bulk.journal.facts import CHECKED, CHECKED_INVALID, path_fact
 from thredfi_async.bulk.journal.settings import KEY, RunSettings
 from thredfi_async.bulk.journal_verdict import origin_of, verdict_in
 from thredfi_async.bulk.line_counts import Counts
@@ -64,6 +64,7 @@ class RunExecutor:
         before: Its items by outcome so far.
         speed: How fast it may go.
         again: Final outcomes whose customers are sent again all the same.
+        warnings: What to look at before it starts.
     """
 
     connection: Connection
@@ -76,6 +77,7 @@ class RunExecutor:
     before: Mapping[str, int]
     speed: RateOptions
     again: Sequence[ItemState] = ()
+    warnings: Sequence[str] = ()
 
     def announce(self, out: Output, *, dry_run: bool = False) -> None:
         """Show what will be done."""
@@ -98,8 +100,10 @@ class RunExecutor:
 
     def ask(self, *, yes: bool, json: bool) -> None:
         """Ask whether to go on, where customers may be real."""
-        customers = self._plan(dry_run=False).customers
-        confirm(self.target, customers, yes=yes, stdin_is_taken=self.source.path is None, json=json)
+        plan = self._plan(dry_run=False)
+        if plan.left == 0:
+            return
+        confirm(self.target, plan.customers, yes=yes, stdin_is_taken=self.source.path is None, json=json)
 
     def execute(self, session: Session, journal: Journal) -> int:
         """Do it, show how it ended and how to go on.
@@ -148,7 +152,11 @@ class RunExecutor:
             outage_timeout=speed.outage_timeout,
             timeouts={} if deadline is None else {"deadline": deadline},
         )
-        counted: dict[str, int | None] = {"source_records": self.counted.records, CHECKED: int(self.counted.exact)}
+        counted: dict[str, int | None] = {
+            "source_records": self.counted.records,
+            CHECKED_INVALID: self.counted.bad,
+            CHECKED: int(self.counted.exact),
+        }
         journal.describe(**self.metadata.run, **self.connection.as_facts(), **{KEY: settings.as_fact()}, **counted)
 
     def _plan(self, *, dry_run: bool) -> Plan:
@@ -165,6 +173,7 @@ class RunExecutor:
             again=self.again,
             speed=self.speed,
             dry_run=dry_run,
+            warnings=self.warnings,
         )
 
     async def _run(self, session: Session, journal: Journal) -> tuple[Followed, Snapshot, str | None, Exception | None]:

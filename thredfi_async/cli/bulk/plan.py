@@ -11,8 +11,8 @@ from rich.text import Text
 
 from thredfi_async.bulk import ItemState
 from thredfi_async.cli.bulk.endpoint import Endpoint
+from thredfi_async.cli.bulk.findings import data_sent, skipped
 from thredfi_async.cli.bulk.options import RateOptions
-from thredfi_async.cli.bulk.reading import skipped
 from thredfi_async.cli.bulk.source import Count
 from thredfi_async.cli.formatting import outcomes, plural, size
 
@@ -34,6 +34,7 @@ class Plan:
         again: Final outcomes whose customers are sent again all the same.
         speed: How fast it may go.
         dry_run: Whether it stops there.
+        warnings: What to look at first.
     """
 
     target: Endpoint
@@ -48,16 +49,22 @@ class Plan:
     again: Collection[ItemState]
     speed: RateOptions
     dry_run: bool = False
+    warnings: Sequence[str] = ()
 
     @property
     def customers(self) -> str:
         """How many it is about, in words."""
         if self.counted.customers is None:
             return "the customers that stdin lists"
-        final = sum(self.before.get(state, 0) for state in ItemState if state.is_final and state not in self.again)
         # A file that was only counted may have invalid lines, and a long one may list customers again.
         at_most = "" if self.counted.exact else "at most "
-        return at_most + plural(max(self.counted.customers - final, 0), "customer")
+        return at_most + plural(self.left or 0, "customer")
+
+    @property
+    def left(self) -> int | None:
+        """How many customers have no final outcome yet, as far as known."""
+        final = sum(self.before.get(state, 0) for state in ItemState if state.is_final and state not in self.again)
+        return None if self.counted.customers is None else max(self.counted.customers - final, 0)
 
     def as_json(self) -> dict[str, Any]:
         """Return it for machines."""
@@ -79,6 +86,7 @@ class Plan:
             "outage_timeout": self.speed.waits,
             "max_failures": self.speed.max_failures,
             "dry_run": self.dry_run,
+            "warnings": list(self.warnings),
         }
 
     def as_text(self) -> Group:
@@ -92,7 +100,9 @@ class Plan:
         bad = [Text(f"  {line}") for line in self.first_bad]
         if more > 0 and bad:
             bad.append(Text(f"  and {plural(more, 'other')}; --invalid-lines FILE writes them all to a file"))
-        return Group(Text(f"To archive {self.customers} at {self.target}", style="bold"), table, *bad)
+        bad += [Text.assemble(("warning: ", "bold yellow"), each) for each in self.warnings]
+        title = "Nothing is left to archive" if self.left == 0 else f"To archive {self.customers}"
+        return Group(Text(f"{title} at {self.target}", style="bold"), table, *bad)
 
     def _rows(self) -> list[tuple[str, str]]:
         noun = "customer" if self.counted.exact else "line"
@@ -100,7 +110,7 @@ class Plan:
         measured = "" if self.size is None else f", {size(self.size)}"
         rows = [
             ("from", f"{self.source} ({self.format}{measured}{counted})"),
-            ("bodies", "from the file" if self.has_bodies else "the server's own records, one more request each"),
+            ("data sent", f"{data_sent(self.has_bodies)}{'' if self.has_bodies else ', with one more request'}"),
             ("journal", f"{self.journal} ({self._journal()})"),
             ("speed", str(self.speed)),
         ]

@@ -8,15 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from thredfi_async.bulk import ArchiveItem, read_journal
-from thredfi_async.bulk.journal.facts import CHECKED
+from thredfi_async.bulk.journal.facts import CHECKED, CHECKED_INVALID
 from thredfi_async.bulk.readers import Source
 from thredfi_async.cli.bulk.endpoint import Endpoint, confirm
+from thredfi_async.cli.bulk.findings import refuse_unusable
 from thredfi_async.cli.bulk.journal_files import writing
 from thredfi_async.cli.bulk.journal_metadata import JournalMetadata, fits_source, metadata_of
+from thredfi_async.cli.bulk.looking import looking
 from thredfi_async.cli.bulk.nats import Nats, broker_preflight_errors
 from thredfi_async.cli.bulk.preflight_errors import preflight_error, preflight_errors
 from thredfi_async.cli.bulk.publish_progress import Goal, Published, Publishing
-from thredfi_async.cli.bulk.reading import Reading, refuse_unusable
+from thredfi_async.cli.bulk.reading import Reading
 from thredfi_async.cli.bulk.source import InvalidLines, count, invalid_line
 from thredfi_async.cli.bulk.summary import conclude
 from thredfi_async.cli.formatting import path_argument, plural
@@ -58,7 +60,7 @@ class Publish:
         target = Endpoint(settings.shown.partition(",")[0])
         bad = InvalidLines((lambda line: event(out, "invalid_line", **invalid_line(line))) if out.json else None)
         with contextlib.ExitStack() as stack:
-            with preflight_errors():
+            with preflight_errors(), looking(session, self.reading.source, journal=self._has_journal):
                 source = stack.enter_context(contextlib.closing(self.reading.open(bad, json=out.json)))
                 facts = self._facts(source, target)
                 counted = count(source, bad, whole=self.strict, quiet=out.json or out.quiet)
@@ -68,11 +70,15 @@ class Publish:
             if self.strict and counted.bad:
                 sentence = f"{source.name} has {plural(counted.bad, 'invalid line')}, and --strict takes none."
                 raise preflight_error(sentence, advice="fix them, or leave --strict out to publish the others")
-            refuse_unusable(source, counted, bad)
+            refuse_unusable(source, counted, bad, self.reading)
             confirm(target, goal.customers, yes=self.yes, stdin_is_taken=source.path is None, json=out.json)
             with preflight_errors(), broker_preflight_errors():
                 progress = self._progress(stack, goal, stream_config, facts)
                 return self._carry_out(session, progress, settings, stream_config)
+
+    @property
+    def _has_journal(self) -> bool | None:
+        return None if self.journal is None else self.journal.exists()
 
     def _facts(self, source: Source, target: Endpoint) -> JournalMetadata:
         """Return what the journal is to say; refuse one that says something else already."""
@@ -101,6 +107,7 @@ class Publish:
         run = DistributedRun(journal, stream_config)
         counted: dict[str, int | None] = {
             "source_records": goal.counted.records,
+            CHECKED_INVALID: goal.counted.bad,
             CHECKED: int(goal.counted.exact),
             "duplicates": goal.counted.repeated,
         }

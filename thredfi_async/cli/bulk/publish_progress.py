@@ -13,7 +13,7 @@ from rich.text import Text
 from thredfi_async.bulk import Journal, JournalError
 from thredfi_async.bulk.journal.facts import path_fact
 from thredfi_async.bulk.readers import Source
-from thredfi_async.cli.bulk.reading import skipped
+from thredfi_async.cli.bulk.findings import skipped, warnings_of
 from thredfi_async.cli.bulk.source import Count, InvalidLines
 from thredfi_async.cli.exit_codes import ExitCode
 from thredfi_async.cli.formatting import duration, plural
@@ -67,6 +67,7 @@ class Goal:
                 "duplicates": self.counted.repeated,
                 "bodies": "source" if self.source.has_bodies else "server",
                 "journal": None if journal is None else str(journal),
+                "warnings": warnings_of(self.source),
             }
             event(out, "plan", **facts)
             return
@@ -78,6 +79,7 @@ class Goal:
         ]
         if self.counted.skipped:
             lines.append(f"  skipped: {', '.join(skipped(self.counted.skipped))}")
+        lines += [Text.assemble(("warning: ", "bold yellow"), each) for each in warnings_of(self.source)]
         if self.counted.bad:
             lines += [
                 f"  {plural(self.counted.bad, 'invalid line')}, left out:",

@@ -1,23 +1,20 @@
 """The options of every command that reads a file of customers, and what is asked or refused before it is used."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from thredfi_async import Effect
 from thredfi_async._checks.text import printable
 from thredfi_async.cli.bulk import options as bulk
 from thredfi_async.cli.command_line import Bundle
-from thredfi_async.cli.error_report import ErrorReport, ReportedError
-from thredfi_async.cli.exit_codes import ExitCode
-from thredfi_async.cli.formatting import plural
+from thredfi_async.cli.error_report import ReportedError
 
 if TYPE_CHECKING:
     from thredfi_async.bulk.readers import ReadingOptions, Source
-    from thredfi_async.cli.bulk.source import Count, InvalidLines
+    from thredfi_async.cli.bulk.source import InvalidLines
 
 IdsOnly = Annotated[
     bool,
@@ -51,8 +48,6 @@ Null = Annotated[
 AsIs = Annotated[
     bool, typer.Option("--as-is", help="Send values as they stand that may have been spoiled, such as #N/A.")
 ]
-_SHOWN: Final = 8
-"""Suspicious values that are listed."""
 _SAMPLES: Final = 3
 
 
@@ -184,29 +179,54 @@ class Reading:
             The source, to be closed.
 
         Raises:
-            SourceError: It cannot be used.
+            ReportedError: It cannot be used; with the command that can, if there is one.
         """
-        from thredfi_async.bulk.readers import EncodingError, open_source  # noqa: PLC0415 - as above
+        from thredfi_async.cli.bulk.preflight_errors import preflight_errors  # noqa: PLC0415 - as above
 
         try:
-            return open_source(
-                self.source,
-                business_id=self.business_id,
-                format=self.format,
-                allow_missing_fields=self.allow_missing_fields,
-                invalid_lines=self.invalid_lines,
-                on_invalid_line=bad,
-                options=self.options,
-            )
-        except EncodingError as error:
-            if error.likely is None or json or not _agrees(error.likely, error.samples):
-                raise
-            agreed = self.options.in_encoding(error.likely)
-        return replace(self, options=agreed).open(bad, json=json)
+            with preflight_errors():
+                return _opened(self, bad, json=json)
+        except ReportedError as error:
+            error.correct = self.correction()
+            raise
+
+    def correction(self) -> Callable[[Sequence[str]], str | None] | None:
+        """Return what makes the command right that could not read the file; None if that cannot be told."""
+        from thredfi_async.bulk.readers.proposal import proposal_for  # noqa: PLC0415 - as above
+        from thredfi_async.cli.bulk.correction import Correction  # noqa: PLC0415 - as above
+
+        found = proposal_for(
+            self.source,
+            business_id=self.business_id,
+            format=self.format,
+            allow_missing_fields=self.allow_missing_fields,
+            options=self.options,
+        )
+        return None if found is None else Correction(self.options, found, has_business=self.business_id is not None).of
 
 
 FromFile = Annotated[Reading, Bundle(reading_of)]
 """The file and the options of every command that reads one."""
+
+
+def _opened(reading: Reading, bad: "InvalidLines", *, json: bool) -> "Source":
+    from thredfi_async.bulk.readers import EncodingError, open_source  # noqa: PLC0415 - as above
+
+    try:
+        return open_source(
+            reading.source,
+            business_id=reading.business_id,
+            format=reading.format,
+            allow_missing_fields=reading.allow_missing_fields,
+            invalid_lines=reading.invalid_lines,
+            on_invalid_line=bad,
+            options=reading.options,
+        )
+    except EncodingError as error:
+        if error.likely is None or json or not _agrees(error.likely, error.samples):
+            raise
+        agreed = reading.options.in_encoding(error.likely)
+    return _opened(replace(reading, options=agreed), bad, json=json)
 
 
 def _agrees(encoding: str, samples: Sequence[str]) -> bool:
@@ -218,56 +238,3 @@ def _agrees(encoding: str, samples: Sequence[str]) -> bool:
         return False
     tell(f"The file is not UTF-8. As {encoding}, it says:", *(f"  {sample}" for sample in samples[:_SAMPLES]))
     return typer.confirm(printable("Are these letters right?"), err=True)
-
-
-def refuse_unusable(source: "Source", counted: "Count", bad: "InvalidLines") -> None:
-    """Refuse a file without a customer, or with values that may have been spoiled, before anything is sent.
-
-    Args:
-        source: The file.
-        counted: What is known of its lines.
-        bad: Its invalid lines.
-
-    Raises:
-        ReportedError: It is one of the two.
-    """
-    if not bad.suspicious:
-        if counted.lines == 0:
-            first = f" The first line that is none: {bad.first[0]}." if bad.first else ""
-            raise _refusal(f"{source.name} has no line that is a customer; nothing was sent.{first}", None)
-        return
-    cells = sum(bad.suspicious.values())
-    problems = [f"{column}: {what}; {plural(count, 'line')}" for (column, what), count in bad.suspicious.most_common()]
-    more = len(problems) - _SHOWN
-    raise _refusal(
-        f"{source.name} holds {plural(cells, 'value')} that may have been spoiled before; nothing was sent.",
-        "add --ids-only to send the server's own records; or correct them in the source; or add --null WORD for a word "
-        "that stands for no value; or --as-is to send them as they stand",
-        *problems[:_SHOWN],
-        *([f"and {more:,} others"] if more > 0 else []),
-    )
-
-
-def skipped(lines: Mapping[str, int]) -> list[str]:
-    """Return how many lines of a file are no records, each kind in words."""
-    return [plural(count, _KINDS.get(kind, kind)) for kind, count in lines.items()]
-
-
-_KINDS: Final = {
-    "blank": "blank line",
-    "titles": "title line",
-    "headers": "repeated header",
-    "comments": "comment",
-}
-
-
-def _refusal(sentence: str, advice: str | None, *problems: str) -> ReportedError:
-    report = ErrorReport(
-        kind="SourceError",
-        sentence=sentence,
-        exit_code=ExitCode.USAGE,
-        effect=Effect.NOT_APPLIED,
-        advice=advice,
-        problems=problems,
-    )
-    return ReportedError(report)

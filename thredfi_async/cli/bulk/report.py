@@ -66,7 +66,11 @@ class Report:
             lines = list(islice(view.invalid_lines(), _LINES))
         next_ = self._next(whole)
         if session.out.json:
-            found = {**_as_json(whole), "next": [each.as_json() for each in next_], "written": written}
+            found = {
+                **_as_json(whole),
+                "next": [each.as_json() for each in next_ if not each.is_offer],
+                "written": [path for path, _ in written],
+            }
             session.out.data({"journal": str(self.journal), **found})
         elif self.not_archived == STDIN:
             tell(headline(whole.verdict))
@@ -77,19 +81,21 @@ class Report:
             if whole.reasons:
                 session.out.show(_reasons(whole))
             session.out.show(*_invalid_lines(lines, whole.invalid_lines), wrap=False)
-            session.out.show(*(f"Written: {path}" for path in written), *steps(next_), wrap=False)
+            session.out.show(*map(_written, written), *steps(next_), wrap=False)
         return ExitCode.DONE
 
     def _next(self, whole: Summary) -> list[Next]:
         """Return what to do next, without what this command has just done."""
         shown = {Step.SEE_LINES, *([Step.REPORT] if self.not_archived is not None else [])}
+        shown |= {Step.PAGE} if self.html is not None else set()
         return Commands(self.journal, JournalMetadata(whole.run)).lead_on(whole.verdict, shown=shown)
 
-    def _write(self, view: JournalView, out: Output) -> list[str]:
-        written: list[str] = []
+    def _write(self, view: JournalView, out: Output) -> list[tuple[str, int | None]]:
+        """Write the files; return each with the customers that it lists, if it is a list."""
+        written: list[tuple[str, int | None]] = []
         if self.html is not None:
             _replace(self.html, lambda file: write_html(view, file))
-            written.append(str(self.html))
+            written.append((str(self.html), None))
         if self.not_archived == STDIN:
             write_not_archived_csv(view, cast("TextIO", _Stdout(out)))
         elif self.not_archived is not None:
@@ -100,7 +106,7 @@ class Report:
                 count = write_not_archived_csv(view, file)
 
             _replace(Path(self.not_archived), write)
-            written.append(self.not_archived)
+            written.append((self.not_archived, count))
         return written
 
 
@@ -196,6 +202,11 @@ def _invalid_lines(lines: Sequence[InvalidLineRow], count: int) -> Iterator[str]
         yield f"  invalid line {each.line}{column}: {each.reason}"
     if count > len(lines):
         yield f"  and {plural(count - len(lines), 'other')}"
+
+
+def _written(file: tuple[str, int | None]) -> str:
+    path, customers = file
+    return f"Written: {path}" + ("" if customers is None else f" ({plural(customers, 'customer')})")
 
 
 def _label(state: str) -> str:

@@ -15,6 +15,7 @@ from thredfi_async.cli.bulk.endpoint import Endpoint
 from thredfi_async.cli.bulk.executor import RunExecutor
 from thredfi_async.cli.bulk.journal_files import lies_beside, read_back, writing
 from thredfi_async.cli.bulk.journal_metadata import STDIN, JournalMetadata, fits_host, metadata_of
+from thredfi_async.cli.bulk.looking import looking
 from thredfi_async.cli.bulk.options import RateOptions
 from thredfi_async.cli.bulk.preflight_errors import preflight_error, preflight_errors
 from thredfi_async.cli.bulk.source import InvalidLines, count
@@ -63,8 +64,9 @@ class Resume:
                 if found.complete and not self._is_left(found.counts):
                     return conclude(self._nothing_left(said, found), session.out)
                 invalid_lines = self._invalid_lines(said)
-                source = stack.enter_context(contextlib.closing(self._opened(said, bad, invalid_lines)))
-                counted = count(source, bad, whole=False, quiet=session.out.json or session.out.quiet)
+                with looking(session, self.source or said.source or "the file", journal=True):
+                    source = stack.enter_context(contextlib.closing(self._opened(said, bad, invalid_lines)))
+                    counted = count(source, bad, whole=False, quiet=session.out.json or session.out.quiet)
                 facts = metadata_of(
                     source,
                     target,

@@ -123,7 +123,7 @@ def _checked(source: Source, bad: InvalidLines) -> Count:
         if lines <= _CHECKED:  # some ten megabytes
             seen.add(item.customer_id.bytes + item.business_id.bytes)
     repeated = lines - len(seen) if lines <= _CHECKED else None
-    return Count(lines=lines, bad=bad.count, repeated=repeated, skipped=dict(source.skipped))
+    return Count(lines=lines, bad=bad.count, repeated=repeated, skipped=source.skipped)
 
 
 def invalid_line(bad: InvalidLine) -> dict[str, Any]:

@@ -76,7 +76,7 @@ class RunStatus:
         Returns:
             The status.
         """
-        metadata, found = JournalMetadata(view.run), verdict_in(view)
+        metadata, found = JournalMetadata(view.finished_run()), verdict_in(view)
         rate, progress = Rate(), None
         for progress in _moments(view.samples(), metadata, found):
             rate.see(progress.elapsed, progress.done)
@@ -98,7 +98,7 @@ class RunStatus:
             "running": self.running is not None,
             "now": now,
             **self.verdict.as_json(),
-            "next": [each.as_json() for each in next_],
+            "next": [each.as_json() for each in next_ if not each.is_offer],
         }
 
     def as_text(self) -> list[Text]:

@@ -73,7 +73,7 @@ class RunSummary:
             "limit": self.limit,
             "interrupted": self.interrupted,
             "stopped": self.stopped,
-            "next": [each.as_json() for each in self.next],
+            "next": [each.as_json() for each in self.next if not each.is_offer],
         }
 
     def as_text(self) -> Group:

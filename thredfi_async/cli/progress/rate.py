@@ -9,6 +9,8 @@ from thredfi_async.cli.formatting import duration
 
 _STANDSTILL: Final = 5.0
 """Seconds after which nothing done is a rate of 0, and no beginning any more."""
+_BASIS: Final = 10.0
+"""Seconds that a rate is seen before it says how long the rest takes: work begins slower than it goes on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,8 +79,10 @@ class Rate:
         return (done - before) / (now - since)
 
     def left(self, progress: Progress) -> float | None:
-        """Return the seconds until the end at this rate; None if that is unknown, or the work ends before it."""
+        """Return the seconds until the end at this rate; None if that is not known, or the work ends before."""
         if progress.total is None or progress.ends or not self.value or self.value < 0.0:
+            return None
+        if self._seen[-1][0] - self._seen[0][0] < _BASIS:
             return None
         return max(progress.total - progress.done, 0) / self.value
 
