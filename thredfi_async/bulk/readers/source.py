@@ -79,8 +79,7 @@ class Source:
         self.on_invalid_line = on_invalid_line
         self.repeatable: bool = path is not None and can_be_read_again(path, self.name, detected)
         self.size: int | None = size_of(path) if path is not None and self.repeatable else None
-        self._detected = detected
-        self._business_id = business_id
+        self._detected, self._business_id = detected, business_id
         self._rules, self._invalid_lines_to = rules, invalid_lines
         if invalid_lines is not None:
             check_place(invalid_lines, detected.format)
