@@ -61,4 +61,4 @@ def test_what_is_left_out(loaded: set[str], name: str) -> None:
 
 def test_what_is_loaded(loaded: set[str]) -> None:
     """The core and its dependencies are loaded, which shows that the test above checks the right process."""
-    assert {"thredfi_async.client", "aiohttp", "attrs", "cattrs", "orjson", "tenacity"} <= loaded
+    assert {"thredfi_async.client", "aiohttp", "attrs", "cattrs", "msgspec", "tenacity"} <= loaded

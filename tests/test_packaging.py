@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 PROJECT: dict[str, Any] = PYPROJECT["project"]
-CORE = {"aiohttp", "attrs", "cattrs", "orjson", "tenacity"}
+CORE = {"aiohttp", "attrs", "cattrs", "msgspec", "tenacity"}
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,8 @@ import io
 import os
 from pathlib import Path
 
-import orjson
-
 from thredfi_async._checks.text import spreadsheet_cell
+from thredfi_async._codec.json import dumps
 from thredfi_async.bulk.errors import SourceError
 from thredfi_async.bulk.ownership import problem_of
 from thredfi_async.bulk.readers.columns import INVALID_COLUMNS
@@ -136,10 +135,10 @@ def _csv_line(*cells: str) -> bytes:
 
 def _jsonl_record(bad: InvalidLine) -> bytes:
     """Add the reason to an object, or wrap what is not one."""
-    reason = orjson.dumps(dict(zip(INVALID_COLUMNS, (bad.line, bad.column, bad.reason), strict=True)))
+    reason = dumps(dict(zip(INVALID_COLUMNS, (bad.line, bad.column, bad.reason), strict=True)))
     raw = bad.raw.strip()
     if not raw.startswith(b"{"):
-        return reason[:-1] + b',"raw":' + orjson.dumps(raw.decode(errors="backslashreplace")) + b"}\n"
+        return reason[:-1] + b',"raw":' + dumps(raw.decode(errors="backslashreplace")) + b"}\n"
     inside = raw[1:]
     comma = b"" if inside.lstrip().startswith(b"}") else b","
     return reason[:-1] + comma + inside + b"\n"

@@ -3,10 +3,11 @@
 import json
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from thredfi_async import UNSET
 from thredfi_async._checks.json import as_array
+from thredfi_async._codec.json import LENIENT
 from thredfi_async.bulk.readers.invalid_line import RecordError
 
 _WHOLE: Final = re.compile(r"-?(?:0|[1-9][0-9]*)")
@@ -35,9 +36,9 @@ def boolean(cell: str) -> bool:
 
 
 def json_value(cell: str) -> Any:  # noqa: ANN401 - JSON is anything
-    """Read JSON; the standard library's reader keeps integers of any size whole, and orjson does not."""
+    """Read JSON."""
     try:
-        return _JSON.decode(cell)
+        return LENIENT.decode(cell)
     except json.JSONDecodeError as error:
         raise ValueError(f"must be JSON: {error.msg} at character {error.pos + 1}") from None
     except (ValueError, RecursionError):
@@ -80,10 +81,3 @@ def body_of(row: Mapping[str, str]) -> dict[str, Any] | RecordError:
             except ValueError as error:
                 return RecordError(name, str(error))
     return fields
-
-
-def _no_constant(_: str) -> NoReturn:
-    raise ValueError
-
-
-_JSON: Final = json.JSONDecoder(parse_constant=_no_constant)
