@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from asyncio import protocols, selector_events
 from typing import Any
 from unittest import mock
 
@@ -9,6 +10,7 @@ import aiohttp
 import pytest
 from faultserver import Cut, Endless, FaultServer, Healthy, faults
 from helpers import BUSINESS, CUSTOMER, ONCE, Recorder, body, client_of, failure, ring
+from loops import loop_name
 
 from thredfi_async import APIError, ConnectError, Effect, RequestTimeoutError, Timeouts
 from thredfi_async._interfaces import Request, Success
@@ -216,3 +218,22 @@ async def test_no_timer_runs_where_silence_is_allowed() -> None:
     protocol._reschedule_timeout()
     protocol._look()
     assert protocol._watch is None
+
+
+async def test_a_loop_that_reads_before_it_asks_for_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loop of Windows reads into its own memory, and hands that over in pieces: connections can share a buffer."""
+
+    def read(transport: Any) -> None:
+        data = transport._sock.recv(1 << 18)
+        if data:
+            protocols._feed_data_to_buffered_proto(transport._protocol, data)
+        else:
+            transport._read_ready__on_eof()
+
+    if loop_name() == "uvloop":
+        pytest.skip("uvloop does not run on Windows")
+    monkeypatch.setattr(selector_events._SelectorSocketTransport, "_read_ready__get_buffer", read)
+    monkeypatch.setattr("thredfi_async._transport.direct_post._READ_AT_ONCE", 64)
+    async with FaultServer([Healthy()] * 20) as server, client_of(server.url, max_connections=5) as client:
+        found = await asyncio.gather(*(client.customers.archive(BUSINESS, CUSTOMER, body()) for _ in range(20)))
+    assert [each.id for each in found] == [found[0].id] * 20

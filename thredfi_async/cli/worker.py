@@ -17,6 +17,7 @@ from thredfi_async.cli.exit_codes import ExitCode
 from thredfi_async.cli.output import Output, tell
 from thredfi_async.cli.session import Session
 from thredfi_async.cli.settings import Connection, read_env_file
+from thredfi_async.cli.signals import STOP, taking
 from thredfi_async.cli.worker_log import LogLevelName, log_lines
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Work:
         """Work until SIGTERM or Ctrl-C, the regular end."""
         # With --debug, everything is shown already.
         lines = contextlib.nullcontext() if session.debug else log_lines(self.log_level, json=session.out.json)
-        # On Windows the loop has no signal handlers, and Ctrl-C raises this; so does SIGTERM before the loop runs.
+        # Both signals raise this before the loop takes them.
         with broker_preflight_errors(), lines, contextlib.suppress(KeyboardInterrupt), _sigterm_like_ctrl_c():
             asyncio.run(self._run(session))
         return ExitCode.DONE
@@ -81,7 +82,7 @@ class Work:
             client = self.connection.client(*hooks, max_connections=connections)
             worker = Worker(client, nats=nats, stream_config=stream_config, options=options)
             # Before anything that may take time, and until all is closed.
-            stack.enter_context(_signals(worker))
+            stack.enter_context(taking(STOP, lambda _: worker.stop()))
             await stack.enter_async_context(client)
             facts = {
                 "api": client.base_url,
@@ -153,20 +154,3 @@ def _sigterm_like_ctrl_c() -> Generator[None]:
     finally:
         with contextlib.suppress(ValueError):
             signal.signal(signal.SIGTERM, before)
-
-
-@contextlib.contextmanager
-def _signals(worker: "Worker") -> Generator[None]:
-    """Stop at the first signal, and at once at the second."""
-    loop, taken = asyncio.get_running_loop(), list[tuple[signal.Signals, Any]]()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with contextlib.suppress(NotImplementedError, RuntimeError):
-            before = signal.getsignal(number)
-            loop.add_signal_handler(number, worker.stop)
-            taken.append((number, before))
-    try:
-        yield
-    finally:
-        for number, before in taken:
-            loop.remove_signal_handler(number)
-            signal.signal(number, before)
