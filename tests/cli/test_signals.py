@@ -94,7 +94,7 @@ async def test_outside_of_the_main_thread(monkeypatch: pytest.MonkeyPatch) -> No
 
     before = signal.getsignal(signal.SIGINT)
     for windows in (False, True):
-        await asyncio.to_thread(lambda windows=windows: asyncio.run(take(windows=windows)))
+        await asyncio.to_thread(asyncio.run, take(windows=windows))
     assert signal.getsignal(signal.SIGINT) is before
 
 
