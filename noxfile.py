@@ -23,6 +23,7 @@ RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
 # The tests also run on the running Python, if it is newer than the classifiers.
 PYTHONS = SUPPORTED if RUNNING in SUPPORTED else [*SUPPORTED, RUNNING]
 WHEELS = Path(".nox", "built")
+LOCK = Path("requirements", "ci.txt")
 # What the programs in tools/ share with the tests.
 SUPPORT = {"PYTHONPATH": str(Path("tests", "support").resolve())}
 
@@ -117,6 +118,24 @@ def tests_min(session: nox.Session) -> None:
     """Run the tests with the lowest versions that the dependencies allow."""
     session.install(built_wheel(), *lowest(), *group("test"))
     run_tests(session)
+
+
+@nox.session(python=PYTHONS, default=False, requires=["wheel"])
+def tests_locked(session: nox.Session) -> None:
+    """Run the tests with the very versions and files of requirements/ci.txt, so that a run of CI can be repeated."""
+    session.install("--require-hashes", "-r", str(LOCK))
+    (path,) = WHEELS.glob("*.whl")
+    session.install("--no-deps", str(path))
+    run_tests(session)
+
+
+@nox.session(default=False)
+def lock(session: nox.Session) -> None:
+    """Write requirements/ci.txt: the newest version of everything that the tests take, for every Python and system."""
+    session.install("uv")
+    command = ["uv", "pip", "compile", "--quiet", "--upgrade", "--universal", "--generate-hashes", "--no-header"]
+    command += ["--all-extras", "--group", "test", f"--python-version={PYTHONS[0]}", f"--output-file={LOCK}"]
+    session.run(*command, "pyproject.toml")
 
 
 @nox.session(python=False, default=False)
@@ -237,6 +256,13 @@ def worker_chaos(session: nox.Session) -> None:
     """Kill workers and their broker, stop or limit the API, and time the worker: `-- deaths --seed N`."""
     session.install(".[bulk,worker]", *group("test"))
     session.run("python", "tools/worker_chaos.py", *session.posargs, env=SUPPORT)
+
+
+@nox.session(default=False)
+def wheels(session: nox.Session) -> None:
+    """Rewrite the page of Pythons and systems on which every dependency has a wheel; ten minutes."""
+    session.install("nox", "pip>=26")
+    session.run("python", "tools/wheels.py")
 
 
 @nox.session

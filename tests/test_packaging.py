@@ -192,13 +192,19 @@ from importlib import metadata
 hidden = set(sys.argv[1].split(","))
 
 
-class Hider:
+class Without:
+    def __init__(self, finder):
+        self.finder = finder
+
+    def __getattr__(self, name):
+        return getattr(self.finder, name)
+
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in hidden:
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        # A package that is not there is not found, and nothing is raised by who only looks.
+        return None if name.partition(".")[0] in hidden else self.finder.find_spec(name, path, target)
 
 
-sys.meta_path.insert(0, Hider())
+sys.meta_path[:] = map(Without, sys.meta_path)
 for module in sys.argv[2].split(","):
     importlib.import_module(module)
 """
@@ -225,6 +231,7 @@ def brought(extra: str) -> set[str]:
     [
         ("cli", "thredfi_async.cli.app,thredfi_async.cli.demo,thredfi_async.cli.mock_server"),
         ("bulk", "thredfi_async.cli.bulk.archive,thredfi_async.cli.bulk.report,jinja2"),
+        ("report", "thredfi_async.bulk.report,jinja2"),
         ("parquet", "thredfi_async.cli.bulk.archive,thredfi_async.bulk.readers.parquet_records"),
         ("worker", "thredfi_async.cli.worker,thredfi_async.worker.worker,thredfi_async.cli.bulk.publish"),
     ],

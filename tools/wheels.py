@@ -19,8 +19,8 @@ PAGE: Final = ROOT / "docs" / "reference" / "platforms.md"
 PURE: Final = {"nkeys": "pynacl"}
 """Packages that have only a source distribution, of Python alone, so that they install everywhere: what they need."""
 PLATFORMS: Final = {
-    "Linux x86_64": tuple(f"manylinux_2_{glibc}_x86_64" for glibc in (17, 28)) + ("manylinux2014_x86_64",),
-    "Linux aarch64": tuple(f"manylinux_2_{glibc}_aarch64" for glibc in (17, 28)) + ("manylinux2014_aarch64",),
+    "Linux x86_64": ("manylinux_2_17_x86_64", "manylinux_2_28_x86_64", "manylinux2014_x86_64"),
+    "Linux aarch64": ("manylinux_2_17_aarch64", "manylinux_2_28_aarch64", "manylinux2014_aarch64"),
     "Alpine x86_64": tuple(f"musllinux_1_{musl}_x86_64" for musl in (1, 2)),
     "Alpine aarch64": tuple(f"musllinux_1_{musl}_aarch64" for musl in (1, 2)),
     "macOS x86_64": tuple(f"macosx_{version}_x86_64" for version in ("10_9", "10_13", "10_15", "11_0", "12_0", "13_0")),
@@ -34,7 +34,7 @@ _INTRODUCTION: Final = """\
 
 # Platforms
 
-On each Python and system with a "yes", `pip install 'thredfi-async[all]'` compiles nothing: every dependency has a wheel.
+Where the table says "yes", `pip install 'thredfi-async[all]'` compiles nothing, since every dependency has a wheel.
 Elsewhere the table names what has none for it.
 
 """
@@ -44,9 +44,9 @@ Linux means glibc 2.28 or newer, Alpine musl 1.2 or newer, and macOS version 13 
 {pure} has no wheel at all; it is of Python alone, and installs everywhere.
 
 Tests run on Linux; the differences of Windows and macOS are simulated in them.
-On Windows the loop takes no signals, and Python's own handlers take Ctrl-C and Ctrl-Break in its place: a run drains as it does elsewhere.
+On Windows, Ctrl-C and Ctrl-Break let a run drain, as Ctrl-C and SIGTERM do elsewhere.
 A journal needs SQLite 3.37 or newer, and says so before anything is sent.
-No free-threaded build was at hand to run the tests: they are expected to pass there, and the classifiers do not claim it.
+The tests have not run on a free-threaded build, and the classifiers do not claim one.
 """
 
 
@@ -94,7 +94,7 @@ def main() -> None:
     rows += [[platform, *(found[python, platform] for python in pythons)] for platform in PLATFORMS]
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     PAGE.write_text(f"{_INTRODUCTION}{table}\n{_END.format(pure=', '.join(PURE))}", "utf-8")
-    print(table)
+    sys.stdout.write(f"{table}\n")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ def dumps(value: object) -> bytes:
     """
     try:
         return _encode(value)
-    except (TypeError, RecursionError):
+    except (TypeError, RecursionError, msgspec.EncodeError):
         pass
     try:
         # msgspec writes no subclasses of str, int and float.
