@@ -1,5 +1,6 @@
 """Describes a failure: what happened, what is known of the effect, and what to do next; no customer data."""
 
+__lazy_modules__ = ["rich.text"]
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final

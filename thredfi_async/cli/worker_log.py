@@ -1,5 +1,6 @@
 """The worker's own log, as lines on stderr."""
 
+__lazy_modules__ = ["thredfi_async.cli.output"]
 import contextlib
 import datetime as dt
 import enum
