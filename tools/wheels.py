@@ -89,7 +89,8 @@ def main() -> None:
     pythons = [*pythons, *(f"{version}t" for version in pythons if int(version.partition(".")[2]) >= 14)]
     pairs = [(python, platform) for platform in PLATFORMS for python in pythons]
     with ThreadPoolExecutor(2) as threads:
-        found = dict(zip(pairs, threads.map(lambda pair: answer(*pair), pairs), strict=True))
+        answers = threads.map(answer, *zip(*pairs, strict=True))
+        found = dict(zip(pairs, answers, strict=True))
     rows = [["", *pythons], ["---"] * (len(pythons) + 1)]
     rows += [[platform, *(found[python, platform] for python in pythons)] for platform in PLATFORMS]
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows)

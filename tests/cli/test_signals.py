@@ -17,10 +17,10 @@ def _no_signals(*_: object) -> NoReturn:
     raise NotImplementedError
 
 
-@pytest.fixture(params=["of the loop", "of Python, as on Windows"])
+@pytest.fixture(params=["loop", "windows"])
 async def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Let the running loop take signals, or none, as the loops of Windows."""
-    if request.param != "of the loop":
+    if request.param == "windows":
         loop = asyncio.get_running_loop()
         try:
             monkeypatch.setattr(loop, "add_signal_handler", _no_signals)

@@ -50,4 +50,7 @@ def _take(number: signal.Signals, call: Callable[[], object]) -> None:
     except NotImplementedError:
         # The loops of Windows take no signals, but wake up for Python's own handlers. asyncio.run's handler, which this
         # one replaces, would cancel everything in flight at the first Ctrl-C.
-        signal.signal(number, lambda *_: loop.call_soon_threadsafe(call))
+        def pass_on(_: int, __: object) -> None:
+            loop.call_soon_threadsafe(call)
+
+        signal.signal(number, pass_on)
