@@ -19,7 +19,7 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(UTF8, inner, max_size=3),
     max_leaves=10,
 )
-DEEP = 200_000
+DEEP = 1_000_000
 REFUSED = {
     b"": "is not JSON: Expecting value at character 1",
     b"[1,]": "is not JSON: ",

@@ -83,7 +83,7 @@ def test_keys_are_forgotten_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_too_deep_metadata_is_refused_and_changes_nothing() -> None:
     """A request that cannot be answered is not applied."""
     deep: list[Any] = []
-    for _ in range(100_000):
+    for _ in range(1_000_000):
         deep = [deep]
     store = Store(Seed(1, 1, 1))
     with pytest.raises(RefusedError, match="not valid"):
