@@ -23,6 +23,9 @@ RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
 # The tests also run on the running Python, if it is newer than the classifiers.
 PYTHONS = SUPPORTED if RUNNING in SUPPORTED else [*SUPPORTED, RUNNING]
 WHEELS = Path(".nox", "built")
+LOCK = Path("requirements", "ci.txt")
+# Percent of a package's branches and lines that the tests must reach; of everything else, it is all.
+GATES = {"bulk": 95, "cli": 90, "mock_server": 90, "worker": 90}
 # What the programs in tools/ share with the tests.
 SUPPORT = {"PYTHONPATH": str(Path("tests", "support").resolve())}
 
@@ -73,6 +76,18 @@ def side_by_side(session: nox.Session, first: Sequence[str], second: Sequence[st
         other.result()
 
 
+def files_of(package: str) -> str:
+    """Return coverage's pattern for the files of one of our packages."""
+    return f"*/thredfi_async/{package}/*"
+
+
+def check_gates(session: nox.Session, *packages: str, env: Mapping[str, str]) -> None:
+    """Fail if the tests reach less of a package than its gate asks for."""
+    for package in packages:
+        gate = str(GATES[package])
+        session.run("coverage", "report", "--include", files_of(package), "--fail-under", gate, env=env)
+
+
 def run_tests(session: nox.Session) -> None:
     """Run the suite against the installed wheel, and check its coverage.
 
@@ -91,9 +106,8 @@ def run_tests(session: nox.Session) -> None:
     measuring = ["coverage", "run", "-m", "pytest", "-m", f"not ({unmeasured})"]
     side_by_side(session, measuring, ["python", "-m", "pytest", "-m", unmeasured], env)
     session.run("coverage", "combine", env=env)
-    bulk = "*/thredfi_async/bulk/*"
-    session.run("coverage", "report", "--omit", bulk, env=env)
-    session.run("coverage", "report", "--include", bulk, "--fail-under", "95", env=env)
+    session.run("coverage", "report", "--omit", ",".join(map(files_of, GATES)), env=env)
+    check_gates(session, "bulk", "mock_server", env=env)
 
 
 def build(session: nox.Session, folder: Path) -> None:
@@ -130,6 +144,35 @@ def tests_min(session: nox.Session) -> None:
     """Run the tests with the lowest versions that the dependencies allow."""
     session.install(built_wheel(), *lowest(), *group("test"))
     run_tests(session)
+
+
+@nox.session(python=PYTHONS, default=False, requires=["wheel"])
+def tests_locked(session: nox.Session) -> None:
+    """Run the tests with the very versions and files of requirements/ci.txt, so that a run of CI can be repeated."""
+    session.install("--require-hashes", "-r", str(LOCK))
+    (path,) = WHEELS.glob("*.whl")
+    session.install("--no-deps", str(path))
+    run_tests(session)
+
+
+@nox.session(default=False, requires=["wheel"])
+def upper_floors(session: nox.Session) -> None:
+    """Measure the tests of `cli` and `worker`, which `tests` runs without coverage, and check their gates."""
+    session.install(built_wheel(), *group("test"))
+    env = {"PYTHONSAFEPATH": "1", "COVERAGE_FILE": str(Path(session.create_tmp(), ".coverage").resolve())}
+    session.run("coverage", "erase", env=env)
+    session.run("coverage", "run", "-m", "pytest", "-m", "not uvloop", "tests/cli", "tests/worker", env=env)
+    session.run("coverage", "combine", env=env)
+    check_gates(session, "cli", "worker", env=env)
+
+
+@nox.session(default=False)
+def lock(session: nox.Session) -> None:
+    """Write requirements/ci.txt: the newest version of everything that the tests take, for every Python and system."""
+    session.install("uv")
+    command = ["uv", "pip", "compile", "--quiet", "--upgrade", "--universal", "--generate-hashes", "--no-header"]
+    command += ["--all-extras", "--group", "test", f"--python-version={PYTHONS[0]}", f"--output-file={LOCK}"]
+    session.run(*command, "pyproject.toml")
 
 
 @nox.session(python=False, default=False)
@@ -257,6 +300,13 @@ def worker_chaos(session: nox.Session) -> None:
     """Kill workers and their broker, stop or limit the API, and time the worker: `-- deaths --seed N`."""
     session.install(".[bulk,worker]", *group("test"))
     session.run("python", "tools/worker_chaos.py", *session.posargs, env=SUPPORT)
+
+
+@nox.session(default=False)
+def wheels(session: nox.Session) -> None:
+    """Rewrite the page of Pythons and systems on which every dependency has a wheel; ten minutes."""
+    session.install("nox", "pip>=26")
+    session.run("python", "tools/wheels.py")
 
 
 @nox.session

@@ -3,6 +3,23 @@
 After every call you know whether the customer was archived, was not, or may have been.
 """
 
+# Python 3.15 loads these when they are used (PEP 810): `thredfi --version` needs none of them.
+__lazy_modules__ = [
+    "thredfi_async._checks.identifiers",
+    "thredfi_async._engine.limits",
+    "thredfi_async._interfaces",
+    "thredfi_async._transport.session",
+    "thredfi_async.auth",
+    "thredfi_async.client",
+    "thredfi_async.errors",
+    "thredfi_async.events",
+    "thredfi_async.models",
+    "thredfi_async.resources._listing",
+    "thredfi_async.resources.customers",
+    "thredfi_async.retry",
+    "thredfi_async.settings",
+    "thredfi_async.telemetry",
+]
 from thredfi_async._checks.identifiers import Identifier
 from thredfi_async._engine.limits import Limits
 from thredfi_async._interfaces import Clock, SystemClock

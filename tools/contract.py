@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import orjson
+import msgspec
 
 from thredfi_async.mock_server import MockServer, in_thread
 
@@ -114,7 +114,7 @@ def main() -> int:
     operations = [f"{method.upper()} {path}" for path, item in contract["paths"].items() for method in item]
     with tempfile.TemporaryDirectory() as folder, in_thread(MockServer(customers=200)) as server:
         schema, config = Path(folder) / "openapi.json", Path(folder) / "schemathesis.toml"
-        schema.write_bytes(orjson.dumps(contract))
+        schema.write_bytes(msgspec.json.encode(contract))
         config.write_text(settings(server))
         answers = hook_up(server)
         arguments = ["--config-file", str(config), "run", str(schema), "--checks", "all"]

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import aiohttp
-import orjson
+import msgspec
 from work import BUSINESS, TOKEN, Work
 
 
@@ -19,9 +19,9 @@ class Bare:
     async def archive(self, work: Work) -> object:
         """Post, and decode."""
         url = f"{self.url}/v1/platform/businesses/{BUSINESS}/customers/{work.customer_id}/archive/"
-        async with self.session.post(url, data=orjson.dumps(work.fields)) as response:
+        async with self.session.post(url, data=msgspec.json.encode(work.fields)) as response:
             response.raise_for_status()
-            return orjson.loads(await response.read())
+            return msgspec.json.decode(await response.read())
 
 
 @asynccontextmanager

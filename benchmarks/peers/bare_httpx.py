@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import httpx
-import orjson
+import msgspec
 from work import BUSINESS, TOKEN, Work
 
 
@@ -18,9 +18,9 @@ class Bare:
     async def archive(self, work: Work) -> object:
         """Post, and decode."""
         path = f"/v1/platform/businesses/{BUSINESS}/customers/{work.customer_id}/archive/"
-        response = await self.client.post(path, content=orjson.dumps(work.fields))
+        response = await self.client.post(path, content=msgspec.json.encode(work.fields))
         response.raise_for_status()
-        return orjson.loads(response.content)
+        return msgspec.json.decode(response.content)
 
 
 @asynccontextmanager

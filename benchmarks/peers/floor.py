@@ -1,4 +1,4 @@
-"""The cost of Python itself: a bare asyncio protocol, prepared headers, orjson, and no features of a client."""
+"""The cost of Python itself: a bare asyncio protocol, prepared headers, msgspec, and no features of a client."""
 
 import asyncio
 import ssl
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, cast
 from urllib.parse import urlsplit
 
-import orjson
+import msgspec
 from work import BUSINESS, TOKEN, Work
 
 _LENGTH: Final = b"Content-Length: "
@@ -52,11 +52,11 @@ class Floor:
     async def archive(self, work: Work) -> object:
         """Write, wait, decode."""
         exchange = self.idle.pop()
-        body = orjson.dumps(work.fields)
+        body = msgspec.json.encode(work.fields)
         request = b"%b%b%b%d\r\n\r\n%b" % (self.before, str(work.customer_id).encode(), self.after, len(body), body)
         answer = await exchange.ask(request)
         self.idle.append(exchange)
-        return orjson.loads(answer)
+        return msgspec.json.decode(answer)
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ from settings import Section, Settings, Table, Target
 
 from report.plot import plot
 
-_PACKAGES: Final = ("aiohttp", "attrs", "cattrs", "httpx", "orjson", "pydantic", "tenacity", "uvloop")
+_PACKAGES: Final = ("aiohttp", "attrs", "cattrs", "httpx", "msgspec", "pydantic", "tenacity", "uvloop")
 
 
 def write(folder: Path, sections: Sequence[Section], settings: Settings) -> None:

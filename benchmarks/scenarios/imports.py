@@ -12,7 +12,7 @@ from settings import Section, Settings, Table, Target
 
 _STATEMENTS: Final = {
     "thredfi_async": "import thredfi_async",
-    "its dependencies": "import aiohttp, attrs, cattrs, orjson, tenacity",
+    "its dependencies": "import aiohttp, attrs, cattrs, msgspec, tenacity",
     "Python alone": "pass",
 }
 _PAIRS: Final = 3
@@ -32,7 +32,7 @@ def measure(settings: Settings, say: Callable[[str], None]) -> Section:
         text=(
             (
                 "CPU of a whole process that does nothing but import, to that of one that imports aiohttp, attrs, "
-                "cattrs, orjson and tenacity alone."
+                "cattrs, msgspec and tenacity alone."
             ),
         ),
         tables=[

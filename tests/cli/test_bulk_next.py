@@ -110,7 +110,7 @@ def test_the_copy_of_invalid_lines(name: str, bulk: Bulk, server: MockServer, fi
 def test_a_run_that_stopped_goes_on(bulk: Bulk, server: MockServer, five: list[SeededCustomer]) -> None:
     """After an outage the command does the rest, at the pace that the run had, and says so."""
     server.set_down(True, status=503)
-    options = ["--rate", "500/s", "--concurrency", "7", "--outage-timeout", "0.1s", "--timeout", "100ms"]
+    options = ["--rate", "500/s", "--concurrency", "7", "--outage-timeout", "0.1s", "--timeout", "2s"]
     told = bulk("archive", "five.csv", "--journal", "run.db", *options, "--json")
     assert told.code == 4
     summary = told.json[-1]
@@ -122,7 +122,7 @@ def test_a_run_that_stopped_goes_on(bulk: Bulk, server: MockServer, five: list[S
     plan = resumed.json[0]
     assert plan.items() >= {"rate": 500.0, "concurrency": 7, "outage_timeout": 0.1}.items()
     assert resumed.code == 0
-    assert bulk("status", "run.db", "--json").json[-1]["run"]["settings"]["timeouts"] == {"deadline": 0.1}
+    assert bulk("status", "run.db", "--json").json[-1]["run"]["settings"]["timeouts"] == {"deadline": 2.0}
 
 
 def test_another_pace_may_be_told(bulk: Bulk, server: MockServer, five: list[SeededCustomer]) -> None:

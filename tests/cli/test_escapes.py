@@ -251,3 +251,11 @@ def test_one_door() -> None:
                 case _:
                     pass
     assert sorted(found) == ["app.py", "output.py"]  # the version's number; the width of a terminal
+
+
+def test_a_console_without_vt_sequences(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the old console of Windows, which shows escape sequences as text, there are none."""
+    monkeypatch.setattr("rich.console.detect_legacy_windows", lambda: True)
+    page = io.StringIO()
+    PrintableConsole(page, force_terminal=True).print(Text("a", "bold red"), Text("b", "link https://example.com"))
+    assert page.getvalue() == "a b\n"

@@ -22,7 +22,7 @@ from thredfi_async import (
     InvalidRequestError,
     ResponseDecodeError,
 )
-from thredfi_async._codec.converter import Page, _thorough, encode, parse, structure, with_exact_numbers
+from thredfi_async._codec.converter import Page, _thorough, encode, parse, structure
 from thredfi_async._interfaces import Hidden, Next, Response, Success
 from thredfi_async.resources._archiving import Archiving, Given
 
@@ -530,16 +530,20 @@ def test_a_body_says_what_was_given(changes: dict[str, Any]) -> None:
     assert encode(CustomerRequest(**given)) == body
 
 
+class Whole(int):
+    """A subclass, as numpy's floats are of float."""
+
+
 def test_the_fallback_writes_as_the_fast_encoder_does() -> None:
-    """A number that orjson cannot write changes only its own digits in the body."""
-    texts = {"notes": 'é\N{PARTY POPPER}\u2028"\\\0', "metadata": {"n": 0, "f": 1.5, "x": [None, True]}}
+    """A value that only the standard library writes changes nothing else in the body."""
+    texts: dict[str, Any] = {"notes": 'é\N{PARTY POPPER}\u2028"\\\0', "metadata": {"n": 0, "f": 1.5, "x": [None, True]}}
     plain = encode(request_with(texts))
-    big = encode(request_with({**texts, "payment_terms_days": 2**64}))
-    assert big == plain.replace(b'"payment_terms_days":30', b'"payment_terms_days":18446744073709551616')
+    other = encode(request_with({**texts, "metadata": {**texts["metadata"], "n": Whole(2**64)}}))
+    assert other == plain.replace(b'"n":0', b'"n":18446744073709551616')
 
 
 def test_deep_metadata_is_encoded() -> None:
-    """Nesting deeper than orjson's limit is encoded."""
+    """Nesting deeper than what some encoders write is encoded."""
     value: list[Any] = []
     for _ in range(260):
         value = [value]
@@ -564,19 +568,6 @@ def test_the_servers_own_numbers_are_sent_back_to_the_digit() -> None:
     assert json.loads(verdict.request.body or b"") == {
         name: fields[name] for name in ("individual_name", "metadata", "transaction_tags")
     }
-
-
-def test_a_record_without_json_fields_is_sent_without_any() -> None:
-    """Reading the numbers again adds no fields."""
-    for fields in (dict(NEEDED), {**NEEDED, "metadata": None, "transaction_tags": None}):
-        customer = structure(fields, Customer)
-        assert with_exact_numbers(customer, json.dumps(fields).encode()) == customer
-
-
-def test_a_record_that_is_nested_too_deeply_stays_as_it_was() -> None:
-    """A record that is nested too deeply for Python's decoder is returned unchanged."""
-    customer = structure(dict(NEEDED), Customer)
-    assert with_exact_numbers(customer, b"[" * 200_000) is customer
 
 
 def test_both_ways_make_the_same() -> None:

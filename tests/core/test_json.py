@@ -124,7 +124,7 @@ def test_what_contains_itself() -> None:
 
 
 def test_deep_is_not_too_deep() -> None:
-    """More levels than orjson can write are accepted."""
+    """More levels than some encoders write are accepted."""
     value = nested(260)
     assert taken(value) == (value, [])
 

@@ -1,7 +1,7 @@
 import json
 from typing import Any
 
-import orjson
+import msgspec
 import pytest
 
 from thredfi_async.mock_server.checks import (
@@ -19,7 +19,7 @@ BODY = seeded_customers(1)[0].body
 
 def problems(body: Any, *, strict: bool = True) -> dict[str, list[str]]:
     """Return the details of a refused body."""
-    raw = body if isinstance(body, bytes) else orjson.dumps(body)
+    raw = body if isinstance(body, bytes) else msgspec.json.encode(body)
     with pytest.raises(RefusedError) as caught:
         customer_request(raw, strict=strict)
     assert (caught.value.status, caught.value.code) == (400, "validation_error")
@@ -67,7 +67,7 @@ def test_a_missing_field_is_refused_unless_it_is_a_name(field: str) -> None:
     """Strict mode requires every field, except one of the two names."""
     body = {name: value for name, value in BODY.items() if name != field}
     if field in {"individual_name", "company_name"}:
-        assert customer_request(orjson.dumps(body), strict=True) == body
+        assert customer_request(msgspec.json.encode(body), strict=True) == body
     else:
         assert list(problems(body)) == [field]
 
@@ -88,12 +88,12 @@ def test_lenient_mode_takes_what_is_there() -> None:
 def test_metadata_is_any_json(metadata: object) -> None:
     """Metadata may be any JSON value, including null."""
     body = {**BODY, "metadata": metadata}
-    assert customer_request(orjson.dumps(body), strict=True) == body
+    assert customer_request(msgspec.json.encode(body), strict=True) == body
 
 
 def test_undocumented_fields_are_dropped() -> None:
     """An undocumented field is ignored, as in Django REST framework."""
-    assert customer_request(orjson.dumps({**BODY, "is_archived": False}), strict=True) == BODY
+    assert customer_request(msgspec.json.encode({**BODY, "is_archived": False}), strict=True) == BODY
 
 
 @pytest.mark.parametrize("raw", [b"", b"{", b"NaN", b'{"notes": "\xff"}', b'{"notes": "\\ud800"}', b"[" * 5000])
@@ -119,14 +119,14 @@ def test_integers_have_no_bound(value: int) -> None:
 
 def test_endless_integers_are_refused() -> None:
     """An integer with more digits than Python reads is malformed JSON, not a crash."""
-    raw = orjson.dumps(BODY)[:-1] + b',"extra":1.5,"payment_terms_days":' + b"9" * 5000 + b"}"
+    raw = msgspec.json.encode(BODY)[:-1] + b',"extra":1.5,"payment_terms_days":' + b"9" * 5000 + b"}"
     assert problems(raw) == {}
 
 
 def test_what_nests_too_deeply_cannot_be_encoded() -> None:
     """A value too deep for any encoder raises one kind of error."""
     value: list[Any] = []
-    for _ in range(100_000):
+    for _ in range(1_000_000):
         value = [value]
     with pytest.raises(ValueError, match="nested"):
         encode(value)
@@ -151,4 +151,8 @@ def test_another_media_type_is_415(header: str | None) -> None:
 def test_the_envelope_is_the_contracts() -> None:
     """A refusal knows its body."""
     refusal = RefusedError(409, "conflict", "No.", details={"id": ["taken"]})
-    assert orjson.loads(refusal.envelope()) == {"error": "No.", "error_code": "conflict", "details": {"id": ["taken"]}}
+    assert msgspec.json.decode(refusal.envelope()) == {
+        "error": "No.",
+        "error_code": "conflict",
+        "details": {"id": ["taken"]},
+    }

@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import aiohttp
-import orjson
+import msgspec
 import pytest
 from mock_server_caller import Answer, calling, path_of
 
@@ -45,7 +45,7 @@ async def test_a_missing_slash_is_redirected(method: str) -> None:
     async with calling(MockServer(customers=1)) as caller:
         customer = caller.server.customers[0]
         path = path_of(customer) + "archive"
-        answer = await caller.send(method, path + "?a=1", data=orjson.dumps(customer.body))
+        answer = await caller.send(method, path + "?a=1", data=msgspec.json.encode(customer.body))
         assert (answer.status, answer.headers["Location"]) == (301, path + "/?a=1")
         assert not caller.server.is_archived(customer.customer_id)
 
@@ -215,7 +215,7 @@ async def test_hostile_bytes_never_make_a_500() -> None:
         customer = caller.server.customers[0]
         body = customer.body
         deep = b"[" * 100_000 + b"]" * 100_000
-        raw = orjson.dumps({**body, "metadata": 0}).replace(b'"metadata":0', b'"metadata":%s')
+        raw = msgspec.json.encode({**body, "metadata": 0}).replace(b'"metadata":0', b'"metadata":%s')
         answers = [
             await caller.archive(customer, raw % deep),
             await caller.archive(customer, raw % (b"[" * 1000 + b"]" * 1000)),
@@ -258,7 +258,7 @@ async def test_what_is_no_http_is_refused_in_the_envelope() -> None:
     async with MockServer(customers=1) as server:
         answer = await raw_exchange(server, b"NONSENSE\r\n\r\n")
         assert answer.startswith((b"HTTP/1.0 400", b"HTTP/1.1 400"))
-        assert orjson.loads(answer.partition(b"\r\n\r\n")[2])["error_code"] == "parse_error"
+        assert msgspec.json.decode(answer.partition(b"\r\n\r\n")[2])["error_code"] == "parse_error"
 
 
 async def test_a_broken_framing_is_refused() -> None:
@@ -279,7 +279,7 @@ async def test_a_wild_host_header_gets_no_place_in_urls() -> None:
             f"GET {path} HTTP/1.1\r\nHost: a b<>\r\nAuthorization: Bearer {server.token}\r\nConnection: close\r\n\r\n"
         )
         answer = await raw_exchange(server, head.encode())
-        assert orjson.loads(answer.partition(b"\r\n\r\n")[2])["next"].startswith("http://localhost/v1/")
+        assert msgspec.json.decode(answer.partition(b"\r\n\r\n")[2])["next"].startswith("http://localhost/v1/")
 
 
 async def test_a_client_that_leaves_half_way_is_no_error(caplog: pytest.LogCaptureFixture) -> None:

@@ -126,8 +126,9 @@ def test_tests_run_on_what_is_supported() -> None:
 def test_other_pythons_are_supported_ones() -> None:
     """Whatever else names a Python names the oldest or the newest that is supported."""
     named = {step["with"]["python-version"] for _, step in steps() if "python-version" in step.get("with", {})}
-    named |= {loaded(ROOT / ".readthedocs.yaml")["build"]["tools"]["python"]}
     assert named == {"${{ matrix.python }}", PYTHONS[0], PYTHONS[-1]}
+    # Read the Docs, whose schema lists its Pythons, has a new one some months after its release.
+    assert loaded(ROOT / ".readthedocs.yaml")["build"]["tools"]["python"] in PYTHONS[-2:]
 
 
 def test_sessions_exist() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import aiohttp
 import attrs
-import orjson
+import msgspec
 
 from thredfi_async.mock_server import MockServer, SeededCustomer
 
@@ -20,7 +20,7 @@ class Answer:
 
     @property
     def json(self) -> Any:
-        return orjson.loads(self.body)
+        return msgspec.json.decode(self.body)
 
 
 @attrs.frozen
@@ -37,7 +37,7 @@ class Caller:
             return Answer(response.status, response.headers, await response.read())
 
     async def archive(self, customer: SeededCustomer, body: Any = None, **headers: str) -> Answer:
-        raw = body if isinstance(body, bytes) else orjson.dumps(customer.body if body is None else body)
+        raw = body if isinstance(body, bytes) else msgspec.json.encode(customer.body if body is None else body)
         data = BytesIO(raw) if len(raw) > 1 << 20 else raw  # aiohttp warns about large bodies in bytes
         named = {"Content-Type": "application/json"}
         named |= {name.replace("_", "-"): value for name, value in headers.items()}

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+from functools import partial
+from importlib import import_module
 from typing import Any
 from unittest import mock
 
@@ -9,10 +11,11 @@ import aiohttp
 import pytest
 from faultserver import Cut, Endless, FaultServer, Healthy, faults
 from helpers import BUSINESS, CUSTOMER, ONCE, Recorder, body, client_of, failure, ring
+from loops import loop_name
 
 from thredfi_async import APIError, ConnectError, Effect, RequestTimeoutError, Timeouts
 from thredfi_async._interfaces import Request, Success
-from thredfi_async._transport.connections import Connector
+from thredfi_async._transport.connections import Connector, Protocol
 from thredfi_async._transport.direct_post import LONGEST, _BufferedProtocol
 
 
@@ -216,3 +219,55 @@ async def test_no_timer_runs_where_silence_is_allowed() -> None:
     protocol._reschedule_timeout()
     protocol._look()
     assert protocol._watch is None
+
+
+async def test_a_loop_that_reads_before_it_asks_for_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loop of Windows reads into its own memory, and hands that over in pieces: connections can share a buffer."""
+    transports: Any = import_module("asyncio.selector_events")
+    protocols: Any = import_module("asyncio.protocols")
+
+    def read(transport: Any) -> None:
+        data = transport._sock.recv(1 << 18)
+        if data:
+            protocols._feed_data_to_buffered_proto(transport._protocol, data)
+        else:
+            transport._read_ready__on_eof()
+
+    if loop_name() == "uvloop":
+        pytest.skip("uvloop does not run on Windows")
+    monkeypatch.setattr(transports._SelectorSocketTransport, "_read_ready__get_buffer", read)
+    monkeypatch.setattr("thredfi_async._transport.direct_post._READ_AT_ONCE", 64)
+    async with FaultServer([Healthy()] * 20) as server, client_of(server.url, max_connections=5) as client:
+        found = await asyncio.gather(*(client.customers.archive(BUSINESS, CUSTOMER, body()) for _ in range(20)))
+    assert [each.id for each in found] == [found[0].id] * 20
+
+
+@pytest.mark.parametrize("iterations", [1, 2, 3])
+async def test_the_reason_of_an_end_is_waited_for(iterations: int) -> None:
+    """A transport tells that it is closing before it tells why, as in TLS since Python 3.14: the error says why."""
+    loop = asyncio.get_running_loop()
+    protocol, reason = Protocol(loop), ConnectionResetError()
+    transport = mock.Mock(asyncio.Transport, is_closing=lambda: True)
+
+    def later(left: int) -> None:
+        if left:
+            loop.call_soon(later, left - 1)
+        else:
+            protocol.connection_lost(reason)
+
+    transport.abort = partial(later, iterations)
+    protocol.connection_made(transport)
+    assert protocol.writable() is None
+    with pytest.raises(aiohttp.ServerDisconnectedError) as caught:
+        await protocol.refuse()
+    assert caught.value.__cause__ is reason
+
+
+async def test_a_reason_that_never_comes_is_not_waited_for() -> None:
+    """The wait has an end: without a reason, the error has no cause."""
+    protocol = Protocol(asyncio.get_running_loop())
+    protocol.connection_made(mock.Mock(asyncio.Transport, is_closing=lambda: True))
+    with pytest.raises(aiohttp.ServerDisconnectedError) as caught:
+        await protocol.refuse()
+    assert caught.value.__cause__ is None
+    protocol.connection_lost(None)

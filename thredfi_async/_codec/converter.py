@@ -1,21 +1,20 @@
 """JSON bytes to models and back: cattrs with hooks that never coerce."""
 
 import datetime as dt
-import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from operator import attrgetter, eq
 from types import NoneType
-from typing import Any, Final, NoReturn, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 from uuid import UUID
 
 import attrs
 import cattrs
-import orjson
 from cattrs.gen import make_dict_structure_fn, override
 
 from thredfi_async._checks.json import as_array, as_object
 from thredfi_async._codec.fast_structure import Hook, fast_hook
+from thredfi_async._codec.json import dumps, loads_leniently
 from thredfi_async.errors import InvalidRequestError, ResponseDecodeError
 from thredfi_async.models import (
     UNSET,
@@ -50,27 +49,16 @@ def encode(request: CustomerRequest) -> bytes:
     Raises:
         InvalidRequestError: It contains a number or a nesting that Python's encoders cannot write.
     """
-    encoded = _encoded(request)
-    if encoded is None:
-        problem = "transaction_tags, metadata: hold a number or a nesting that is too large to be encoded"
-        raise InvalidRequestError([problem])
-    return encoded
-
-
-def _encoded(request: CustomerRequest) -> bytes | None:
     values = _field_values(request)
     body = dict(zip(CustomerRequest.FIELD_NAMES, values, strict=True))
     if Unset in set(map(type, values)):
         body = {name: value for name, value in body.items() if value is not UNSET}
     try:
-        return orjson.dumps(body)
-    except TypeError:
-        # orjson stops at 64-bit integers and 254 levels; JSON, and so the contract, does not.
-        pass
-    try:
-        return json.dumps(body, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
-    except (ValueError, RecursionError):
-        return None
+        return dumps(body)
+    except ValueError:
+        pass  # what is raised below has no context, which could quote the number
+    problem = "transaction_tags, metadata: hold a number or a nesting that is too large to be encoded"
+    raise InvalidRequestError([problem])
 
 
 def parse(body: bytes) -> Any:  # noqa: ANN401 - JSON is anything
@@ -86,28 +74,13 @@ def parse(body: bytes) -> Any:  # noqa: ANN401 - JSON is anything
         ResponseDecodeError: The body is not JSON, or is empty or null.
     """
     try:
-        value = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        # orjson refuses lone surrogates that are escaped, a mark at the beginning, and numbers beyond a float.
-        value = _read_again(body)
+        value = loads_leniently(body)
+    except ValueError:
+        value = None
     if value is None:
         problem = "the body is not JSON" if body.strip() not in {b"", b"null"} else "the body is empty or null"
         raise ResponseDecodeError(problem, problems=[f"$: {problem}"])
     return value
-
-
-def _read_again(body: bytes) -> Any:  # noqa: ANN401 - JSON is anything
-    try:
-        return _LENIENT.decode(body.decode("utf-8-sig"))
-    except (ValueError, RecursionError):
-        return None
-
-
-def _no_constant(_: str) -> NoReturn:
-    raise ValueError
-
-
-_LENIENT: Final = json.JSONDecoder(parse_constant=_no_constant)
 
 
 def structure(value: object, model: type[T]) -> T:
@@ -152,24 +125,6 @@ def _shortened(value: Any, levels: int) -> Any:  # noqa: ANN401 - JSON is anythi
         entries = cast("Sequence[Any]", value)
         return [_shortened(each, levels - 1) for each in entries[:_LOOKED_AT]]
     return value
-
-
-def with_exact_numbers(customer: Customer, body: bytes) -> Customer:
-    """Read a record's JSON fields again, since orjson turns integers beyond 64 bits into floats and they will be sent.
-
-    Args:
-        customer: The record.
-        body: The answer that the record was read from.
-
-    Returns:
-        The record with every digit of the numbers in its metadata and tags.
-    """
-    try:
-        fields = _LENIENT.decode(body.decode("utf-8-sig"))
-    except RecursionError:
-        return customer  # nested too deeply to be sent at all
-    tags = fields.get("transaction_tags") or ()
-    return attrs.evolve(customer, metadata=fields.get("metadata"), transaction_tags=tuple(tags))
 
 
 def _problems(error: Exception) -> list[str]:

@@ -5,7 +5,7 @@ import random
 from collections.abc import Callable
 from contextvars import ContextVar
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
@@ -17,6 +17,8 @@ LONGEST_LINE: Final = 65_536
 MOST_HEADERS: Final = 1_000
 _SPREAD: Final = 0.1
 """The part of its maximum age by which a connection may end earlier: those made together are not renewed together."""
+_UNTIL_LOST: Final = 10
+"""Iterations of the event loop in which the reason of an end is waited for; asyncio takes two or three."""
 LENT: Final[ContextVar[ResponseHandler | None]] = ContextVar("thredfi_async_lent", default=None)
 """The connection that the request of the running task was lent last, by way of a session."""
 
@@ -39,7 +41,7 @@ class Protocol(ResponseHandler):
         self.was_read: bool = False
         self.expires: float | None = None
         self.lost: BaseException | None = None
-        self._is_refused = False
+        self._is_lost = self._is_refused = False
 
     @property
     def has_answer(self) -> bool:
@@ -47,24 +49,40 @@ class Protocol(ResponseHandler):
         return bool(self._buffer)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        self.lost = exc
+        self.lost, self._is_lost = exc, True
         super().connection_lost(exc)
         # Who reads later is told why: aiohttp tells only one who reads already.
         error = self.exception()
         if error is not None and error.__cause__ is None:
             error.__cause__ = exc
 
-    def writable(self) -> asyncio.Transport:
+    def writable(self) -> asyncio.Transport | None:
         """Return the transport, to which the first byte of a request is about to be written.
 
-        Raises:
-            aiohttp.ServerDisconnectedError: It is closed already, or something came that no request asked for. Nothing
-                of the request has left, and nothing that came is its answer.
+        Returns:
+            None if it is closed already, or something came that no request asked for: `refuse` then says why.
         """
         if self._is_doubtful() or self.transport is None or self.transport.is_closing():
-            self._is_refused = True
-            raise aiohttp.ServerDisconnectedError from self.lost
+            return None
         return self.transport
+
+    async def refuse(self) -> NoReturn:
+        """Close the connection before anything of a request is written, and wait for the reason.
+
+        asyncio closes first, and calls `connection_lost` two iterations later. In between, TLS 1.3 may have said that
+        the server wants another certificate (since Python 3.14 the transport tells that it is closing by then).
+
+        Raises:
+            aiohttp.ServerDisconnectedError: Always. Nothing of the request has left, and nothing that came is its
+                answer; the cause is why the connection ended, if it failed.
+        """
+        self._is_refused = True
+        self.abort()
+        for _ in range(_UNTIL_LOST):
+            if self._is_lost:
+                break
+            await asyncio.sleep(0)
+        raise aiohttp.ServerDisconnectedError from self.lost
 
     async def read(self) -> Any:  # noqa: ANN401 - aiohttp's: a message and its payload
         """Wait for the next message; aiohttp forgets its timer after a 1xx (aio-libs/aiohttp#2926)."""
@@ -81,7 +99,7 @@ class Protocol(ResponseHandler):
             if not self._is_refused:
                 raise
         if self._is_refused:
-            raise aiohttp.ServerDisconnectedError from self.lost
+            await self.refuse()
         return message
 
     def _is_doubtful(self) -> bool:

@@ -195,7 +195,7 @@ class DirectPost:
             if protocol.should_close:
                 protocol.force_close()
             if not protocol.is_new or not protocol.has_answer:
-                transport = protocol.writable()
+                transport = protocol.writable() or await protocol.refuse()
                 # From here on it counts as sent.
                 progress.sent = True
                 transport.write(message.data)

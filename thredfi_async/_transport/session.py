@@ -241,7 +241,7 @@ class _Body(aiohttp.Payload):
     async def write(self, writer: AbstractStreamWriter) -> None:
         lent = LENT.get()
         if isinstance(lent, Protocol):
-            lent.writable()
+            _ = lent.writable() or await lent.refuse()
         elif isinstance(writer, StreamWriter) and (writer.transport is None or writer.transport.is_closing()):
             # On a connection that is closed already, nothing leaves.
             raise aiohttp.ClientConnectionResetError

@@ -1,5 +1,12 @@
 """`archive`, `get` and `list`."""
 
+__lazy_modules__ = [
+    "rich.text",
+    "thredfi_async",
+    "thredfi_async.cli.body",
+    "thredfi_async.cli.output",
+    "thredfi_async.cli.render",
+]
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final

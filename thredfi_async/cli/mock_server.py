@@ -5,7 +5,6 @@ import contextlib
 import errno
 import ipaddress
 import os
-import signal
 import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from thredfi_async import ConfigurationError
 from thredfi_async.cli.exit_codes import ExitCode
 from thredfi_async.cli.output import Output, tell
 from thredfi_async.cli.session import Session
+from thredfi_async.cli.signals import STOP, taking
 from thredfi_async.mock_server import FaultKind, Faults, MockServer
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class ServeMock:
             )
         except ValueError as error:
             raise ConfigurationError(str(error)) from None
-        # On Windows the loop has no signal handlers, and Ctrl-C raises this.
+        # Ctrl-C raises this before the loop takes it.
         with contextlib.suppress(KeyboardInterrupt):
             asyncio.run(self._serve(server, session.out))
         if not session.out.json:
@@ -77,18 +77,16 @@ class ServeMock:
 
     async def _serve(self, server: MockServer, out: Output) -> None:
         stop = asyncio.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            with contextlib.suppress(NotImplementedError):
-                asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        try:
-            await server.start()
-        except OSError as error:
-            raise ConfigurationError(self._refused(error)) from None
-        try:
-            introduce(server, out)
-            await stop.wait()
-        finally:
-            await server.aclose()
+        with taking(STOP, lambda _: stop.set()):
+            try:
+                await server.start()
+            except OSError as error:
+                raise ConfigurationError(self._refused(error)) from None
+            try:
+                introduce(server, out)
+                await stop.wait()
+            finally:
+                await server.aclose()
 
     def _refused(self, error: OSError) -> str:
         if isinstance(error, socket.gaierror):

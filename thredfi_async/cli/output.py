@@ -175,6 +175,9 @@ class PrintableConsole(Console):
     def __init__(self, file: TextIO | None, *, force_terminal: bool | None = None) -> None:
         """Take no text for markup."""
         super().__init__(file=file, force_terminal=force_terminal, highlight=False, markup=False, emoji=False)
+        if self.legacy_windows:
+            # A console without VT sequences, as that of Windows is by default, would show them as text.
+            self._color_system = None
 
     def render_str(self, text: str, **how: Any) -> Text:  # noqa: ANN401 - rich's own options
         """Make a text of a string, as `Console` does, which strips some of what is to be seen."""

@@ -1,5 +1,10 @@
 """From the arguments to the exit code: the one place that turns errors into sentences."""
 
+__lazy_modules__ = [
+    "thredfi_async.cli.error_report",
+    "thredfi_async.cli.output",
+    "thredfi_async.cli.session",
+]
 import re
 import warnings
 from collections.abc import Sequence

@@ -1,5 +1,6 @@
 """The API's address, from options too, and the credentials, from the environment or a file, never argv."""
 
+__lazy_modules__ = ["thredfi_async"]
 import enum
 import io
 import os
@@ -12,10 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from thredfi_async import ConfigurationError, Environment, Hook, ThredfiClient, Timeouts
+from thredfi_async import ConfigurationError, Environment, Hook, ThredfiClient
 from thredfi_async._checks.urls import checked_proxy, environment_proxy
 from thredfi_async.cli.formatting import command as command_line
 from thredfi_async.cli.formatting import quoted
+from thredfi_async.settings import Timeouts
 
 _TIMEOUTS: Final = frozenset(Timeouts.__annotations__)
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)

@@ -19,6 +19,7 @@ from thredfi_async.cli.log_lines import WORKER, log_lines
 from thredfi_async.cli.output import Output, tell
 from thredfi_async.cli.session import Session
 from thredfi_async.cli.settings import Connection, read_env_file
+from thredfi_async.cli.signals import STOP, taking
 
 if TYPE_CHECKING:
     from thredfi_async.worker import NatsSettings, Worker
@@ -59,7 +60,7 @@ class Work:
         lines = (
             contextlib.nullcontext() if session.logs else log_lines(_level(session), json=session.out.json, name=WORKER)
         )
-        # On Windows the loop has no signal handlers, and Ctrl-C raises this; so does SIGTERM before the loop runs.
+        # Both signals raise this before the loop takes them.
         with broker_preflight_errors(), lines, contextlib.suppress(KeyboardInterrupt), _sigterm_like_ctrl_c():
             asyncio.run(self._run(session))
         return ExitCode.DONE
@@ -83,7 +84,7 @@ class Work:
             client = self.connection.client(*hooks, max_connections=connections)
             worker = Worker(client, nats=nats, stream_config=stream_config, options=options)
             # Before anything that may take time, and until all is closed.
-            stack.enter_context(_signals(worker))
+            stack.enter_context(taking(STOP, lambda _: worker.stop()))
             await stack.enter_async_context(client)
             facts = {
                 "api": client.base_url,
@@ -162,20 +163,3 @@ def _sigterm_like_ctrl_c() -> Generator[None]:
     finally:
         with contextlib.suppress(ValueError):
             signal.signal(signal.SIGTERM, before)
-
-
-@contextlib.contextmanager
-def _signals(worker: "Worker") -> Generator[None]:
-    """Stop at the first signal, and at once at the second."""
-    loop, taken = asyncio.get_running_loop(), list[tuple[signal.Signals, Any]]()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with contextlib.suppress(NotImplementedError, RuntimeError):
-            before = signal.getsignal(number)
-            loop.add_signal_handler(number, worker.stop)
-            taken.append((number, before))
-    try:
-        yield
-    finally:
-        for number, before in taken:
-            loop.remove_signal_handler(number)
-            signal.signal(number, before)

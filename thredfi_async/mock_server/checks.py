@@ -1,11 +1,10 @@
 """Checks a request as strictly as the contract is written."""
 
-import json
 import re
 from collections.abc import Callable
 from typing import Any, cast
 
-import orjson
+import msgspec
 
 _STRINGS = (
     "external_id",
@@ -62,7 +61,7 @@ class RefusedError(Exception):
 
     def envelope(self) -> bytes:
         """Return the answer's body."""
-        return orjson.dumps({"error": str(self), "error_code": self.code, "details": self.details})
+        return msgspec.json.encode({"error": str(self), "error_code": self.code, "details": self.details})
 
 
 def invalid(details: dict[str, list[str]]) -> RefusedError:
@@ -83,18 +82,15 @@ def require_media_type(header: str | None, wanted: str) -> None:
 
 
 def encode(value: object) -> bytes:
-    """Encode a value as JSON; integers may have any size.
+    """Encode a value as JSON.
 
     Raises:
         ValueError: It nests too deeply for a JSON encoder.
     """
     try:
-        return orjson.dumps(value)
-    except TypeError:  # an integer over 64 bits, or nested more than 254 deep
-        try:
-            return json.dumps(value).encode()
-        except RecursionError:
-            raise ValueError("nested too deeply") from None
+        return msgspec.json.encode(value)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def decode_object(raw: bytes) -> dict[str, Any]:
@@ -105,15 +101,11 @@ def decode_object(raw: bytes) -> dict[str, Any]:
         TypeError: It is not an object.
     """
     try:
-        body: object = orjson.loads(raw)
-        if isinstance(body, dict):
-            fields = cast("dict[str, Any]", body)
-            if float in map(type, fields.values()):
-                # orjson reads an integer over 64 bits as a float; the contract sets no limit.
-                return cast("dict[str, Any]", json.loads(raw))
-            return fields
+        body: object = msgspec.json.decode(raw)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+    if isinstance(body, dict):
+        return cast("dict[str, Any]", body)
     raise TypeError("not an object")
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import attrs
-import orjson
+import msgspec
 
 from thredfi_async.mock_server.authentication import TokenBucket, Tokens, check_partner
 from thredfi_async.mock_server.checks import RefusedError, customer_request, encode, require_media_type
@@ -94,7 +94,9 @@ class Endpoints:
         require_media_type(call.headers.get("Content-Type"), _FORM)
         token_request(raw)
         lifetime = int(self.tokens.lifetime)
-        return orjson.dumps({"access_token": self.tokens.issue(), "token_type": "Bearer", "expires_in": lifetime})
+        return msgspec.json.encode(
+            {"access_token": self.tokens.issue(), "token_type": "Bearer", "expires_in": lifetime}
+        )
 
     def _archive(self, call: Call, route: Route, raw: bytes, number: int) -> bytes:
         key = call.headers.get("Idempotency-Key")

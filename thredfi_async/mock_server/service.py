@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import attrs
-import orjson
+import msgspec
 from aiohttp import web
 
 from thredfi_async.mock_server.authentication import dead_token
@@ -147,8 +147,8 @@ class Service:
 
 
 def _with_nulls(body: bytes) -> bytes:
-    answer: dict[str, Any] = orjson.loads(body)
+    answer: dict[str, Any] = msgspec.json.decode(body)
     for item in answer.get("results", [answer]):
         for name in item.keys() & {*NULLABLE, "access_token"}:
             item[name] = None
-    return orjson.dumps(answer)
+    return msgspec.json.encode(answer)

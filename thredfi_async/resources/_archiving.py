@@ -82,8 +82,7 @@ class Archiving:
         verdict = judge_customer(response, self.customer_id)
         if isinstance(verdict, Failure) or _is_archived(verdict.value):
             return verdict
-        record = converter.with_exact_numbers(verdict.value, response.body)
-        return Next(self._post(CustomerRequest.from_customer(record)))
+        return Next(self._post(CustomerRequest.from_customer(verdict.value)))
 
     def _judge_answer(self, response: Response) -> Verdict[Customer]:
         """Judge the answer to the POST; it proves success only if it shows this customer as archived."""

@@ -7,12 +7,12 @@ from typing import Any, Final, Self, cast
 from uuid import UUID
 
 import attrs
-import orjson
 
 from thredfi_async import UNSET, CustomerRequest, InvalidRequestError
 from thredfi_async._checks.headers import value_problem
 from thredfi_async._checks.json import as_object, is_plain_name
 from thredfi_async._codec.converter import encode
+from thredfi_async._codec.json import Raw, dumps
 from thredfi_async.worker.payload import ID, VERSION, identifier, parse, version_problems
 
 _FIELDS: Final = ("version", "business_id", "customer_id", "customer", "partial", "idempotency_key")
@@ -100,12 +100,12 @@ class ArchiveCommand:
             "customer_id": str(self.customer_id),
         }
         if self.customer is not None:
-            payload["customer"] = orjson.Fragment(encode(self.customer))
+            payload["customer"] = Raw(encode(self.customer))
             if any(getattr(self.customer, name) is UNSET for name in CustomerRequest.FIELD_NAMES):
                 payload["partial"] = True
         if self.idempotency_key is not None:
             payload["idempotency_key"] = self.idempotency_key
-        return orjson.dumps(payload)
+        return dumps(payload)
 
     @classmethod
     def from_json(cls, payload: bytes) -> Self:

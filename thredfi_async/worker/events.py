@@ -7,9 +7,9 @@ from typing import Final, Self
 from uuid import UUID
 
 import attrs
-import orjson
 
 from thredfi_async import Effect, InvalidRequestError
+from thredfi_async._codec.json import dumps
 from thredfi_async.bulk import ItemState
 from thredfi_async.worker import payload as rules
 from thredfi_async.worker.payload import VERSION, Rule, identifier, problem, read, state
@@ -74,7 +74,7 @@ class OutcomeEvent:
         # Not attrs.asdict, which costs as much as all the rest of an outcome.
         payload = {"version": VERSION, **{name: getattr(self, name) for name in _OUTCOME_ORDER}}
         payload["effect"] = None if self.effect is None else str(self.effect)
-        return orjson.dumps(payload, option=orjson.OPT_UTC_Z)
+        return dumps(payload)
 
     @classmethod
     def from_json(cls, payload: bytes) -> Self:
@@ -140,7 +140,7 @@ class DeadLetter:
         """
         original = base64.b64encode(self.original).decode()
         payload = {"version": VERSION, **attrs.asdict(self), "effect": str(self.effect), "original": original}
-        letter = orjson.dumps(payload, option=orjson.OPT_UTC_Z)
+        letter = dumps(payload)
         if at_most is None or len(letter) + _HEADERS <= at_most:
             return letter
         # Base64 turns three bytes into four.

@@ -8,12 +8,12 @@ from typing import Any, Final, TypeVar
 
 import attrs
 import nats.errors
-import orjson
 from nats.js import JetStreamContext
 from nats.js.api import ConsumerInfo, StreamInfo
 
 from thredfi_async._checks.json import as_object
 from thredfi_async._checks.text import printable
+from thredfi_async._codec.json import loads
 
 T = TypeVar("T")
 
@@ -146,7 +146,7 @@ def object_in(data: bytes) -> dict[str, Any]:
         UnreadableReplyError: It holds none.
     """
     try:
-        fields = as_object(orjson.loads(data))
+        fields = as_object(loads(data))
     except ValueError:
         fields = None
     if fields is None:

@@ -6,10 +6,9 @@ bits, a time without a zone, text that no UTF-8 can hold) fails later, in the mi
 
 import binascii
 import datetime as dt
-import json
 import re
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, Final, NoReturn, cast
+from typing import Any, Final, cast
 from uuid import UUID
 
 import attrs
@@ -18,6 +17,7 @@ from thredfi_async import Effect, InvalidRequestError
 from thredfi_async._checks.headers import value_problem
 from thredfi_async._checks.identifiers import as_uuid
 from thredfi_async._checks.json import as_object, text_problem
+from thredfi_async._codec.json import LENIENT
 from thredfi_async._outcomes import is_code
 from thredfi_async.bulk import ItemState
 
@@ -47,8 +47,7 @@ def parse(payload: bytes) -> dict[str, Any]:
         InvalidRequestError: It is not JSON, or no object of this version.
     """
     try:
-        # Not orjson, which turns integers beyond 64 bits into floats: numbers are sent digit by digit.
-        value = _DECODER.decode(payload.decode())
+        value = LENIENT.decode(payload.decode())
     except (ValueError, RecursionError):
         raise InvalidRequestError(["$: the payload is not JSON in UTF-8"]) from None
     fields = as_object(value)
@@ -171,11 +170,6 @@ def _whole(most: int) -> Callable[[Any], bool]:
     return lambda value: type(value) is int and 0 <= value <= most
 
 
-def _no_constant(_: str) -> NoReturn:
-    raise ValueError("NaN and infinities are not JSON")
-
-
-_DECODER: Final = json.JSONDecoder(parse_constant=_no_constant)  # `json.loads` would make one for each payload
 _STATES: Final = frozenset(each.value for each in ItemState)
 
 ID: Final = Rule(

@@ -62,6 +62,13 @@ def write(path: Path) -> None:
         journal.record([Outcome(business_id=UUID(int=1), customer_id=UUID(int=1), state="archived")])
 
 
+GENERATED = """
+UPDATE sqlite_schema SET sql = replace(sql, ') STRICT', ', more INT AS (abs(-9223372036854775808))) STRICT')
+WHERE name = 'items'
+"""
+"""A column that fails when it is read; ALTER TABLE computes it first in newer versions of SQLite."""
+
+
 @pytest.mark.parametrize(
     "statements",
     [
@@ -75,7 +82,7 @@ def write(path: Path) -> None:
         ["CREATE VIRTUAL TABLE other USING fts5(x)"],
         ["DROP TABLE invalid_lines"],
         ["DROP INDEX items_by_id"],
-        ["ALTER TABLE items ADD COLUMN more AS (abs(-9223372036854775808))"],
+        [GENERATED],
         ["ALTER TABLE items RENAME COLUMN code TO reason"],
         ["ALTER TABLE items DROP COLUMN line"],
         ["DROP TABLE samples", "CREATE TABLE samples (at, done)"],

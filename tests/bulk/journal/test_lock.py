@@ -8,8 +8,9 @@ import threading
 from pathlib import Path
 
 import pytest
+from open_files import lock_open_files
 
-from thredfi_async.bulk import Journal, read_journal
+from thredfi_async.bulk import Journal, JournalBusyError, read_journal
 from thredfi_async.bulk.journal.lock import is_locked
 
 HOLD = (
@@ -86,3 +87,28 @@ def test_looking_keeps_no_writer_out(tmp_path: Path) -> None:
         ended.set()
         for each in lookers:
             each.join()
+
+
+def test_the_lock_goes_where_open_files_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On Windows, too, a run that has ended leaves its journal behind, and nothing else."""
+    lock_open_files(monkeypatch)
+    path = tmp_path / "run.db"
+    for _ in range(2):
+        with Journal.open(path):
+            assert held(path)
+            with pytest.raises(JournalBusyError):
+                Journal.open(path)
+        assert [each.name for each in tmp_path.iterdir()] == ["run.db"]
+
+
+def test_a_lock_that_another_process_has_opened_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one who has opened it meanwhile removes it: on Windows no one else can, and it keeps no one out."""
+    lock_open_files(monkeypatch)
+    path, lock = tmp_path / "run.db", tmp_path / "run.db-lock"
+    journal = Journal.open(path)
+    with lock.open("rb"):
+        journal.close()
+        assert lock.exists()
+    assert not held(path)
+    Journal.open(path).close()
+    assert not lock.exists()

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -126,3 +127,17 @@ def test_a_line_is_no_part_of_an_item(tmp_path: Path) -> None:
         store.admit(0, [bytes([1]) * 32], [3])
         rows = journal._connection.execute("SELECT position, line FROM items ORDER BY position").fetchall()
     assert rows == [(-1, 3), (0, 2)]
+
+
+def test_an_sqlite_that_is_too_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything is made or read, a sentence says which SQLite is needed, which is there, and what to do."""
+    path = tmp_path / "run.db"
+    Journal.open(path).close()
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 34, 1))
+    monkeypatch.setattr(sqlite3, "sqlite_version", "3.34.1")
+    for attempt in (lambda: Journal.open(tmp_path / "new.db"), lambda: Journal.open(path), lambda: read_journal(path)):
+        with pytest.raises(JournalError, match=r"needs SQLite 3\.37 or newer, and this Python has 3\.34\.1: use a "):
+            attempt()
+    assert [each.name for each in tmp_path.iterdir()] == ["run.db"]
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 37, 0))
+    Journal.open(path).close()

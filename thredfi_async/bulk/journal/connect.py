@@ -14,7 +14,7 @@ from thredfi_async.bulk.journal.format import check_format, distrusting
 from thredfi_async.bulk.journal.schema import APPLICATION_ID, TABLES, VERSION
 from thredfi_async.bulk.journal.trust import require_own
 
-_OLDEST_SQLITE: Final = (3, 37)
+_OLDEST_SQLITE: Final = (3, 37)  # the first with STRICT tables
 # NORMAL: the log is not synced with every commit. A kill loses nothing, since what was written is the system's; a power
 # cut may take the last moments' commits with it, whole ones, so that these items are asked for or sent again under the
 # same keys. FULL would sync fifty times a second for that. A checkpoint syncs, and closing the journal ends in one.
@@ -29,7 +29,10 @@ def require_sqlite() -> None:
     """
     if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
         needed = ".".join(map(str, _OLDEST_SQLITE))
-        raise JournalError(f"a journal needs SQLite {needed}, and this Python has {sqlite3.sqlite_version}")
+        raise JournalError(
+            f"a journal needs SQLite {needed} or newer, and this Python has {sqlite3.sqlite_version}: use a Python "
+            "that brings its own, such as one that `uv python install` makes"
+        )
 
 
 def connect(path: str) -> sqlite3.Connection:

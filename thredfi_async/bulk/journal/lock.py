@@ -44,11 +44,20 @@ class WriterLock:
 
     def release(self) -> None:
         """Release the lock and remove its file; a second call does nothing."""
+        is_open_here = False
         with contextlib.suppress(sqlite3.ProgrammingError, OSError):
             # Remove it while it is held: a process that has opened it meanwhile sees that it is gone, and tries again.
             self._connection.execute("SELECT 1")
-            self._file.unlink()
+            try:
+                self._file.unlink()
+            except PermissionError:
+                is_open_here = True
         self._connection.close()
+        if is_open_here:
+            # Windows removes no file that is open: neither before this one is closed, nor when another process has
+            # opened it since. That one then removes it.
+            with contextlib.suppress(OSError):
+                self._file.unlink()
 
     def _acquire(self) -> sqlite3.Connection:
         for _ in range(_TRIES):

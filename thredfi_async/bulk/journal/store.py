@@ -5,8 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final, NamedTuple
 
-import orjson
-
+from thredfi_async._codec.json import dumps, loads
 from thredfi_async._jobs.states import ItemState
 from thredfi_async.bulk.journal import statements
 from thredfi_async.bulk.journal.ends import KILLED
@@ -187,12 +186,12 @@ class Store:
 
     def _one(self, query: str, values: Mapping[str, Any]) -> list[Any]:
         (text,) = self._execute(query, values).fetchone()
-        rows: list[Any] = orjson.loads(text)
+        rows: list[Any] = loads(text)
         return rows
 
 
 def _json(values: Iterable[int | _Place]) -> str:
-    return orjson.dumps(list(values)).decode()
+    return dumps(list(values)).decode()
 
 
 def _upsert(position: int, outcome: Outcome, session: int, now: float) -> tuple[Any, ...]:

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from thredfi_async._jobs.states import ItemState
 from thredfi_async.bulk.errors import JournalError
+from thredfi_async.bulk.journal.connect import require_sqlite
 from thredfi_async.bulk.journal.facts import check_facts
 from thredfi_async.bulk.journal.files import NOT_OURS, located, translated, uri_of
 from thredfi_async.bulk.journal.format import check_format, distrusting
@@ -50,6 +51,7 @@ class JournalView:
 
     def __init__(self, path: str | os.PathLike[str], *, is_checked: bool = False) -> None:
         """Open the file for reading."""
+        require_sqlite()
         self.path: str = os.fspath(path)
         self._file = located(path)
         with translated(self.path, "read"):

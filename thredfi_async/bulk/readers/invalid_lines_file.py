@@ -9,9 +9,8 @@ from itertools import chain
 from pathlib import Path
 from typing import IO
 
-import orjson
-
 from thredfi_async._checks.text import spreadsheet_cell
+from thredfi_async._codec.json import dumps
 from thredfi_async.bulk.errors import SourceError
 from thredfi_async.bulk.ownership import problem_of
 from thredfi_async.bulk.readers.columns import INVALID_COLUMNS
@@ -179,17 +178,17 @@ def _require_own(path: Path, found: os.stat_result) -> None:
 
 def _jsonl_record(bad: InvalidLine) -> bytes:
     """Add the reason to an object, or wrap what is not one."""
-    reason = orjson.dumps(dict(zip(INVALID_COLUMNS, (bad.line, bad.column, bad.reason), strict=True)))
+    reason = dumps(dict(zip(INVALID_COLUMNS, (bad.line, bad.column, bad.reason), strict=True)))
     raw = bad.raw.strip()
     if not raw.startswith(b"{"):
-        return reason[:-1] + b',"raw":' + orjson.dumps(raw.decode(errors="backslashreplace")) + b"}\n"
+        return reason[:-1] + b',"raw":' + dumps(raw.decode(errors="backslashreplace")) + b"}\n"
     inside = raw[1:]
     comma = b"" if inside.lstrip().startswith(b"}") else b","
     return reason[:-1] + comma + inside + b"\n"
 
 
 def _long_jsonl_record(bad: InvalidLine, long: IO[bytes]) -> Iterator[bytes]:
-    reason = orjson.dumps(dict(zip(INVALID_COLUMNS, (bad.line, bad.column, bad.reason), strict=True)))
+    reason = dumps(dict(zip(INVALID_COLUMNS, (bad.line, bad.column, bad.reason), strict=True)))
     pieces = pieces_of(long)
     first = next(pieces).lstrip()
     if first.startswith(b"{"):
@@ -202,5 +201,5 @@ def _long_jsonl_record(bad: InvalidLine, long: IO[bytes]) -> Iterator[bytes]:
     decode = codecs.getincrementaldecoder("utf-8")("backslashreplace").decode
     yield reason[:-1] + b',"raw":"'
     for piece in chain([first], pieces):
-        yield orjson.dumps(decode(piece))[1:-1]
+        yield dumps(decode(piece))[1:-1]
     yield b'"}\n'

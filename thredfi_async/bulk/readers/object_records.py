@@ -1,16 +1,15 @@
 """Reads JSON objects with exact types, however they stand in their file: one a line, in an array, or in an object."""
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice
 from typing import Any, Final
 from uuid import UUID
 
 import attrs
-import orjson
 
 from thredfi_async._checks.json import as_object
+from thredfi_async._codec.json import loads, refusal
 from thredfi_async.bulk.errors import SourceError
 from thredfi_async.bulk.items import ArchiveItem
 from thredfi_async.bulk.readers.columns import (
@@ -34,7 +33,6 @@ from thredfi_async.bulk.readers.values import Values
 
 LONGEST: Final = 1 << 20
 """Most bytes of an object. A file without line ends must not be read into memory whole."""
-_MANY_DIGITS: Final = re.compile(rb"[0-9]{19}")
 _LOOKED_AT: Final = 20
 """Records in which the first object is searched for."""
 _DEEPEST: Final = 4
@@ -192,23 +190,13 @@ def _parsed(raw: bytes) -> dict[str, Any] | RecordError:
     if len(raw) > LONGEST:
         return RecordError(None, f"is longer than {LONGEST:,} bytes")
     try:
-        value: object = orjson.loads(raw)
-        if _MANY_DIGITS.search(raw):
-            # orjson turns integers beyond 64 bits into floats, and what is read here is sent.
-            value = json.loads(raw)
-    except orjson.JSONDecodeError as error:
-        return RecordError(None, f"is not JSON: {_reason(error)}")
-    except (ValueError, RecursionError):
-        return RecordError(None, "holds a number or a nesting that is too large")
+        value: object = loads(raw)
+    except ValueError:
+        return RecordError(None, refusal(raw))
     fields = as_object(value)
     if fields is None:
         return RecordError(None, f"must be an object, not {kind(value)}")
     return _repeated_id(raw) or fields
-
-
-def _reason(error: orjson.JSONDecodeError) -> str:
-    # orjson's messages name characters and positions, never values.
-    return f"{error.msg.partition(':')[0]} at character {error.pos + 1}"
 
 
 def _repeated_id(raw: bytes) -> RecordError | None:

@@ -1,15 +1,17 @@
 """Reads Parquet, a bounded piece of its rows at a time, and checks its types against the contract's."""
 
 import contextlib
+import datetime as dt
 import itertools
 from collections.abc import Callable, Generator, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
+from types import NoneType
 from typing import Any, Final
 from uuid import UUID
 
-import orjson
-
+from thredfi_async._checks.json import as_array, as_object
+from thredfi_async._codec.json import dumps
 from thredfi_async._extras import how_to_install
 from thredfi_async.bulk.errors import SourceError
 from thredfi_async.bulk.items import ArchiveItem
@@ -32,6 +34,7 @@ except ImportError:
     ) from None
 
 _ROWS: Final = 1024
+_PLAIN: Final = frozenset({str, int, float, bool, NoneType, dt.datetime, dt.date, dt.time})
 
 
 class ParquetRecords:
@@ -191,9 +194,19 @@ def _open(path: Path, name: str, **how: Any) -> Arrow:  # noqa: ANN401 - passed 
 def _as_json(row: Row) -> bytes:
     given = {name: value for name, value in row.items() if value is not None}
     try:
-        return orjson.dumps(given, default=lambda value: value.hex() if isinstance(value, bytes) else str(value))
-    except orjson.JSONEncodeError:  # nested too deeply, or a number that JSON has not
+        return dumps(_written(given))
+    except (ValueError, RecursionError):  # nested too deeply, or a value that JSON has not
         return b""
+
+
+def _written(value: Any) -> Any:  # noqa: ANN401 - whatever a column holds
+    if (fields := as_object(value)) is not None:
+        return {name: _written(each) for name, each in fields.items()}
+    if (items := as_array(value)) is not None:
+        return [_written(each) for each in items]
+    if isinstance(value, bytes):
+        return value.hex()
+    return value if type(value) in _PLAIN else str(value)
 
 
 def _is_text(kind: Arrow) -> bool:

@@ -7,9 +7,8 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Final
 
-import orjson
-
 from thredfi_async._checks.json import as_object
+from thredfi_async._codec.json import loads
 from thredfi_async.bulk.readers.columns import Rules
 from thredfi_async.bulk.readers.format_detection import DetectedFormat
 from thredfi_async.bulk.readers.io import open_stream, reading
@@ -92,7 +91,7 @@ def _of_objects(objects: Iterable[tuple[int, bytes]]) -> RawTable | None:
 def _objects(objects: Iterable[tuple[int, bytes]]) -> Iterator[Row]:
     for _, raw in objects:
         try:
-            value: Any = orjson.loads(raw.decode("utf-8", "replace"))
+            value: Any = loads(raw.decode("utf-8", "replace"))
         except ValueError:
             continue
         fields = as_object(value)

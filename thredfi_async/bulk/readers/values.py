@@ -5,10 +5,11 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from thredfi_async import UNSET
 from thredfi_async._checks.json import as_array
+from thredfi_async._codec.json import LENIENT
 from thredfi_async.bulk.readers.invalid_line import RecordError
 from thredfi_async.bulk.readers.spoiled import is_plain, spoiled
 from thredfi_async.bulk.reading_options import ReadingOptions
@@ -84,11 +85,11 @@ def boolean(cell: object) -> bool:
 
 
 def json_value(cell: object) -> Any:  # noqa: ANN401 - JSON is anything
-    """Read JSON; the standard library's reader keeps integers of any size whole, and orjson does not."""
+    """Read JSON."""
     if not isinstance(cell, str):
         return cell
     try:
-        return _JSON.decode(cell)
+        return LENIENT.decode(cell)
     except json.JSONDecodeError as error:
         raise ValueError(f"must be JSON: {error.msg} at character {error.pos + 1}") from None
     except (ValueError, RecursionError):
@@ -259,10 +260,3 @@ def _as_text(cell: object) -> str:
             return str(cell)
         case _:
             raise ValueError(f"must be text, not {type(cell).__name__}")
-
-
-def _no_constant(_: str) -> NoReturn:
-    raise ValueError
-
-
-_JSON: Final = json.JSONDecoder(parse_constant=_no_constant)

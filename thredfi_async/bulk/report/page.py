@@ -56,9 +56,9 @@ def write_html(view: JournalView, file: TextIO) -> None:
 
 def _template() -> Any:  # noqa: ANN401 - jinja2 is imported on use
     try:
-        import jinja2  # noqa: PLC0415 - the extra `bulk` brings it, and only this page needs it
+        import jinja2  # noqa: PLC0415 - the extra `report` brings it, and only this page needs it
     except ImportError:
-        raise ConfigurationError(f"the page needs the package jinja2: {how_to_install('bulk')}") from None
+        raise ConfigurationError(f"the page needs the package jinja2: {how_to_install('report')}") from None
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     environment.lstrip_blocks = True
     environment.finalize = _shown

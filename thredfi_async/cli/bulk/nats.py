@@ -1,5 +1,9 @@
 """The options for the queue, and the errors that they can cause."""
 
+__lazy_modules__ = [
+    "thredfi_async.cli.bulk.preflight_errors",
+    "thredfi_async.cli.settings",
+]
 import contextlib
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass

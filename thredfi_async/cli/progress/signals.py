@@ -1,12 +1,12 @@
 """Signals: the first lets a run drain, the second ends it at once."""
 
-import asyncio
-import contextlib
-import signal
-from collections.abc import Callable, Generator
-from typing import Any, Final
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Final
 
-_NAMES: Final = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+from thredfi_async.cli.signals import STOP, taking
+
+_NAMES: Final = (*STOP, "SIGHUP")
 
 
 class Interruption:
@@ -37,32 +37,6 @@ class Interruption:
             self._cancel()
 
 
-@contextlib.contextmanager
-def listening(interruption: Interruption) -> Generator[None]:
-    """Pass signals to it for as long as this lasts; call it in the running loop.
-
-    A signal that the process was told to ignore, as `nohup` does with SIGHUP, stays ignored.
-
-    Args:
-        interruption: Takes them.
-
-    Yields:
-        Nothing.
-    """
-    loop = asyncio.get_running_loop()
-    taken: list[tuple[signal.Signals, Any]] = []
-    for name in _NAMES:
-        number = getattr(signal, name, None)
-        if number is None or signal.getsignal(number) is signal.SIG_IGN:
-            continue
-        # On Windows, and outside of the main thread, loops take none: Ctrl-C then cancels the run at once.
-        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
-            before = signal.getsignal(number)
-            loop.add_signal_handler(number, interruption.take, name)
-            taken.append((number, before))
-    try:
-        yield
-    finally:
-        for number, before in taken:
-            loop.remove_signal_handler(number)
-            signal.signal(number, before if before is not None else signal.SIG_DFL)
+def listening(interruption: Interruption) -> AbstractContextManager[None]:
+    """Pass signals to it for as long as this lasts, and those of a closed terminal too; call it in the running loop."""
+    return taking(_NAMES, interruption.take)
