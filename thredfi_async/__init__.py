@@ -33,7 +33,20 @@ from thredfi_async.errors import (
     TransportError,
     UnprocessableEntityError,
 )
-from thredfi_async.events import Attempt, CallEnded, Event, Hook, RetryScheduled
+from thredfi_async.events import (
+    Attempt,
+    AttemptStarted,
+    CallEnded,
+    CallObserver,
+    CallStarted,
+    Event,
+    Hook,
+    RequestInfo,
+    RetryScheduled,
+    WorkEnded,
+    WorkObserver,
+    WorkStarted,
+)
 from thredfi_async.models import (
     UNSET,
     Customer,
@@ -55,9 +68,12 @@ __all__ = [
     "APIError",
     "AccessToken",
     "Attempt",
+    "AttemptStarted",
     "AuthenticationError",
     "BadRequestError",
     "CallEnded",
+    "CallObserver",
+    "CallStarted",
     "ClientSettings",
     "ClientStateError",
     "Clock",
@@ -89,6 +105,7 @@ __all__ = [
     "RateLimitedError",
     "RawCustomers",
     "RawResponse",
+    "RequestInfo",
     "RequestTimeoutError",
     "ResponseDecodeError",
     "RetryBudget",
@@ -104,5 +121,8 @@ __all__ = [
     "TransportError",
     "UnprocessableEntityError",
     "Unset",
+    "WorkEnded",
+    "WorkObserver",
+    "WorkStarted",
     "__version__",
 ]

@@ -20,6 +20,7 @@ from thredfi_async._transport.direct_post import DirectPost
 from thredfi_async._transport.exceptions import translate
 from thredfi_async._transport.gzip import gunzip
 from thredfi_async._transport.redaction import redacted
+from thredfi_async._transport.watchers import is_instrumented
 from thredfi_async._version import __version__
 from thredfi_async.errors import ClientStateError, ConfigurationError
 from thredfi_async.settings import Timeouts
@@ -143,6 +144,10 @@ class AiohttpTransport:
             return attrs.evolve(answer, body=redacted(answer.body, authorization.reveal()))
         # Raised outside the handler, so that aiohttp's exception, which has the request's headers, is not its context.
         raise failure
+
+    def is_instrumented(self) -> bool:
+        """Return whether OpenTelemetry's instrumentation of aiohttp makes a span for each request."""
+        return is_instrumented(self._session or self._open())
 
     def _check(self, session: aiohttp.ClientSession) -> None:
         if session.closed:
