@@ -61,7 +61,7 @@ from thredfi_async.models import (
 from thredfi_async.resources.customers import CustomerList, Customers, RawCustomers
 from thredfi_async.retry import RetryBudget, RetryPolicy
 from thredfi_async.settings import Environment, Timeouts
-from thredfi_async.telemetry import LoggingHook
+from thredfi_async.telemetry import LoggingHook, OpenTelemetryHook, PrometheusHook
 
 __all__ = [
     "UNSET",
@@ -99,9 +99,11 @@ __all__ = [
     "Limits",
     "LoggingHook",
     "NotFoundError",
+    "OpenTelemetryHook",
     "PartnerCredentials",
     "PermissionDeniedError",
     "Phase",
+    "PrometheusHook",
     "RateLimitedError",
     "RawCustomers",
     "RawResponse",
