@@ -36,6 +36,7 @@ from thredfi_async.errors import (
 from thredfi_async.events import (
     Attempt,
     AttemptStarted,
+    CallContext,
     CallEnded,
     CallObserver,
     CallStarted,
@@ -71,6 +72,7 @@ __all__ = [
     "AttemptStarted",
     "AuthenticationError",
     "BadRequestError",
+    "CallContext",
     "CallEnded",
     "CallObserver",
     "CallStarted",

@@ -144,17 +144,19 @@ class Server:
         address: Its host.
         port: Its port.
         path: The path of the base URL, which is in front of every request's.
+        is_instrumented: Returns whether OpenTelemetry's own instrumentation of aiohttp traces the requests.
     """
 
     address: str = ""
     port: int = 0
     path: str = ""
+    is_instrumented: Callable[[], bool] = bool
 
     @classmethod
-    def of(cls, base_url: str) -> Self:
+    def of(cls, base_url: str, is_instrumented: Callable[[], bool]) -> Self:
         """Return the server of a base URL that was checked."""
         url = urlsplit(base_url)
-        return cls(url.hostname or "", url.port or _PORTS[url.scheme], url.path)
+        return cls(url.hostname or "", url.port or _PORTS[url.scheme], url.path, is_instrumented)
 
 
 _PORTS: Final = {"http": 80, "https": 443}
@@ -182,8 +184,14 @@ class Outcome(Generic[T]):
 
 
 class Progress(Protocol):
-    """Where the transport records that it is about to write the first byte of a request."""
+    """One attempt: what it carries, and where the transport records that it is about to write the first byte of it.
 
+    Attributes:
+        headers: Headers beside those of its request, which win over these.
+        sent: Whether anything of it may have left.
+    """
+
+    headers: Mapping[str, str]
     sent: bool
 
 

@@ -190,8 +190,7 @@ class ThredfiClient:
             budget=RetryBudget(),
             clock=clock,
             hooks=(*hooks, *hooks_of_environment(hooks)),
-            server=Server.of(base_url),
-            is_instrumented=self._transport.is_instrumented,
+            server=Server.of(base_url, self._transport.is_instrumented),
             deadlines=self._deadlines,
         )
         self._base_url = base_url

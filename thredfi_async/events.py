@@ -1,15 +1,17 @@
 """The events that hooks receive, and the protocols of what receives them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal, Protocol, TypeAlias
 
 import attrs
 
+from thredfi_async._checks.headers import NO_HEADERS
 from thredfi_async.errors import Effect
 
 __all__ = [
     "Attempt",
     "AttemptStarted",
+    "CallContext",
     "CallEnded",
     "CallObserver",
     "CallStarted",
@@ -21,8 +23,6 @@ __all__ = [
     "WorkObserver",
     "WorkStarted",
 ]
-
-_NO_HEADERS: Mapping[str, str] = {}
 
 
 @attrs.frozen(kw_only=True)
@@ -36,6 +36,7 @@ class RequestInfo:
         url_template: The path with names in the place of ids, such as
             `/v1/platform/businesses/{business_id}/customers/`; None for a path that the caller wrote.
         resend_count: How often the call had sent this request before.
+        is_instrumented: Whether OpenTelemetry's own instrumentation of aiohttp traces and measures it.
     """
 
     method: str
@@ -43,6 +44,7 @@ class RequestInfo:
     server_port: int
     url_template: str | None
     resend_count: int
+    is_instrumented: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -146,13 +148,11 @@ class AttemptStarted:
         operation: The call's name.
         number: 1 for the call's first request.
         request: What the request is about.
-        is_instrumented: Whether OpenTelemetry's own instrumentation of aiohttp traces it.
     """
 
     operation: str
     number: int
     request: RequestInfo
-    is_instrumented: bool
 
 
 @attrs.frozen(kw_only=True)
@@ -168,7 +168,7 @@ class WorkStarted:
 
     kind: Literal["run", "message"]
     name: str
-    headers: Mapping[str, str] = attrs.field(default=_NO_HEADERS, repr=False)
+    headers: Mapping[str, str] = attrs.field(default=NO_HEADERS, repr=False)
     delivery: int = 1
 
 
@@ -195,7 +195,8 @@ class Hook(Protocol):
 
     - `on_client(client)` is called with each new client that has this hook.
     - `on_call(started)` is called with a `CallStarted`, in the caller's task. It returns a `CallObserver`, which
-      receives this call's events in the hook's place; or None, and then the hook itself receives them.
+      receives this call's events in the hook's place; or a `CallContext` for a call of which it records nothing; or
+      None, and then the hook itself receives the events.
     - `on_work(started)` is called with a `WorkStarted`, in the task that does the work. It returns a `WorkObserver`, or
       None.
     """
@@ -218,6 +219,21 @@ class CallObserver(Protocol):
             are refused, and the caller's own win.
         """
         ...
+
+
+@attrs.frozen
+class CallContext:
+    """What a call carries of which a hook records nothing; a hook's `on_call` returns it.
+
+    Args:
+        headers: Headers that each request is to have beside its own, as of `CallObserver.on_attempt`.
+        close: Called at the end of the call, in the caller's task.
+        is_silent: Whether the hook receives none of the call's events either.
+    """
+
+    headers: Mapping[str, str]
+    close: Callable[[], None]
+    is_silent: bool
 
 
 class WorkObserver(Protocol):

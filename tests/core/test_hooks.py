@@ -80,7 +80,7 @@ async def test_an_observer_gets_the_events_of_its_call() -> None:
     ended = [event for event in first.events if isinstance(event, Attempt)]
     assert [(each.number, each.request) for each in first.started] == [(each.number, each.request) for each in ended]
     assert [each.request.resend_count for each in first.started] == [0, 1]
-    assert not any(each.is_instrumented for each in first.started)
+    assert not any(each.request.is_instrumented for each in first.started)
 
 
 async def test_a_hook_may_leave_a_call_unfollowed() -> None:

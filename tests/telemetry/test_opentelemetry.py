@@ -21,6 +21,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import SpanKind, StatusCode
 
 from thredfi_async import (
+    CallContext,
     CallEnded,
     CallStarted,
     ConfigurationError,
@@ -392,6 +393,7 @@ async def test_what_has_no_template_and_what_is_new(telemetry: Telemetry) -> Non
     later: Any = object()
     async with FaultServer([faults.problem(404)]) as server, client_of(server.url, hooks=[telemetry.hook]) as client:
         call = telemetry.hook.on_call(CallStarted(operation="request", queued=0.0))
+        assert not isinstance(call, CallContext)
         call.on_event(later)
         await failure(client.request("GET", f"/v1/customers/{CUSTOMER}/"), NotFoundError)
         call.on_event(

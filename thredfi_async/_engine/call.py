@@ -2,11 +2,12 @@
 
 import asyncio
 import math
-from typing import Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
+from thredfi_async._checks.headers import NO_HEADERS
 from thredfi_async._codec.response_headers import request_id
 from thredfi_async._engine.deadlines import Deadline
-from thredfi_async._engine.hooks import Followers, told, with_offered_headers
+from thredfi_async._engine.hooks import Followers, Following, offered_headers, told
 from thredfi_async._engine.retrying import RETRY_COST, cost_of, is_throttling, longest_wait, retry_after_of
 from thredfi_async._interfaces import Budget, Clock, Failure, Outcome, Request, Response, Server, Success, Verdict
 from thredfi_async._outcomes import Standing, attempt_standing, change_standing
@@ -24,6 +25,9 @@ from thredfi_async.events import (
 )
 from thredfi_async.retry import RetryPolicy
 from thredfi_async.settings import Timeouts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 T = TypeVar("T")
 
@@ -47,12 +51,14 @@ class Call:
     """
 
     __slots__ = (
+        "_about",
         "_asked",
         "_budget",
         "_clock",
         "_counted",
         "_deadline",
         "_failed_at",
+        "_following",
         "_has_paid",
         "_hooks",
         "_outage",
@@ -72,6 +78,7 @@ class Call:
         "attempts",
         "generation",
         "has_token",
+        "headers",
         "holds_slot",
         "interrupted",
         "observers",
@@ -104,11 +111,14 @@ class Call:
         self.policy = policy
         self._budget = budget
         self._clock = clock
-        self._hooks: tuple[Hook | CallObserver, ...] = hooks
+        self._hooks: Sequence[Hook | CallObserver] = hooks
+        self._following: Following | None = None
         self._server = server
-        self.observers: tuple[CallObserver, ...] = ()
+        self.observers: Sequence[CallObserver] = ()
         self._sent_last: Request[Any] | None = None
         self._counted = self._resends = 0
+        self._about: RequestInfo | None = None
+        self.headers: Mapping[str, str] = NO_HEADERS
         self._asked = clock.monotonic() if asked is None else asked
         self._started: float | None = None
         self._deadline: float | None = None
@@ -144,8 +154,8 @@ class Call:
 
     def follow(self, followers: Followers) -> None:
         """Let hooks follow this call, which has just begun."""
-        started = CallStarted(operation=self.operation, queued=self.queued)
-        self._hooks, self.observers = followers.follow(started)
+        self._following = following = followers.follow(CallStarted(operation=self.operation, queued=self.queued))
+        self._hooks, self.observers, self.headers = following.receivers, following.observers, following.headers
 
     # -- turns and time
 
@@ -319,15 +329,11 @@ class Call:
         self._response = response
         return standing
 
-    def announced(self, request: Request[T], *, is_instrumented: bool) -> Request[T]:
-        """Tell the observers of an attempt; return the request with the headers that they offer."""
-        started = AttemptStarted(
-            operation=self.operation,
-            number=self.attempts,
-            request=self._info(request),
-            is_instrumented=is_instrumented,
-        )
-        return with_offered_headers(request, self.observers, started)
+    def announce(self, request: Request[Any]) -> None:
+        """Tell the observers of an attempt, and take the headers that they offer for it."""
+        started = AttemptStarted(operation=self.operation, number=self.attempts, request=self._info(request))
+        offered = offered_headers(self.observers, started)
+        self.headers = {**self._following.headers, **offered} if self._following is not None else offered
 
     def tell_attempt(self, request: Request[Any], verdict: Verdict[Any], standing: Standing, began: float) -> None:
         """Tell the hooks of an attempt."""
@@ -354,17 +360,20 @@ class Call:
         )
 
     def _info(self, request: Request[Any]) -> RequestInfo:
-        if self._counted != self.attempts:
-            self._resends = self._resends + 1 if request is self._sent_last else 0
-            self._sent_last, self._counted = request, self.attempts
+        if self._about is not None and self._counted == self.attempts:
+            return self._about
+        self._resends = self._resends + 1 if request is self._sent_last else 0
+        self._sent_last, self._counted = request, self.attempts
         server, template = self._server, request.template
-        return RequestInfo(
+        self._about = about = RequestInfo(
             method=request.method,
             server_address=server.address,
             server_port=server.port,
             url_template=None if template is None else f"{server.path}{template}",
             resend_count=self._resends,
+            is_instrumented=server.is_instrumented(),
         )
+        return about
 
     def attempt_failed(self, served: int) -> None:
         """Note the moment of a failed attempt, and how many requests the API had served by then."""
@@ -459,6 +468,8 @@ class Call:
                     idempotency_key=self.idempotency_key,
                 )
             )
+        if self._following is not None:
+            self._following.close()
 
     def _tell(self, event: Event) -> None:
         for hook in self._hooks:

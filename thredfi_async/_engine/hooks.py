@@ -6,16 +6,58 @@ from typing import Any, Final, TypeVar, cast
 
 import attrs
 
-from thredfi_async._checks.headers import headers_problems, plain
-from thredfi_async._interfaces import Request
-from thredfi_async.events import AttemptStarted, CallObserver, CallStarted, Hook
+from thredfi_async._checks.headers import NO_HEADERS, headers_problems, plain, value_problem
+from thredfi_async.events import AttemptStarted, CallContext, CallObserver, CallStarted, Hook
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 _LOG: Final = logging.getLogger("thredfi_async")
 
-Follow = Callable[[CallStarted], CallObserver | None]
+_MOST_NAMES: Final = 64
+_good_names: Final[set[str]] = set()
+"""Names of headers that hooks have offered and that were found good."""
+
+Follow = Callable[[CallStarted], CallObserver | CallContext | None]
+
+
+@attrs.define(eq=False)
+class Following:
+    """Who follows one call.
+
+    Args:
+        receivers: Receive its events.
+        observers: Those of them that are told of its attempts.
+        headers: What each of its requests carries.
+        closing: Called at its end, each with its hook.
+    """
+
+    receivers: Sequence[Hook | CallObserver] = ()
+    observers: Sequence[CallObserver] = ()
+    headers: Mapping[str, str] = NO_HEADERS
+    closing: Sequence[tuple[Hook, Callable[[], None]]] = ()
+
+    def add(self, hook: Hook, found: CallObserver | CallContext | None) -> None:
+        """Add what a hook follows the call with."""
+        if isinstance(found, CallContext):
+            headers = checked(hook, found.headers)
+            self.headers = {**self.headers, **headers} if self.headers else headers
+            self.closing = (*self.closing, (hook, found.close))
+            if found.is_silent:
+                return
+            found = None
+        elif found is not None:
+            self.observers = (*self.observers, found)
+        self.receivers = (*self.receivers, hook if found is None else found)
+
+    def close(self) -> None:
+        """Tell of the call's end."""
+        for hook, close in self.closing:
+            told(hook, _called, close)
+
+
+def _called(close: Callable[[], None]) -> None:
+    close()
 
 
 @attrs.frozen(eq=False)
@@ -39,18 +81,12 @@ class Followers:
         following = {id(hook) for hook, _ in methods}
         return cls(tuple(hook for hook in hooks if id(hook) not in following), methods)
 
-    def follow(self, started: CallStarted) -> tuple[tuple[Hook | CallObserver, ...], tuple[CallObserver, ...]]:
-        """Tell of a call's start; return who receives its events, and who of these is told of its attempts."""
-        receivers: list[Hook | CallObserver] = [*self.plain]
-        observers: list[CallObserver] = []
+    def follow(self, started: CallStarted) -> "Following":
+        """Tell of a call's start; return who follows the call, and how."""
+        following = Following(self.plain)
         for hook, on_call in self.following:
-            observer = told(hook, on_call, started)
-            if observer is None:
-                receivers.append(hook)
-            else:
-                receivers.append(observer)
-                observers.append(observer)
-        return tuple(receivers), tuple(observers)
+            following.add(hook, told(hook, on_call, started))
+        return following
 
 
 def optional_methods(hooks: Sequence[object], name: str) -> tuple[tuple[Any, Callable[[Any], Any]], ...]:
@@ -75,23 +111,30 @@ def tell_of_client(hooks: Sequence[Hook], client: object) -> None:
         told(hook, on_client, client)
 
 
-def with_offered_headers(request: Request[T], observers: Sequence[CallObserver], started: AttemptStarted) -> Request[T]:
-    """Tell observers of an attempt; return the request with the headers that they offer."""
+def offered_headers(observers: Sequence[CallObserver], started: AttemptStarted) -> Mapping[str, str]:
+    """Tell observers of an attempt; return the headers that they offer for it."""
     offered: dict[str, str] = {}
     for observer in observers:
         offered |= checked(observer, told(observer, observer.on_attempt, started))
-    if not offered:
-        return request
-    own = {name.lower() for name in request.headers}
-    added = {name: value for name, value in offered.items() if name.lower() not in own}
-    return attrs.evolve(request, headers={**added, **request.headers})
+    return offered
 
 
 def checked(hook: object, headers: object) -> Mapping[str, str]:
     """Return the headers that a hook offers if they can be sent; otherwise the log says why not, and there are none."""
     if not headers:
-        return {}
+        return NO_HEADERS
+    if type(headers) is dict:
+        pairs = cast("dict[str, str]", headers)
+        # A tracer offers the same names for every attempt.
+        for name, value in pairs.items():
+            if name not in _good_names or type(value) is not str or value_problem(value) is not None:
+                break
+        else:
+            return pairs
     if problems := headers_problems(headers):
         _LOG.warning("headers of the hook %s are left out: %s", type(hook).__name__, "; ".join(problems))
-        return {}
-    return {plain(name): plain(value) for name, value in cast("Mapping[str, str]", headers).items()}
+        return NO_HEADERS
+    good = {plain(name): plain(value) for name, value in cast("Mapping[str, str]", headers).items()}
+    if len(_good_names) < _MOST_NAMES:
+        _good_names.update(good)
+    return good

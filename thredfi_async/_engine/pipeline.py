@@ -74,7 +74,6 @@ class Pipeline:
         clock: The source of time and sleeps.
         hooks: Receive events.
         server: Where requests go, for events.
-        is_instrumented: Returns whether OpenTelemetry's instrumentation of aiohttp traces the requests.
     """
 
     send: Send
@@ -88,7 +87,6 @@ class Pipeline:
     clock: Clock
     hooks: tuple[Hook, ...] = ()
     server: Server = _NOWHERE
-    is_instrumented: Callable[[], bool] = bool
     deadlines: Deadlines = attrs.field(factory=Deadlines)
     _followers: Followers | None = attrs.field(init=False, default=attrs.Factory(_looked_up, takes_self=True))
 
@@ -264,10 +262,9 @@ class Pipeline:
                 header = self.authenticator.header or await self.authenticator.renew()
                 call.attempts += 1
                 call.has_token = True
-                sent = request
                 if call.observers:
-                    sent = call.announced(request, is_instrumented=self.is_instrumented())
-                response = await self.send(sent, header, call.timeouts, call)
+                    call.announce(request)
+                response = await self.send(request, header, call.timeouts, call)
                 verdict = request.judge(response)
             except ThredfiError as error:
                 verdict = Failure(error)

@@ -157,7 +157,7 @@ class DirectPost:
             request: A request that `can_send` accepts.
             authorization: The Authorization header.
             timeout: `connect`, `sock_connect` and `sock_read` apply.
-            progress: Its `sent` becomes true when the first byte is about to be written.
+            progress: Has headers of this attempt; its `sent` becomes true when the first byte is about to be written.
             read: Reads the answer from its status, headers and body; the last argument retires the connection.
 
         Returns:
@@ -168,6 +168,8 @@ class DirectPost:
         """
         place = request.url.index("/", request.url.index("://") + 3)
         peer, constant = self._peers.get(request.url[:place]) or self._prepare(request.url[:place])
+        if progress.headers:
+            constant = constant | _lines(progress.headers)
         message = _Message.of(request, request.url[place:], constant, authorization)
         if message is None:
             # The callers check this too, but a missed line break would turn one request into two.

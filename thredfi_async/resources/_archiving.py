@@ -6,6 +6,7 @@ from typing import Any, Final, TypeVar, cast
 
 import attrs
 
+from thredfi_async._checks.headers import NO_HEADERS
 from thredfi_async._checks.json import as_object
 from thredfi_async._codec import converter
 from thredfi_async._codec.error_envelope import api_error
@@ -15,7 +16,6 @@ from thredfi_async._interfaces import Failure, Hidden, Next, Request, Response, 
 from thredfi_async._outcomes import says_archived
 from thredfi_async.errors import Effect, ResponseDecodeError
 from thredfi_async.models import Customer, CustomerBody, CustomerRequest
-from thredfi_async.resources._headers import NO_HEADERS
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import attrs
 
-from thredfi_async._checks.headers import plain, value_problem
+from thredfi_async._checks.headers import NO_HEADERS, plain, value_problem
 from thredfi_async._checks.identifiers import Identifier, identifier_problem
 from thredfi_async._checks.json import text_problem
 from thredfi_async._checks.numbers import whole_number
@@ -19,7 +19,7 @@ from thredfi_async._interfaces import Hidden, Outcome, Request
 from thredfi_async.errors import InvalidRequestError
 from thredfi_async.models import Customer, CustomerRequest
 from thredfi_async.resources._archiving import CUSTOMER, CUSTOMERS, Archiving, Given, judge_customer, judge_page
-from thredfi_async.resources._headers import NO_HEADERS, checked_headers, merged
+from thredfi_async.resources._headers import checked_headers, merged
 from thredfi_async.resources._listing import CustomerList, followed
 from thredfi_async.retry import RetryPolicy
 from thredfi_async.settings import Timeouts

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterable
 
 from opentelemetry import metrics
-from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
+from opentelemetry.metrics import CallbackOptions, MeterProvider, NoOpMeterProvider, Observation
 
 from thredfi_async._version import __version__
-from thredfi_async.events import Event
+from thredfi_async.events import Attempt, Event
 from thredfi_async.telemetry._instruments import (
     EVENT_INSTRUMENTS,
     LIMIT_INSTRUMENTS,
@@ -28,9 +28,13 @@ class Meter:
 
     Attributes:
         clients: The clients.
+        is_silent: Whether nothing is recorded.
     """
 
     def __init__(self, provider: MeterProvider | None) -> None:
+        provider = metrics.get_meter_provider() if provider is None else provider
+        # Nothing measures then; a proxy may become another provider later.
+        self.is_silent: bool = isinstance(provider, NoOpMeterProvider)
         meter = metrics.get_meter(NAME, __version__, meter_provider=provider, schema_url=SCHEMA)
         self.clients: Clients = Clients()
         self._record: dict[str, Callable[[float, Attributes], None]] = {}
@@ -45,7 +49,9 @@ class Meter:
             meter.create_observable_gauge(each.name, [self._reader(each)], each.unit, each.description)
 
     def record(self, event: Event) -> None:
-        """Record an event."""
+        """Record an event, unless aiohttp's instrumentation does."""
+        if isinstance(event, Attempt) and event.request is not None and event.request.is_instrumented:
+            return
         for instrument, value, attributes in measured(event):
             self._record[instrument.name](value, attributes)
 

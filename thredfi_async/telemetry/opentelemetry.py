@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Final
 
 from thredfi_async.errors import ConfigurationError
-from thredfi_async.events import CallObserver, CallStarted, Event, WorkObserver, WorkStarted
+from thredfi_async.events import CallContext, CallObserver, CallStarted, Event, WorkObserver, WorkStarted
 from thredfi_async.telemetry._instruments import HasLimits
 
 if TYPE_CHECKING:
@@ -48,18 +48,18 @@ class OpenTelemetryHook:
         except ModuleNotFoundError:
             raise ConfigurationError(_MISSING) from None
         self._meter = Meter(meter_provider)
-        self._tracer = Tracer(tracer_provider, propagator, self._meter.record)
+        self._tracer = Tracer(tracer_provider, propagator, self._meter)
 
     def on_client(self, client: HasLimits, /) -> None:
         """Measure the limits of a client, for as long as it exists."""
         self._meter.clients.add(client)
 
     def on_event(self, event: Event, /) -> None:
-        """Measure an event of a call that is not traced; a client's calls all are."""
+        """Measure an event of a call that is not sampled; the others have observers."""
         self._meter.record(event)
 
-    def on_call(self, started: CallStarted, /) -> CallObserver:
-        """Begin the span of a call."""
+    def on_call(self, started: CallStarted, /) -> CallObserver | CallContext:
+        """Begin the span of a call; if it is not sampled, only its context goes with the call."""
         return self._tracer.call(started)
 
     def on_work(self, started: WorkStarted, /) -> WorkObserver:
