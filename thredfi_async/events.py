@@ -179,7 +179,7 @@ class WorkEnded:
     Args:
         outcome: How: the state of a message's customer, or `completed` or `stopped` for a run; `returned` for a message
             that is delivered again.
-        error: The class name of the error that ended it, or None.
+        error: The class name of the error that ended a run, or the code of a message's; None without one.
         counts: A run's items by state.
     """
 

@@ -7,7 +7,8 @@ from typing import Final
 
 import attrs
 
-from thredfi_async import Effect, InvalidRequestError, RetryPolicy
+from thredfi_async import Effect, InvalidRequestError, RetryPolicy, WorkEnded, WorkStarted
+from thredfi_async._jobs.work import NO_FOLLOWERS, FollowedWork, Followers
 from thredfi_async.worker.command import ArchiveCommand
 from thredfi_async.worker.completion import Completion
 from thredfi_async.worker.errors import BrokerError
@@ -37,6 +38,7 @@ class Processing:
         metrics: Counts retries.
         options: How often a message may be delivered.
         stopping: Set once waiting messages are to be returned.
+        followers: The client's hooks that follow work.
     """
 
     handler: ArchiveHandler
@@ -45,6 +47,7 @@ class Processing:
     metrics: Metrics
     options: WorkerOptions
     stopping: asyncio.Event
+    followers: Followers = NO_FOLLOWERS
 
     async def process(self, in_flight: InFlightMessage) -> None:
         """Complete a message, or return it.
@@ -55,6 +58,7 @@ class Processing:
         Raises:
             asyncio.CancelledError: It was cancelled; the message was returned.
         """
+        work = in_flight.work = FollowedWork.begin(self.followers, _started(in_flight)) if self.followers else None
         try:
             await self._process(in_flight)
         except BrokerError as error:
@@ -63,8 +67,12 @@ class Processing:
         except Exception as error:  # noqa: BLE001 - one message must not end the others
             await self._met_a_bug(in_flight, error)
         finally:
-            if not in_flight.settled:
-                await self.completion.again(in_flight)
+            try:
+                if not in_flight.settled:
+                    await self.completion.again(in_flight)
+            finally:
+                if work is not None:
+                    work.end(in_flight.ended or WorkEnded(outcome="returned"))
 
     async def _process(self, in_flight: InFlightMessage) -> None:
         in_flight.busy = True
@@ -132,3 +140,10 @@ class Processing:
             return
         in_flight.saw(Effect.UNKNOWN)
         await self.completion.given_up(in_flight, "internal_error", f"a bug raised {type(error).__name__}")
+
+
+def _started(in_flight: InFlightMessage) -> WorkStarted:
+    message = in_flight.message
+    return WorkStarted(
+        kind="message", name=message.subject, headers=message.headers or {}, delivery=in_flight.deliveries
+    )

@@ -9,8 +9,9 @@ from typing import Final
 
 from nats.aio.msg import Msg
 
-from thredfi_async import Clock, SystemClock
+from thredfi_async import Clock, SystemClock, ThredfiClient
 from thredfi_async._jobs.metrics import Snapshot
+from thredfi_async._jobs.work import followers_of
 from thredfi_async.bulk import ArchiveClient
 from thredfi_async.worker.broker import Broker, connected
 from thredfi_async.worker.completion import Completion
@@ -64,6 +65,9 @@ class Worker:
         gate: Gate | None = None,
         clock: Clock | None = None,
     ) -> None:
+        self.metrics: Metrics = Metrics()
+        if isinstance(client, ThredfiClient):
+            client = client.with_options(hooks=[self.metrics.of_client])
         self._client = client
         self._nats = nats or NatsSettings()
         self._stream_config = stream_config or StreamConfig()
@@ -72,7 +76,6 @@ class Worker:
         self._handler = handler or ArchiveHandler(client, max_retry_after=self._options.max_retry_after)
         self.gate: Gate = gate or Gate(clock=self._clock)
         self.gate.on_change = self._something_changed
-        self.metrics: Metrics = Metrics()
         self._in_flight: dict[int, InFlightMessage] = {}
         self._changed = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -84,7 +87,7 @@ class Worker:
         self._ack_wait = ACK_WAIT
         self._status = Status(self.gate, self._clock)
         self._supervisor = Supervisor(self._clock, on_failure=self.metrics.part_failed)
-        self.metrics.observe(self, client)
+        self.metrics.observe(self)
 
     @property
     def in_flight(self) -> int:
@@ -184,7 +187,15 @@ class Worker:
         completion = Completion(
             broker, self._stream_config, self.metrics, self._clock, self._something_changed, fetcher.quiet
         )
-        processing = Processing(self._handler, self.gate, completion, self.metrics, self._options, self._stopping)
+        processing = Processing(
+            self._handler,
+            self.gate,
+            completion,
+            self.metrics,
+            self._options,
+            self._stopping,
+            followers_of(self._client),
+        )
         try:
             await fetcher.start()
             self._status.is_ready()
