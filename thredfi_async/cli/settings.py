@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from thredfi_async import ConfigurationError, Environment, Hook, ThredfiClient, Timeouts
 from thredfi_async.cli.formatting import command as command_line
+from thredfi_async.cli.otel import otel_hooks
 
 _TIMEOUTS: Final = frozenset(Timeouts.__annotations__)
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
@@ -32,6 +33,7 @@ class Connection:
         environment: `--environment`.
         env_file: `--env-file`.
         timeout: `--timeout`, in seconds.
+        otel: `--otel`.
         kept_timeouts: Timeouts by name that the run had before; `timeout` goes before them.
     """
 
@@ -39,6 +41,7 @@ class Connection:
     environment: EnvironmentName | None = None
     env_file: Path | None = None
     timeout: float | None = None
+    otel: bool = False
     kept_timeouts: Mapping[str, float | None] = field(default_factory=dict[str, float | None])
 
     @property
@@ -67,6 +70,7 @@ class Connection:
         """
         if self.base_url is not None and self.environment is not None:
             raise ConfigurationError("give --base-url or --environment, not both")
+        hooks = (*hooks, *otel_hooks(asked=self.otel))
         settings: dict[str, Any] = {"hooks": hooks, "base_url": self.base_url, **more}
         if self.environment is not None:
             settings["base_url"] = Environment[self.environment.name]
