@@ -224,6 +224,8 @@ def brought(extra: str) -> set[str]:
     ("extra", "commands"),
     [
         ("cli", "thredfi_async.cli.app,thredfi_async.cli.demo,thredfi_async.cli.mock_server"),
+        ("metrics", "thredfi_async.telemetry.prometheus,prometheus_client"),
+        ("otel", "thredfi_async.telemetry._tracer,opentelemetry.exporter.otlp.proto.http.trace_exporter"),
         ("bulk", "thredfi_async.cli.bulk.archive,thredfi_async.cli.bulk.report,jinja2"),
         ("parquet", "thredfi_async.cli.bulk.archive,thredfi_async.bulk.readers.parquet_records"),
         ("worker", "thredfi_async.cli.worker,thredfi_async.worker.worker,thredfi_async.cli.bulk.publish"),

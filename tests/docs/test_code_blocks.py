@@ -16,6 +16,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING
 
 import pytest
+from collector import Collector, collecting
 
 from thredfi_async.mock_server import MockServer
 
@@ -80,8 +81,15 @@ BLOCKS = [
 ]
 
 
+@pytest.fixture(scope="module")
+def collector() -> Iterator[Collector]:
+    """Run a collector for OpenTelemetry."""
+    with collecting() as running:
+        yield running
+
+
 @pytest.mark.parametrize("block", BLOCKS, ids=str)
-async def test_block_runs(block: Block, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+async def test_block_runs(block: Block, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, collector: Collector) -> None:
     """Every block of Python code runs unchanged, with `server` and a customer's two ids defined."""
     monkeypatch.chdir(tmp_path)
     for name in ("THREDFI_TOKEN", "THREDFI_ENVIRONMENT"):
@@ -90,6 +98,8 @@ async def test_block_runs(block: Block, monkeypatch: pytest.MonkeyPatch, tmp_pat
         monkeypatch.setenv("THREDFI_BASE_URL", str(server.url))
         monkeypatch.setenv("THREDFI_PARTNER_UUID", str(server.partner_uuid))
         monkeypatch.setenv("THREDFI_API_KEY", server.api_key)
+        # Where the code sends traces and metrics.
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
         customer = server.customers[0]
         await block.run(
             {
