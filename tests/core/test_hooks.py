@@ -19,6 +19,7 @@ from thredfi_async import (
     Event,
     ThredfiClient,
 )
+from thredfi_async._engine import hooks
 
 
 class Observer(Recorder):
@@ -237,3 +238,13 @@ async def test_a_call_that_never_had_its_turn() -> None:
         client._limiter.release()
     (observer,) = follower.observers
     assert kinds(observer.events) == ["CallEnded"]
+
+
+def test_names_are_remembered_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names that were found good are remembered, but not ever more of them."""
+    known: set[str] = set()
+    monkeypatch.setattr(hooks, "_good_names", known)
+    monkeypatch.setattr(hooks, "_MOST_NAMES", 1)
+    for name in ("X-One", "X-One", "X-Two"):
+        assert hooks.checked(None, {name: "1"}) == {name: "1"}
+    assert known == {"X-One"}

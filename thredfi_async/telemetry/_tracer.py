@@ -30,6 +30,8 @@ from thredfi_async.telemetry._meter import NAME, SCHEMA, Meter
 if TYPE_CHECKING:
     from contextvars import Token
 
+_NO_WAIT: Final = 1e-4
+"""Seconds in the queue that are none: what it takes to get a turn that is free."""
 _RUN: Final = context.create_key("thredfi-run")
 
 
@@ -63,7 +65,7 @@ class Tracer:
             assert isinstance(run, Span)  # noqa: S101 - only `work` sets it
             around, links = Context(), (Link(run.get_span_context()),)
         # The time that it waited is part of it.
-        began = time.time_ns() - int(started.queued * 1e9) if started.queued else None
+        began = time.time_ns() - int(started.queued * 1e9) if started.queued > _NO_WAIT else None
         attributes = {"thredfi.operation": started.operation}
         span = self.start(started.operation, around, SpanKind.INTERNAL, attributes, links, start_time=began)
         inside = trace.set_span_in_context(span, around)
@@ -94,10 +96,11 @@ class Tracer:
     def headers(self, span: Span, inside: Context) -> Mapping[str, str]:
         """Return the headers that carry a trace context."""
         found = span.get_span_context()
-        if self._is_plain and not found.trace_state:
+        if self._is_plain and not len(found.trace_state):
             # As the propagator writes it, at a fifth of the cost.
-            flags = f"{found.trace_flags:02x}"
-            return {"traceparent": f"00-{found.trace_id:032x}-{found.span_id:016x}-{flags}"} if found.is_valid else {}
+            if not found.is_valid:
+                return NO_HEADERS
+            return {"traceparent": f"00-{found.trace_id:032x}-{found.span_id:016x}-{found.trace_flags:02x}"}
         carrier: dict[str, str] = {}
         self._propagator.inject(carrier, inside)  # pyright: ignore[reportArgumentType] - its default is typed too narrowly
         return carrier
