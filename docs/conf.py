@@ -48,6 +48,7 @@ nitpick_ignore_regex = [
     ("py:.*", r"(asyncio|collections|contextlib|datetime|enum|logging|os|pathlib|ssl|types|uuid)\..*"),
     ("py:.*", r"(aiohttp|multidict|opentelemetry|prometheus_client|tenacity|yarl)\..*"),
     ("py:.*", r"thredfi_async\.worker\.broker\.Broker"),  # as the next
+    ("py:class", r"CollectorRegistry|Metric|MeterProvider|TextMapPropagator|TracerProvider"),  # of extras
     ("py:.*", r"thredfi_async\._.*"),  # what parts hand each other is no part of the reference
     ("py:.*", r"thredfi_async\.\w+\.[A-Z]"),  # type variables
 ]

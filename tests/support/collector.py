@@ -1,7 +1,7 @@
 """A collector for OpenTelemetry on loopback: it takes spans and metrics as OTLP over HTTP, and keeps them."""
 
 import gzip
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -68,7 +68,7 @@ def _told(span: Span) -> str:
 
 
 @contextmanager
-def collecting() -> Iterator[Collector]:
+def collecting() -> Generator[Collector]:
     """Run a collector."""
 
     class Handler(BaseHTTPRequestHandler):

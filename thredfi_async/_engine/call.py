@@ -381,12 +381,14 @@ class Call:
 
     def cut_off(self, request: Request[Any], error: BaseException, began: float) -> None:
         """Count an attempt without a verdict, and tell the hooks of it."""
-        standing = Standing.UNKNOWN if request.mutates and self.sent else Standing.NOT_APPLIED
-        self._standing = max(self._standing, standing)
+        effect = Effect.NOT_APPLIED
+        if request.mutates and self.sent:
+            effect = Effect.UNKNOWN
+            self._standing = max(self._standing, Standing.UNKNOWN)
         if self._hooks and self.has_token:
             is_overdue = self._scope is not None and self._scope.expired()
             cause = self.deadline_error() if is_overdue else error
-            self._tell_attempt(request, None, type(cause).__name__, standing.effect, began)
+            self._tell_attempt(request, None, type(cause).__name__, effect, began)
 
     def will_retry(self, error: ThredfiError, wait: float) -> None:
         """Tell the hooks of a retry."""

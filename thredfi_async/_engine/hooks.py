@@ -123,6 +123,7 @@ def checked(hook: object, headers: object) -> Mapping[str, str]:
     """Return the headers that a hook offers if they can be sent; otherwise the log says why not, and there are none."""
     if not headers:
         return NO_HEADERS
+    given: object = headers
     if type(headers) is dict:
         pairs = cast("dict[str, str]", headers)
         # A tracer offers the same names for every attempt.
@@ -131,10 +132,10 @@ def checked(hook: object, headers: object) -> Mapping[str, str]:
                 break
         else:
             return pairs
-    if problems := headers_problems(headers):
+    if problems := headers_problems(given):
         _LOG.warning("headers of the hook %s are left out: %s", type(hook).__name__, "; ".join(problems))
         return NO_HEADERS
-    good = {plain(name): plain(value) for name, value in cast("Mapping[str, str]", headers).items()}
+    good = {plain(name): plain(value) for name, value in cast("Mapping[str, str]", given).items()}
     if len(_good_names) < _MOST_NAMES:
         _good_names.update(good)
     return good

@@ -6,10 +6,10 @@ from typing import Final, Literal, Protocol
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from thredfi_async import PrometheusHook
+from thredfi_async import PrometheusHook, ThredfiClient
 from thredfi_async._jobs.metrics import Metrics as Progress
 from thredfi_async._jobs.metrics import Snapshot
-from thredfi_async.bulk import ItemState
+from thredfi_async.bulk import ArchiveClient, ItemState
 from thredfi_async.worker.gate import Gate
 from thredfi_async.worker.stream_config import StreamConfig
 
@@ -108,6 +108,10 @@ class Metrics:
     def part_failed(self, part: str) -> None:
         """Count a failure of a background part."""
         self._parts.labels(part).inc()
+
+    def measuring(self, client: ArchiveClient) -> ArchiveClient:
+        """Return the client whose calls are measured; a stand-in for one is returned as it is."""
+        return client.with_options(hooks=[self.of_client]) if isinstance(client, ThredfiClient) else client
 
     def observe(self, worker: Observed) -> None:
         """Add gauges for a worker."""

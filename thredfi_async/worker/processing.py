@@ -8,7 +8,7 @@ from typing import Final
 import attrs
 
 from thredfi_async import Effect, InvalidRequestError, RetryPolicy, WorkEnded, WorkStarted
-from thredfi_async._jobs.work import NO_FOLLOWERS, FollowedWork, Followers
+from thredfi_async._jobs.work import FollowedWork
 from thredfi_async.worker.command import ArchiveCommand
 from thredfi_async.worker.completion import Completion
 from thredfi_async.worker.errors import BrokerError
@@ -38,7 +38,6 @@ class Processing:
         metrics: Counts retries.
         options: How often a message may be delivered.
         stopping: Set once waiting messages are to be returned.
-        followers: The client's hooks that follow work.
     """
 
     handler: ArchiveHandler
@@ -47,7 +46,6 @@ class Processing:
     metrics: Metrics
     options: WorkerOptions
     stopping: asyncio.Event
-    followers: Followers = NO_FOLLOWERS
 
     async def process(self, in_flight: InFlightMessage) -> None:
         """Complete a message, or return it.
@@ -58,7 +56,7 @@ class Processing:
         Raises:
             asyncio.CancelledError: It was cancelled; the message was returned.
         """
-        work = in_flight.work = FollowedWork.begin(self.followers, _started(in_flight)) if self.followers else None
+        work = in_flight.work = _followed(self.handler, in_flight)
         try:
             await self._process(in_flight)
         except BrokerError as error:
@@ -142,8 +140,9 @@ class Processing:
         await self.completion.given_up(in_flight, "internal_error", f"a bug raised {type(error).__name__}")
 
 
-def _started(in_flight: InFlightMessage) -> WorkStarted:
-    message = in_flight.message
-    return WorkStarted(
-        kind="message", name=message.subject, headers=message.headers or {}, delivery=in_flight.deliveries
-    )
+def _followed(handler: ArchiveHandler, in_flight: InFlightMessage) -> FollowedWork | None:
+    if not handler.followers:
+        return None
+    message, count = in_flight.message, in_flight.deliveries
+    started = WorkStarted(kind="message", name=message.subject, headers=message.headers or {}, delivery=count)
+    return FollowedWork.begin(handler.followers, started)

@@ -9,9 +9,8 @@ from typing import Final
 
 from nats.aio.msg import Msg
 
-from thredfi_async import Clock, SystemClock, ThredfiClient
+from thredfi_async import Clock, SystemClock
 from thredfi_async._jobs.metrics import Snapshot
-from thredfi_async._jobs.work import followers_of
 from thredfi_async.bulk import ArchiveClient
 from thredfi_async.worker.broker import Broker, connected
 from thredfi_async.worker.completion import Completion
@@ -66,9 +65,7 @@ class Worker:
         clock: Clock | None = None,
     ) -> None:
         self.metrics: Metrics = Metrics()
-        if isinstance(client, ThredfiClient):
-            client = client.with_options(hooks=[self.metrics.of_client])
-        self._client = client
+        self._client = client = self.metrics.measuring(client)
         self._nats = nats or NatsSettings()
         self._stream_config = stream_config or StreamConfig()
         self._options = options or WorkerOptions()
@@ -187,15 +184,7 @@ class Worker:
         completion = Completion(
             broker, self._stream_config, self.metrics, self._clock, self._something_changed, fetcher.quiet
         )
-        processing = Processing(
-            self._handler,
-            self.gate,
-            completion,
-            self.metrics,
-            self._options,
-            self._stopping,
-            followers_of(self._client),
-        )
+        processing = Processing(self._handler, self.gate, completion, self.metrics, self._options, self._stopping)
         try:
             await fetcher.start()
             self._status.is_ready()
