@@ -211,6 +211,13 @@ def fault_matrix_page(session: nox.Session) -> None:
 
 
 @nox.session
+def cli_page(session: nox.Session) -> None:
+    """Rewrite the commands on the page of the command line in docs/."""
+    session.install(".[all]", *group("test"))
+    session.run("python", "tools/cli_page.py", env=SUPPORT)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Measure a call against a bare aiohttp post and generated SDKs, and write docs/benchmarks: `-- --quick`."""
     session.install(".[bulk]", *group("bench"))

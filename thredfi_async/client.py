@@ -44,7 +44,7 @@ from thredfi_async.resources._raw import raw_response
 from thredfi_async.resources.customers import Customers
 from thredfi_async.retry import RetryBudget, RetryPolicy
 from thredfi_async.settings import Environment, Timeouts
-from thredfi_async.telemetry.environment import hooks_of_environment
+from thredfi_async.telemetry._environment import hooks_of_environment
 
 __all__ = ["ClientSettings", "ThredfiClient"]
 

@@ -154,7 +154,11 @@ class CustomerRequest:
         hidden, fields = [fields], {}
         made, problems = _made_of(cls, hidden)
         if made is None or problems:
-            raise InvalidRequestError(problems)
+            error = InvalidRequestError(problems)
+            if any(problem.endswith(_IS_MISSING) for problem in problems):
+                # Once, and not in each problem: a service shows problems to callers who have no UNSET.
+                error.add_note("UNSET in the place of a value leaves a field out of the body on purpose")
+            raise error
         return made
 
     @classmethod
@@ -344,6 +348,7 @@ _CHECKS: Final[Mapping[str, Callable[[object], str | None]]] = {
 _SPECIAL: Final = {name: check for name, check in _CHECKS.items() if check is not checks.text}
 _text_values: Final = attrgetter(*(name for name in _CHECKS if name not in _SPECIAL))
 _SUGGESTIONS: Final = 10
+_IS_MISSING: Final = ": is missing"
 _JSON_FIELDS: Final = frozenset({"transaction_tags", "metadata"})
 _NAMES: Final = ("individual_name", "company_name")
 CustomerRequest.FIELD_NAMES = tuple(_CHECKS)
@@ -363,11 +368,7 @@ def _made_of(cls: type[_RequestT], hidden: list[Mapping[str, Any]]) -> tuple[_Re
     strange = [name for name in fields if name not in _CHECKS]
     # To look for the name that was meant takes a while: of very many, only the first few are looked at.
     unknown = [_unknown(name, suggest=position < _SUGGESTIONS) for position, name in enumerate(strange)]
-    missing = [
-        f"{name}: is missing; give UNSET to leave it out of the body on purpose"
-        for name in names
-        if name not in fields and name not in _NAMES
-    ]
+    missing = [f"{name}{_IS_MISSING}" for name in names if name not in fields and name not in _NAMES]
     values: dict[str, Any] = dict.fromkeys(names, UNSET) | dict.fromkeys(_NAMES, Unset.NOT_GIVEN)
     try:
         return cls(**(values | {name: fields[name] for name in names if name in fields})), unknown + missing

@@ -306,7 +306,7 @@ MUTANTS = (
     ),
     Mutant(
         "next links of the same origin only",
-        "resources/_requests.py",
+        "resources/_listing.py",
         "if _origin(urlsplit(absolute)) == _origin(urlsplit(here)):",
         "if absolute:",
         _behaviour("next_link_to_another_origin_is_not_followed"),

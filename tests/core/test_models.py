@@ -274,11 +274,19 @@ def test_from_mapping_reports_everything_at_once() -> None:
         hidden,
         "qqqq: is not a documented field",
         hidden,
-        "city: is missing; give UNSET to leave it out of the body on purpose",
-        "postal_code: is missing; give UNSET to leave it out of the body on purpose",
+        "city: is missing",
+        "postal_code: is missing",
         "country: must be two capital letters (ISO 3166-1 alpha-2), such as GB",
     )
     assert (raised.value.__cause__, raised.value.__context__) == (None, None)
+    assert raised.value.__notes__ == ["UNSET in the place of a value leaves a field out of the body on purpose"]
+
+
+def test_from_mapping_speaks_of_unset_only_if_fields_are_missing() -> None:
+    """The note on how to leave a field out is no help where none is missing."""
+    with pytest.raises(InvalidRequestError) as raised:
+        CustomerRequest.from_mapping({**FIELDS, "country": "gb"})
+    assert not hasattr(raised.value, "__notes__")
 
 
 def test_from_mapping_suggests_names_for_the_first_few() -> None:

@@ -188,6 +188,17 @@ def test_service_says_what_is_wrong(service: Service, server: MockServer, fresh:
     assert server.requests.of(customer.customer_id).requests == 0
 
 
+def test_service_says_which_fields_are_missing(service: Service, fresh: Callable[[], Any]) -> None:
+    """A caller who sends JSON reads the name of each missing field, and nothing of Python."""
+    customer = fresh()
+    body = {name: value for name, value in customer.body.items() if name not in {"city", "notes"}}
+    reply = service.archive(customer.business_id, customer.customer_id, json.dumps(body))
+    assert (reply.status, reply.body) == (
+        422,
+        {"archived": False, "problems": ["city: is missing", "notes: is missing"]},
+    )
+
+
 def test_service_says_when_it_is_not_known(service: Service, server: MockServer, fresh: Callable[[], Any]) -> None:
     """An unknown outcome is a 504 with the key to repeat it, and the repeat settles it."""
     customer = fresh()

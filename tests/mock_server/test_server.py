@@ -8,6 +8,7 @@ import orjson
 import pytest
 from mock_server_caller import Answer, calling, path_of
 
+from thredfi_async import ThredfiClient
 from thredfi_async.mock_server import Fault, FaultKind, MockServer, seeded_customers
 
 
@@ -354,3 +355,15 @@ async def test_latency_can_be_set_while_running() -> None:
         caller.server.latency = 0.0
         assert caller.server.latency == 0
         assert (await caller.get(caller.server.customers[0])).status == 200
+
+
+async def test_environ_is_what_a_client_needs() -> None:
+    """`from_env` makes a client of it, which fetches its token with the partner's credentials."""
+    server = MockServer(customers=1)
+    with pytest.raises(RuntimeError, match="before it is started"):
+        _ = server.environ
+    async with server, ThredfiClient.from_env(server.environ) as client:
+        each = server.customers[0]
+        await client.customers.archive(each.business_id, each.customer_id)
+        assert server.is_archived(each.customer_id)
+        assert client.base_url == server.url

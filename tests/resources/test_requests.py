@@ -129,7 +129,7 @@ async def test_a_missing_name_and_a_missing_field(unused: ThredfiClient) -> None
         del fields[name]
     assert set(await problems_of(unused.customers.archive(BUSINESS, CUSTOMER, fields))) == {
         "individual_name, company_name: one of them must be given",
-        "notes: is missing; give UNSET to leave it out of the body on purpose",
+        "notes: is missing",
     }
 
 

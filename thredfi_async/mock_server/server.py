@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 from uuid import UUID
@@ -105,6 +105,21 @@ class MockServer:
     def token(self) -> str:
         """A partner token that is valid from the start and never expires, though a fault may revoke it."""
         return self._token
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """The variables for a client, as `ThredfiClient.from_env(server.environ)` takes them; a new dict each time.
+
+        They hold the partner's credentials, which fetch tokens as they are needed.
+
+        Raises:
+            RuntimeError: The port is not known before the first start.
+        """
+        return {
+            "THREDFI_BASE_URL": self.url,
+            "THREDFI_PARTNER_UUID": self.partner_uuid,
+            "THREDFI_API_KEY": self.api_key,
+        }
 
     @property
     def customers(self) -> Sequence[SeededCustomer]:

@@ -147,8 +147,9 @@ class ArchiveCommand:
 
 
 def _in_json(problem: str) -> str:
-    """Return a problem's text with the JSON way to leave fields out, since JSON has no UNSET."""
-    return problem.replace("give UNSET to leave it", 'give "partial": true to leave such fields')
+    """Return a problem's text with the JSON way to leave fields out on purpose."""
+    hint = '; give "partial": true to leave such fields out of the body on purpose'
+    return problem + hint if problem.endswith(": is missing") else problem
 
 
 def _unknown(name: object, *, suggest: bool) -> str:
