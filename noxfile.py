@@ -206,7 +206,7 @@ def typing(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """Build the documentation into docs/_build, with warnings as errors."""
-    session.install("-e", ".[bulk,worker]", *group("docs"))
+    session.install("-e", ".[bulk,otel,worker]", *group("docs"))
     session.run("sphinx-build", "-n", "-W", "--keep-going", "-q", "-E", "docs", "docs/_build")
 
 

@@ -10,7 +10,7 @@ import gc
 import json
 import statistics
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from itertools import count, pairwise
 from typing import Any, Final, TypeVar, cast
 
@@ -66,6 +66,7 @@ class Reading(AiohttpTransport):
 class Unwatched:
     """Progress that is not observed."""
 
+    headers: Mapping[str, str] = {}
     sent = False
 
 

@@ -79,9 +79,10 @@ nitpicky = True
 # What belongs to others is named here, so that the build needs no network; everything else must resolve.
 nitpick_ignore_regex = [
     ("py:.*", r"(asyncio|collections|contextlib|datetime|enum|logging|os|pathlib|ssl|types|uuid)\..*"),
-    ("py:.*", r"(_pytest|aiohttp|multidict|sqlite3|tenacity|typing|yarl)\..*"),
+    ("py:.*", r"(_pytest|aiohttp|multidict|opentelemetry|prometheus_client|sqlite3|tenacity|typing|yarl)\..*"),
+    ("py:class", r"CollectorRegistry|Metric|MeterProvider|TextMapPropagator|TracerProvider"),  # of extras
     ("py:.*", r"thredfi_async\.worker\.broker\.Broker"),  # as the next
-    ("py:.*", r"thredfi_async\._.*"),  # what parts hand each other is no part of the reference
+    ("py:.*", r"thredfi_async\.(\w+\.)?_.*"),  # what parts hand each other is no part of the reference
     ("py:.*", r"thredfi_async\.\w+\.[A-Z]"),  # type variables
 ]
 

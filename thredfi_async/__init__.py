@@ -50,7 +50,21 @@ from thredfi_async.errors import (
     TransportError,
     UnprocessableEntityError,
 )
-from thredfi_async.events import Attempt, CallEnded, Event, Hook, RetryScheduled
+from thredfi_async.events import (
+    Attempt,
+    AttemptStarted,
+    CallContext,
+    CallEnded,
+    CallObserver,
+    CallStarted,
+    Event,
+    Hook,
+    RequestInfo,
+    RetryScheduled,
+    WorkEnded,
+    WorkObserver,
+    WorkStarted,
+)
 from thredfi_async.models import (
     UNSET,
     Customer,
@@ -66,16 +80,20 @@ from thredfi_async.resources._listing import CustomerList
 from thredfi_async.resources.customers import Customers, RawCustomers
 from thredfi_async.retry import RetryBudget, RetryPolicy
 from thredfi_async.settings import Environment, Timeouts
-from thredfi_async.telemetry import LoggingHook
+from thredfi_async.telemetry import LoggingHook, OpenTelemetryHook, PrometheusHook
 
 __all__ = [
     "UNSET",
     "APIError",
     "AccessToken",
     "Attempt",
+    "AttemptStarted",
     "AuthenticationError",
     "BadRequestError",
+    "CallContext",
     "CallEnded",
+    "CallObserver",
+    "CallStarted",
     "ClientSettings",
     "ClientStateError",
     "Clock",
@@ -101,12 +119,15 @@ __all__ = [
     "Limits",
     "LoggingHook",
     "NotFoundError",
+    "OpenTelemetryHook",
     "PartnerCredentials",
     "PermissionDeniedError",
     "Phase",
+    "PrometheusHook",
     "RateLimitedError",
     "RawCustomers",
     "RawResponse",
+    "RequestInfo",
     "RequestTimeoutError",
     "ResponseDecodeError",
     "RetryBudget",
@@ -122,5 +143,8 @@ __all__ = [
     "TransportError",
     "UnprocessableEntityError",
     "Unset",
+    "WorkEnded",
+    "WorkObserver",
+    "WorkStarted",
     "__version__",
 ]

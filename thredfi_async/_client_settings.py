@@ -5,13 +5,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from thredfi_async._checks.headers import NO_HEADERS
 from thredfi_async._checks.numbers import positive, positive_seconds, whole_number
 from thredfi_async._checks.urls import checked_proxy, environment_proxy, is_loopback
 from thredfi_async._engine.call_options import GivenOptions
 from thredfi_async._interfaces import Hidden
 from thredfi_async.auth import PartnerCredentials
 from thredfi_async.errors import ConfigurationError
-from thredfi_async.resources._headers import NO_HEADERS, checked_headers
+from thredfi_async.resources._headers import checked_headers
 from thredfi_async.retry import RetryPolicy
 from thredfi_async.settings import Timeouts
 

@@ -4,7 +4,8 @@ import asyncio
 import enum
 import time
 from collections.abc import Callable, Mapping
-from typing import Generic, Protocol, TypeAlias, TypeVar
+from typing import Final, Generic, Protocol, Self, TypeAlias, TypeVar
+from urllib.parse import urlsplit
 
 import attrs
 
@@ -119,6 +120,7 @@ class Request(Generic[T]):
         idempotency_key: The idempotency key that it carries, if any.
         settle: Builds the request that checks the outcome of this one, if there is one; its value is the record if the
             effect is there, and `UNCHANGED` if it is not.
+        template: The path behind the base URL, with names in the place of ids; None if it is not known.
     """
 
     method: str
@@ -131,6 +133,33 @@ class Request(Generic[T]):
     is_sent_once: bool = False
     idempotency_key: str | None = None
     settle: "Callable[[], Request[T | Unchanged]] | None" = attrs.field(default=None, repr=False)
+    template: str | None = None
+
+
+@attrs.frozen
+class Server:
+    """Where the API is, for events.
+
+    Args:
+        address: Its host.
+        port: Its port.
+        path: The path of the base URL, which is in front of every request's.
+        is_instrumented: Returns whether OpenTelemetry's own instrumentation of aiohttp traces the requests.
+    """
+
+    address: str = ""
+    port: int = 0
+    path: str = ""
+    is_instrumented: Callable[[], bool] = bool
+
+    @classmethod
+    def of(cls, base_url: str, is_instrumented: Callable[[], bool]) -> Self:
+        """Return the server of a base URL that was checked."""
+        url = urlsplit(base_url)
+        return cls(url.hostname or "", url.port or _PORTS[url.scheme], url.path, is_instrumented)
+
+
+_PORTS: Final = {"http": 80, "https": 443}
 
 
 @attrs.frozen(kw_only=True)
@@ -155,8 +184,14 @@ class Outcome(Generic[T]):
 
 
 class Progress(Protocol):
-    """Where the transport records that it is about to write the first byte of a request."""
+    """One attempt: what it carries, and where the transport records that it is about to write the first byte of it.
 
+    Attributes:
+        headers: Headers beside those of its request, which win over these.
+        sent: Whether anything of it may have left.
+    """
+
+    headers: Mapping[str, str]
     sent: bool
 
 

@@ -27,13 +27,14 @@ from thredfi_async._engine.access_tokens import RenewedToken, StaticToken, clien
 from thredfi_async._engine.availability import Availability
 from thredfi_async._engine.call_options import GivenOptions
 from thredfi_async._engine.deadlines import Deadlines
+from thredfi_async._engine.hooks import tell_of_client
 from thredfi_async._engine.lifecycle import Lifecycle
 from thredfi_async._engine.limiter import Limiter
 from thredfi_async._engine.limits import Limits
 from thredfi_async._engine.pipeline import Pipeline
 from thredfi_async._engine.steady_clock import SteadyClock
 from thredfi_async._environment import Variables, base_url_of, credentials_of
-from thredfi_async._interfaces import Clock, Hidden, Secret, SystemClock
+from thredfi_async._interfaces import Clock, Hidden, Secret, Server, SystemClock
 from thredfi_async._transport.session import AiohttpTransport, Ssl, TransportOptions
 from thredfi_async.auth import PartnerCredentials, TokenProvider
 from thredfi_async.errors import ConfigurationError
@@ -195,11 +196,13 @@ class ThredfiClient:
             budget=RetryBudget(),
             clock=clock,
             hooks=(*hooks, *hooks_of_environment(hooks)),
+            server=Server.of(base_url, self._transport.is_instrumented),
             deadlines=self._deadlines,
         )
         self._base_url = base_url
         self._owner: ThredfiClient | None = None
         self._wire()
+        tell_of_client(self.hooks, self)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **settings: Unpack[ClientSettings]) -> Self:
@@ -238,6 +241,11 @@ class ThredfiClient:
         return self._retry
 
     @property
+    def hooks(self) -> tuple[Hook, ...]:
+        """The hooks that receive the events of its calls."""
+        return self._pipeline.hooks
+
+    @property
     def limits(self) -> Limits:
         """The current limits: requests in flight and allowed, calls that wait, and what the API seems to grant."""
         return self._limiter.limits()
@@ -247,7 +255,7 @@ class ThredfiClient:
         """The customers of your businesses."""
         return self._customers
 
-    def with_options(
+    def with_options(  # noqa: PLR0913 - settings, all by name
         self,
         *,
         timeouts: Timeouts | None = None,
@@ -255,6 +263,7 @@ class ThredfiClient:
         retry: RetryPolicy | None = None,
         max_retries: int | None = None,
         headers: Mapping[str, str] | None = None,
+        hooks: Sequence[Hook] = (),
     ) -> Self:
         """Return this client with other settings for its calls; it shares connections, token and limits with this one.
 
@@ -266,6 +275,7 @@ class ThredfiClient:
             retry: How calls are retried.
             max_retries: Attempts after a failed first one; the rest of the policy stays.
             headers: Headers of every call, beside those of this client; of two with one name, these win.
+            hooks: Receive events, beside the hooks of this client.
 
         Raises:
             ConfigurationError: A setting is not valid.
@@ -273,16 +283,21 @@ class ThredfiClient:
         own_headers, headers = Hidden(headers), None  # no traceback shows them
         given = GivenOptions(timeouts=timeouts, timeout=timeout, retry=retry, max_retries=max_retries)
         check_kinds(given)
+        check_hooks(hooks)
         client = object.__new__(type(self))
         vars(client).update(vars(self))
         client._owner = self._owner or self
         client._retry = given.retry_of(self._retry)
         client._pipeline = attrs.evolve(
-            self._pipeline, timeouts=given.timeouts_of(self._pipeline.timeouts), retry=client._retry
+            self._pipeline,
+            timeouts=given.timeouts_of(self._pipeline.timeouts),
+            retry=client._retry,
+            hooks=(*self.hooks, *hooks),
         )
         added = checked_default_headers(own_headers)
         client._headers = Hidden(merged(self._headers.reveal(), added.reveal()))
         client._wire()
+        tell_of_client(hooks, client)
         return client
 
     async def request(  # noqa: PLR0913 - method, path, what is sent, and the call's own settings by name

@@ -227,7 +227,7 @@ def test_the_worst_business_comes_first(tmp_path: Path) -> None:
 def test_without_jinja2_the_page_says_what_to_install(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The page needs an extra, and the sentence names it."""
     monkeypatch.setitem(sys.modules, "jinja2", None)
-    with pytest.raises(ConfigurationError, match=r"pip install 'thredfi-async\[bulk\]'"):
+    with pytest.raises(ConfigurationError, match=r"pip install 'thredfi-async\[report\]'"):
         html_of(journal)
 
 

@@ -267,7 +267,7 @@ def test_the_effect_of_what_was_cut_off(sent: bool, mutates: bool, effect: Effec
     """A request that had begun to leave may have arrived."""
     call = call_of(clock)
     call.sent = sent
-    call.cut_off(request_of(mutates=mutates))
+    call.cut_off(request_of(mutates=mutates), asyncio.CancelledError(), clock.now)
     assert call.effect is effect
 
 
@@ -285,7 +285,7 @@ def test_effects_only_grow(clock: "FakeClock") -> None:
     ):
         call.attempted(request_of(), *answered(status))
         assert (call._standing, call.effect) == (standing, standing.effect)
-    call.cut_off(request_of())
+    call.cut_off(request_of(), asyncio.CancelledError(), clock.now)
     assert call.effect is Effect.APPLIED
 
 

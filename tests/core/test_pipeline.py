@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
+import attrs
 import pytest
 from faultserver import Answer, Cut, FaultServer, Healthy, Step, bodies, faults
 from faultserver import Request as FaultRequest
@@ -57,6 +58,7 @@ from thredfi_async import (
     PermissionDeniedError,
     RateLimitedError,
     RawResponse,
+    RequestInfo,
     RequestTimeoutError,
     ResponseDecodeError,
     RetryBudget,
@@ -869,15 +871,28 @@ async def test_events_are_complete_and_in_order(clock: "FakeClock") -> None:
     script: list[Step] = [problem(503, X_Request_Id="req-1"), LOST, problem(409, X_Request_Id="req-3"), Healthy()]
     async with FaultServer(script) as server, client_of(server.url, clock=clock, hooks=[hook]) as client:
         error = await failure(archive(client, idempotency_key="key"), ConflictError)
+        port = server.port
     common: dict[str, Any] = {"operation": "customers.archive", "idempotency_key": "key"}
     post: dict[str, Any] = {**common, "method": "POST", "elapsed": 0.0}
     unknown = Effect.UNKNOWN
+    record = "/v1/platform/businesses/{business_id}/customers/{customer_id}/"
+    where: dict[str, Any] = {"server_address": "127.0.0.1", "server_port": port}
+    first = RequestInfo(method="POST", url_template=f"{record}archive/", resend_count=0, **where)
+    second, third = (attrs.evolve(first, resend_count=count) for count in (1, 2))
     assert hook.events == [
-        Attempt(number=1, status=503, error="ServerError", effect=unknown, request_id="req-1", **post),
+        Attempt(number=1, status=503, error="ServerError", effect=unknown, request_id="req-1", request=first, **post),
         RetryScheduled(attempts=1, wait=0.5, error="ServerError", **common),
-        Attempt(number=2, status=None, error="ConnectionLostError", effect=unknown, request_id=None, **post),
+        Attempt(
+            number=2,
+            status=None,
+            error="ConnectionLostError",
+            effect=unknown,
+            request_id=None,
+            request=second,
+            **post,
+        ),
         RetryScheduled(attempts=2, wait=1.0, error="ConnectionLostError", **common),
-        Attempt(number=3, status=409, error="ConflictError", effect=unknown, request_id="req-3", **post),
+        Attempt(number=3, status=409, error="ConflictError", effect=unknown, request_id="req-3", request=third, **post),
         Attempt(
             operation="customers.archive",
             number=4,
@@ -888,6 +903,7 @@ async def test_events_are_complete_and_in_order(clock: "FakeClock") -> None:
             elapsed=0.0,
             request_id=None,
             idempotency_key=None,
+            request=RequestInfo(method="GET", url_template=record, resend_count=0, **where),
         ),
         CallEnded(
             outcome="failed",

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
+from collector import collecting
 
 import thredfi_async
 import thredfi_async.bulk
@@ -30,6 +31,7 @@ PASTED: Final = ROOT / "tests" / "support" / "pasted.py"
 TUTORIALS: Final = {"docs/tutorial.md", "docs/bulk-tutorial.md", "docs/worker-tutorial.md"}
 """Their blocks need what their own text says before them: `test_tutorials.py` does as it says."""
 NATS: Final = "127.0.0.1:4222"
+OTLP: Final = "exporter.otlp"
 CLEAN: Final = {name: value for name, value in os.environ.items() if not name.startswith("THREDFI_")}
 FENCE: Final = re.compile(
     r"^(?:<!-- not run: (?P<reason>.+?) -->\n)?"
@@ -65,12 +67,13 @@ class Block:
             return [sys.executable, "-m", "pytest", "-q", "--strict-markers", "-p", "no:asyncio", str(file)]
         return [sys.executable, "-W", "error", *([str(PASTED)] if code.co_flags & CO_COROUTINE else []), str(file)]
 
-    def run(self, folder: Path, nats: str = NATS) -> subprocess.CompletedProcess[str]:
+    def run(self, folder: Path, nats: str = NATS, **environ: str) -> subprocess.CompletedProcess[str]:
         """Run it in an empty folder; where it names NATS's usual port, which another test may have, with this one."""
         file = folder / "test_pasted.py"
         file.write_text(self.source.replace(NATS, nats), "utf-8")
         command = self.command(file)
-        return subprocess.run(command, cwd=folder, env=CLEAN, capture_output=True, text=True, check=False, timeout=50)
+        env = CLEAN | environ
+        return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=50)
 
 
 def blocks_of(page: str, text: str) -> Iterator[Block]:
@@ -97,7 +100,10 @@ def check(run: subprocess.CompletedProcess[str]) -> None:
     assert is_well, f"{run.stdout}\n{run.stderr}"
 
 
-@pytest.mark.parametrize("block", [block for block in BLOCKS if NATS not in block.source], ids=str)
+ALONE: Final = [block for block in BLOCKS if NATS not in block.source and OTLP not in block.source]
+
+
+@pytest.mark.parametrize("block", ALONE, ids=str)
 def test_block_runs_as_pasted(block: Block, tmp_path: Path) -> None:
     """With nothing defined, no variable of ours and an empty folder, it runs, and complains of nothing."""
     if block.missing and os.environ.get("CI") != "true":
@@ -114,6 +120,15 @@ def test_block_runs_with_nats(block: Block, tmp_path: Path, nats_server: NatsSer
     folder = tmp_path / "empty"
     folder.mkdir()
     check(block.run(folder, nats_server.url.removeprefix("nats://")))
+
+
+@pytest.mark.parametrize("block", [block for block in BLOCKS if OTLP in block.source], ids=str)
+def test_block_runs_with_a_collector(block: Block, tmp_path: Path) -> None:
+    """What a block needs besides is a collector for OpenTelemetry, which gets its spans and metrics."""
+    with collecting() as collector:
+        check(block.run(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url))
+    assert "customers.archive" in {span.name for _, span in collector.spans}
+    assert "thredfi.client.call.duration" in collector.metrics
 
 
 def test_readme_has_code() -> None:

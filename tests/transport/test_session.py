@@ -444,6 +444,7 @@ async def send(options: TransportOptions, url: str) -> Response:
     """Send one bare GET."""
 
     class Progress:
+        headers: Mapping[str, str] = {}
         sent = False
 
     transport = AiohttpTransport(options)

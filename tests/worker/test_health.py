@@ -74,7 +74,7 @@ async def test_metrics() -> None:
         "thredfi_worker_in_flight 0.0",
         "thredfi_worker_api_unavailable 0.0",
         "thredfi_worker_broker_connected 0.0",
-        "thredfi_worker_client_max_in_flight 7.0",
+        "thredfi_client_max_in_flight 7.0",
         'thredfi_worker_command_seconds_bucket{le="0.25"} 1.0',
     } <= lines
 

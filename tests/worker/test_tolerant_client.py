@@ -17,6 +17,7 @@ from thredfi_async.worker import ArchiveCommand, NatsSettings, Worker, WorkerOpt
 from thredfi_async.worker.broker import Broker
 from thredfi_async.worker.jetstream import UnreadableReplyError, object_in
 from thredfi_async.worker.nats_errors import TROUBLE
+from thredfi_async.worker.tolerant_client import TolerantClient
 
 HEADS = [b"NATS/1.0 100 \xff\xfe\r\n\r\n", b"NATS/1.0", b"garbage\xff", b"X", b"NATS/1.0\r\n\xff: \xff\r\n\r\n"]
 
@@ -42,6 +43,22 @@ async def test_no_header_stops_a_worker(nats_server: NatsServer) -> None:
             worker.stop()
             await task
         assert [event.deliveries for event in await outcomes(broker)] == [1] * len(commands)
+
+
+@pytest.mark.parametrize(
+    ("headers", "found"),
+    [
+        (b"NATS/1.0\r\nNats-Msg-Id: 1\r\n\r\n", None),
+        (b"NATS/1.0\r\nTraceParent: 00-a-b-01\r\nStatus: 404\r\n\r\n", {"traceparent": "00-a-b-01"}),
+        (b"NATS/1.0\r\ntraceparent:a\r\ntracestate: x=1\r\n\r\n", {"traceparent": "a", "tracestate": "x=1"}),
+        (b"NATS/1.0\r\ntraceparent: \xff\r\n\r\n", {}),
+        (b"NATS/1.0\r\ntraceparent: a\r\nX: " + b"x" * 20_000, None),
+        (b"", None),
+    ],
+)
+async def test_of_a_messages_own_headers_only_the_trace_is_read(headers: bytes, found: dict[str, str] | None) -> None:
+    """Of what a stranger puts into headers, only a trace context is read, in any case, and within a bound."""
+    assert await TolerantClient()._process_headers(headers) == found
 
 
 async def test_no_subject_stops_a_subscription(nats_server: NatsServer) -> None:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Final, cast
 
+NO_HEADERS: Final[Mapping[str, str]] = {}
 LONGEST: Final = 8190
 """Maximum number of characters in a header's value: common servers refuse longer ones."""
 

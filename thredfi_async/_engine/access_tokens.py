@@ -9,7 +9,7 @@ from copy import copy
 from inspect import isawaitable
 from typing import Final, cast
 
-from thredfi_async._checks.headers import is_token
+from thredfi_async._checks.headers import NO_HEADERS, is_token
 from thredfi_async._codec.error_envelope import api_error
 from thredfi_async._codec.response_headers import request_id
 from thredfi_async._http_statuses import SUCCESS
@@ -236,6 +236,7 @@ def _basic(credentials: PartnerCredentials) -> Secret:
 class _Unwatched:
     """The progress of a token request, which has no effect to track."""
 
+    headers = NO_HEADERS
     sent = False
 
 

@@ -1,25 +1,40 @@
 """The state of one call: its clock, its attempts, its effect. Calls share none of it."""
 
 import asyncio
-import logging
 import math
-from typing import Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
+from thredfi_async._checks.headers import NO_HEADERS
 from thredfi_async._codec.response_headers import request_id
 from thredfi_async._engine.controller import Ticket
 from thredfi_async._engine.deadlines import Deadline
+from thredfi_async._engine.hooks import Followers, Following, offered_headers, told
 from thredfi_async._engine.retrying import RETRY_COST, cost_of, is_throttling, longest_wait, retry_after_of
-from thredfi_async._interfaces import Budget, Clock, Failure, Outcome, Request, Response, Success, Verdict
+from thredfi_async._interfaces import Budget, Clock, Failure, Outcome, Request, Response, Server, Success, Verdict
 from thredfi_async._outcomes import Standing, attempt_standing, change_standing
 from thredfi_async.errors import ClientStateError, Effect, RequestTimeoutError, ThredfiError
-from thredfi_async.events import Attempt, CallEnded, Event, Hook, RetryScheduled
+from thredfi_async.events import (
+    Attempt,
+    AttemptStarted,
+    CallEnded,
+    CallObserver,
+    CallStarted,
+    Event,
+    Hook,
+    RequestInfo,
+    RetryScheduled,
+)
 from thredfi_async.retry import RetryPolicy
 from thredfi_async.settings import Timeouts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 T = TypeVar("T")
 
 _SETTLING: Final = 10.0
 _NO_TICKET: Final = Ticket(0, 0, 0, math.inf, 0.0)
+_NOWHERE: Final = Server()
 
 
 class Call:
@@ -34,30 +49,40 @@ class Call:
         clock: The source of time.
         hooks: Receive its events.
         asked: When it was called, in monotonic seconds, if it has already waited for its first turn; now by default.
+        server: Where its requests go, for events.
     """
 
     __slots__ = (
+        "_about",
         "_asked",
         "_budget",
         "_clock",
+        "_counted",
         "_deadline",
         "_failed_at",
+        "_following",
         "_has_paid",
         "_hooks",
         "_outage",
         "_patience_ends",
         "_request",
+        "_resends",
         "_response",
         "_scope",
+        "_sent_last",
         "_served_before",
+        "_server",
         "_settle",
         "_spent",
         "_standing",
         "_started",
         "asks",
         "attempts",
+        "has_token",
+        "headers",
         "holds_slot",
         "interrupted",
+        "observers",
         "operation",
         "policy",
         "queued",
@@ -80,6 +105,7 @@ class Call:
         clock: Clock,
         hooks: tuple[Hook, ...],
         asked: float | None = None,
+        server: Server = _NOWHERE,
     ) -> None:
         """Start without a turn."""
         self.operation = operation
@@ -88,7 +114,14 @@ class Call:
         self.policy = policy
         self._budget = budget
         self._clock = clock
-        self._hooks = hooks
+        self._hooks: Sequence[Hook | CallObserver] = hooks
+        self._following: Following | None = None
+        self._server = server
+        self.observers: Sequence[CallObserver] = ()
+        self._sent_last: Request[Any] | None = None
+        self._counted = self._resends = 0
+        self._about: RequestInfo | None = None
+        self.headers: Mapping[str, str] = NO_HEADERS
         self._asked = clock.monotonic() if asked is None else asked
         self._started: float | None = None
         self._deadline: float | None = None
@@ -106,6 +139,7 @@ class Call:
         self.ticket = _NO_TICKET
         self.queued = self._since(self._asked)
         self.holds_slot = False
+        self.has_token = False
         self.interrupted = False
         self.attempts = 0
         self._standing = Standing.NOT_APPLIED
@@ -120,6 +154,11 @@ class Call:
     def idempotency_key(self) -> str | None:
         """The idempotency key of the current request, once there is one."""
         return self._request.idempotency_key if self._request is not None else None
+
+    def follow(self, followers: Followers) -> None:
+        """Let hooks follow this call, which has just begun."""
+        self._following = following = followers.follow(CallStarted(operation=self.operation, queued=self.queued))
+        self._hooks, self.observers, self.headers = following.receivers, following.observers, following.headers
 
     # -- turns and time
 
@@ -293,24 +332,51 @@ class Call:
         self._response = response
         return standing
 
+    def announce(self, request: Request[Any]) -> None:
+        """Tell the observers of an attempt, and take the headers that they offer for it."""
+        started = AttemptStarted(operation=self.operation, number=self.attempts, request=self._info(request))
+        offered = offered_headers(self.observers, started)
+        self.headers = {**self._following.headers, **offered} if self._following is not None else offered
+
     def tell_attempt(self, request: Request[Any], verdict: Verdict[Any], standing: Standing, began: float) -> None:
         """Tell the hooks of an attempt."""
-        if not self._hooks:
-            return
-        response, error = self._response, verdict.error if isinstance(verdict, Failure) else None
+        if self._hooks:
+            error = type(verdict.error).__name__ if isinstance(verdict, Failure) else None
+            self._tell_attempt(request, self._response, error, standing.effect, began)
+
+    def _tell_attempt(
+        self, request: Request[Any], response: Response | None, error: str | None, effect: Effect, began: float
+    ) -> None:
         self._tell(
             Attempt(
                 operation=self.operation,
                 number=self.attempts,
                 method=request.method,
                 status=response.status if response is not None else None,
-                error=type(error).__name__ if error is not None else None,
-                effect=standing.effect,
+                error=error,
+                effect=effect,
                 elapsed=self._since(began),
                 request_id=request_id(response) if response is not None else None,
                 idempotency_key=request.idempotency_key,
+                request=self._info(request) if self.has_token else None,
             )
         )
+
+    def _info(self, request: Request[Any]) -> RequestInfo:
+        if self._about is not None and self._counted == self.attempts:
+            return self._about
+        self._resends = self._resends + 1 if request is self._sent_last else 0
+        self._sent_last, self._counted = request, self.attempts
+        server, template = self._server, request.template
+        self._about = about = RequestInfo(
+            method=request.method,
+            server_address=server.address,
+            server_port=server.port,
+            url_template=None if template is None else f"{server.path}{template}",
+            resend_count=self._resends,
+            is_instrumented=server.is_instrumented(),
+        )
+        return about
 
     def attempt_failed(self, error: ThredfiError, served: int) -> None:
         """Note the moment of a failed attempt, and how many requests the API had served by then."""
@@ -318,10 +384,16 @@ class Call:
         self.throttled += is_throttling(error) and served > self._served_before
         self._failed_at, self._served_before = self._clock.monotonic(), served
 
-    def cut_off(self, request: Request[Any]) -> None:
-        """Count an attempt without a verdict."""
+    def cut_off(self, request: Request[Any], error: BaseException, began: float) -> None:
+        """Count an attempt without a verdict, and tell the hooks of it."""
+        effect = Effect.NOT_APPLIED
         if request.mutates and self.sent:
+            effect = Effect.UNKNOWN
             self._standing = max(self._standing, Standing.UNKNOWN)
+        if self._hooks and self.has_token:
+            is_overdue = self._scope is not None and self._scope.expired()
+            cause = self.deadline_error() if is_overdue else error
+            self._tell_attempt(request, None, type(cause).__name__, effect, began)
 
     def will_retry(self, error: ThredfiError, wait: float) -> None:
         """Tell the hooks of a retry."""
@@ -403,14 +475,9 @@ class Call:
                     idempotency_key=self.idempotency_key,
                 )
             )
+        if self._following is not None:
+            self._following.close()
 
     def _tell(self, event: Event) -> None:
         for hook in self._hooks:
-            try:
-                hook.on_event(event)
-            except Exception as error:  # noqa: BLE001 - a failing hook must not change the call's result
-                # Without its traceback, which would show the hook's variables.
-                _LOG.warning("the hook %s raised %s", type(hook).__name__, type(error).__name__)
-
-
-_LOG: Final = logging.getLogger("thredfi_async")
+            told(hook, hook.on_event, event)

@@ -13,6 +13,7 @@ from thredfi_async._engine.availability import ANSWERS_NO_ONE, BUDGET_IS_EMPTY, 
 from thredfi_async._engine.call import Call
 from thredfi_async._engine.call_options import CallOptions
 from thredfi_async._engine.deadlines import Deadline, Deadlines
+from thredfi_async._engine.hooks import Followers
 from thredfi_async._engine.lifecycle import Lifecycle
 from thredfi_async._engine.limiter import Limiter
 from thredfi_async._engine.retrying import is_throttling, retry_after_of, retrying
@@ -26,6 +27,7 @@ from thredfi_async._interfaces import (
     Request,
     Response,
     Send,
+    Server,
     Success,
     Unchanged,
     Verdict,
@@ -51,6 +53,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
+_NOWHERE: Final = Server()
+
+
+def _looked_up(pipeline: "Pipeline") -> Followers | None:
+    return Followers.of(pipeline.hooks)
+
 
 @attrs.frozen(kw_only=True, eq=False)
 class Pipeline:
@@ -68,6 +76,7 @@ class Pipeline:
         budget: Pays for retries, unless the policy has its own budget.
         clock: The source of time and sleeps.
         hooks: Receive events.
+        server: Where requests go, for events.
     """
 
     send: Send
@@ -80,7 +89,9 @@ class Pipeline:
     budget: RetryBudget
     clock: Clock
     hooks: tuple[Hook, ...] = ()
+    server: Server = _NOWHERE
     deadlines: Deadlines = attrs.field(factory=Deadlines)
+    _followers: Followers | None = attrs.field(init=False, default=attrs.Factory(_looked_up, takes_self=True))
 
     async def run(
         self, operation: str, prepare: Callable[[*Ts], Request[T]], options: CallOptions, *arguments: *Ts
@@ -150,7 +161,7 @@ class Pipeline:
         raise failure
 
     def _begin(self, operation: str, options: CallOptions, asked: float) -> Call:
-        return Call(
+        call = Call(
             operation,
             timeouts=options.timeouts or self.timeouts,
             settle=options.settle,
@@ -159,7 +170,11 @@ class Pipeline:
             clock=self.clock,
             hooks=self.hooks,
             asked=asked,
+            server=self.server,
         )
+        if self._followers is not None:
+            call.follow(self._followers)
+        return call
 
     async def _within_deadline(
         self, call: Call, work: Coroutine[Any, Any, Success[T] | Failure]
@@ -244,18 +259,21 @@ class Pipeline:
                 await self._take_turn(call)
             if call.tries == 0 and self.availability.answers_no_one:
                 self.availability.starts(call)
-            call.sent = False
+            call.sent = call.has_token = False
             call.tries += 1
             began = self.clock.monotonic()
             try:
                 header = self.authenticator.header or await self.authenticator.renew()
                 call.attempts += 1
+                call.has_token = True
+                if call.observers:
+                    call.announce(request)
                 response = await self.send(request, header, call.timeouts, call)
                 verdict = request.judge(response)
             except ThredfiError as error:
                 verdict = Failure(error)
-            except BaseException:
-                call.cut_off(request)
+            except BaseException as error:
+                call.cut_off(request, error, began)
                 raise
             standing = call.attempted(request, verdict, response)
             self._heed(call, verdict, response)

@@ -157,7 +157,7 @@ class DirectPost:
             request: A request that `can_send` accepts.
             authorization: The Authorization header.
             timeout: `connect`, `sock_connect` and `sock_read` apply.
-            progress: Its `sent` becomes true when the first byte is about to be written.
+            progress: Has headers of this attempt; its `sent` becomes true when the first byte is about to be written.
             read: Reads the answer from its status, headers and body; the last argument retires the connection.
 
         Returns:
@@ -168,7 +168,8 @@ class DirectPost:
         """
         place = request.url.index("/", request.url.index("://") + 3)
         peer, constant = self._peers.get(request.url[:place]) or self._prepare(request.url[:place])
-        message = _Message.of(request, request.url[place:], constant, authorization)
+        headers = {**progress.headers, **request.headers} if progress.headers else request.headers
+        message = _Message.of(request, request.url[place:], constant, headers, authorization)
         if message is None:
             # The callers check this too, but a missed line break would turn one request into two.
             raise ValueError("the URL or a header contains a line break")
@@ -235,9 +236,16 @@ class _Message:
         self.data = data
 
     @classmethod
-    def of(cls, request: Request[Any], target: str, constant: dict[str, str], authorization: Secret) -> Self | None:
+    def of(
+        cls,
+        request: Request[Any],
+        target: str,
+        constant: dict[str, str],
+        headers: Mapping[str, str],
+        authorization: Secret,
+    ) -> Self | None:
         """Encode a request; None if its URL or a header contains a line break."""
-        lines = constant | _lines(request.headers)
+        lines = constant | _lines(headers)
         lines["authorization"] = f"Authorization: {authorization.reveal()}\r\n"
         body = request.body or b""
         head = f"POST {target} HTTP/1.1\r\n{''.join(lines.values())}Content-Length: {len(body)}\r\n\r\n"

@@ -20,6 +20,7 @@ from thredfi_async._transport.direct_post import DirectPost
 from thredfi_async._transport.exceptions import translate
 from thredfi_async._transport.gzip import gunzip
 from thredfi_async._transport.redaction import redacted
+from thredfi_async._transport.watchers import is_instrumented
 from thredfi_async._version import __version__
 from thredfi_async.errors import ClientStateError, ConfigurationError
 from thredfi_async.settings import Timeouts
@@ -93,7 +94,8 @@ class AiohttpTransport:
             request: What to send.
             authorization: The Authorization header.
             timeouts: `connect` and `read` apply here.
-            progress: Its `sent` becomes true when the first byte may be about to be written.
+            progress: Has headers of this attempt; its `sent` becomes true when the first byte may be about to be
+                written.
 
         Returns:
             The answer, whatever its status.
@@ -114,7 +116,12 @@ class AiohttpTransport:
                 request_made = session.request(
                     request.method,
                     URL(request.url, encoded=True),
-                    headers={**self._constant_headers, **request.headers, "Authorization": authorization.reveal()},
+                    headers={
+                        **self._constant_headers,
+                        **_beside(request.headers, progress.headers),
+                        **request.headers,
+                        "Authorization": authorization.reveal(),
+                    },
                     data=None if request.body is None else _Body(request.body, progress),
                     timeout=timeout,
                     # Following a redirect would turn the POST into a GET, or send our headers to another host.
@@ -143,6 +150,10 @@ class AiohttpTransport:
             return attrs.evolve(answer, body=redacted(answer.body, authorization.reveal()))
         # Raised outside the handler, so that aiohttp's exception, which has the request's headers, is not its context.
         raise failure
+
+    def is_instrumented(self) -> bool:
+        """Return whether OpenTelemetry's instrumentation of aiohttp makes a span for each request."""
+        return is_instrumented(self._session or self._open())
 
     def _check(self, session: aiohttp.ClientSession) -> None:
         if session.closed:
@@ -255,6 +266,14 @@ class _Body(aiohttp.Payload):
 
 def _nothing() -> None:
     """Do nothing: a session of the caller's own has its own connections."""
+
+
+def _beside(own: Mapping[str, str], headers: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the headers whose names, in any case, are not among a request's own."""
+    if not headers:
+        return headers
+    names = {name.lower() for name in own}
+    return {name: value for name, value in headers.items() if name.lower() not in names}
 
 
 def _was_closed_meanwhile(session: aiohttp.ClientSession) -> bool:

@@ -47,6 +47,16 @@ _variable: Final = os.environ.encodekey(VARIABLE)
 _on: Final = frozenset({None, os.environ.encodevalue(""), os.environ.encodevalue("1")})
 
 
+_TRACER: Final = "opentelemetry.instrumentation.aiohttp_client"
+
+
+def is_instrumented(session: aiohttp.ClientSession) -> bool:
+    """Return whether OpenTelemetry's instrumentation of aiohttp makes a span for each request of a session."""
+    # A stand-in for a session may have none.
+    configs = getattr(session, "trace_configs", ())
+    return any(_TRACER in (getattr(each, "__module__", None) or "") for one in configs for each in one.on_request_start)
+
+
 class Watchers:
     """Looks at one session, and at the classes of aiohttp that it uses.
 

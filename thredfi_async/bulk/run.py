@@ -8,10 +8,11 @@ from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
-from thredfi_async import Clock, ConfigurationError, SystemClock
+from thredfi_async import Clock, ConfigurationError, SystemClock, WorkStarted
 from thredfi_async._checks.numbers import positive, seconds_or_zero, whole_number
 from thredfi_async._jobs.metrics import Metrics, Snapshot
 from thredfi_async._jobs.states import ItemState
+from thredfi_async._jobs.work import FollowedWork, followers_of
 from thredfi_async.bulk.engine.calls import ArchiveClient, Calls
 from thredfi_async.bulk.engine.engine import Engine, Plan
 from thredfi_async.bulk.engine.limits import Limits
@@ -186,6 +187,7 @@ def archive_many(  # noqa: PLR0913 - one client, its items, and the settings of 
         clock=time,
         input=input_of(items),
         store=store,
+        work=partial(FollowedWork.begin, followers_of(client), WorkStarted(kind="run", name="archive")),
     )
     # The engine belongs to the event loop in which the run begins.
     return ArchiveRun(partial(Engine, plan))

@@ -7,9 +7,10 @@ from typing import Final
 
 import attrs
 
-from thredfi_async import Clock, SystemClock
+from thredfi_async import Clock, SystemClock, WorkStarted
 from thredfi_async._jobs.metrics import Metrics
 from thredfi_async._jobs.states import ItemState
+from thredfi_async._jobs.work import FollowedWork, followers_of
 from thredfi_async.bulk.engine.calls import ArchiveClient, Questions
 from thredfi_async.bulk.engine.engine import Engine, Plan
 from thredfi_async.bulk.engine.job import Job
@@ -87,6 +88,7 @@ async def settle(  # noqa: PLR0913 - one client, one journal, and the settings o
         clock=clock or SystemClock(),
         input=input_of(_unsettled(journal)),
         store=partial(_SettlingStore, journal),
+        work=partial(FollowedWork.begin, followers_of(client), WorkStarted(kind="run", name="settle")),
     )
     found = Settlement()
     try:

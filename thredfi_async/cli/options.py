@@ -44,6 +44,7 @@ Timeout = Annotated[
         "--timeout", metavar="DURATION", parser=seconds, help="Time limit of a call with its retries.  [default: 120s]"
     ),
 ]
+Otel = Annotated[bool, typer.Option("--otel", help="Send traces and metrics to OpenTelemetry's collector.")]
 
 
 def _connection(  # noqa: PLR0913 - a parameter for each option
@@ -54,9 +55,16 @@ def _connection(  # noqa: PLR0913 - a parameter for each option
     proxy: Proxy = None,
     ca_file: CaFile = None,
     timeout: Timeout = None,
+    otel: Otel = False,
 ) -> Connection:
     return Connection(
-        base_url=base_url, environment=environment, env_file=env_file, proxy=proxy, ca_file=ca_file, timeout=timeout
+        base_url=base_url,
+        environment=environment,
+        env_file=env_file,
+        proxy=proxy,
+        ca_file=ca_file,
+        timeout=timeout,
+        otel=otel,
     )
 
 

@@ -17,6 +17,7 @@ from thredfi_async import ConfigurationError, Environment, Hook, ThredfiClient
 from thredfi_async._checks.urls import checked_proxy, environment_proxy
 from thredfi_async.cli.formatting import command as command_line
 from thredfi_async.cli.formatting import quoted
+from thredfi_async.cli.otel import otel_hooks
 from thredfi_async.settings import Timeouts
 
 _TIMEOUTS: Final = frozenset(Timeouts.__annotations__)
@@ -41,6 +42,7 @@ class Connection:
         proxy: `--proxy`; what HTTPS_PROXY and NO_PROXY say by default.
         ca_file: `--ca-file`.
         timeout: `--timeout`, in seconds.
+        otel: `--otel`.
         kept_timeouts: Timeouts by name that the run had before; `timeout` goes before them.
     """
 
@@ -50,6 +52,7 @@ class Connection:
     proxy: str | None = None
     ca_file: Path | None = None
     timeout: float | None = None
+    otel: bool = False
     kept_timeouts: Mapping[str, float | None] = field(default_factory=dict[str, float | None])
 
     @property
@@ -94,6 +97,7 @@ class Connection:
         """
         if self.base_url is not None and self.environment is not None:
             raise ConfigurationError("give --base-url or --environment, not both")
+        hooks = (*hooks, *otel_hooks(asked=self.otel))
         settings: dict[str, Any] = {"hooks": hooks, "base_url": self.base_url, **more}
         if self.environment is not None:
             settings["base_url"] = Environment[self.environment.name]
@@ -105,8 +109,8 @@ class Connection:
         if self.ca_file is not None:
             settings["ssl"] = _trusting(self.ca_file)
         variables = None if self.env_file is None else self._variables(self.env_file)
-        # Another client, which connects to nothing, knows where the API is.
-        proxy = self._proxy(ThredfiClient.from_env(variables, **settings).base_url)
+        # Another client, which connects to nothing and is followed by no hook, knows where the API is.
+        proxy = self._proxy(ThredfiClient.from_env(variables, **{**settings, "hooks": ()}).base_url)
         return ThredfiClient.from_env(variables, **settings, proxy=proxy)
 
     def _variables(self, env_file: Path) -> Mapping[str, str]:

@@ -1,11 +1,12 @@
 """The requests of one archive call, and what their answers mean for the customer."""
 
 import os
-from collections.abc import Mapping
-from typing import Any, cast
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar, cast
 
 import attrs
 
+from thredfi_async._checks.headers import NO_HEADERS
 from thredfi_async._checks.json import as_object
 from thredfi_async._codec import converter
 from thredfi_async._codec.error_envelope import api_error
@@ -15,7 +16,12 @@ from thredfi_async._interfaces import Failure, Hidden, Next, Request, Response, 
 from thredfi_async._outcomes import says_archived
 from thredfi_async.errors import Effect, ResponseDecodeError
 from thredfi_async.models import Customer, CustomerBody, CustomerRequest
-from thredfi_async.resources._headers import NO_HEADERS
+
+T = TypeVar("T")
+
+CUSTOMERS: Final = "/v1/platform/businesses/{business_id}/customers/"
+CUSTOMER: Final = CUSTOMERS + "{customer_id}/"
+ARCHIVE: Final = CUSTOMER + "archive/"
 
 
 @attrs.define(eq=False)
@@ -54,7 +60,7 @@ class Archiving:
             InvalidRequestError: The body breaks the contract.
         """
         if self.given.reveal().customer is None:
-            return Request(method="GET", url=self.url, judge=self._judge_record, headers=self._headers())
+            return self._get(self._judge_record)
         return self._post(_request_of(self.given))
 
     def _headers(self) -> Mapping[str, str]:
@@ -72,10 +78,14 @@ class Archiving:
             mutates=True,
             idempotency_key=key,
             settle=self._question,
+            template=ARCHIVE,
         )
 
     def _question(self) -> Request[Customer | Unchanged]:
-        return Request(method="GET", url=self.url, judge=self._judge_afterwards, headers=self._headers())
+        return self._get(self._judge_afterwards)
+
+    def _get(self, judge: Callable[[Response], Verdict[T]]) -> Request[T]:
+        return Request(method="GET", url=self.url, judge=judge, headers=self._headers(), template=CUSTOMER)
 
     def _judge_record(self, response: Response) -> Verdict[Customer]:
         """Judge the record before the POST: either it is archived already, or it becomes the body."""

@@ -1,12 +1,10 @@
 """The headers of a call: those that its caller gave, and those that all calls have."""
 
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Any, cast
 
-from thredfi_async._checks.headers import headers_problems, plain
+from thredfi_async._checks.headers import NO_HEADERS, headers_problems, plain
 from thredfi_async._interfaces import Hidden
-
-NO_HEADERS: Final[Mapping[str, str]] = {}
 
 
 def checked_headers(headers: Hidden[Any], problems: list[str]) -> Hidden[Mapping[str, str]]:

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 import attrs
 
+from thredfi_async._checks.headers import NO_HEADERS
 from thredfi_async._codec import converter
 from thredfi_async._codec.error_envelope import api_error
 from thredfi_async._codec.response_headers import request_id
@@ -17,7 +18,7 @@ from thredfi_async._http_statuses import SUCCESS
 from thredfi_async._interfaces import Failure, Hidden, Outcome, Request, Response, Success, Verdict
 from thredfi_async.errors import Effect, InvalidRequestError, ResponseDecodeError
 from thredfi_async.models import UNSET
-from thredfi_async.resources._headers import NO_HEADERS, checked_headers, merged
+from thredfi_async.resources._headers import checked_headers, merged
 
 _METHOD: Final = re.compile(r"[A-Z]{1,20}", re.ASCII)
 _PATH: Final = re.compile(r"/(?!/)[!-~]*", re.ASCII)

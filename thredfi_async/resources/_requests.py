@@ -8,7 +8,7 @@ from uuid import UUID
 
 import attrs
 
-from thredfi_async._checks.headers import plain, value_problem
+from thredfi_async._checks.headers import NO_HEADERS, plain, value_problem
 from thredfi_async._checks.identifiers import Identifier, identifier_problem
 from thredfi_async._checks.json import text_problem
 from thredfi_async._checks.numbers import whole_number
@@ -18,8 +18,8 @@ from thredfi_async._engine.pipeline import Pipeline
 from thredfi_async._interfaces import Hidden, Outcome, Request
 from thredfi_async.errors import InvalidRequestError
 from thredfi_async.models import Customer, CustomerRequest
-from thredfi_async.resources._archiving import Archiving, Given, judge_customer, judge_page
-from thredfi_async.resources._headers import NO_HEADERS, checked_headers, merged
+from thredfi_async.resources._archiving import CUSTOMER, CUSTOMERS, Archiving, Given, judge_customer, judge_page
+from thredfi_async.resources._headers import checked_headers, merged
 from thredfi_async.resources._listing import CustomerList, followed
 from thredfi_async.retry import RetryPolicy
 from thredfi_async.settings import Timeouts
@@ -93,6 +93,7 @@ class CustomerRequests:
             url=_url(self.base_url, _text(business_id), customer),
             judge=partial(judge_customer, customer_id=customer),
             headers=checked.reveal(),
+            template=CUSTOMER,
         )
         return self.pipeline.run("customers.get", lambda: request, options)
 
@@ -130,7 +131,9 @@ class CustomerRequests:
         return found
 
     async def _page(self, url: Hidden[str], *, options: CallOptions, headers: Hidden[Mapping[str, str]]) -> Page:
-        request = Request[Page](method="GET", url=url.reveal(), judge=judge_page, headers=headers.reveal())
+        request = Request[Page](
+            method="GET", url=url.reveal(), judge=judge_page, headers=headers.reveal(), template=CUSTOMERS
+        )
         return (await self.pipeline.run("customers.list", lambda: request, options)).value
 
     def _checked(self, given: Hidden[Given], problems: list[str]) -> Hidden[Given]:

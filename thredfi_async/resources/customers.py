@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
+from thredfi_async._checks.headers import NO_HEADERS
 from thredfi_async._checks.identifiers import Identifier
 from thredfi_async._engine.pipeline import Pipeline
 from thredfi_async._interfaces import Hidden
 from thredfi_async.errors import Effect
 from thredfi_async.models import Customer, CustomerBody, RawResponse
 from thredfi_async.resources._archiving import Given
-from thredfi_async.resources._headers import NO_HEADERS
 from thredfi_async.resources._listing import CustomerList
 from thredfi_async.resources._raw import raw_response
 from thredfi_async.resources._requests import CustomerRequests

@@ -3,12 +3,13 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Any, Final
 
 import nats.errors
 
 from thredfi_async import Clock, SystemClock, ThredfiError
+from thredfi_async._checks.headers import NO_HEADERS
 from thredfi_async._outcomes import raised_at
 from thredfi_async.worker.conditions import Conditions
 from thredfi_async.worker.connection import CONDITION, Connection
@@ -102,7 +103,9 @@ class Broker:
         """Why there is no connection, and which streams do not store; each with how long that has been so."""
         return self.conditions.lines()
 
-    async def store(self, subject: str, payload: bytes, *, message_id: str, stream: str) -> bool:
+    async def store(
+        self, subject: str, payload: bytes, *, message_id: str, stream: str, headers: Mapping[str, str] = NO_HEADERS
+    ) -> bool:
         """Publish a message, again and again until the broker confirms that it is stored.
 
         Args:
@@ -110,6 +113,7 @@ class Broker:
             payload: Its payload.
             message_id: What the broker detects duplicates by, so that a retry, by any worker, stores nothing new.
             stream: The stream that must store it.
+            headers: Further headers.
 
         Returns:
             Whether it was new.
@@ -117,12 +121,12 @@ class Broker:
         Raises:
             BrokerError: The payload is larger than the broker accepts.
         """
-        wait, headers = 0.1, {"Nats-Msg-Id": message_id, "Nats-Expected-Stream": stream}
+        wait, all_headers = 0.1, {**headers, "Nats-Msg-Id": message_id, "Nats-Expected-Stream": stream}
         condition = f"store {stream}"
         while True:
             try:
                 await self.connection.is_up.wait()
-                is_new = await self._publisher.publish(subject, payload, headers, stream=stream)
+                is_new = await self._publisher.publish(subject, payload, all_headers, stream=stream)
             except nats.errors.MaxPayloadError:
                 raise BrokerError(f"{len(payload):,} bytes are more than the broker accepts in one message") from None
             except TROUBLE as error:

@@ -17,6 +17,7 @@ from thredfi_async import (
     Timeouts,
 )
 from thredfi_async._checks.numbers import seconds_between
+from thredfi_async._jobs.work import Followers, followers_of
 from thredfi_async._outcomes import Fault, classify, code_of
 from thredfi_async.bulk import ArchiveClient, ItemState
 from thredfi_async.worker.command import ArchiveCommand
@@ -136,6 +137,9 @@ class ArchiveHandler:
         jitter: Returns the random part of a delay, from 0 to 1; `random.random` by default.
         monotonic: Tells the time in seconds, for `elapsed`.
 
+    Attributes:
+        followers: The client's hooks that follow work.
+
     Raises:
         ConfigurationError: A number of seconds is out of range.
     """
@@ -153,6 +157,7 @@ class ArchiveHandler:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._archive_raw = client.customers.with_raw_response.archive
+        self.followers: Followers = followers_of(client)
         self._timeouts = timeouts
         self._retry = retry
         seconds = {"delay_initial": delay_initial, "delay_max": delay_max, "max_retry_after": max_retry_after}

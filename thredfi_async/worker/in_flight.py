@@ -1,13 +1,15 @@
 """The messages that a worker has received and not settled yet."""
 
 from asyncio import Task
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Self
 
 import attrs
 from nats.aio.msg import Msg
 
-from thredfi_async import Effect
+from thredfi_async import Effect, WorkEnded
+from thredfi_async._checks.headers import NO_HEADERS
+from thredfi_async._jobs.work import FollowedWork
 from thredfi_async.worker.command import ArchiveCommand
 from thredfi_async.worker.delivery import Delivery
 from thredfi_async.worker.gate import Permit
@@ -30,6 +32,8 @@ class InFlightMessage:
         storing: Whether its calls have ended, and its end is being stored.
         settled: Whether it is being acknowledged or returned, or was.
         task: The task that processes it.
+        work: What the client's hooks follow it by, if any does.
+        ended: How it ended, for these; None while it has not, or if it is returned.
     """
 
     message: Msg
@@ -44,6 +48,8 @@ class InFlightMessage:
     storing: bool = False
     settled: bool = False
     task: Task[None] | None = None
+    work: FollowedWork | None = None
+    ended: WorkEnded | None = None
 
     @classmethod
     def of(cls, message: Msg, delivery: Delivery, now: float) -> Self:
@@ -62,6 +68,10 @@ class InFlightMessage:
             # Others had it in between, and may have called.
             self.saw(Effect.UNKNOWN)
         self.message, self.deliveries = message, delivery.deliveries
+
+    def headers(self) -> Mapping[str, str]:
+        """Return the headers for messages that tell how it ended."""
+        return NO_HEADERS if self.work is None else self.work.headers()
 
     def saw(self, effect: Effect) -> None:
         """Remember what a call may have done."""

@@ -6,10 +6,10 @@ from typing import Final, Literal, Protocol
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from thredfi_async import ThredfiClient
+from thredfi_async import PrometheusHook, ThredfiClient
 from thredfi_async._jobs.metrics import Metrics as Progress
 from thredfi_async._jobs.metrics import Snapshot
-from thredfi_async.bulk import ItemState
+from thredfi_async.bulk import ArchiveClient, ItemState
 from thredfi_async.worker.gate import Gate
 from thredfi_async.worker.stream_config import StreamConfig
 
@@ -50,11 +50,13 @@ class Metrics:
     Attributes:
         registry: The registry.
         progress: The same counts in the form that bulk runs have.
+        of_client: Measures what the worker's client does, in the same registry.
     """
 
     def __init__(self) -> None:
         self.registry: CollectorRegistry = CollectorRegistry()
         self.progress: Progress = Progress()
+        self.of_client: PrometheusHook = PrometheusHook(self.registry)
         self._ticked = -_TICK
         self._outcomes = self._counter("outcomes", "Commands that ended, by state.", "state")
         self._dead = self._counter("dead_letters", "Commands stored as dead letters, by reason.", "why")
@@ -106,29 +108,17 @@ class Metrics:
         """Count a failure of a background part."""
         self._parts.labels(part).inc()
 
-    def observe(self, worker: Observed, client: object) -> None:
-        """Add gauges for a worker and its client.
+    def measuring(self, client: ArchiveClient) -> ArchiveClient:
+        """Return the client whose calls are measured; a stand-in for one is returned as it is."""
+        return client.with_options(hooks=[self.of_client]) if isinstance(client, ThredfiClient) else client
 
-        Args:
-            worker: The worker.
-            client: Its client, whose limits become gauges if it is a `ThredfiClient`.
-        """
+    def observe(self, worker: Observed) -> None:
+        """Add gauges for a worker."""
         self.gauge("ready", "1 while nothing keeps the worker from its work.", lambda: not worker.troubles_of_work())
         self.gauge("in_flight", "Messages held, at work or waiting.", lambda: worker.in_flight)
         self.gauge("waiting", "Held messages that wait for the API.", lambda: worker.gate.waiting)
         self.gauge("api_unavailable", "1 while API or credentials fail.", lambda: not worker.gate.is_open)
         self.gauge("broker_connected", "1 while NATS is connected.", lambda: worker.is_connected)
-        if isinstance(client, ThredfiClient):
-            self.gauge("client_max_in_flight", "Maximum requests in flight.", lambda: client.limits.max_in_flight)
-            self.gauge("client_in_use", "Requests in flight.", lambda: client.limits.in_use)
-            self.gauge("client_waiting", "Calls that wait for a free slot.", lambda: client.limits.waiting)
-            self.gauge("client_rate", "Maximum requests per second; 0 if unlimited.", lambda: client.limits.rate or 0)
-            self.gauge(
-                "client_granted_rate",
-                "Requests per second that the API seems to grant; 0 if any.",
-                lambda: client.limits.granted_rate or 0,
-            )
-            self.gauge("client_cooldown_seconds", "Seconds that the API asked to wait.", lambda: client.limits.cooldown)
 
     def snapshot(self, worker: Observed, concurrency: int, now: float) -> Snapshot:
         """Return how far a worker is; the percentiles are those of the time since the snapshot before.

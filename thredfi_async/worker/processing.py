@@ -7,7 +7,8 @@ from typing import Final
 
 import attrs
 
-from thredfi_async import Effect, InvalidRequestError, RetryPolicy
+from thredfi_async import Effect, InvalidRequestError, RetryPolicy, WorkEnded, WorkStarted
+from thredfi_async._jobs.work import FollowedWork
 from thredfi_async.worker.command import ArchiveCommand
 from thredfi_async.worker.completion import Completion
 from thredfi_async.worker.errors import BrokerError
@@ -55,6 +56,7 @@ class Processing:
         Raises:
             asyncio.CancelledError: It was cancelled; the message was returned.
         """
+        work = in_flight.work = _followed(self.handler, in_flight)
         try:
             await self._process(in_flight)
         except BrokerError as error:
@@ -63,8 +65,12 @@ class Processing:
         except Exception as error:  # noqa: BLE001 - one message must not end the others
             await self._met_a_bug(in_flight, error)
         finally:
-            if not in_flight.settled:
-                await self.completion.return_to_queue(in_flight)
+            try:
+                if not in_flight.settled:
+                    await self.completion.return_to_queue(in_flight)
+            finally:
+                if work is not None:
+                    work.end(in_flight.ended or WorkEnded(outcome="returned"))
 
     async def _process(self, in_flight: InFlightMessage) -> None:
         in_flight.busy = True
@@ -136,3 +142,11 @@ class Processing:
         except Exception as another:  # noqa: BLE001 - the bug may be in what records it
             logger.error("a bug raised %s while it was recorded", type(another).__name__)  # noqa: TRY400 - as above
             await self.completion.return_to_queue(in_flight, _LONGEST_DELAY)
+
+
+def _followed(handler: ArchiveHandler, in_flight: InFlightMessage) -> FollowedWork | None:
+    if not handler.followers:
+        return None
+    message, count = in_flight.message, in_flight.deliveries
+    started = WorkStarted(kind="message", name=message.subject, headers=message.headers or {}, delivery=count)
+    return FollowedWork.begin(handler.followers, started)

@@ -67,7 +67,8 @@ class Worker:
         gate: Gate | None = None,
         clock: Clock | None = None,
     ) -> None:
-        self._client = client
+        self.metrics: Metrics = Metrics()
+        self._client = client = self.metrics.measuring(client)
         self._nats = nats or NatsSettings()
         self._stream_config = stream_config or StreamConfig()
         self._options = options or WorkerOptions()
@@ -75,7 +76,6 @@ class Worker:
         self._handler = handler or ArchiveHandler(client, max_retry_after=self._options.max_retry_after)
         self.gate: Gate = gate or Gate(clock=self._clock)
         self.gate.on_change = self._gate_changed
-        self.metrics: Metrics = Metrics()
         self._in_flight = InFlight(self._options.concurrency)
         self._changed = asyncio.Event()
         self._stopping, self._hurry = asyncio.Event(), asyncio.Event()
@@ -85,7 +85,7 @@ class Worker:
         self._extra, self._ack_wait = 0, ACK_WAIT
         self._status = Status(self.gate, self._clock)
         self._supervisor = Supervisor(self._clock, on_failure=self.metrics.part_failed)
-        self.metrics.observe(self, client)
+        self.metrics.observe(self)
 
     @property
     def in_flight(self) -> int:

@@ -6,8 +6,9 @@ from typing import Any, Final
 
 import attrs
 
-from thredfi_async import Clock
+from thredfi_async import Clock, WorkEnded
 from thredfi_async._jobs.metrics import Metrics, Snapshot
+from thredfi_async._jobs.work import FollowedWork
 from thredfi_async.bulk.engine.calls import MakesCalls
 from thredfi_async.bulk.engine.decisions import Resolve
 from thredfi_async.bulk.engine.job import Job
@@ -34,6 +35,7 @@ class Plan:
         clock: Tells the time and sleeps.
         input: Starts to read the items.
         store: Makes the store.
+        work: Tells the client's hooks of the run.
     """
 
     limits: Limits
@@ -41,6 +43,7 @@ class Plan:
     clock: Clock
     input: Callable[[], Input]
     store: Callable[[Metrics, Publish], Store]
+    work: Callable[[], FollowedWork]
 
 
 class Engine:
@@ -76,6 +79,7 @@ class Engine:
         self._input: Input | None = None
         self._broken_off: BaseException | None = None
         self._read_so_far = 0
+        self._why: str | None = _INTERRUPTED
 
     # -- for `ArchiveRun`
 
@@ -123,6 +127,7 @@ class Engine:
 
     async def main(self) -> None:
         """Run to the end; keep an error until the next result is asked for, and raise it there."""
+        work = self._plan.work()
         try:
             await self._store.begin()
             try:
@@ -139,7 +144,16 @@ class Engine:
             if self._results.error is None or isinstance(error, JournalError):
                 self._results.error = error
         finally:
+            work.end(self._ended())
             self._results.end()
+
+    def _ended(self) -> WorkEnded:
+        error, counts = self._results.error, self._metrics.by_state
+        return WorkEnded(
+            outcome="completed" if self._why is None else "stopped",
+            error=None if error is None else type(error).__name__,
+            counts={state.value: count for state, count in counts.items()},
+        )
 
     async def _supervise(self) -> None:
         self._input = self._plan.input()
@@ -163,7 +177,7 @@ class Engine:
             self._fail(error)
 
     async def _finish(self) -> None:
-        how = self._how()
+        self._why = how = self._how()
         self._scheduler.drain(self._now())
         while isinstance(decision := self._scheduler.next(self._now()), Resolve):
             self._resolve(decision.job, decision.result)

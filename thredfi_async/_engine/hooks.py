@@ -1,0 +1,141 @@
+"""Tells hooks what happens. Whatever a hook raises or offers, it changes no call's result."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar, cast
+
+import attrs
+
+from thredfi_async._checks.headers import NO_HEADERS, headers_problems, plain, value_problem
+from thredfi_async.events import AttemptStarted, CallContext, CallObserver, CallStarted, Hook
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_LOG: Final = logging.getLogger("thredfi_async")
+
+_MOST_NAMES: Final = 64
+_good_names: Final[set[str]] = set()
+"""Names of headers that hooks have offered and that were found good."""
+
+Follow = Callable[[CallStarted], CallObserver | CallContext | None]
+
+
+@attrs.define(eq=False)
+class Following:
+    """Who follows one call.
+
+    Args:
+        receivers: Receive its events.
+        observers: Those of them that are told of its attempts.
+        headers: What each of its requests carries.
+        closing: Called at its end, each with its hook.
+    """
+
+    receivers: Sequence[Hook | CallObserver] = ()
+    observers: Sequence[CallObserver] = ()
+    headers: Mapping[str, str] = NO_HEADERS
+    closing: Sequence[tuple[Hook, Callable[[], None]]] = ()
+
+    def add(self, hook: Hook, found: CallObserver | CallContext | None) -> None:
+        """Add what a hook follows the call with."""
+        if isinstance(found, CallContext):
+            headers = checked(hook, found.headers)
+            self.headers = {**self.headers, **headers} if self.headers else headers
+            self.closing = (*self.closing, (hook, found.close))
+            if found.is_silent:
+                return
+            found = None
+        elif found is not None:
+            self.observers = (*self.observers, found)
+        self.receivers = (*self.receivers, hook if found is None else found)
+
+    def close(self) -> None:
+        """Tell of the call's end."""
+        for hook, close in self.closing:
+            told(hook, _called, close)
+
+
+def _called(close: Callable[[], None]) -> None:
+    close()
+
+
+@attrs.frozen(eq=False)
+class Followers:
+    """The hooks that follow each call, and those that only receive events; the methods are looked up once.
+
+    Args:
+        plain: Hooks without `on_call`.
+        following: Hooks with their `on_call`.
+    """
+
+    plain: tuple[Hook, ...]
+    following: tuple[tuple[Hook, Follow], ...]
+
+    @classmethod
+    def of(cls, hooks: Sequence[Hook]) -> "Followers | None":
+        """Return them; None if no hook follows calls."""
+        methods = optional_methods(hooks, "on_call")
+        if not methods:
+            return None
+        following = {id(hook) for hook, _ in methods}
+        return cls(tuple(hook for hook in hooks if id(hook) not in following), methods)
+
+    def follow(self, started: CallStarted) -> "Following":
+        """Tell of a call's start; return who follows the call, and how."""
+        following = Following(self.plain)
+        for hook, on_call in self.following:
+            following.add(hook, told(hook, on_call, started))
+        return following
+
+
+def optional_methods(hooks: Sequence[object], name: str) -> tuple[tuple[Any, Callable[[Any], Any]], ...]:
+    """Return the hooks that have this method, each with it."""
+    methods = ((hook, getattr(hook, name, None)) for hook in hooks)
+    return tuple((hook, method) for hook, method in methods if callable(method))
+
+
+def told(hook: object, method: Callable[[T], R], what: T) -> R | None:
+    """Call a method of a hook; return what it returns, or None if it raised."""
+    try:
+        return method(what)
+    except Exception as error:  # noqa: BLE001 - a failing hook must not change the call's result
+        # Without its traceback, which would show the hook's variables.
+        _LOG.warning("the hook %s raised %s", type(hook).__name__, type(error).__name__)
+        return None
+
+
+def tell_of_client(hooks: Sequence[Hook], client: object) -> None:
+    """Tell those hooks of a client that want to know it."""
+    for hook, on_client in optional_methods(hooks, "on_client"):
+        told(hook, on_client, client)
+
+
+def offered_headers(observers: Sequence[CallObserver], started: AttemptStarted) -> Mapping[str, str]:
+    """Tell observers of an attempt; return the headers that they offer for it."""
+    offered: dict[str, str] = {}
+    for observer in observers:
+        offered |= checked(observer, told(observer, observer.on_attempt, started))
+    return offered
+
+
+def checked(hook: object, headers: object) -> Mapping[str, str]:
+    """Return the headers that a hook offers if they can be sent; otherwise the log says why not, and there are none."""
+    if not headers:
+        return NO_HEADERS
+    given: object = headers
+    if type(headers) is dict:
+        pairs = cast("dict[str, str]", headers)
+        # A tracer offers the same names for every attempt.
+        for name, value in pairs.items():
+            if name not in _good_names or type(value) is not str or value_problem(value) is not None:
+                break
+        else:
+            return pairs
+    if problems := headers_problems(given):
+        _LOG.warning("headers of the hook %s are left out: %s", type(hook).__name__, "; ".join(problems))
+        return NO_HEADERS
+    good = {plain(name): plain(value) for name, value in cast("Mapping[str, str]", given).items()}
+    if len(_good_names) < _MOST_NAMES:
+        _good_names.update(good)
+    return good
