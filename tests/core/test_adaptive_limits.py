@@ -258,13 +258,13 @@ def test_slots_after_a_cooldown_do_not_come_all_at_once() -> None:
         limiter.release()
     limiter.hold_back(4.0)
     assert not limiter.acquire_nowait()
-    for _ in range(100):
-        loop.run(lambda: limiter.queue(None))
+    turns = [loop.run(lambda: limiter.queue(None)) for _ in range(100)]
     for tenth in range(5):
         while due := [t.due for t in loop.timers if not t.cancelled and t.due <= 1044.000001 + tenth / 10]:
             clock.now = min(due)
             loop.run(loop.ring)
         given.append(limiter.in_use)
+    assert sum(turn.done() for turn in turns) == limiter.in_use
     assert given == [10, 20, 30, 40, 40]
 
 

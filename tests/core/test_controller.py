@@ -128,7 +128,7 @@ def test_what_is_served_at_once_is_found_after_a_ragged_opening() -> None:
     assert int(bound.rest) == 8
 
 
-# A client that starts 12,000 calls handles no answer for a second; and a busy machine runs none of its code now and then.
+# A client that starts 12,000 calls handles no answer for a second; a busy machine runs none of its code now and then.
 @pytest.mark.parametrize(
     ("scenario", "used"),
     [
@@ -211,6 +211,31 @@ def test_a_retry_after_stops_all_and_costs_no_rate() -> None:
     assert not controller.is_free(now + 1.9)
     assert controller.is_free(now + 2.01)
     assert controller.rate() >= 180.0
+
+
+def test_a_few_refusals_between_few_that_are_granted_tell_no_rate() -> None:
+    """Where one customer's limit refuses, a client waits as asked and learns nothing, up to three times in a row."""
+    controller, now = Controller(2), 0.0
+
+    def ask(hold: float) -> None:
+        nonlocal now
+        now = max(now + 0.3, controller.due(now))
+        controller.take(now)
+        if hold:
+            controller.refused(controller.ticket, hold, now)
+            assert controller.cooldown(now) == pytest.approx(hold)
+        else:
+            controller.granted(controller.ticket, now)
+        controller.in_flight -= 1
+
+    for _ in range(3):
+        assert controller.rate() == float("inf")
+        ask(0.0)
+        ask(0.01)
+    assert controller.rate() == float("inf")
+    ask(0.0)
+    ask(0.01)
+    assert controller.rate() < 10.0
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -37,6 +37,9 @@ _SPARE: Final = 8.0
 """At a known pace no more are in flight than so many times the usual number, and some: where either side pauses, what
 piles up meanwhile would arrive at once."""
 _UNCOUNTED: Final = 31
+_TELL: Final = 5
+_UNTOLD: Final = 3
+"""Fewer requests that were granted between refusals tell no rate: it then only waits as asked, so often in a row."""
 
 
 class Ticket(NamedTuple):
@@ -91,7 +94,7 @@ class Controller:
         self._next = self._held_until = self._rests_until = self._deaf_until = -math.inf
         self._taken = self._busy = -math.inf
         self._tally = Tally()
-        self._generation = 0
+        self._generation = self._untold = 0
         # Of the current generation: when its requests began, and whether one of them was granted.
         self._resumed, self._was_granted, self._row = -math.inf, True, 0
         # Since the API last began to grant: when that was, and how many.
@@ -154,9 +157,7 @@ class Controller:
         """Send nothing for so long."""
         if now + seconds > self._held_until:
             self._held_until, self.is_open = now + seconds, False
-            if not self.pace.is_known and not self.window.is_known:
-                # What waits meanwhile must not all be sent at once.
-                self._opening, self._opens = _OPENS_WITH, self._held_until + _OPENS_IN
+            self._opens_again()
 
     def is_down(self) -> None:
         """Leave it to others who is sent next: the API answers no one."""
@@ -281,24 +282,36 @@ class Controller:
             self.pace.forget()
             self._generation += 1
             return
-        if not self.pace.is_known:
-            if not self._cycle:
-                return  # nothing was granted yet, which tells no rate
-            lasted = 0.0 if math.isnan(self._cycle_began) else now - self._cycle_began
-            self._at_once.usual = float(self._at_once.seen)
-            if self._doubted != math.inf:
-                self.pace.found(self._doubted)
-            else:
-                self._estimate.search(self._cycle, lasted, rate, hold, self._generation)
-            self._doubted = math.inf
+        if not self.pace.is_known and not self._cycle:
+            return  # nothing was granted yet, which tells no rate
+        if hold > 0.0 and granted < _TELL and self._untold < _UNTOLD:
+            self._untold += 1
+            self._opens_again()
         else:
+            self._untold, self._opening = 0, math.inf
+            self._learn(ticket, granted, rate, hold, now)
+        self._generation += 1
+        self._was_granted, self._row, self._at_once.seen = False, 0, 0
+        self._resumed = max(now, self._held_until)
+        self._next = now + 1.0 / self.rate()
+        self._deaf_until = self._resumed if hold > 0.0 else now + _DEAF
+
+    def _learn(self, ticket: Ticket, granted: int, rate: float, hold: float, now: float) -> None:
+        if self.pace.is_known:
             # With a Retry-After: between what was sent, and what that was with the pause.
             held = granted / (ticket.time + max(hold, LEAST))
             seems = math.sqrt(held * ticket.pace) if hold > 0.0 else rate
             self._estimate.learn(ticket.time, ticket.pace, seems, hold)
-        self._generation += 1
-        self._was_granted, self._row, self._at_once.seen = False, 0, 0
-        self._opening = math.inf
-        self._resumed = max(now, self._held_until)
-        self._next = now + 1.0 / self.rate()
-        self._deaf_until = self._resumed if hold > 0.0 else now + _DEAF
+            return
+        self._at_once.usual = float(self._at_once.seen)
+        if self._doubted != math.inf:
+            self.pace.found(self._doubted)
+        else:
+            lasted = 0.0 if math.isnan(self._cycle_began) else now - self._cycle_began
+            self._estimate.search(self._cycle, lasted, rate, hold, self._generation)
+        self._doubted = math.inf
+
+    def _opens_again(self) -> None:
+        # What waits meanwhile must not all be sent at once.
+        if not self.pace.is_known and not self.window.is_known:
+            self._opening, self._opens = _OPENS_WITH, self._held_until + _OPENS_IN
