@@ -40,7 +40,8 @@ class AtOnce:
         self._has_missed = False
         self.usual = 0.0
         # Of refusals in a row: with how many in flight, how often, and what was granted since the first.
-        self._count, self._alike, self._granted, self._above = math.inf, 0, 0, 0
+        self._count = math.inf
+        self._alike = self._granted = self._above = 0
 
     def granted(self, in_flight: int) -> None:
         """Note how many were in flight with a request that was granted."""
@@ -81,7 +82,8 @@ class AtOnce:
     def _is_alike(self, count: float) -> bool:
         # A client that was busy when it opened has taken what was bounded for a rate.
         if count != self._count or self._above > _ABOVE * self._granted:
-            self._count, self._alike, self._granted, self._above = count, 0, 0, 0
+            self._count = count
+            self._alike = self._granted = self._above = 0
         self._alike += 1
         if self._alike < _ALIKE:
             return False
