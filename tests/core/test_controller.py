@@ -133,6 +133,7 @@ def test_what_is_served_at_once_is_found_after_a_ragged_opening() -> None:
     ("scenario", "used"),
     [
         pytest.param(BUCKET, 0.93, id="bucket"),
+        pytest.param(TOLD, 0.92, id="bucket, Retry-After 1"),
         pytest.param(Scenario(api=lambda _: apis.Concurrency(8, 0.02), round_trip=0.0005), 0.93, id="8 in flight"),
     ],
 )
