@@ -23,6 +23,7 @@ class Attempt:
         elapsed: Seconds from its turn to its end.
         request_id: The answer's `X-Request-Id`, if any.
         idempotency_key: The key that it carried, if any.
+        limit: Of one that the API refused for a limit: what the client has found out about that, in words, if anything.
     """
 
     operation: str
@@ -34,6 +35,7 @@ class Attempt:
     elapsed: float
     request_id: str | None
     idempotency_key: str | None
+    limit: str | None = None
 
 
 @attrs.frozen(kw_only=True)

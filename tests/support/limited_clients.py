@@ -26,6 +26,9 @@ class Client:
     def next(self, now: float) -> float:
         return self._controller.due(now)
 
+    def rings(self, now: float) -> None:
+        self._controller.rings(now)
+
     def granted(self, now: float, ticket: Ticket) -> None:
         self._controller.granted(ticket, now)
         self._controller.in_flight -= 1

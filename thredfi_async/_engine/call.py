@@ -3,15 +3,18 @@
 import asyncio
 import logging
 import math
+from collections.abc import Callable
 from typing import Any, Final, Literal, TypeVar
 
 from thredfi_async._codec.response_headers import request_id
 from thredfi_async._engine.controller import Ticket
 from thredfi_async._engine.deadlines import Deadline
+from thredfi_async._engine.limits import Limits
 from thredfi_async._engine.retrying import RETRY_COST, cost_of, is_throttling, longest_wait, retry_after_of
+from thredfi_async._http_statuses import THROTTLING
 from thredfi_async._interfaces import Budget, Clock, Failure, Outcome, Request, Response, Success, Verdict
 from thredfi_async._outcomes import Standing, attempt_standing, change_standing
-from thredfi_async.errors import ClientStateError, Effect, RequestTimeoutError, ThredfiError
+from thredfi_async.errors import APIError, ClientStateError, Effect, RequestTimeoutError, ThredfiError
 from thredfi_async.events import Attempt, CallEnded, Event, Hook, RetryScheduled
 from thredfi_async.retry import RetryPolicy
 from thredfi_async.settings import Timeouts
@@ -293,11 +296,19 @@ class Call:
         self._response = response
         return standing
 
-    def tell_attempt(self, request: Request[Any], verdict: Verdict[Any], standing: Standing, began: float) -> None:
-        """Tell the hooks of an attempt."""
+    def tell_attempt(
+        self,
+        request: Request[Any],
+        verdict: Verdict[Any],
+        standing: Standing,
+        began: float,
+        limits: Callable[[], Limits],
+    ) -> None:
+        """Tell the hooks of an attempt, and of what is known of the limits if one of them refused it."""
         if not self._hooks:
             return
         response, error = self._response, verdict.error if isinstance(verdict, Failure) else None
+        is_refused = isinstance(error, APIError) and error.status in THROTTLING
         self._tell(
             Attempt(
                 operation=self.operation,
@@ -309,6 +320,7 @@ class Call:
                 elapsed=self._since(began),
                 request_id=request_id(response) if response is not None else None,
                 idempotency_key=request.idempotency_key,
+                limit=limits().found if is_refused else None,
             )
         )
 

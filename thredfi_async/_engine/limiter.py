@@ -283,6 +283,7 @@ class Limiter:
         if told - self._time() > _ROUNDING:
             self._passed = told
         self._timer = None
+        self._controller.rings(self._time())
         self._serve()
 
     def _time(self) -> float:
