@@ -128,6 +128,15 @@ def test_what_is_served_at_once_is_found_after_a_ragged_opening() -> None:
     assert int(bound.rest) == 8
 
 
+@pytest.mark.parametrize("is_paced", [False, True])
+def test_one_request_alone_is_not_one_too_many(is_paced: bool) -> None:
+    """However often a request is refused with no other in flight, that is no bound of none at once."""
+    bound = Bound(lambda: 0.5)
+    at_once = AtOnce(bound)
+    assert not any(at_once.explains(at_once.flight, 1, 1, is_paced=is_paced) for _ in range(10))
+    assert not bound.is_known
+
+
 # A client that starts 12,000 calls handles no answer for a second; a busy machine runs none of its code now and then.
 @pytest.mark.parametrize(
     ("scenario", "used"),

@@ -60,6 +60,8 @@ class AtOnce:
             is_paced: Whether refusals have been explained by a rate since.
         """
         bound, count = self._bound, float(max(sent_with, now_with))
+        if count <= 1:
+            return False  # an API that serves none at once serves no one: its rate is bounded, or it is busy
         if is_paced:
             return self._is_alike(float(sent_with))
         if flight != self.flight and bound.is_known:
