@@ -11,7 +11,8 @@ from limited_clients import Client
 
 from thredfi_async._engine.at_once import AtOnce
 from thredfi_async._engine.bound import Bound
-from thredfi_async._engine.controller import Controller, Ticket
+from thredfi_async._engine.controller import Controller
+from thredfi_async._engine.turns import Ticket
 
 BUCKET = Scenario(api=lambda _: apis.TokenBucket(200.0, 20.0))
 # Refusals come sooner than grants, which take the API a moment.

@@ -2,7 +2,8 @@
 
 import random
 
-from thredfi_async._engine.controller import Controller, Ticket
+from thredfi_async._engine.controller import Controller
+from thredfi_async._engine.turns import Ticket
 
 
 class Client:

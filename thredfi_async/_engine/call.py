@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any, Final, Literal, TypeVar
 
 from thredfi_async._codec.response_headers import request_id
-from thredfi_async._engine.controller import Ticket
 from thredfi_async._engine.deadlines import Deadline
 from thredfi_async._engine.limits import Limits
 from thredfi_async._engine.retrying import RETRY_COST, cost_of, is_throttling, longest_wait, retry_after_of
+from thredfi_async._engine.turns import Ticket
 from thredfi_async._http_statuses import THROTTLING
 from thredfi_async._interfaces import Budget, Clock, Failure, Outcome, Request, Response, Success, Verdict
 from thredfi_async._outcomes import Standing, attempt_standing, change_standing

@@ -3,12 +3,13 @@
 import math
 import random
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final
 
 from thredfi_async._engine.at_once import AtOnce
 from thredfi_async._engine.bound import Bound
 from thredfi_async._engine.rate_estimate import LEAST, RateEstimate
 from thredfi_async._engine.tally import Tally
+from thredfi_async._engine.turns import Ticket
 
 _OPENS_WITH: Final = 10.0
 """Requests that may be in flight at first; each that is granted allows another one."""
@@ -40,24 +41,6 @@ _UNCOUNTED: Final = 31
 _TELL: Final = 5
 _UNTOLD: Final = 3
 """Fewer requests that were granted between refusals tell no rate: it then only waits as asked, so often in a row."""
-
-
-class Ticket(NamedTuple):
-    """What a request remembers of the moment when it was sent.
-
-    Args:
-        generation: Reactions of the pace until then.
-        flight: Reactions of the window until then.
-        in_flight: Requests in flight, this one included.
-        pace: The pace.
-        time: The time in use of the pace.
-    """
-
-    generation: int
-    flight: int
-    in_flight: int
-    pace: float
-    time: float
 
 
 class Controller:

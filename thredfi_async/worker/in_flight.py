@@ -63,6 +63,11 @@ class InFlightMessage:
             self.saw(Effect.UNKNOWN)
         self.message, self.deliveries = message, delivery.deliveries
 
+    def cancel(self) -> None:
+        """Cut off its processing, which returns the message."""
+        if self.task is not None:
+            self.task.cancel()
+
     def saw(self, effect: Effect) -> None:
         """Remember what a call may have done."""
         self.effect = max(self.effect, effect)
