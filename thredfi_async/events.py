@@ -63,6 +63,7 @@ class Attempt:
         request_id: The answer's `X-Request-Id`, if any.
         idempotency_key: The key that it carried, if any.
         request: What the request was about; None if there was no token to send it with.
+        limit: Of one that the API refused for a limit: what the client has found out about that, in words, if anything.
     """
 
     operation: str
@@ -75,6 +76,7 @@ class Attempt:
     request_id: str | None
     idempotency_key: str | None
     request: RequestInfo | None = None
+    limit: str | None = None
 
 
 @attrs.frozen(kw_only=True)

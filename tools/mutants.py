@@ -119,7 +119,7 @@ MUTANTS = (
     Mutant(
         "opening",
         "_engine/controller.py",
-        "self._opening, self._opened = _OPENS_WITH, self._held_until",
+        "self._opening, self._opens = _OPENS_WITH, self._held_until + _OPENS_IN",
         "pass",
         ("core/test_adaptive_limits.py::test_slots_after_a_cooldown_do_not_come_all_at_once",),
     ),
@@ -161,7 +161,7 @@ MUTANTS = (
     Mutant(
         "a ragged opening",
         "_engine/at_once.py",
-        "if self._gaps < _GAPS:",
+        "if self._alike < _ALIKE:",
         "if True:",
         ("core/test_controller.py::test_what_is_served_at_once_is_found_after_a_ragged_opening",),
     ),

@@ -251,18 +251,20 @@ TestLimiterMachine.settings = settings(max_examples=100, stateful_step_count=30,
 def test_slots_after_a_cooldown_do_not_come_all_at_once() -> None:
     """An outage teaches no pace, but what has waited for its end is sent as a client begins: a few, and soon more."""
     clock, given = Clock(), list[int]()
-    limiter = Limiter(40, clock.monotonic)
+    loop, limiter = StandInLoop(clock), Limiter(40, clock.monotonic)
     for _ in range(40):
         clock.now += 1.0
         assert limiter.acquire_nowait()
         limiter.release()
     limiter.hold_back(4.0)
     assert not limiter.acquire_nowait()
+    turns = [loop.run(lambda: limiter.queue(None)) for _ in range(100)]
     for tenth in range(5):
-        clock.now = 1044.000001 + tenth / 10
-        while limiter.acquire_nowait():
-            pass
+        while due := [t.due for t in loop.timers if not t.cancelled and t.due <= 1044.000001 + tenth / 10]:
+            clock.now = min(due)
+            loop.run(loop.ring)
         given.append(limiter.in_use)
+    assert sum(turn.done() for turn in turns) == limiter.in_use
     assert given == [10, 20, 30, 40, 40]
 
 

@@ -25,8 +25,8 @@ from thredfi_async import (
 )
 from thredfi_async._codec.error_envelope import error_class
 from thredfi_async._engine.call import Call
-from thredfi_async._engine.controller import Ticket
 from thredfi_async._engine.deadlines import Deadlines
+from thredfi_async._engine.turns import Ticket
 from thredfi_async._interfaces import Failure, Request, Response, Success, Unchanged, Verdict
 from thredfi_async._outcomes import Standing
 

@@ -11,7 +11,8 @@ from limited_clients import Client
 
 from thredfi_async._engine.at_once import AtOnce
 from thredfi_async._engine.bound import Bound
-from thredfi_async._engine.controller import Controller, Ticket
+from thredfi_async._engine.controller import Controller
+from thredfi_async._engine.turns import Ticket
 
 BUCKET = Scenario(api=lambda _: apis.TokenBucket(200.0, 20.0))
 # Refusals come sooner than grants, which take the API a moment.
@@ -102,16 +103,72 @@ def test_a_client_that_is_left_alone_stays_near_the_top() -> None:
     assert sum(when > 120.0 for when in result.refused[0]) <= 3
 
 
+def granted(at_once: AtOnce, *counts: int) -> None:
+    """Note requests that were granted, by how many were in flight with each."""
+    for count in counts:
+        at_once.granted(count)
+
+
+def is_for_their_number(at_once: AtOnce, count: int) -> bool:
+    """Note a request that was refused while a rate was held."""
+    return at_once.explains(0, count, 5, is_paced=True)
+
+
 def test_what_is_served_at_once_is_found_after_a_ragged_opening() -> None:
-    """Three refusals in a row with far more in flight than usual mean that the number in flight is bounded."""
+    """Three refusals in a row with the same number in flight, and few granted with so many, mean that it is bounded."""
     bound = Bound(lambda: 0.5)
     at_once = AtOnce(bound)
-    for _ in range(200):
-        at_once.granted(5)
-    assert [at_once.explains(0, count, 5, is_paced=True) for count in (9, 10, 6, 9, 12)] == [False] * 5
+    assert [is_for_their_number(at_once, count) for count in (9, 9, 8, 9, 9)] == [False] * 5
+    granted(at_once, *[5] * 80, *[9] * 20)
+    assert not is_for_their_number(at_once, 9)
+    granted(at_once, *[5] * 95, *[9] * 5)
+    assert not is_for_their_number(at_once, 9)
     assert not bound.is_known
-    assert at_once.explains(0, 10, 5, is_paced=True)
+    granted(at_once, *[5] * 95, *[9] * 5)
+    assert is_for_their_number(at_once, 9)
     assert int(bound.rest) == 8
+
+
+@pytest.mark.parametrize("is_paced", [False, True])
+def test_one_request_alone_is_not_one_too_many(is_paced: bool) -> None:
+    """However often a request is refused with no other in flight, that is no bound of none at once."""
+    bound = Bound(lambda: 0.5)
+    at_once = AtOnce(bound)
+    assert not any(at_once.explains(at_once.flight, 1, 1, is_paced=is_paced) for _ in range(10))
+    assert not bound.is_known
+
+
+# A client that starts 12,000 calls handles no answer for a second; a busy machine runs none of its code now and then.
+@pytest.mark.parametrize(
+    ("scenario", "used"),
+    [
+        pytest.param(BUCKET, 0.93, id="bucket"),
+        pytest.param(TOLD, 0.92, id="bucket, Retry-After 1"),
+        pytest.param(Scenario(api=lambda _: apis.Concurrency(8, 0.02), round_trip=0.0005), 0.93, id="8 in flight"),
+    ],
+)
+@pytest.mark.parametrize("seed", range(1, 4))
+def test_a_client_that_is_busy_when_it_opens_finds_the_same(scenario: Scenario, used: float, seed: int) -> None:
+    """What is found does not go by when a stalled loop handles the first answers."""
+    result = run(attrs.evolve(scenario, items=12_000, seconds=500.0, stalls=1.0, seed=seed))
+    assert result.used() >= used
+    assert result.refusals() <= 0.015
+
+
+def test_a_loop_that_is_busy_opens_no_further() -> None:
+    """While it handles no answers, no more than the first few requests are sent; later each ring allows another one."""
+    controller = Controller(100)
+    for moment in range(1000):
+        if controller.is_free(moment / 1000):
+            controller.take(moment / 1000)
+    assert controller.in_flight == 10
+    controller.rings(1.0)
+    assert not controller.is_free(1.0)
+    assert controller.due(1.0) == pytest.approx(1.1)
+    controller.rings(1.1)
+    assert controller.is_free(1.1)
+    controller.take(1.1)
+    assert controller.due(1.1) == pytest.approx(1.11)
 
 
 @pytest.mark.parametrize(("limit", "within"), [(1000.0, 120.0), (50.0, 30.0)])
@@ -165,6 +222,31 @@ def test_a_retry_after_stops_all_and_costs_no_rate() -> None:
     assert not controller.is_free(now + 1.9)
     assert controller.is_free(now + 2.01)
     assert controller.rate() >= 180.0
+
+
+def test_a_few_refusals_between_few_that_are_granted_tell_no_rate() -> None:
+    """Where one customer's limit refuses, a client waits as asked and learns nothing, up to three times in a row."""
+    controller, now = Controller(2), 0.0
+
+    def ask(hold: float) -> None:
+        nonlocal now
+        now = max(now + 0.3, controller.due(now))
+        controller.take(now)
+        if hold:
+            controller.refused(controller.ticket, hold, now)
+            assert controller.cooldown(now) == pytest.approx(hold)
+        else:
+            controller.granted(controller.ticket, now)
+        controller.in_flight -= 1
+
+    for _ in range(3):
+        assert controller.rate() == float("inf")
+        ask(0.0)
+        ask(0.01)
+    assert controller.rate() == float("inf")
+    ask(0.0)
+    ask(0.01)
+    assert controller.rate() < 10.0
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -250,6 +250,25 @@ async def test_question_is_left_out_when_the_api_wants_peace_for_longer_than_is_
     assert "the server asked to wait 100 s" in caught.value.__notes__[0]
 
 
+async def test_a_refused_attempt_tells_what_is_known_of_the_limit() -> None:
+    """The event of a 429 or 503 says what the API grants, once that was found; events of other attempts do not."""
+    seen: list[tuple[int | None, str | None]] = []
+
+    class Seen(Watcher):
+        def on_event(self, event: Event, /) -> None:
+            if isinstance(event, Attempt):
+                seen.append((event.status, event.limit))
+
+    async with MockServer(2) as server:
+        for customer in server.customers:
+            server.queue_faults(customer.customer_id, THROTTLED)
+        async with client_of(server, Seen()) as client:
+            await archived(client, server.customers[0])
+            client._limiter._controller.pace.found(200.0)
+            await archived(client, server.customers[1])
+    assert seen == [(429, None), (200, None), (429, "the API grants about 200 requests a second"), (200, None)]
+
+
 async def test_token_endpoint_that_throttles_holds_back_every_call() -> None:
     """No call is sent before the token endpoint's wait has passed, since every call needs a token."""
     async with MockServer(

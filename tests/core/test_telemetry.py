@@ -57,6 +57,11 @@ TOLD: list[tuple[Event, int, str]] = [
         logging.DEBUG,
         "customers.archive attempt 2: ConnectError in 0.250 s",
     ),
+    (
+        attrs.evolve(ATTEMPT, limit="the API grants about 198 requests a second"),
+        logging.DEBUG,
+        "customers.archive attempt 2: 503 in 0.250 s; the API grants about 198 requests a second",
+    ),
     (RETRY, logging.INFO, "customers.archive: retrying in 1.500 s after ServerError"),
     (
         ENDED,

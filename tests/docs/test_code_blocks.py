@@ -71,6 +71,8 @@ class Block:
         """Run it in an empty folder; where it names NATS's usual port, which another test may have, with this one."""
         file = folder / "test_pasted.py"
         file.write_text(self.source.replace(NATS, nats), "utf-8")
+        # A reader's folder is below no configuration of pytest; ours may be below the project's.
+        folder.joinpath("pytest.ini").write_text("[pytest]\n", "utf-8")
         command = self.command(file)
         env = CLEAN | environ
         return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=50)

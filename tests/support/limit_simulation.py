@@ -14,6 +14,9 @@ import attrs
 from limited_apis import Api, RetryAfter, none
 
 _SLACK: Final = 0.0005
+_OPENS: Final = 0.03
+"""Seconds in which the connections of the first requests open, in any order."""
+_LONGEST_PAUSE: Final = 0.1
 
 
 class Brake(Protocol):
@@ -25,6 +28,10 @@ class Brake(Protocol):
 
     def next(self, now: float) -> float:
         """Return when one may, unless an answer comes before; infinite if only an answer helps."""
+        ...
+
+    def rings(self, now: float) -> None:
+        """Note that the moment has come for which it waited."""
         ...
 
     def granted(self, now: float, ticket: Any) -> None:
@@ -52,6 +59,9 @@ class Scenario:
         load: Calls a second of each client; None for as many as it can make.
         seed: Of everything that is random.
         late: Seconds by which a timer is late.
+        stalls: Seconds at first in which a client starts its calls: nothing else runs in its loop, and what it sends
+            leaves only then, in any order.
+        pauses: The part of the time in which its loop does not run, in pauses of up to a tenth of a second.
         status: The status of a refusal.
     """
 
@@ -66,6 +76,8 @@ class Scenario:
     load: float | None = None
     seed: int = 1
     late: float = _SLACK
+    stalls: float = 0.0
+    pauses: float = 0.0
     status: int = 429
 
 
@@ -123,6 +135,25 @@ class _Client:
         self.returning = 0
         self.done = 0
         self._wakes = 1e18
+        self.stalls_until = world.scenario.clients[number][0] + world.scenario.stalls
+        self._pause = (-1.0, -1.0)
+
+    def starts(self) -> None:
+        """Start calls, one after the other."""
+        self.pump()
+        if self._world.now < self.stalls_until:
+            self._world.at(min(self.stalls_until, self._world.now + _SLACK), self.starts)
+
+    def at(self, when: float, step: Callable[..., None], *args: Any) -> None:
+        """Do something then, or as soon as its loop runs again."""
+        self._world.at(max(self.stalls_until, self._runs_at(when)), step, *args)
+
+    def _runs_at(self, when: float) -> float:
+        part, choose = self._world.scenario.pauses, self._world.random
+        while part and when > self._pause[1]:
+            began = self._pause[1] + choose.expovariate(part / (1 - part) / (_LONGEST_PAUSE / 2))
+            self._pause = (began, began + _LONGEST_PAUSE * choose.random())
+        return self._pause[1] if self._pause[0] <= when <= self._pause[1] else when
 
     def pump(self) -> None:
         """Send what may be sent, and come back when more may be."""
@@ -133,7 +164,7 @@ class _Client:
                 due = max(self.brake.next(world.now), world.now) + world.scenario.late
                 if due < min(self._wakes, 1e17):
                     self._wakes = due
-                    world.at(due, self._wake, due)
+                    self.at(due, self._wake, due)
                 return
             if self.returning:
                 self.returning -= 1
@@ -144,6 +175,7 @@ class _Client:
     def _wake(self, due: float) -> None:
         if due == self._wakes:
             self._wakes = 1e18
+            self.brake.rings(self._world.now)
             self.pump()
 
     def comes(self) -> None:
@@ -180,7 +212,7 @@ class _World:
 
     def run(self) -> Result:
         for client, (begin, end) in zip(self.clients, self.scenario.clients, strict=True):
-            self.at(begin, client.pump)
+            self.at(begin, client.starts)
             self.at(end, self._ends_now, client)
             if self.scenario.load:
                 self.at(begin, self._load, client, end)
@@ -206,20 +238,23 @@ class _World:
     def send(self, client: _Client, number: int, ticket: Any) -> None:
         scenario = self.scenario
         way = scenario.round_trip * (1 + scenario.jitter * (2 * self.random.random() - 1))
-        self.at(self.now + way / 2, self._arrives, client, number, ticket, way / 2)
+        leaves = self.now
+        if self.now < client.stalls_until:
+            leaves = client.stalls_until + _OPENS * self.random.random()
+        self.at(leaves + way / 2, self._arrives, client, number, ticket, way / 2)
 
     def _arrives(self, client: _Client, number: int, ticket: Any, back: float) -> None:
         delay = self.api.arrives(self.now, number)
         if delay < 0:
             self.result.refused[number].append(self.now)
             says = self.scenario.retry_after(self.now, self.api.back_in(self.now))
-            self.at(self.now + back, self._refused, client, number, ticket, says)
+            client.at(self.now + back, self._refused, client, number, ticket, says)
             return
         self.result.granted[number].append(self.now)
         if delay:
             delay *= 1 + self.scenario.jitter * (2 * self.random.random() - 1)
             self.at(self.now + delay, self.api.leaves)
-        self.at(self.now + delay + self.scenario.service + back, self._granted, client, ticket)
+        client.at(self.now + delay + self.scenario.service + back, self._granted, client, ticket)
 
     def _granted(self, client: _Client, ticket: Any) -> None:
         client.brake.granted(self.now, ticket)
@@ -229,7 +264,7 @@ class _World:
     def _refused(self, client: _Client, number: int, ticket: Any, says: float) -> None:
         waits = client.brake.refused(self.now, ticket, says)
         if self.now < self._ends[number]:
-            self.at(self.now + waits, client.returns)
+            client.at(self.now + waits, client.returns)
 
 
 def simulate(scenario: Scenario, brake: Callable[[random.Random], Brake]) -> Result:

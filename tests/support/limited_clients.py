@@ -2,7 +2,8 @@
 
 import random
 
-from thredfi_async._engine.controller import Controller, Ticket
+from thredfi_async._engine.controller import Controller
+from thredfi_async._engine.turns import Ticket
 
 
 class Client:
@@ -25,6 +26,9 @@ class Client:
 
     def next(self, now: float) -> float:
         return self._controller.due(now)
+
+    def rings(self, now: float) -> None:
+        self._controller.rings(now)
 
     def granted(self, now: float, ticket: Ticket) -> None:
         self._controller.granted(ticket, now)

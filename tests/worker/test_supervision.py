@@ -87,6 +87,7 @@ async def test_cancelling_ends_a_part_that_fails_at_its_end(clock: FakeClock) ->
     await asyncio.sleep(0)
     running.cancel()
     await asyncio.wait([running])
+    assert isinstance(running.exception(), ValueError)
     assert runs == 1
 
 

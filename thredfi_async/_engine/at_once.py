@@ -7,9 +7,10 @@ from thredfi_async._engine.bound import Bound
 
 _USUAL: Final = 31
 """Requests over which the usual number in flight is averaged."""
-_FAR: Final = 1.5
-_GAPS: Final = 3
-"""So many refusals in a row, each with so many times more in flight than usual, mean that their number is bounded."""
+_ALIKE: Final = 3
+_ABOVE: Final = 0.1
+"""So many refusals in a row with the same number in flight, and at most this part of what is granted meanwhile with as
+many, mean that their number is bounded: a rate refuses whatever is in flight."""
 _FEWEST: Final = 2.0
 """Requests at once to which those narrow the bound at most that were in flight when it was found."""
 _HELD_FOR: Final = 1.0
@@ -30,7 +31,7 @@ class AtOnce:
         usual: The mean of how many are in flight with a request that is granted.
     """
 
-    __slots__ = ("_bound", "_gap", "_gaps", "_has_missed", "flight", "seen", "usual")
+    __slots__ = ("_above", "_alike", "_bound", "_count", "_granted", "_has_missed", "flight", "seen", "usual")
 
     def __init__(self, bound: Bound) -> None:
         """Start without a bound."""
@@ -38,12 +39,16 @@ class AtOnce:
         self.flight = self.seen = 0
         self._has_missed = False
         self.usual = 0.0
-        self._gaps, self._gap = 0, math.inf
+        # Of refusals in a row: with how many in flight, how often, and what was granted since the first.
+        self._count = math.inf
+        self._alike = self._granted = self._above = 0
 
     def granted(self, in_flight: int) -> None:
         """Note how many were in flight with a request that was granted."""
         self.seen = max(self.seen, in_flight)
         self.usual += (in_flight - self.usual) / _USUAL
+        self._granted += 1
+        self._above += in_flight >= self._count
 
     def explains(self, flight: int, sent_with: int, now_with: int, *, is_paced: bool) -> bool:
         """Return whether the number of requests in flight explains a refusal, and learn from it.
@@ -55,8 +60,10 @@ class AtOnce:
             is_paced: Whether refusals have been explained by a rate since.
         """
         bound, count = self._bound, float(max(sent_with, now_with))
+        if count <= 1:
+            return False  # an API that serves none at once serves no one: its rate is bounded, or it is busy
         if is_paced:
-            return self._is_gap(float(sent_with))
+            return self._is_alike(float(sent_with))
         if flight != self.flight and bound.is_known:
             # Of those that were in flight at the first refusal, the others were granted.
             bound.top = max(_FEWEST, bound.top - 1.0)
@@ -74,17 +81,19 @@ class AtOnce:
         self._found(count)
         return True
 
-    def _is_gap(self, count: float) -> bool:
+    def _is_alike(self, count: float) -> bool:
         # A client that was busy when it opened has taken what was bounded for a rate.
-        self._gap = min(self._gap, count) if count > _FAR * self.usual + 1.0 else math.inf
-        self._gaps = self._gaps + 1 if self._gap != math.inf else 0
-        if self._gaps < _GAPS:
+        if count != self._count or self._above > _ABOVE * self._granted:
+            self._count = count
+            self._alike = self._granted = self._above = 0
+        self._alike += 1
+        if self._alike < _ALIKE:
             return False
-        self._found(self._gap)
-        self._gaps, self._gap = 0, math.inf
+        self._found(count)
         return True
 
     def _found(self, count: float) -> None:
         self._bound.found(count)
         self.flight += 1
         self.seen = 0
+        self._count = math.inf

@@ -23,7 +23,7 @@ _REACHED: Final = 1.2
 _DOUBLES_IN: Final = 1 / 7
 """Of a period."""
 _SHARES_IN: Final = 7.0
-_SHARES_COST: Final = 8.0
+_SHARES_COST: Final = 7.0
 """In company: the seconds in which a share grows, and how many times the Retry-After more."""
 _CUT: Final = 0.9
 """The part that a refusal leaves of a share."""

@@ -2,17 +2,22 @@
 
 import asyncio
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
+
+import attrs
 
 from thredfi_async._checks.headers import NO_HEADERS
 from thredfi_async._codec.response_headers import request_id
-from thredfi_async._engine.controller import Ticket
 from thredfi_async._engine.deadlines import Deadline
 from thredfi_async._engine.hooks import Followers, Following, offered_headers, told
+from thredfi_async._engine.limits import Limits
 from thredfi_async._engine.retrying import RETRY_COST, cost_of, is_throttling, longest_wait, retry_after_of
+from thredfi_async._engine.turns import Ticket
+from thredfi_async._http_statuses import THROTTLING
 from thredfi_async._interfaces import Budget, Clock, Failure, Outcome, Request, Response, Server, Success, Verdict
 from thredfi_async._outcomes import Standing, attempt_standing, change_standing
-from thredfi_async.errors import ClientStateError, Effect, RequestTimeoutError, ThredfiError
+from thredfi_async.errors import APIError, ClientStateError, Effect, RequestTimeoutError, ThredfiError
 from thredfi_async.events import (
     Attempt,
     AttemptStarted,
@@ -338,28 +343,41 @@ class Call:
         offered = offered_headers(self.observers, started)
         self.headers = {**self._following.headers, **offered} if self._following is not None else offered
 
-    def tell_attempt(self, request: Request[Any], verdict: Verdict[Any], standing: Standing, began: float) -> None:
-        """Tell the hooks of an attempt."""
-        if self._hooks:
-            error = type(verdict.error).__name__ if isinstance(verdict, Failure) else None
-            self._tell_attempt(request, self._response, error, standing.effect, began)
-
-    def _tell_attempt(
-        self, request: Request[Any], response: Response | None, error: str | None, effect: Effect, began: float
+    def tell_attempt(
+        self,
+        request: Request[Any],
+        verdict: Verdict[Any],
+        standing: Standing,
+        began: float,
+        limits: Callable[[], Limits],
     ) -> None:
+        """Tell the hooks of an attempt, and of what is known of the limits if one of them refused it."""
+        if not self._hooks:
+            return
+        error, response = verdict.error if isinstance(verdict, Failure) else None, self._response
+        is_refused = isinstance(error, APIError) and error.status in THROTTLING
         self._tell(
-            Attempt(
-                operation=self.operation,
-                number=self.attempts,
-                method=request.method,
+            attrs.evolve(
+                self._attempt(request, error, standing.effect, began),
                 status=response.status if response is not None else None,
-                error=error,
-                effect=effect,
-                elapsed=self._since(began),
                 request_id=request_id(response) if response is not None else None,
-                idempotency_key=request.idempotency_key,
-                request=self._info(request) if self.has_token else None,
+                limit=limits().found if is_refused else None,
             )
+        )
+
+    def _attempt(self, request: Request[Any], error: BaseException | None, effect: Effect, began: float) -> Attempt:
+        """Return the event of an attempt without an answer."""
+        return Attempt(
+            operation=self.operation,
+            number=self.attempts,
+            method=request.method,
+            status=None,
+            error=type(error).__name__ if error is not None else None,
+            effect=effect,
+            elapsed=self._since(began),
+            request_id=None,
+            idempotency_key=request.idempotency_key,
+            request=self._info(request) if self.has_token else None,
         )
 
     def _info(self, request: Request[Any]) -> RequestInfo:
@@ -393,7 +411,7 @@ class Call:
         if self._hooks and self.has_token:
             is_overdue = self._scope is not None and self._scope.expired()
             cause = self.deadline_error() if is_overdue else error
-            self._tell_attempt(request, None, type(cause).__name__, effect, began)
+            self._tell(self._attempt(request, cause, effect, began))
 
     def will_retry(self, error: ThredfiError, wait: float) -> None:
         """Tell the hooks of a retry."""

@@ -3,17 +3,18 @@
 import math
 import random
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final
 
 from thredfi_async._engine.at_once import AtOnce
 from thredfi_async._engine.bound import Bound
 from thredfi_async._engine.rate_estimate import LEAST, RateEstimate
 from thredfi_async._engine.tally import Tally
+from thredfi_async._engine.turns import Ticket
 
 _OPENS_WITH: Final = 10.0
 """Requests that may be in flight at first; each that is granted allows another one."""
-_OPENS_BY: Final = 100.0
-"""And so many more each second, so that an API that answers slowly does not hold up the opening."""
+_OPENS_IN: Final = 0.01
+"""And after so many seconds another one, so that an API that answers slowly does not hold up the opening."""
 _WAITS_FOR: Final = 0.1
 """Seconds in which the first answers alone allow more."""
 _CATCHES_UP: Final = 0.02
@@ -37,24 +38,9 @@ _SPARE: Final = 8.0
 """At a known pace no more are in flight than so many times the usual number, and some: where either side pauses, what
 piles up meanwhile would arrive at once."""
 _UNCOUNTED: Final = 31
-
-
-class Ticket(NamedTuple):
-    """What a request remembers of the moment when it was sent.
-
-    Args:
-        generation: Reactions of the pace until then.
-        flight: Reactions of the window until then.
-        in_flight: Requests in flight, this one included.
-        pace: The pace.
-        time: The time in use of the pace.
-    """
-
-    generation: int
-    flight: int
-    in_flight: int
-    pace: float
-    time: float
+_TELL: Final = 5
+_UNTOLD: Final = 3
+"""Fewer requests that were granted between refusals tell no rate: it then only waits as asked, so often in a row."""
 
 
 class Controller:
@@ -87,16 +73,18 @@ class Controller:
         self.is_open = False
         # Granted while it was open, and not counted yet: to look at the clock each time would cost too much.
         self._uncounted = 0
-        self._opening, self._opened = _OPENS_WITH, math.nan
+        self._opening, self._opens = _OPENS_WITH, math.nan
         self._next = self._held_until = self._rests_until = self._deaf_until = -math.inf
         self._taken = self._busy = -math.inf
         self._tally = Tally()
-        self._generation = 0
+        self._generation = self._untold = 0
         # Of the current generation: when its requests began, and whether one of them was granted.
         self._resumed, self._was_granted, self._row = -math.inf, True, 0
         # Since the API last began to grant: when that was, and how many.
         self._cycle_began, self._cycle = math.nan, 0
         self._refuses_all, self._refuses_since = 0, 0.0
+        # The top of a pace that was given up for a window, until that has explained another refusal.
+        self._doubted = math.inf
         self._estimate = RateEstimate(self.pace)
         self._at_once = AtOnce(self.window)
 
@@ -108,9 +96,9 @@ class Controller:
         if self.pace.is_known:
             allowed = min(allowed, _PILES_UP * self._at_once.usual + _SPARE)
         if self._opening < self._limit:
-            if math.isnan(self._opened):
-                self._opened = now + _WAITS_FOR
-            allowed = min(allowed, self._opening + max(0.0, now - self._opened) * _OPENS_BY)
+            if math.isnan(self._opens):
+                self._opens = now + _WAITS_FOR
+            allowed = min(allowed, self._opening)
         return int(allowed)
 
     def rate(self) -> float:
@@ -131,7 +119,14 @@ class Controller:
             return max(now, self._due())
         if self._refuses_all or self._opening >= self._limit or self.in_flight >= min(self._limit, self.window.level):
             return math.inf
-        return max(self._due(), self._opened + (self.in_flight + 1 - self._opening) / _OPENS_BY)
+        return max(self._due(), self._opens)
+
+    def rings(self, now: float) -> None:
+        """Note that a timer of the loop has expired: a busy loop, which handles no answers, would open too far."""
+        if self._opening < self._limit and now >= self._opens:
+            is_late = now - self._opens > _WAITS_FOR
+            self._opening += not is_late
+            self._opens = now + (_WAITS_FOR if is_late else _OPENS_IN)
 
     def take(self, now: float) -> None:
         """Count a request that is sent now."""
@@ -145,15 +140,14 @@ class Controller:
         """Send nothing for so long."""
         if now + seconds > self._held_until:
             self._held_until, self.is_open = now + seconds, False
-            if not self.pace.is_known and not self.window.is_known:
-                # What waits meanwhile must not all be sent at once.
-                self._opening, self._opened = _OPENS_WITH, self._held_until
+            self._opens_again()
 
     def is_down(self) -> None:
         """Leave it to others who is sent next: the API answers no one."""
         self._refuses_all, self._rests_until, self._was_granted = 0, -math.inf, True
         if not self._cycle:
             self.window.forget()
+            self._opening, self._opens = _OPENS_WITH, math.nan
 
     def granted(self, ticket: Ticket, now: float) -> None:
         """Learn from a request that was granted."""
@@ -260,6 +254,7 @@ class Controller:
         is_paced = self.pace.is_known
         if not self._at_once.explains(ticket.flight, ticket.in_flight, self.in_flight, is_paced=is_paced):
             return False
+        self._doubted = self.pace.top if is_paced else math.inf
         self.pace.forget()
         return True
 
@@ -270,20 +265,36 @@ class Controller:
             self.pace.forget()
             self._generation += 1
             return
-        if not self.pace.is_known:
-            if not self._cycle:
-                return  # nothing was granted yet, which tells no rate
-            lasted = 0.0 if math.isnan(self._cycle_began) else now - self._cycle_began
-            self._at_once.usual = float(self._at_once.seen)
-            self._estimate.search(self._cycle, lasted, rate, hold, self._generation)
+        if not self.pace.is_known and not self._cycle:
+            return  # nothing was granted yet, which tells no rate
+        if hold > 0.0 and granted < _TELL and self._untold < _UNTOLD:
+            self._untold += 1
+            self._opens_again()
         else:
+            self._untold, self._opening = 0, math.inf
+            self._learn(ticket, granted, rate, hold, now)
+        self._generation += 1
+        self._was_granted, self._row, self._at_once.seen = False, 0, 0
+        self._resumed = max(now, self._held_until)
+        self._next = now + 1.0 / self.rate()
+        self._deaf_until = self._resumed if hold > 0.0 else now + _DEAF
+
+    def _learn(self, ticket: Ticket, granted: int, rate: float, hold: float, now: float) -> None:
+        if self.pace.is_known:
             # With a Retry-After: between what was sent, and what that was with the pause.
             held = granted / (ticket.time + max(hold, LEAST))
             seems = math.sqrt(held * ticket.pace) if hold > 0.0 else rate
             self._estimate.learn(ticket.time, ticket.pace, seems, hold)
-        self._generation += 1
-        self._was_granted, self._row, self._at_once.seen = False, 0, 0
-        self._opening = math.inf
-        self._resumed = max(now, self._held_until)
-        self._next = now + 1.0 / self.rate()
-        self._deaf_until = self._resumed if hold > 0.0 else now + _DEAF
+            return
+        self._at_once.usual = float(self._at_once.seen)
+        if self._doubted != math.inf:
+            self.pace.found(self._doubted)
+        else:
+            lasted = 0.0 if math.isnan(self._cycle_began) else now - self._cycle_began
+            self._estimate.search(self._cycle, lasted, rate, hold, self._generation)
+        self._doubted = math.inf
+
+    def _opens_again(self) -> None:
+        # What waits meanwhile must not all be sent at once.
+        if not self.pace.is_known and not self.window.is_known:
+            self._opening, self._opens = _OPENS_WITH, self._held_until + _OPENS_IN

@@ -8,9 +8,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from thredfi_async._engine.controller import Controller, Ticket
+from thredfi_async._engine.controller import Controller
 from thredfi_async._engine.limits import Limits
-from thredfi_async._engine.turns import ANY_POLICY, Gate, Turn, time_is_up
+from thredfi_async._engine.turns import ANY_POLICY, Gate, Ticket, Turn, time_is_up
 from thredfi_async.errors import ClientStateError
 from thredfi_async.retry import RetryPolicy
 
@@ -283,6 +283,7 @@ class Limiter:
         if told - self._time() > _ROUNDING:
             self._passed = told
         self._timer = None
+        self._controller.rings(self._time())
         self._serve()
 
     def _time(self) -> float:

@@ -277,7 +277,7 @@ class Pipeline:
                 raise
             standing = call.attempted(request, verdict, response)
             self._heed(call, verdict, response)
-            call.tell_attempt(request, verdict, standing, began)
+            call.tell_attempt(request, verdict, standing, began, self.limiter.limits)
         finally:
             if call.holds_slot:
                 self._give_turn_back(call)

@@ -1,7 +1,7 @@
-"""Places in the limiter's queue, and what may hold them back."""
+"""Places in the limiter's queue, what may hold them back, and what a request remembers of its turn."""
 
 import asyncio
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from thredfi_async.errors import RequestTimeoutError
 from thredfi_async.retry import RetryPolicy
@@ -47,3 +47,21 @@ def time_is_up(turn: asyncio.Future[None], timeout: float) -> None:
     if not turn.done():
         summary = f"no turn came within {timeout:g} s (Timeouts.queue); nothing was sent while waiting"
         turn.set_exception(RequestTimeoutError(summary, phase="queue"))
+
+
+class Ticket(NamedTuple):
+    """What a request remembers of the moment when it was sent.
+
+    Args:
+        generation: Reactions of the pace until then.
+        flight: Reactions of the window until then.
+        in_flight: Requests in flight, this one included.
+        pace: The pace.
+        time: The time in use of the pace.
+    """
+
+    generation: int
+    flight: int
+    in_flight: int
+    pace: float
+    time: float

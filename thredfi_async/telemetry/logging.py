@@ -30,8 +30,9 @@ class LoggingHook:
         match event:
             case Attempt():
                 ended = event.status or event.error
-                message = "%s attempt %d: %s in %.3f s"
-                self._logger.debug(message, event.operation, event.number, ended, event.elapsed, extra=extra)
+                limit = f"; {event.limit}" if event.limit else ""
+                message = "%s attempt %d: %s in %.3f s%s"
+                self._logger.debug(message, event.operation, event.number, ended, event.elapsed, limit, extra=extra)
             case RetryScheduled():
                 message = "%s: retrying in %.3f s after %s"
                 self._logger.info(message, event.operation, event.wait, event.error, extra=extra)

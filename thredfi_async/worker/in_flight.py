@@ -73,6 +73,11 @@ class InFlightMessage:
         """Return the headers for messages that tell how it ended."""
         return NO_HEADERS if self.work is None else self.work.headers()
 
+    def cancel(self) -> None:
+        """Cut off its processing, which returns the message."""
+        if self.task is not None:
+            self.task.cancel()
+
     def saw(self, effect: Effect) -> None:
         """Remember what a call may have done."""
         self.effect = max(self.effect, effect)

@@ -270,8 +270,8 @@ class Worker:
         """Let calls in flight end within the grace period, and return waiting messages at once."""
         await fetcher.stop()
         for in_flight in self._in_flight:
-            if not in_flight.busy and in_flight.task is not None:
-                in_flight.task.cancel()
+            if not in_flight.busy:
+                in_flight.cancel()
         try:
             async with asyncio.timeout(self._options.grace_period):
                 while self._in_flight and not self._hurry.is_set():
@@ -280,8 +280,7 @@ class Worker:
         except TimeoutError:
             logger.warning("%d calls did not end in time; their messages are delivered again", len(self._in_flight))
         for in_flight in self._in_flight:
-            if in_flight.task is not None:
-                in_flight.task.cancel()
+            in_flight.cancel()
 
     def _is_reconnected(self) -> None:
         self._reconnected.set()

@@ -28,7 +28,7 @@ class EncodingError(SourceError):
 
     Attributes:
         likely: The encoding that it may have; None if there is none to propose.
-        samples: Words of the file as they would be read then, to be looked at by whoever has the file; personal data.
+        samples: Words of the file as they would be read then, to show to the person who has the file; personal data.
     """
 
     def __init__(self, summary: str, *, likely: str | None, samples: tuple[str, ...] = ()) -> None:

@@ -4,7 +4,6 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from thredfi_async.cli.bulk import options as bulk
 from thredfi_async.cli.bulk.nats import broker_preflight_errors
 from thredfi_async.cli.bulk.queue_options import Queue
 from thredfi_async.cli.command_line import Group, command
@@ -18,6 +17,7 @@ Code: TypeAlias = Annotated[
     str | None, typer.Option("--code", metavar="CODE", help="Only those with this reason, such as http_503.")
 ]
 All: TypeAlias = Annotated[bool, typer.Option("--all", help="All that there are now.")]
+Yes: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before deleting.")]
 Original: TypeAlias = Annotated[
     bool, typer.Option("--original", help="Write the original message, and nothing else; it may hold personal data.")
 ]
@@ -68,9 +68,7 @@ def redrive(*, numbers: Numbers = None, code: Code = None, every: All = False, q
 
 
 @command(app, example="thredfi dead-letters discard 17 18")
-def discard(
-    *, numbers: Numbers = None, code: Code = None, every: All = False, yes: bulk.Yes = False, queue: Queue
-) -> Job:
+def discard(*, numbers: Numbers = None, code: Code = None, every: All = False, yes: Yes = False, queue: Queue) -> Job:
     """Delete dead letters, and with them all that they hold."""
     with broker_preflight_errors():
         from thredfi_async.cli.dead_letters.end import Discard, chosen  # noqa: PLC0415 - see the module's docstring
