@@ -20,7 +20,8 @@ from thredfi_async import (
     RetryPolicy,
     ThredfiError,
 )
-from thredfi_async.bulk import ArchiveItem, ItemState, StopPolicy, archive_many
+from thredfi_async.bulk import ArchiveItem, ItemState, Journal, JournalError, StopPolicy, archive_many
+from thredfi_async.bulk.settling import settle
 from thredfi_async.mock_server import Fault, FaultKind, Faults, MockServer
 
 QUICK = RetryPolicy(backoff_initial=0.005, backoff_max=0.01)
@@ -246,6 +247,39 @@ async def test_against_the_mock_server(tmp_path: Path) -> None:
         assert len(results) == 60
         assert {result.state.is_success for result in results} == {True}
         assert all(server.is_archived(each.customer_id) for each in server.customers)
+
+
+async def test_a_journal_belongs_to_one_api(tmp_path: Path) -> None:
+    """What a journal says holds at its own API: a run at another one is refused, and sends nothing unless asked to."""
+    path = tmp_path / "run.db"
+    async with MockServer(4, 1) as first, MockServer(4, 1) as second:
+        items_of = [ArchiveItem(each.business_id, each.customer_id) for each in first.customers]
+        async with client_of(first.url, token=first.token) as client:
+            assert len(await all_of(archive_many(client, items_of[:2], journal=path))) == 2
+        async with client_of(second.url, token=second.token) as client:
+            with pytest.raises(JournalError) as caught:
+                await all_of(archive_many(client, items_of, journal=path))
+            with Journal.open(path) as journal, pytest.raises(JournalError, match="is of a run at"):
+                await settle(client, journal)
+            assert not any(second.is_archived(each.customer_id) for each in second.customers)
+            moved = await all_of(archive_many(client, items_of, journal=path, allow_host_change=True))
+            assert [second.is_archived(each.customer_id) for each in items_of] == [False, False, True, True]
+            assert len(moved) == 2
+            # From now on it is a journal of that one.
+            assert await all_of(archive_many(client, items_of, journal=path)) == []
+    assert str(caught.value) == (
+        f"the journal {path} is of a run at {first.url}, and the client's base_url is {second.url}: "
+        "use a client for that API, or allow_host_change=True if the API itself has moved"
+    )
+
+
+async def test_a_journal_of_a_queue_keeps_no_api(tmp_path: Path) -> None:
+    """Its workers send, each where its own settings say."""
+    async with MockServer(1, 1) as server, client_of(server.url, token=server.token) as client:
+        with Journal.open(tmp_path / "run.db") as journal:
+            journal.describe(queue="thredfi.customers.archive")
+            await settle(client, journal)
+            assert "base_url" not in journal.run
 
 
 def test_a_run_that_never_began() -> None:

@@ -50,6 +50,8 @@ class JournalStore:
         now: Tells the time that jobs are told of, in monotonic seconds.
         is_session: Whether this is a session of the journal's run; one that only asks leaves its course as it is.
         settings: The run's, which a journal that is named by its path keeps.
+        base_url: The API that the run sends to; None if that is not known, and no journal can be checked for it.
+        allow_host_change: Whether it may be another one than the journal's.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of a store, and its settings by name
@@ -62,12 +64,15 @@ class JournalStore:
         now: Callable[[], float] = time.monotonic,
         is_session: bool = True,
         settings: RunSettings | None = None,
+        base_url: str | None = None,
+        allow_host_change: bool = False,
     ) -> None:
         """Open nothing yet."""
         self._given = journal
         self._now = now
         self._is_session = is_session
         self._settings = settings
+        self._base_url, self._allow_host_change = base_url, allow_host_change
         self._metrics = metrics
         self._publish = publish
         self._done = frozenset(state.value for state in ItemState if state.is_final and state not in again)
@@ -193,6 +198,8 @@ class JournalStore:
     def _open(self) -> Journal:
         journal = self._given if isinstance(self._given, Journal) else Journal.open(self._given)
         try:
+            if self._base_url is not None:
+                journal.belongs_to(self._base_url, allow_host_change=self._allow_host_change)
             if self._is_session:
                 journal.begin()
             if self._settings is not None and journal is not self._given:

@@ -13,7 +13,7 @@ from thredfi_async._checks.numbers import positive, seconds_or_zero, whole_numbe
 from thredfi_async._jobs.metrics import Metrics, Snapshot
 from thredfi_async._jobs.states import ItemState
 from thredfi_async._jobs.work import FollowedWork, followers_of
-from thredfi_async.bulk.engine.calls import ArchiveClient, Calls
+from thredfi_async.bulk.engine.calls import ArchiveClient, Calls, base_url_of
 from thredfi_async.bulk.engine.engine import Engine, Plan
 from thredfi_async.bulk.engine.limits import Limits
 from thredfi_async.bulk.input import Items, input_of
@@ -50,7 +50,7 @@ class ArchiveRun(AsyncIterator[ArchiveResult]):
 
         Raises:
             BulkStoppedError: The run stops before its end; all results were given.
-            JournalError: The journal cannot be opened or written.
+            JournalError: The journal cannot be opened or written, or is of a run at another API.
             SourceError: The source cannot be read further; all results of what was read were given.
             RuntimeError: Another task waits for the next result.
             ThredfiError: A setting is wrong.
@@ -139,6 +139,7 @@ def archive_many(  # noqa: PLR0913 - one client, its items, and the settings of 
     again: Sequence[ItemState] = (),
     clock: Clock | None = None,
     request_lifetime: float = 900.0,
+    allow_host_change: bool = False,
 ) -> ArchiveRun:
     """Archive many customers, and give each result as it arrives.
 
@@ -150,7 +151,8 @@ def archive_many(  # noqa: PLR0913 - one client, its items, and the settings of 
         items: What to archive: an asynchronous iterable, or a synchronous one, which a thread reads.
         concurrency: Most items in flight; 100 by default. The client's own limit holds too.
         journal: Where the run is kept, so that it can be resumed: a path, or an open `Journal`. One that exists is
-            resumed: what it knows to be final is neither sent nor given again. None, the default, keeps nothing.
+            resumed: what it knows to be final is neither sent nor given again, so it is refused if it was begun with
+            another `base_url`. None, the default, keeps nothing.
         settle: Whether a call whose outcome is not known asks once for the record; true by default.
         stop: When the run stops before its end.
         rate: Most calls that begin in a second; None, the default, for no limit.
@@ -158,6 +160,8 @@ def archive_many(  # noqa: PLR0913 - one client, its items, and the settings of 
         clock: Tells the time and sleeps; for tests.
         request_lifetime: Seconds for which a request whose answer was lost may still be on its way; 900 by default.
             Only afterwards does a record that is active show that it was not applied, and is a refusal final.
+        allow_host_change: Whether a journal that was begun with another `base_url` is resumed all the same, since the
+            API itself has moved; false by default.
 
     Returns:
         The run, which begins when it is iterated over.
@@ -179,7 +183,16 @@ def archive_many(  # noqa: PLR0913 - one client, its items, and the settings of 
     def store(metrics: Metrics, publish: Publish) -> Store:
         if kept is None:
             return MemoryStore(metrics, publish)
-        return JournalStore(kept, metrics, publish, again, now=time.monotonic, settings=settings)
+        return JournalStore(
+            kept,
+            metrics,
+            publish,
+            again,
+            now=time.monotonic,
+            settings=settings,
+            base_url=base_url_of(client),
+            allow_host_change=allow_host_change,
+        )
 
     plan = Plan(
         limits=Limits(concurrency=concurrency or _CONCURRENCY, stop=stop, rate=checked_rate(rate)),

@@ -11,7 +11,7 @@ from thredfi_async import Clock, SystemClock, WorkStarted
 from thredfi_async._jobs.metrics import Metrics
 from thredfi_async._jobs.states import ItemState
 from thredfi_async._jobs.work import FollowedWork, followers_of
-from thredfi_async.bulk.engine.calls import ArchiveClient, Questions
+from thredfi_async.bulk.engine.calls import ArchiveClient, Questions, base_url_of
 from thredfi_async.bulk.engine.engine import Engine, Plan
 from thredfi_async.bulk.engine.job import Job
 from thredfi_async.bulk.engine.limits import Limits
@@ -63,6 +63,7 @@ async def settle(  # noqa: PLR0913 - one client, one journal, and the settings o
     stop: StopPolicy = _STOP,
     on_progress: Callable[[Settlement], None] | None = None,
     clock: Clock | None = None,
+    allow_host_change: bool = False,
 ) -> Settlement:
     """Get the record of every item whose outcome is not known, and write what it shows; change nothing at the API.
 
@@ -74,20 +75,22 @@ async def settle(  # noqa: PLR0913 - one client, one journal, and the settings o
         stop: When to stop before the end; while the API is unavailable it is probed, for `outage_timeout` seconds.
         on_progress: Called now and then with how far it has come.
         clock: Tells the time and sleeps; for tests.
+        allow_host_change: Whether the journal may be of a run that was begun with another `base_url`, since the API
+            itself has moved; false by default.
 
     Returns:
         What was found.
 
     Raises:
         BulkStoppedError: The API refuses the credentials, or is unavailable; what was found is written.
-        JournalError: The journal cannot be written.
+        JournalError: The journal cannot be written, or is of a run at another API.
     """
     plan = Plan(
         limits=Limits(concurrency=concurrency, stop=stop, rate=checked_rate(rate)),
         calls=partial(_questions, client),
         clock=clock or SystemClock(),
         input=input_of(_unsettled(journal)),
-        store=partial(_SettlingStore, journal),
+        store=partial(_SettlingStore, journal, base_url=base_url_of(client), allow_host_change=allow_host_change),
         work=partial(FollowedWork.begin, followers_of(client), WorkStarted(kind="run", name="settle")),
     )
     found = Settlement()
@@ -137,9 +140,13 @@ async def _unsettled(journal: Journal) -> AsyncGenerator[ArchiveItem]:
 class _SettlingStore(JournalStore):
     """Writes what was found into a journal that belongs to another run."""
 
-    def __init__(self, journal: Journal, metrics: Metrics, publish: Publish) -> None:
+    def __init__(
+        self, journal: Journal, metrics: Metrics, publish: Publish, *, base_url: str | None, allow_host_change: bool
+    ) -> None:
         """Take over an open journal."""
-        super().__init__(journal, metrics, publish, is_session=False)
+        super().__init__(
+            journal, metrics, publish, is_session=False, base_url=base_url, allow_host_change=allow_host_change
+        )
 
     async def admit(self, jobs: Sequence[Job]) -> Sequence[Job]:
         """Take all jobs: the journal has them."""

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import attrs
 
-from thredfi_async import Customer, Effect, RawResponse, RetryPolicy, ThredfiError
+from thredfi_async import Customer, Effect, RawResponse, RetryPolicy, ThredfiClient, ThredfiError
 from thredfi_async._jobs.metrics import Metrics
 from thredfi_async._outcomes import classify, says_archived
 from thredfi_async.bulk.engine.job import Job
@@ -30,6 +30,11 @@ class ArchiveClient(Protocol):
     def customers(self) -> Any:  # noqa: ANN401 - a stand-in for a test has two methods of it
         """The resource for customers."""
         ...
+
+
+def base_url_of(client: ArchiveClient) -> str | None:
+    """Return where a client sends to; None for a stand-in, which does not say."""
+    return client.base_url if isinstance(client, ThredfiClient) else None
 
 
 class MakesCalls(Protocol):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from thredfi_async.bulk.journal.facts import FLAGS, NUMBERS, number_in, path_fact, path_of
+from thredfi_async.bulk.journal.facts import FLAGS, NUMBERS, number_in, other_api, path_fact, path_of
 from thredfi_async.bulk.journal.settings import KEY, RunSettings
 from thredfi_async.bulk.readers import ReadingOptions, Source
 from thredfi_async.bulk.readers.io import readable
@@ -180,9 +180,10 @@ def fits_host(journal: Path, facts: JournalMetadata, target: Endpoint, *, allow_
     Raises:
         ReportedError: It is another host, and that is not wanted.
     """
-    if allow_host_change or facts.base_url is None or facts.base_url == target.base_url:
+    other = other_api(facts.run, target.base_url)
+    if other is None or allow_host_change:
         return
-    sentence = f"{journal} is the journal of a run at {facts.base_url}, and the settings say {target.base_url}."
+    sentence = f"{journal} is the journal of a run at {other}, and the settings say {target.base_url}."
     raise preflight_error(sentence, advice="fix the settings, or add --allow-host-change if the API itself has moved")
 
 

@@ -95,6 +95,7 @@ class Settle:
                     rate=speed.a_second,
                     stop=StopPolicy(failure_ratio=None, outage_timeout=speed.waits),
                     on_progress=found.see,
+                    allow_host_change=self.allow_host_change,
                 )
             )
 
