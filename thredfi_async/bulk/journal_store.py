@@ -50,8 +50,7 @@ class JournalStore:
         now: Tells the time that jobs are told of, in monotonic seconds.
         is_session: Whether this is a session of the journal's run; one that only asks leaves its course as it is.
         settings: The run's, which a journal that is named by its path keeps.
-        base_url: The API that the run sends to; None if that is not known, and no journal can be checked for it.
-        allow_host_change: Whether it may be another one than the journal's.
+        check: Called with the open journal before anything is written; raises if it is not for this run.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of a store, and its settings by name
@@ -64,15 +63,13 @@ class JournalStore:
         now: Callable[[], float] = time.monotonic,
         is_session: bool = True,
         settings: RunSettings | None = None,
-        base_url: str | None = None,
-        allow_host_change: bool = False,
+        check: Callable[[Journal], None] = lambda _: None,
     ) -> None:
         """Open nothing yet."""
         self._given = journal
         self._now = now
         self._is_session = is_session
-        self._settings = settings
-        self._base_url, self._allow_host_change = base_url, allow_host_change
+        self._settings, self._check = settings, check
         self._metrics = metrics
         self._publish = publish
         self._done = frozenset(state.value for state in ItemState if state.is_final and state not in again)
@@ -198,8 +195,7 @@ class JournalStore:
     def _open(self) -> Journal:
         journal = self._given if isinstance(self._given, Journal) else Journal.open(self._given)
         try:
-            if self._base_url is not None:
-                journal.belongs_to(self._base_url, allow_host_change=self._allow_host_change)
+            self._check(journal)
             if self._is_session:
                 journal.begin()
             if self._settings is not None and journal is not self._given:

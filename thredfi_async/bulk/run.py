@@ -18,6 +18,7 @@ from thredfi_async.bulk.engine.engine import Engine, Plan
 from thredfi_async.bulk.engine.limits import Limits
 from thredfi_async.bulk.input import Items, input_of
 from thredfi_async.bulk.items import ArchiveResult
+from thredfi_async.bulk.journal.api import keep_api
 from thredfi_async.bulk.journal.files import located
 from thredfi_async.bulk.journal.journal import Journal
 from thredfi_async.bulk.journal.settings import RunSettings
@@ -190,8 +191,7 @@ def archive_many(  # noqa: PLR0913 - one client, its items, and the settings of 
             again,
             now=time.monotonic,
             settings=settings,
-            base_url=base_url_of(client),
-            allow_host_change=allow_host_change,
+            check=partial(keep_api, base_url=base_url_of(client), allow_host_change=allow_host_change),
         )
 
     plan = Plan(

@@ -18,6 +18,7 @@ from thredfi_async.bulk.engine.limits import Limits
 from thredfi_async.bulk.errors import BulkStoppedError, StillActiveError
 from thredfi_async.bulk.input import input_of
 from thredfi_async.bulk.items import ArchiveItem, ArchiveResult
+from thredfi_async.bulk.journal.api import keep_api
 from thredfi_async.bulk.journal.ends import SETTLED, is_interruption
 from thredfi_async.bulk.journal.journal import Journal
 from thredfi_async.bulk.journal_store import JournalStore
@@ -90,7 +91,11 @@ async def settle(  # noqa: PLR0913 - one client, one journal, and the settings o
         calls=partial(_questions, client),
         clock=clock or SystemClock(),
         input=input_of(_unsettled(journal)),
-        store=partial(_SettlingStore, journal, base_url=base_url_of(client), allow_host_change=allow_host_change),
+        store=partial(
+            _SettlingStore,
+            journal,
+            check=partial(keep_api, base_url=base_url_of(client), allow_host_change=allow_host_change),
+        ),
         work=partial(FollowedWork.begin, followers_of(client), WorkStarted(kind="run", name="settle")),
     )
     found = Settlement()
@@ -141,12 +146,10 @@ class _SettlingStore(JournalStore):
     """Writes what was found into a journal that belongs to another run."""
 
     def __init__(
-        self, journal: Journal, metrics: Metrics, publish: Publish, *, base_url: str | None, allow_host_change: bool
+        self, journal: Journal, metrics: Metrics, publish: Publish, *, check: Callable[[Journal], None]
     ) -> None:
         """Take over an open journal."""
-        super().__init__(
-            journal, metrics, publish, is_session=False, base_url=base_url, allow_host_change=allow_host_change
-        )
+        super().__init__(journal, metrics, publish, is_session=False, check=check)
 
     async def admit(self, jobs: Sequence[Job]) -> Sequence[Job]:
         """Take all jobs: the journal has them."""

@@ -86,12 +86,6 @@ def path_of(fact: str | None) -> str | None:
     return os.fsdecode(unquote_to_bytes(fact.removeprefix(_URI)))
 
 
-def other_api(facts: Mapping[str, str], base_url: str) -> str | None:
-    """Return where a run was begun, if that is another API than this; None if it is this one, or is not known."""
-    begun_at = facts.get("base_url")
-    return None if begun_at == base_url else begun_at
-
-
 def number_in(facts: Mapping[str, str], name: str) -> int | None:
     """Return a fact that is a number; None without it."""
     return int(facts[name]) if name in facts else None

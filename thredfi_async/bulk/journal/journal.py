@@ -19,7 +19,7 @@ from thredfi_async.bulk.errors import JournalError
 from thredfi_async.bulk.journal import statements
 from thredfi_async.bulk.journal.checkpoint import READERS_WAIT, Checkpoints
 from thredfi_async.bulk.journal.connect import connect, require_sqlite
-from thredfi_async.bulk.journal.facts import INVALID_LINES, ITEMS, check_facts, encodable, other_api
+from thredfi_async.bulk.journal.facts import INVALID_LINES, ITEMS, check_facts, encodable
 from thredfi_async.bulk.journal.files import NOT_OURS, identity_of, located, translated, uri_of
 from thredfi_async.bulk.journal.lock import WriterLock
 from thredfi_async.bulk.journal.reserve import Reserve
@@ -124,27 +124,6 @@ class Journal:
             JournalError: They cannot be written.
         """
         self.describe(**{KEY: settings.as_fact()})
-
-    def belongs_to(self, base_url: str, *, allow_host_change: bool = False) -> None:
-        """Keep the API that the run archives at, since what the journal says holds only there; refuse another one.
-
-        Args:
-            base_url: The client's base URL.
-            allow_host_change: Whether it may be another one than before; false by default.
-
-        Raises:
-            JournalError: It is another one, and may not be; or the journal cannot be written.
-        """
-        facts = self.run
-        other = other_api(facts, base_url)
-        if other is not None and not allow_host_change:
-            raise JournalError(
-                f"the journal {self.path} is of a run at {other}, and the client's base_url is {base_url}: "
-                "use a client for that API, or allow_host_change=True if the API itself has moved"
-            )
-        # Over a queue, workers send, each to the API of its own settings.
-        if facts.get("base_url") != base_url and "queue" not in facts:
-            self.describe(base_url=base_url)
 
     def key_of(self, business_id: UUID, customer_id: UUID) -> str:
         """Return an item's idempotency key, the same in every session."""

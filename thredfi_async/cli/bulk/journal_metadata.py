@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from thredfi_async.bulk.journal.facts import FLAGS, NUMBERS, number_in, other_api, path_fact, path_of
+from thredfi_async.bulk.journal.api import other_api
+from thredfi_async.bulk.journal.facts import FLAGS, NUMBERS, number_in, path_fact, path_of
 from thredfi_async.bulk.journal.settings import KEY, RunSettings
 from thredfi_async.bulk.readers import ReadingOptions, Source
 from thredfi_async.bulk.readers.io import readable
