@@ -21,7 +21,7 @@ from pathlib import Path
 import thredfi_async
 
 TESTS = Path(__file__).parents[1] / "tests"
-FAILED = re.compile(r"^(?:FAILED|ERROR) tests/(\S+?)(?: - .*)?$", re.MULTILINE)
+FAILED = re.compile(r"^(?:FAILED|ERROR) tests/(.+?)(?: - .*)?$", re.MULTILINE)
 say = sys.stdout.write
 SHOWN = 4
 
@@ -54,7 +54,7 @@ MUTANTS = (
     Mutant(
         "settle",
         "_engine/call.py",
-        "if not is_open or self.interrupted or not self._can_be_settled():",
+        "if not is_open or self.time.interrupted or settle is None:",
         "if True:",
         _behaviour("lost_answer_is_settled_by_asking"),
     ),
@@ -67,7 +67,7 @@ MUTANTS = (
     ),
     Mutant(
         "budget: what a success brings back",
-        "_engine/call.py",
+        "_engine/retry_state.py",
         "self._budget.earn(self._spent or 1)",
         "self._budget.earn(1)",
         ("core/test_budget.py::test_success_brings_back_what_its_retries_cost",),
@@ -91,7 +91,7 @@ MUTANTS = (
     ),
     Mutant(
         "retry: free by evidence",
-        "_engine/call.py",
+        "_engine/retry_state.py",
         "return is_free or self.pay(cost_of(error))",
         "return self.pay(cost_of(error))",
         ("core/test_availability.py::test_a_drained_budget_keeps_no_probe_back",),
@@ -108,7 +108,7 @@ MUTANTS = (
     ),
     Mutant(
         "cooldown: bounded by max_retry_after",
-        "_engine/pipeline.py",
+        "_engine/attempts.py",
         "hold = asked if not self.retry.no_wait and asked <= self.retry.max_retry_after else 0.0",
         "hold = asked",
         (
@@ -206,8 +206,9 @@ MUTANTS = (
     ),
     Mutant(
         "slot released while sleeping",
-        "_engine/pipeline.py",
-        "            if call.holds_slot:\n                self._give_turn_back(call)\n            if self.availability",
+        "_engine/attempts.py",
+        "            if call.time.holds_slot:\n                call.time.holds_slot = False\n"
+        "                self.limiter.release()\n            if self.availability",
         "            if self.availability",
         _behaviour("no_slot_is_held_while_a_call_sleeps"),
     ),
@@ -262,7 +263,7 @@ MUTANTS = (
     ),
     Mutant(
         "key stability",
-        "_engine/pipeline.py",
+        "_engine/attempts.py",
         "await self.send(request, header",
         'await self.send(attrs.evolve(request, headers={**request.headers, "Idempotency-Key": str(began)}), header',
         _behaviour("every_attempt_carries_the_same_key_and_the_same_bytes"),
@@ -297,15 +298,15 @@ MUTANTS = (
     ),
     Mutant(
         "401 replay",
-        "_engine/pipeline.py",
+        "_engine/attempts.py",
         "and header is not None and self.authenticator.refuse(header):",
         "and header is not None and self.authenticator.refuse(header) is None:",
         _behaviour("refused_token_is_replaced_and_the_call_replayed_once"),
     ),
     Mutant(
         "401 replay: once",
-        "_engine/pipeline.py",
-        "return await self._attempt(call, request, again=True)",
+        "_engine/attempts.py",
+        "return await self.make(call, request, again=True)",
         "return await self._attempt(call, request)",
         _behaviour("token_refused_twice_ends_the_call"),
     ),
@@ -325,7 +326,7 @@ MUTANTS = (
     ),
     Mutant(
         "deadline",
-        "_engine/call.py",
+        "_engine/call_time.py",
         "self._scope.reschedule(None if remaining == math.inf else now + remaining)",
         "self._scope.reschedule(None if remaining > 0 else now + remaining)",
         _behaviour("deadline_cuts_what_is_running"),

@@ -74,10 +74,10 @@ class Followers:
 
     @classmethod
     def of(cls, hooks: Sequence[Hook]) -> "Followers | None":
-        """Return them; None if no hook follows calls."""
-        methods = optional_methods(hooks, "on_call")
-        if not methods:
+        """Return them; None if there are no hooks."""
+        if not hooks:
             return None
+        methods = optional_methods(hooks, "on_call")
         following = {id(hook) for hook, _ in methods}
         return cls(tuple(hook for hook in hooks if id(hook) not in following), methods)
 
