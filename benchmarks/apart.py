@@ -29,7 +29,8 @@ from thredfi_async._engine.lifecycle import Lifecycle
 from thredfi_async._engine.limiter import Limiter
 from thredfi_async._engine.pipeline import Pipeline
 from thredfi_async._interfaces import Hidden, Progress, Request, Response, Secret, Send, Success, SystemClock, Verdict
-from thredfi_async._transport.session import AiohttpTransport, TransportOptions
+from thredfi_async._transport.options import TransportOptions
+from thredfi_async._transport.session import AiohttpTransport
 from thredfi_async.models import Customer
 from thredfi_async.resources._archiving import Archiving, Given
 from thredfi_async.resources._requests import CustomerRequests

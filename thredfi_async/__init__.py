@@ -6,9 +6,10 @@ After every call you know whether the customer was archived, was not, or may hav
 # Python 3.15 loads these when they are used (PEP 810): `thredfi --version` needs none of them.
 __lazy_modules__ = [
     "thredfi_async._checks.identifiers",
+    "thredfi_async._client_settings",
     "thredfi_async._engine.limits",
     "thredfi_async._interfaces",
-    "thredfi_async._transport.session",
+    "thredfi_async._transport.options",
     "thredfi_async.auth",
     "thredfi_async.client",
     "thredfi_async.errors",
@@ -21,12 +22,13 @@ __lazy_modules__ = [
     "thredfi_async.telemetry",
 ]
 from thredfi_async._checks.identifiers import Identifier
+from thredfi_async._client_settings import ClientSettings
 from thredfi_async._engine.limits import Limits
 from thredfi_async._interfaces import Clock, SystemClock
-from thredfi_async._transport.session import Ssl
+from thredfi_async._transport.options import Ssl
 from thredfi_async._version import __version__
 from thredfi_async.auth import AccessToken, PartnerCredentials, TokenProvider
-from thredfi_async.client import ClientSettings, ThredfiClient
+from thredfi_async.client import ThredfiClient
 from thredfi_async.errors import (
     APIError,
     AuthenticationError,

@@ -1,22 +1,52 @@
 """The checks of a client's settings, each of which names what to change."""
 
+import inspect
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, TypedDict, cast
 from urllib.parse import urlsplit
 
 from thredfi_async._checks.headers import NO_HEADERS
 from thredfi_async._checks.numbers import positive, positive_seconds, whole_number
 from thredfi_async._checks.urls import checked_proxy, environment_proxy, is_loopback
+from thredfi_async._engine.access_tokens import RenewedToken, StaticToken
 from thredfi_async._engine.call_options import GivenOptions
-from thredfi_async._interfaces import Hidden
-from thredfi_async.auth import PartnerCredentials
+from thredfi_async._interfaces import Clock, Hidden, Secret
+from thredfi_async._transport.options import GivenSession, Ssl
+from thredfi_async.auth import PartnerCredentials, TokenProvider
 from thredfi_async.errors import ConfigurationError
+from thredfi_async.events import Hook
 from thredfi_async.resources._headers import checked_headers
 from thredfi_async.retry import RetryPolicy
-from thredfi_async.settings import Timeouts
+from thredfi_async.settings import Environment, Timeouts
 
+_PACKAGE: Final = Path(__file__).parent
 _APP_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}(?:/[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64})?", re.ASCII)
+
+
+class ClientSettings(TypedDict, total=False):
+    """The settings of a client except authentication; `ThredfiClient` documents each one."""
+
+    base_url: Environment | str
+    timeouts: Timeouts
+    timeout: float | None
+    retry: RetryPolicy
+    max_retries: int | None
+    headers: Mapping[str, str] | None
+    app_name: str | None
+    max_connections: int
+    max_concurrency: int | None
+    rate: float | None
+    max_connection_age: float | None
+    hooks: Sequence[Hook]
+    session: GivenSession | None
+    proxy: str | None
+    ssl: Ssl
+    trust_env: bool
+    max_body_bytes: int
+    clock: Clock | None
 
 
 def the_only_way(**ways: Hidden[Any]) -> str:
@@ -34,6 +64,36 @@ def the_only_way(**ways: Hidden[Any]) -> str:
     if not is_right[name]:
         raise ConfigurationError(f"{name} must not be {type(way.reveal()).__name__}; see ThredfiClient")
     return name
+
+
+def authenticator_of(
+    token: Hidden[str | None],
+    credentials: Hidden[PartnerCredentials | None],
+    token_provider: Hidden[TokenProvider | None],
+    exchange: Callable[[PartnerCredentials], TokenProvider],
+    clock: Clock,
+) -> StaticToken | RenewedToken:
+    """Return what authenticates by the only way that was given; `exchange` makes a provider of credentials."""
+    match the_only_way(token=token, credentials=credentials, token_provider=token_provider):
+        case "token":
+            return StaticToken(cast("Secret", token))
+        case "credentials":
+            return RenewedToken(exchange(cast("Hidden[PartnerCredentials]", credentials).reveal()), clock)
+        case _:
+            return RenewedToken(cast("Hidden[TokenProvider]", token_provider).reveal(), clock)
+
+
+def bounds_of(
+    timeouts: Timeouts | None, timeout: float | None, retry: RetryPolicy | None, max_retries: int | None
+) -> tuple[Timeouts, RetryPolicy]:
+    """Return a client's bounds and policy.
+
+    Raises:
+        ConfigurationError: One of them is not valid.
+    """
+    given = GivenOptions(timeouts=timeouts, timeout=timeout, retry=retry, max_retries=max_retries)
+    check_kinds(given)
+    return given.timeouts_of(Timeouts()), given.retry_of(RetryPolicy())
 
 
 def check_kinds(given: GivenOptions) -> None:
@@ -121,3 +181,11 @@ def proxy_of(base_url: str, proxy: Hidden[str | None], *, trust_env: bool) -> st
         proxy = Hidden(environment_proxy(base_url))
     checked_proxy(proxy.reveal())
     return None if is_loopback(urlsplit(base_url).hostname or "") else proxy.reveal()
+
+
+def warn_of_no_verification() -> None:
+    """Warn at the line that made the client, also by way of `from_env`."""
+    frame, level = inspect.currentframe(), 1
+    while frame is not None and Path(frame.f_code.co_filename).parent == _PACKAGE:
+        frame, level = frame.f_back, level + 1
+    warnings.warn("ssl=False: certificates are not verified, and anyone may answer", RuntimeWarning, stacklevel=level)

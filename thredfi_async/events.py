@@ -223,7 +223,7 @@ class CallObserver(Protocol):
         ...
 
 
-@attrs.frozen
+@attrs.define  # not frozen, which costs twice as much: every call that a sampler drops makes one
 class CallContext:
     """What a call carries of which a hook records nothing; a hook's `on_call` returns it.
 

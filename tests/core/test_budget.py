@@ -27,7 +27,7 @@ from thredfi_async._engine.availability import MANY
 from thredfi_async.mock_server import Fault, FaultKind, Faults, MockServer, SeededCustomer
 
 if TYPE_CHECKING:
-    from thredfi_async._engine.availability import Caller
+    from thredfi_async._engine.retry_state import RetryState
 
 ALWAYS_503 = Faults(rates={FaultKind.SERVER_ERROR: 1.0}, include_gets=True)
 FAILURE = Fault(FaultKind.SERVER_ERROR, status=500)
@@ -44,7 +44,7 @@ def answers_no_one(client: ThredfiClient) -> None:
     """Bring a client to where many attempts in a row got no answer."""
     for _ in range(MANY):
         client.customers._requests.pipeline.availability.went_unanswered(
-            cast("Caller", Mock(streak=-1, asks=False)), 0.0
+            cast("RetryState", Mock(streak=-1, is_question=False)), 0.0
         )
 
 

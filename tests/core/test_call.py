@@ -26,8 +26,9 @@ from thredfi_async import (
 from thredfi_async._codec.error_envelope import error_class
 from thredfi_async._engine.call import Call
 from thredfi_async._engine.deadlines import Deadlines
+from thredfi_async._engine.hooks import Followers
 from thredfi_async._engine.turns import Ticket
-from thredfi_async._interfaces import Failure, Request, Response, Success, Unchanged, Verdict
+from thredfi_async._interfaces import Failure, Request, Response, Server, Success, Unchanged, Verdict
 from thredfi_async._outcomes import Standing
 
 TICKET = Ticket(0, 0, 1, math.inf, 0.0)
@@ -39,9 +40,10 @@ if TYPE_CHECKING:
 def call_of(clock: "FakeClock", *hooks: Hook, settle: bool = True, **timeouts: Any) -> Call:
     """Return a new call."""
     policy = RetryPolicy()
-    return Call(
-        "operation", timeouts=Timeouts(**timeouts), settle=settle, policy=policy, budget=None, clock=clock, hooks=hooks
-    )
+    call = Call("operation", timeouts=Timeouts(**timeouts), settle=settle, policy=policy, budget=None, clock=clock)
+    if (followers := Followers.of(hooks)) is not None:
+        call.follow(followers, Server())
+    return call
 
 
 def request_of(*, mutates: bool = True, settles: bool = True) -> Request[str]:
@@ -89,50 +91,50 @@ def call_with(standing: Standing, clock: "FakeClock", *, settle: bool = True, se
 def test_a_call_that_waits_for_its_first_turn_has_no_deadline(clock: "FakeClock") -> None:
     """The deadline starts with the first turn."""
     call = call_of(clock, deadline=10.0, settle=False)
-    assert call.remaining() == math.inf
+    assert call.time.remaining() == math.inf
     clock.now += 100
-    call.has_turn(TICKET)
-    assert call.remaining() == 10.0
+    call.time.has_turn(TICKET)
+    assert call.time.remaining() == 10.0
     clock.now += 4
-    call.has_turn(TICKET)
-    assert call.remaining() == 6.0
+    call.time.has_turn(TICKET)
+    assert call.time.remaining() == 6.0
 
 
 def test_waits_are_summed_and_put_the_deadline_off(clock: "FakeClock") -> None:
     """Waits for turns count for `queue`, and not for `deadline`."""
     call = call_of(clock, deadline=10.0, queue=5.0, settle=False)
-    assert call.queue_left == 5.0
+    assert call.time.queue_left == 5.0
     clock.now += 2
-    call.has_waited(clock.now - 2)
-    call.has_turn(TICKET)
-    assert (call.queue_left, call.queued, call.remaining()) == (3.0, 2.0, 10.0)
+    call.time.has_waited(clock.now - 2)
+    call.time.has_turn(TICKET)
+    assert (call.time.queue_left, call.time.queued, call.time.remaining()) == (3.0, 2.0, 10.0)
     clock.now += 4
-    call.has_waited(clock.now - 4)
-    assert (call.queue_left, call.queued, call.remaining()) == (0.0, 6.0, 10.0)
+    call.time.has_waited(clock.now - 4)
+    assert (call.time.queue_left, call.time.queued, call.time.remaining()) == (0.0, 6.0, 10.0)
 
 
 def test_no_bounds(clock: "FakeClock") -> None:
     """None means no bound."""
     call = call_of(clock, deadline=None)
-    call.has_turn(TICKET)
+    call.time.has_turn(TICKET)
     clock.now += 1e9
-    call.has_waited(0.0)
-    assert (call.remaining(), call.queue_left) == (math.inf, None)
+    call.time.has_waited(0.0)
+    assert (call.time.remaining(), call.time.queue_left) == (math.inf, None)
 
 
 @pytest.mark.parametrize(("deadline", "kept"), [(20.0, 5.0), (40.0, 10.0), (400.0, 10.0), (0.4, 0.1)])
 def test_time_is_kept_for_settling(deadline: float, kept: float, clock: "FakeClock") -> None:
     """A quarter of the deadline, at most 10 s, is reserved while the call can be settled, and no longer."""
     call = call_of(clock, deadline=deadline)
-    call.has_turn(TICKET)
-    assert call.remaining() == pytest.approx(deadline)
+    call.time.has_turn(TICKET)
+    assert call.time.remaining() == pytest.approx(deadline)
     call.turns_to(request_of(settles=False))
-    assert call.remaining() == pytest.approx(deadline)
+    assert call.time.remaining() == pytest.approx(deadline)
     call.turns_to(request_of())
-    assert call.remaining() == pytest.approx(deadline - kept)
+    assert call.time.remaining() == pytest.approx(deadline - kept)
     call.attempted(request_of(), *answered(503))
     assert call.question() is not None
-    assert call.remaining() == pytest.approx(deadline)
+    assert call.time.remaining() == pytest.approx(deadline)
 
 
 # The deadline
@@ -141,22 +143,22 @@ def test_time_is_kept_for_settling(deadline: float, kept: float, clock: "FakeClo
 async def test_the_alarm_rings_when_no_time_remains(clock: "FakeClock") -> None:
     """The deadline expires when no time remains, unless it is off."""
     call = call_of(clock, deadline=0.01, settle=False)
-    call.has_turn(TICKET)
+    call.time.has_turn(TICKET)
     was_off = asyncio.Event()
 
     async def work() -> None:
         with Deadlines().scope() as deadline:
-            call.watch(deadline)
-            call.set_deadline(off=True)
+            call.time.watch(deadline)
+            call.time.set_deadline(off=True)
             await asyncio.sleep(0.03)
             was_off.set()
-            call.set_deadline()
+            call.time.set_deadline()
             await asyncio.sleep(1)
 
     with pytest.raises(TimeoutError):
         await work()
     assert was_off.is_set()
-    error = call.deadline_error()
+    error = call.time.deadline_error()
     assert isinstance(error, RequestTimeoutError)
     assert error.phase == "deadline"
 
@@ -164,18 +166,18 @@ async def test_the_alarm_rings_when_no_time_remains(clock: "FakeClock") -> None:
 async def test_an_interruption_rings_it_at_once(clock: "FakeClock") -> None:
     """An interruption expires the deadline at once, even if it is off or the call is watched only later."""
     call = call_of(clock, deadline=None)
-    call.interrupt()
+    call.time.interrupt()
 
     async def work(*, off: bool) -> None:
         with Deadlines().scope() as deadline:
-            call.watch(deadline)
-            call.set_deadline(off=off)
+            call.time.watch(deadline)
+            call.time.set_deadline(off=off)
             await asyncio.sleep(1)
 
     for off in (True, False):
         with pytest.raises(TimeoutError):
             await work(off=off)
-    assert isinstance(call.deadline_error(), ClientStateError)
+    assert isinstance(call.time.deadline_error(), ClientStateError)
 
 
 async def test_an_interruption_after_the_alarm_has_rung(clock: "FakeClock") -> None:
@@ -189,10 +191,10 @@ async def test_an_interruption_after_the_alarm_has_rung(clock: "FakeClock") -> N
 
             def interrupt() -> None:
                 assert deadline.expired()
-                call.interrupt()
+                call.time.interrupt()
                 interrupted.set()
 
-            call.watch(deadline)
+            call.time.watch(deadline)
             deadline.reschedule(loop.time() - 1)
             loop.call_at(loop.time() - 0.5, interrupt)
             await asyncio.Event().wait()
@@ -200,8 +202,8 @@ async def test_an_interruption_after_the_alarm_has_rung(clock: "FakeClock") -> N
     with pytest.raises(TimeoutError):
         await work()
     assert interrupted.is_set()
-    call.watch(None)
-    call.interrupt()
+    call.time.watch(None)
+    call.time.interrupt()
 
 
 # Effects
@@ -319,7 +321,7 @@ def test_it_is_not_asked_without_a_request_or_after_an_interruption(clock: "Fake
     assert call.effect is Effect.UNKNOWN
     assert call.question() is None
     call.turns_to(request_of())
-    call.interrupt()
+    call.time.interrupt()
     assert call.question() is None
 
 
@@ -388,7 +390,7 @@ def test_an_outcome_sums_up(clock: "FakeClock") -> None:
     """An outcome covers the call from its first turn to its end."""
     call = call_of(clock)
     clock.now += 5
-    call.has_turn(TICKET)
+    call.time.has_turn(TICKET)
     call.turns_to(request_of())
     call.attempts = 2
     verdict, response = answered(200)

@@ -24,6 +24,8 @@ from thredfi_async import (
     Timeouts,
 )
 from thredfi_async._engine.call import Call
+from thredfi_async._engine.hooks import Followers
+from thredfi_async._interfaces import Server
 
 ATTEMPT = Attempt(
     operation="customers.archive",
@@ -83,15 +85,11 @@ TOLD: list[tuple[Event, int, str]] = [
 
 def call_of(clock: FakeClock, *hooks: Hook) -> Call:
     """Return a call that tells these hooks."""
-    return Call(
-        "customers.get",
-        timeouts=Timeouts(),
-        settle=True,
-        policy=RetryPolicy(),
-        budget=None,
-        clock=clock,
-        hooks=hooks,
-    )
+    call = Call("customers.get", timeouts=Timeouts(), settle=True, policy=RetryPolicy(), budget=None, clock=clock)
+    followers = Followers.of(hooks)
+    assert followers is not None
+    call.follow(followers, Server())
+    return call
 
 
 @pytest.mark.parametrize(("event", "level", "message"), TOLD, ids=[type(event).__name__ for event, _, _ in TOLD])

@@ -21,7 +21,7 @@ from thredfi_async import (
     ThredfiError,
     Timeouts,
 )
-from thredfi_async._engine.call import Call
+from thredfi_async._engine.call_time import CallTime
 
 BUSINESS = "33333333-3333-4333-8333-333333333333"
 CUSTOMER = "11111111-1111-4111-8111-111111111111"
@@ -113,10 +113,10 @@ async def leaving_nothing() -> AsyncGenerator[None]:
 
 def ring(client: ThredfiClient) -> None:
     """Let the deadline of the only call in flight expire now."""
-    (call,) = client._lifecycle._running
-    assert isinstance(call, Call)
-    assert call._scope is not None
-    call._scope.reschedule(asyncio.get_running_loop().time())
+    (time,) = client._lifecycle._running
+    assert isinstance(time, CallTime)
+    assert time._scope is not None
+    time._scope.reschedule(asyncio.get_running_loop().time())
 
 
 def slots_in_use(client: ThredfiClient) -> int:

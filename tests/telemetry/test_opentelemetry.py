@@ -8,6 +8,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from clocks import FakeClock
 from faultserver import FaultServer, Healthy, Step, faults
 from helpers import BUSINESS, CUSTOMER, GET, HANGS, POST, body, client_of, failure, ring, until
 from opentelemetry import baggage, context, metrics, propagate, trace
@@ -212,19 +213,20 @@ async def test_a_call_that_is_cut_off(how: str, telemetry: Telemetry) -> None:
 
 async def test_the_time_in_the_queue_is_part_of_a_call(telemetry: Telemetry) -> None:
     """A call's span begins when the call was made, and not at its turn."""
+    clock = FakeClock()
     async with (
         FaultServer([Healthy()]) as server,
-        client_of(server.url, hooks=[telemetry.hook], max_connections=1, clock=None) as client,
+        client_of(server.url, hooks=[telemetry.hook], max_connections=1, clock=clock) as client,
     ):
         assert client._limiter.acquire_nowait()
         call = asyncio.create_task(client.customers.archive(BUSINESS, CUSTOMER, body()))
         await until(lambda: client._limiter.waiting == 1)
+        clock.now += 3600
         client._limiter.release()
         await call
     whole, attempt = telemetry.spans
-    queued = attributes(whole)["thredfi.queued"]
-    assert queued > 0
-    assert (attempt.start_time or 0) - (whole.start_time or 0) >= queued * 1e9
+    assert attributes(whole)["thredfi.queued"] == 3600
+    assert (attempt.start_time or 0) - (whole.start_time or 0) >= 3600e9
 
 
 async def test_no_span_twice(instrumented: Telemetry) -> None:
@@ -262,6 +264,25 @@ async def test_what_is_not_sampled_is_not_recorded() -> None:
     assert len(set(sent)) == 1
     assert int(sent[0].rpartition("-")[2], 16) & 1 == 0
     assert len(telemetry.points("http.client.request.duration")) == 2
+
+
+async def test_what_happens_in_a_call_that_is_not_sampled() -> None:
+    """What a call awaits is part of its trace, so that no tracer begins another; after the call, it is over."""
+    telemetry = Telemetry(sampler=ALWAYS_OFF)
+    within = list[str]()
+
+    async def provide() -> str:
+        within.append(f"{trace.get_current_span().get_span_context().trace_id:032x}")
+        return "token"
+
+    async with (
+        FaultServer([Healthy()]) as server,
+        client_of(server.url, token_provider=provide, hooks=[telemetry.hook]) as client,
+    ):
+        await client.customers.get(BUSINESS, CUSTOMER)
+        (request,) = server.requests
+    assert (request.header("traceparent") or "").split("-")[1] == within[0]
+    assert not trace.get_current_span().get_span_context().is_valid
 
 
 async def test_baggage_stays_here_unless_it_is_asked_for(telemetry: Telemetry) -> None:
@@ -372,9 +393,9 @@ async def test_the_calls_of_a_run_are_linked_to_it(telemetry: Telemetry) -> None
 def test_a_span_that_ends_elsewhere(telemetry: Telemetry, caplog: pytest.LogCaptureFixture) -> None:
     """A span that ends in another context than it began in leaves that one as it is."""
     work = telemetry.hook.on_work(WorkStarted(kind="run", name="bulk"))
-    around = context.attach(context.Context())
+    around = context.attach(context.Context({"place": "elsewhere"}))
     work.on_end(WorkEnded(outcome="stopped"))
-    assert context.get_current() == {}
+    assert context.get_current() == {"place": "elsewhere"}
     context.detach(around)
     context.attach(context.Context())
     assert (len(telemetry.spans), caplog.records) == (1, [])

@@ -76,7 +76,8 @@ from thredfi_async import (
 from thredfi_async._interfaces import Hidden, Request, Response, Success
 from thredfi_async._transport.connections import Connector
 from thredfi_async._transport.exceptions import EXCEPTIONS, translate
-from thredfi_async._transport.session import AiohttpTransport, TransportOptions, _Body, _is_ambiguous
+from thredfi_async._transport.options import TransportOptions
+from thredfi_async._transport.session import AiohttpTransport, _Body, _is_ambiguous
 
 SAMPLE = Received("POST", f"{PATH}archive/", [], 1)
 _ANOTHER = Answer.json(200, bodies.customer(OTHER))

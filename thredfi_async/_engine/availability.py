@@ -2,13 +2,13 @@
 
 import asyncio
 import math
-from typing import Final, Protocol
+from typing import Final
 
 from thredfi_async._engine.limiter import Limiter
+from thredfi_async._engine.retry_state import RetryState
 from thredfi_async._engine.retrying import longest_wait
 from thredfi_async._engine.turns import Turn
 from thredfi_async._interfaces import Clock
-from thredfi_async.retry import RetryPolicy
 
 MANY: Final = 5
 """Calls in a row without an answer after which the API counts as answering no one."""
@@ -23,47 +23,6 @@ _NO_TIME: Final = 1e-6
 
 ANSWERS_NO_ONE: Final = "the API answers no one"
 BUDGET_IS_EMPTY: Final = "the retry budget is empty"
-
-
-class Caller(Protocol):
-    """A call that asks whether it may be sent.
-
-    Attributes:
-        streak: The number of the streak of failures that it was last counted in.
-    """
-
-    streak: int
-
-    @property
-    def asks(self) -> bool:
-        """Whether it has come to the question at its end."""
-        ...
-
-    @property
-    def policy(self) -> RetryPolicy:
-        """How it is retried."""
-        ...
-
-    @property
-    def tries(self) -> int:
-        """How often its request was sent."""
-        ...
-
-    def waits_until(self, began: float) -> float:
-        """Return when its own backoffs would have ended, if the API has answered no one since `began`."""
-        ...
-
-    def remaining(self) -> float:
-        """Return the seconds left before its deadline."""
-        ...
-
-    def pay_at_once(self) -> bool:
-        """Pay for being sent without any wait; return whether the budget allowed it."""
-        ...
-
-    def goes_free(self) -> None:
-        """Let it pay nothing for its next attempt."""
-        ...
 
 
 class Availability:
@@ -92,7 +51,7 @@ class Availability:
         self._streak = 0
         self._unanswered = 0
         self._began = 0.0
-        self._probes: set[Caller] = set()
+        self._probes: set[RetryState] = set()
         self._probe_at = self._probed_at = self._question_at = -math.inf
         self._failed_probes = 0
         self._retrying = 0
@@ -130,7 +89,7 @@ class Availability:
         serves, self._served_before = self._served_before != self.served, self.served
         return serves
 
-    def went_unanswered(self, call: Caller, cooldown: float) -> None:
+    def went_unanswered(self, call: RetryState, cooldown: float) -> None:
         """Record an attempt without an answer.
 
         Args:
@@ -148,20 +107,20 @@ class Availability:
             longest = max(_LONGEST_PAUSE, (now - self._began) * _PART_OF_OUTAGE)
             bound = policy.backoff_initial * 2.0 ** min(self._failed_probes, _MOST_DOUBLINGS)
             pause = max(policy.jitter() * min(bound, policy.backoff_max, longest), _SHORTEST_PAUSE)
-            if call.asks:
+            if call.is_question:
                 self._question_at = now + max(pause, cooldown)
             else:
                 self._probed_at, self._probe_at = now, now + max(pause, cooldown)
             self._failed_probes += 1
             self._no_longer_probes(call)
 
-    def left(self, call: Caller) -> None:
+    def left(self, call: RetryState) -> None:
         """Let another call be the probe at once, if this one was and nothing came of it."""
         if call in self._probes:
             self._probe_at = self._clock.monotonic()
             self._no_longer_probes(call)
 
-    def _no_longer_probes(self, call: Caller) -> None:
+    def _no_longer_probes(self, call: RetryState) -> None:
         self._probes.discard(call)
         self._limiter.serve()
         self._tell()
@@ -178,13 +137,13 @@ class Availability:
         if not self._retrying and self.answers_no_one:
             self._limiter.serve()
 
-    def patience(self, call: Caller) -> float:
+    def patience(self, call: RetryState) -> float:
         """Return for how many seconds the call may still wait while the API answers no one."""
         if not self.answers_no_one or call.policy.no_wait:
             return math.inf
         return call.waits_until(self._began) - self._clock.monotonic()
 
-    async def admit(self, call: Caller) -> str | None:
+    async def admit(self, call: RetryState) -> str | None:
         """Wait until the API answers someone, or until a call that has failed may be a probe.
 
         Args:
@@ -208,14 +167,14 @@ class Availability:
             elif self._probes:
                 # How one ends may be the evidence that this call waits for, though its own time is over.
                 left = max(self._probe_at - now, _SHORTEST_PAUSE)
-            left = min(left, call.remaining())
+            left = min(left, call.time.remaining())
             if left <= _NO_TIME:
                 return ANSWERS_NO_ONE
             await self._until_news(left)
         return None
 
-    def _may_probe(self, call: Caller, now: float, ends: float) -> bool:
-        if call.asks:
+    def _may_probe(self, call: RetryState, now: float, ends: float) -> bool:
+        if call.is_question:
             # An API that fails on every archive may answer questions, and then all are asked.
             return not self._probes and now + _NO_TIME >= self._question_at
         if now + _NO_TIME < ends:
@@ -226,7 +185,7 @@ class Availability:
 
     # -- calls that were not sent yet
 
-    def starts(self, call: Caller) -> None:
+    def starts(self, call: RetryState) -> None:
         """Note that a call is sent for the first time while the API answers no one."""
         call.waits_until(self._began)  # fixed here, so that it does not wait once more after it failed
         if not self._probes:

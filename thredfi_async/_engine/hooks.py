@@ -6,7 +6,7 @@ from typing import Any, Final, TypeVar, cast
 
 import attrs
 
-from thredfi_async._checks.headers import NO_HEADERS, headers_problems, plain, value_problem
+from thredfi_async._checks.headers import LONGEST, NO_HEADERS, VALUE, headers_problems, plain
 from thredfi_async.events import AttemptStarted, CallContext, CallObserver, CallStarted, Hook
 
 T = TypeVar("T")
@@ -53,11 +53,10 @@ class Following:
     def close(self) -> None:
         """Tell of the call's end."""
         for hook, close in self.closing:
-            told(hook, _called, close)
-
-
-def _called(close: Callable[[], None]) -> None:
-    close()
+            try:
+                close()
+            except Exception as error:  # noqa: BLE001 - as in `told`
+                _has_failed(hook, error)
 
 
 @attrs.frozen(eq=False)
@@ -74,10 +73,10 @@ class Followers:
 
     @classmethod
     def of(cls, hooks: Sequence[Hook]) -> "Followers | None":
-        """Return them; None if no hook follows calls."""
-        methods = optional_methods(hooks, "on_call")
-        if not methods:
+        """Return them; None if there are no hooks."""
+        if not hooks:
             return None
+        methods = optional_methods(hooks, "on_call")
         following = {id(hook) for hook, _ in methods}
         return cls(tuple(hook for hook in hooks if id(hook) not in following), methods)
 
@@ -100,9 +99,13 @@ def told(hook: object, method: Callable[[T], R], what: T) -> R | None:
     try:
         return method(what)
     except Exception as error:  # noqa: BLE001 - a failing hook must not change the call's result
-        # Without its traceback, which would show the hook's variables.
-        _LOG.warning("the hook %s raised %s", type(hook).__name__, type(error).__name__)
+        _has_failed(hook, error)
         return None
+
+
+def _has_failed(hook: object, error: Exception) -> None:
+    # Without its traceback, which would show the hook's variables.
+    _LOG.warning("the hook %s raised %s", type(hook).__name__, type(error).__name__)
 
 
 def tell_of_client(hooks: Sequence[Hook], client: object) -> None:
@@ -128,7 +131,7 @@ def checked(hook: object, headers: object) -> Mapping[str, str]:
         pairs = cast("dict[str, str]", headers)
         # A tracer offers the same names for every attempt.
         for name, value in pairs.items():
-            if name not in _good_names or type(value) is not str or value_problem(value) is not None:
+            if name not in _good_names or type(value) is not str or len(value) > LONGEST or not VALUE.fullmatch(value):
                 break
         else:
             return pairs

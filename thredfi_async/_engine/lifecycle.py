@@ -2,7 +2,8 @@
 
 import asyncio
 import os
-from typing import Protocol
+from collections.abc import Coroutine
+from typing import Any, Protocol
 
 from thredfi_async.errors import ClientStateError
 
@@ -104,3 +105,17 @@ class Lifecycle:
             self._idle = asyncio.get_running_loop().create_future()
         done, _ = await asyncio.wait([self._idle], timeout=seconds)
         return bool(done)
+
+
+async def to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """Await this to its end, however often the caller is cancelled; then the cancellation goes on."""
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
+    await task

@@ -1,10 +1,8 @@
 """Sends single requests over one session of aiohttp's client."""
 
 import asyncio
-import ssl
-import time
 from collections.abc import Callable, Mapping
-from typing import Final, Self, TypeAlias, TypeVar
+from typing import Final, Self, TypeVar
 
 import aiohttp
 import attrs
@@ -19,6 +17,7 @@ from thredfi_async._transport.connections import LENT, LONGEST_LINE, MOST_HEADER
 from thredfi_async._transport.direct_post import DirectPost
 from thredfi_async._transport.exceptions import translate
 from thredfi_async._transport.gzip import gunzip
+from thredfi_async._transport.options import TransportOptions
 from thredfi_async._transport.redaction import redacted
 from thredfi_async._transport.watchers import is_instrumented
 from thredfi_async._version import __version__
@@ -26,36 +25,6 @@ from thredfi_async.errors import ClientStateError, ConfigurationError
 from thredfi_async.settings import Timeouts
 
 T = TypeVar("T")
-
-Ssl: TypeAlias = ssl.SSLContext | aiohttp.Fingerprint | bool
-"""aiohttp's `ssl`: a context, a fingerprint, or False for no verification."""
-
-
-@attrs.frozen(kw_only=True)
-class TransportOptions:
-    """How to reach the server.
-
-    Args:
-        timeouts: The bounds, unless a call has its own.
-        max_connections: Maximum number of connections.
-        max_connection_age: Seconds after which a connection is lent no more; None for no maximum.
-        max_body_bytes: Maximum size of an answer's body in bytes, after decompression.
-        now: Returns the time by which connections age, in seconds that never step.
-        proxy: URL of an HTTP proxy; hidden in `repr`, since it may contain a password.
-        ssl: The `ssl` of aiohttp's connector.
-        session: The caller's own session; it is used unchanged, and never closed.
-        app_name: The caller's application, for the User-Agent.
-    """
-
-    timeouts: Timeouts
-    max_connections: int
-    max_body_bytes: int
-    max_connection_age: float | None = None
-    now: Callable[[], float] = time.monotonic
-    proxy: str | None = attrs.field(default=None, repr=False)
-    ssl: Ssl = True
-    session: aiohttp.ClientSession | None = None
-    app_name: str | None = None
 
 
 class AiohttpTransport:

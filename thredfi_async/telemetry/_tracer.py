@@ -61,7 +61,8 @@ class Tracer:
         """Begin a call's span; a call of a bulk run is a trace of its own, with a link to the run's."""
         around = context.get_current()
         links: tuple[Link, ...] = ()
-        if around and (run := context.get_value(_RUN, around)) is trace.get_current_span(around):
+        run = around.get(_RUN)
+        if run is not None and run is trace.get_current_span(around):
             assert isinstance(run, Span)  # noqa: S101 - only `work` sets it
             around, links = Context(), (Link(run.get_span_context()),)
         # The time that it waited is part of it.
@@ -95,12 +96,11 @@ class Tracer:
 
     def headers(self, span: Span, inside: Context) -> Mapping[str, str]:
         """Return the headers that carry a trace context."""
-        found = span.get_span_context()
-        if self._is_plain and not len(found.trace_state):
-            # As the propagator writes it, at a fifth of the cost.
-            if not found.is_valid:
-                return NO_HEADERS
-            return {"traceparent": f"00-{found.trace_id:032x}-{found.span_id:016x}-{found.trace_flags:02x}"}
+        trace_id, span_id, _, flags, state, is_valid = span.get_span_context()  # it is a tuple
+        if self._is_plain and not state:
+            # As the propagator writes it, at a tenth of the cost; an f-string costs a third more.
+            value = "00-%032x-%016x-%02x" % (trace_id, span_id, flags)  # noqa: UP031
+            return {"traceparent": value} if is_valid else NO_HEADERS
         carrier: dict[str, str] = {}
         self._propagator.inject(carrier, inside)  # pyright: ignore[reportArgumentType] - its default is typed too narrowly
         return carrier

@@ -1,0 +1,124 @@
+"""How one call is retried: what its retries cost, and how long it waits while the API answers no one."""
+
+import math
+
+from thredfi_async._engine.call_time import CallTime
+from thredfi_async._engine.retrying import RETRY_COST, cost_of, is_throttling, longest_wait, retry_after_of
+from thredfi_async._interfaces import Budget
+from thredfi_async.errors import ThredfiError
+from thredfi_async.retry import RetryPolicy
+
+
+class RetryState:
+    """The retries of one call.
+
+    Args:
+        policy: How it is retried.
+        budget: The budget that pays for its retries; None if retries are free.
+        time: Its time.
+
+    Attributes:
+        is_question: Whether it has come to the question at its end.
+        tries: How often its request was sent.
+        throttled: How many of these do not count, since the API only throttled them.
+        streak: The number of the streak of failures that it was last counted in.
+    """
+
+    __slots__ = (
+        "_budget",
+        "_failed_at",
+        "_has_paid",
+        "_outage",
+        "_patience_ends",
+        "_served_before",
+        "_spent",
+        "is_question",
+        "policy",
+        "streak",
+        "throttled",
+        "time",
+        "tries",
+    )
+
+    def __init__(self, policy: RetryPolicy, budget: Budget | None, time: CallTime) -> None:
+        """Start without an attempt."""
+        self.policy = policy
+        self.time = time
+        self._budget = budget
+        self._spent = 0
+        self._failed_at = self._outage = -math.inf
+        self._patience_ends = math.inf
+        self._served_before = 0
+        self._has_paid = False
+        self.is_question = False
+        self.tries = self.throttled = 0
+        self.streak = -1
+
+    def attempt_failed(self, error: ThredfiError, served: int) -> None:
+        """Note the moment of a failed attempt, and how many requests the API had served by then."""
+        # To be throttled while others are served is to wait for a turn, and no attempt.
+        self.throttled += is_throttling(error) and served > self._served_before
+        self._failed_at, self._served_before = self.time.clock.monotonic(), served
+
+    # -- what retries cost
+
+    def pay(self, cost: int) -> bool:
+        """Pay for a retry or for settling; return whether the budget allowed it."""
+        if self._budget is None:
+            return True
+        allowed = self._budget.spend(cost)
+        self._spent += cost if allowed else 0
+        return allowed
+
+    def has_succeeded(self) -> None:
+        """Put back what the retries cost."""
+        if self._budget is not None:
+            self._budget.earn(self._spent or 1)
+
+    def pay_at_once(self) -> bool:
+        """Pay for being sent without any wait while the API answers no one; return whether the budget allowed it."""
+        self._has_paid = self.pay(RETRY_COST)
+        return self._has_paid
+
+    def goes_free(self) -> None:
+        """Let it pay nothing for its next attempt: a probe is sent for all."""
+        self._has_paid = True
+
+    def pay_for_retry(self, error: ThredfiError, served: int) -> bool:
+        """Pay for a retry while the API answers others.
+
+        Args:
+            error: How the last attempt failed.
+            served: How many requests the API has served by now.
+
+        Returns:
+            Whether the budget allowed it. If the API has served others since that attempt, the first retry is free,
+            and so is each one after throttling; so is one for which the API itself said when to come back.
+        """
+        if self._has_paid:
+            self._has_paid = False
+            return True
+        is_proven = served > self._served_before
+        has_waited = retry_after_of(error) > 0 and not self.policy.no_wait
+        is_free = (is_proven and self.tries == 1) or (is_throttling(error) and (is_proven or has_waited))
+        return is_free or self.pay(cost_of(error))
+
+    # -- an API that answers no one
+
+    def waits_until(self, began: float) -> float:
+        """Return when its own backoffs would have ended, if the API has answered no one since `began`.
+
+        It is fixed when the call first asks: an attempt that fails meanwhile does not move it.
+        """
+        if self.is_question or self.tries >= self.policy.max_attempts:
+            return max(self._failed_at, began)  # it has no backoff left
+        if self._outage != began:
+            self._outage = began
+            wait = longest_wait(self.policy, self.tries)
+            if self.tries:
+                self._patience_ends = max(self._failed_at, began) + wait
+            else:
+                # Not sent yet: it keeps half of its time for being sent.
+                now, asked = self.time.clock.monotonic(), max(self.time.asked, began)
+                self._patience_ends = asked + min(wait, max(0.0, now + self.time.remaining() - asked) / 2)
+        return self._patience_ends
