@@ -1141,8 +1141,8 @@ MUTANTS = (
     Mutant(
         "telemetry: no ids in a template",
         "_engine/call_events.py",
-        'url_template=None if template is None else f"{server.path}{template}"',
-        "url_template=request.url",
+        "_info(where, request.method, request.template,",
+        "_info(where, request.method, request.url,",
         (
             "telemetry/test_opentelemetry.py::test_a_call_and_its_attempts",
             "core/test_hooks.py::test_what_requests_are_about",
@@ -1165,8 +1165,8 @@ MUTANTS = (
     Mutant(
         "telemetry: an error is its status",
         "telemetry/_instruments.py",
-        "        if event.status >= _ERROR_STATUS:",
-        "        if False:",
+        "event.status is not None and event.status >= _ERROR_STATUS",
+        "False",
         ("telemetry/test_opentelemetry.py::test_a_call_and_its_attempts",),
     ),
     Mutant(

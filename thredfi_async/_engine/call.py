@@ -14,7 +14,6 @@ from thredfi_async._http_statuses import THROTTLING
 from thredfi_async._interfaces import Budget, Clock, Failure, Outcome, Request, Response, Server, Success, Verdict
 from thredfi_async._outcomes import Standing, attempt_standing, change_standing
 from thredfi_async.errors import APIError, Effect, ThredfiError
-from thredfi_async.events import CallStarted
 from thredfi_async.retry import RetryPolicy
 from thredfi_async.settings import Timeouts
 
@@ -97,8 +96,7 @@ class Call:
 
     def follow(self, followers: Followers, server: Server) -> None:
         """Let hooks follow this call, which has just begun and sends its requests to this server."""
-        started = CallStarted(operation=self.operation, queued=self.time.queued)
-        self._following = following = followers.follow(started)
+        self._following = following = followers.follow(self.operation, self.time.queued)
         self.headers = following.headers
         if following.receivers:
             self.events = CallEvents(self.operation, following, server)

@@ -1,6 +1,7 @@
 """The events of one call: who receives them, and what each tells of its request."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Literal
 
 from thredfi_async._codec.response_headers import request_id
@@ -107,17 +108,31 @@ class CallEvents:
             return self._info
         self._resends = self._resends + 1 if request is self._sent_last else 0
         self._sent_last, self._counted = request, number
-        server, template = self._server, request.template
-        self._info = info = RequestInfo(
-            method=request.method,
-            server_address=server.address,
-            server_port=server.port,
-            url_template=None if template is None else f"{server.path}{template}",
-            resend_count=self._resends,
-            is_instrumented=server.is_instrumented(),
-        )
+        server = self._server
+        where = server.address, server.port, server.path
+        self._info = info = _info(where, request.method, request.template, self._resends, server.is_instrumented())
         return info
 
     def _tell(self, event: Event) -> None:
         for hook in self._following.receivers:
             told(hook, hook.on_event, event)
+
+
+@lru_cache(maxsize=256)
+def _info(
+    where: tuple[str, int, str],
+    method: str,
+    template: str | None,
+    resends: int,
+    is_instrumented: bool,  # noqa: FBT001 - looked up by position
+) -> RequestInfo:
+    """Return what a request is about; most requests of a client are about the same."""
+    address, port, path = where
+    return RequestInfo(
+        method=method,
+        server_address=address,
+        server_port=port,
+        url_template=None if template is None else f"{path}{template}",
+        resend_count=resends,
+        is_instrumented=is_instrumented,
+    )

@@ -66,10 +66,12 @@ class Followers:
     Args:
         plain: Hooks without `on_call`.
         following: Hooks with their `on_call`.
+        of_all: Who follows every call, if no hook has one.
     """
 
     plain: tuple[Hook, ...]
     following: tuple[tuple[Hook, Follow], ...]
+    of_all: Following | None
 
     @classmethod
     def of(cls, hooks: Sequence[Hook]) -> "Followers | None":
@@ -78,11 +80,14 @@ class Followers:
             return None
         methods = optional_methods(hooks, "on_call")
         following = {id(hook) for hook, _ in methods}
-        return cls(tuple(hook for hook in hooks if id(hook) not in following), methods)
+        plain = tuple(hook for hook in hooks if id(hook) not in following)
+        return cls(plain, methods, None if methods else Following(plain))
 
-    def follow(self, started: CallStarted) -> "Following":
+    def follow(self, operation: str, queued: float) -> Following:
         """Tell of a call's start; return who follows the call, and how."""
-        following = Following(self.plain)
+        if self.of_all is not None:
+            return self.of_all
+        following, started = Following(self.plain), CallStarted(operation=operation, queued=queued)
         for hook, on_call in self.following:
             following.add(hook, told(hook, on_call, started))
         return following

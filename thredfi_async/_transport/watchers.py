@@ -54,6 +54,8 @@ def is_instrumented(session: aiohttp.ClientSession) -> bool:
     """Return whether OpenTelemetry's instrumentation of aiohttp makes a span for each request of a session."""
     # A stand-in for a session may have none.
     configs = getattr(session, "trace_configs", ())
+    if not configs:
+        return False
     return any(_TRACER in (getattr(each, "__module__", None) or "") for one in configs for each in one.on_request_start)
 
 

@@ -4,7 +4,7 @@ Names, units and attributes follow OpenTelemetry's semantic conventions where th
 """
 
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
 import attrs
@@ -12,6 +12,8 @@ import attrs
 from thredfi_async.events import Attempt, CallEnded, Event, RequestInfo, RetryScheduled
 
 Attributes: TypeAlias = Mapping[str, str | int]
+Values: TypeAlias = tuple[str | int | None, ...]
+"""Those of an instrument's attributes, in its order; None for one that is absent."""
 
 _BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 """The semantic conventions' own for durations."""
@@ -20,7 +22,7 @@ _ERROR_STATUS: Final = 400
 _SUFFIXES: Final = {"s": "_seconds", "{request}/s": "_per_second"}
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False)
 class Instrument:
     """One metric.
 
@@ -124,41 +126,63 @@ def request_attributes(info: RequestInfo) -> dict[str, str | int]:
 
 def answer_attributes(event: Attempt) -> dict[str, str | int]:
     """Return what an attempt's end adds to that."""
-    attributes: dict[str, str | int] = {}
-    if event.status is not None:
-        attributes["http.response.status_code"] = event.status
-        if event.status >= _ERROR_STATUS:
-            # The conventions' value: what the error is called here, the call's own error.type says.
-            return {**attributes, "error.type": str(event.status)}
-    if event.error is not None:
-        attributes["error.type"] = event.error
-    return attributes
+    found = {"http.response.status_code": event.status, "error.type": _error_type(event)}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _error_type(event: Attempt) -> str | None:
+    # After an answer the conventions' value: what the error is called here, the call's own error.type says.
+    is_answer = event.status is not None and event.status >= _ERROR_STATUS
+    return str(event.status) if is_answer else event.error
 
 
 def call_attributes(event: CallEnded) -> dict[str, str | int]:
     """Return how a call ended."""
-    attributes: dict[str, str | int] = {
-        "thredfi.operation": event.operation,
-        "thredfi.outcome": event.outcome,
-        "thredfi.effect": event.effect.name,
-    }
-    if event.error is not None:
-        attributes["error.type"] = event.error
-    return attributes
+    return _named(CALL_DURATION, _call_values(event))
 
 
-def measured(event: Event) -> Iterator[tuple[Instrument, float, Attributes]]:
-    """Return what an event adds to which metrics."""
+def _call_values(event: CallEnded) -> Values:
+    return event.operation, event.outcome, event.effect.name, event.error
+
+
+def _named(instrument: Instrument, values: Values) -> dict[str, str | int]:
+    pairs = zip(instrument.attributes, values, strict=True)
+    return {name: value for name, value in pairs if value is not None}
+
+
+def measured(event: Event) -> Iterator[tuple[Instrument, float, Values]]:
+    """Return what an event adds to which metrics, with the values of their attributes."""
     match event:
         case Attempt(request=RequestInfo() as info):
-            yield REQUEST_DURATION, event.elapsed, {**request_attributes(info), **answer_attributes(event)}
+            where = info.server_address, info.server_port, info.url_template
+            yield REQUEST_DURATION, event.elapsed, (info.method, event.status, _error_type(event), *where)
         case RetryScheduled():
-            yield RETRIES, 1, {"thredfi.operation": event.operation, "error.type": event.error}
+            yield RETRIES, 1, (event.operation, event.error)
         case CallEnded():
-            yield CALL_DURATION, event.elapsed, call_attributes(event)
-            yield QUEUE_DURATION, event.queued, {"thredfi.operation": event.operation}
+            yield CALL_DURATION, event.elapsed, _call_values(event)
+            yield QUEUE_DURATION, event.queued, (event.operation,)
         case _:
             return  # without a request, or of a later version
+
+
+class Series:
+    """The series of all metrics: where the values of each combination of attributes go is looked up once.
+
+    Args:
+        find: Returns what adds a value to a metric with these attributes.
+    """
+
+    def __init__(self, find: Callable[[Instrument, Attributes], Callable[[float], None]]) -> None:
+        self._find = find
+        self._found: dict[tuple[Instrument, Values], Callable[[float], None]] = {}
+
+    def record(self, event: Event) -> None:
+        """Add what an event measures."""
+        for instrument, value, values in measured(event):
+            add = self._found.get((instrument, values))
+            if add is None:
+                add = self._found[instrument, values] = self._find(instrument, _named(instrument, values))
+            add(value)
 
 
 class HasLimits(Protocol):

@@ -13,7 +13,7 @@ from thredfi_async.telemetry._instruments import (
     Attributes,
     Clients,
     Instrument,
-    measured,
+    Series,
 )
 
 NAME = "thredfi_async"
@@ -37,14 +37,19 @@ class Meter:
         self.is_silent: bool = isinstance(provider, NoOpMeterProvider)
         meter = metrics.get_meter(NAME, __version__, meter_provider=provider, schema_url=SCHEMA)
         self.clients: Clients = Clients()
-        self._record: dict[str, Callable[[float, Attributes], None]] = {}
+        record: dict[Instrument, Callable[[float, Attributes], None]] = {}
         for each in EVENT_INSTRUMENTS:
             if each.kind == "counter":
-                self._record[each.name] = meter.create_counter(each.name, each.unit, each.description).add
+                record[each] = meter.create_counter(each.name, each.unit, each.description).add
             else:
-                self._record[each.name] = meter.create_histogram(
+                record[each] = meter.create_histogram(
                     each.name, each.unit, each.description, explicit_bucket_boundaries_advisory=each.bounds
                 ).record
+
+        def find(instrument: Instrument, attributes: Attributes) -> Callable[[float], None]:
+            return lambda value: record[instrument](value, attributes)
+
+        self._series = Series(find)
         for each in LIMIT_INSTRUMENTS:
             meter.create_observable_gauge(each.name, [self._reader(each)], each.unit, each.description)
 
@@ -52,8 +57,7 @@ class Meter:
         """Record an event, unless aiohttp's instrumentation does."""
         if isinstance(event, Attempt) and event.request is not None and event.request.is_instrumented:
             return
-        for instrument, value, attributes in measured(event):
-            self._record[instrument.name](value, attributes)
+        self._series.record(event)
 
     def _reader(self, instrument: Instrument) -> Callable[[CallbackOptions], Iterable[Observation]]:
         def read(_: CallbackOptions) -> Iterable[Observation]:

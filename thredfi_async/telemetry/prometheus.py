@@ -8,14 +8,16 @@ from thredfi_async.events import Event
 from thredfi_async.telemetry._instruments import (
     EVENT_INSTRUMENTS,
     LIMIT_INSTRUMENTS,
+    Attributes,
     Clients,
     HasLimits,
-    measured,
+    Instrument,
+    Series,
     prometheus_label,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from prometheus_client import CollectorRegistry, Counter, Histogram, Metric
 
@@ -45,16 +47,17 @@ class PrometheusHook:
         registry = prometheus_client.REGISTRY if registry is None else registry
         self._clients = Clients()
         self._gauge = metrics_core.GaugeMetricFamily
-        self._counters: dict[str, Counter] = {}
-        self._histograms: dict[str, Histogram] = {}
+        self._series = Series(self._find)
+        self._counters: dict[Instrument, Counter] = {}
+        self._histograms: dict[Instrument, Histogram] = {}
         try:
             for each in EVENT_INSTRUMENTS:
                 labels = [prometheus_label(attribute) for attribute in each.attributes]
                 name, text = each.prometheus_name, each.description
                 if each.kind == "counter":
-                    self._counters[each.name] = prometheus_client.Counter(name, text, labels, registry=registry)
+                    self._counters[each] = prometheus_client.Counter(name, text, labels, registry=registry)
                 else:
-                    self._histograms[each.name] = prometheus_client.Histogram(
+                    self._histograms[each] = prometheus_client.Histogram(
                         name, text, labels, registry=registry, buckets=each.bounds
                     )
             registry.register(self)
@@ -69,12 +72,7 @@ class PrometheusHook:
 
     def on_event(self, event: Event, /) -> None:
         """Measure one event."""
-        for instrument, value, attributes in measured(event):
-            labels = [attributes.get(each, "") for each in instrument.attributes]
-            if instrument.kind == "counter":
-                self._counters[instrument.name].labels(*labels).inc(value)
-            else:
-                self._histograms[instrument.name].labels(*labels).observe(value)
+        self._series.record(event)
 
     def collect(self) -> "Iterable[Metric]":
         """Return the gauges of the clients' limits; the registry calls this."""
@@ -87,3 +85,9 @@ class PrometheusHook:
         """Return the gauges' names; the registry calls this."""
         for each in LIMIT_INSTRUMENTS:
             yield self._gauge(each.prometheus_name, each.description)
+
+    def _find(self, instrument: Instrument, attributes: Attributes) -> "Callable[[float], None]":
+        labels = [attributes.get(each, "") for each in instrument.attributes]
+        if instrument.kind == "counter":
+            return self._counters[instrument].labels(*labels).inc
+        return self._histograms[instrument].labels(*labels).observe
