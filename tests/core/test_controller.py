@@ -148,7 +148,16 @@ def test_one_request_alone_is_not_one_too_many(is_paced: bool) -> None:
     [
         pytest.param(BUCKET, 0.93, id="bucket"),
         pytest.param(TOLD, 0.92, id="bucket, Retry-After 1"),
-        pytest.param(attrs.evolve(TOLD, api=lambda _: apis.SlidingWindow(200.0, 1.0)), 0.9, id="DRF"),
+        pytest.param(
+            Scenario(
+                api=lambda _: apis.SlidingWindow(200.0, 1.0),
+                retry_after=apis.rounded_up,
+                round_trip=0.003,
+                service=0.021,
+            ),
+            0.9,
+            id="DRF",
+        ),
         pytest.param(Scenario(api=lambda _: apis.Concurrency(8, 0.02), round_trip=0.0005), 0.93, id="8 in flight"),
     ],
 )
