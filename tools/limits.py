@@ -44,6 +44,9 @@ def kinds() -> Mapping[str, Scenario]:
         "fixed window, Retry-After in seconds": attrs.evolve(window, retry_after=up),
         "fixed window, exact Retry-After": attrs.evolve(window, retry_after=apis.exact),
         "sliding window of a second": Scenario(api=lambda _: apis.SlidingWindow(_RATE, 1.0)),
+        "sliding window of a second, Retry-After in seconds": Scenario(
+            api=lambda _: apis.SlidingWindow(_RATE, 1.0), retry_after=up
+        ),
         "sliding window of 10 s": sliding,
         "sliding window of 10 s, Retry-After in seconds": attrs.evolve(sliding, retry_after=up),
         "12,000 a minute, Retry-After in seconds": Scenario(

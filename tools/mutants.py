@@ -175,9 +175,23 @@ MUTANTS = (
     Mutant(
         "refusals at random",
         "_engine/tally.py",
-        "self._streak += 1",
-        "self._streak = 0",
+        "self._lost += refused",
+        "pass",
         ("core/test_controller.py::test_refusals_at_random_do_not_slow_it_down",),
+    ),
+    Mutant(
+        "company is no noise",
+        "_engine/tally.py",
+        "if top < _MORE_THAN * self._tested:",
+        "if False:",
+        ("core/test_controller.py::test_clients_that_join_are_not_taken_for_noise",),
+    ),
+    Mutant(
+        "what a window counts",
+        "_engine/rate_estimate.py",
+        "if time <= hold and count >= _COUNTS and is_same else 0",
+        "if False else 0",
+        ("core/test_controller.py::test_one_client_uses_what_is_granted",),
     ),
     Mutant(
         "returning calls first",

@@ -20,12 +20,11 @@ _WAITS_FOR: Final = 0.1
 _CATCHES_UP: Final = 0.02
 """Seconds' worth of missed turns to catch up on: timers are not exact, and calls do not arrive evenly."""
 _DEAF: Final = 1.0
-"""Seconds after a reaction in which refusals without Retry-After are not news: the bucket is still empty."""
+"""Seconds after a reaction, or as long as a Retry-After, in which refusals are not news: the bucket is still empty."""
 _SEARCHES: Final = 0.7
 """Seconds in which a search doubles, or two round trips if those take longer."""
 _LOOKS_ON: Final = 5.0
 """Windows in which it doubles after one has told a rate: a bound from below, but not far from it."""
-_SOON_AGAIN: Final = 2.5
 _DEAD: Final = 0.25
 """The pause while all is refused, in seconds and as a part of how long that has been so."""
 _LONGEST_PAUSE: Final = 30.0
@@ -140,7 +139,7 @@ class Controller:
         """Send nothing for so long."""
         if now + seconds > self._held_until:
             self._held_until, self.is_open = now + seconds, False
-            self._opens_again()
+            self._opens_again(seconds)
 
     def is_down(self) -> None:
         """Leave it to others who is sent next: the API answers no one."""
@@ -159,7 +158,7 @@ class Controller:
         if self._opening < self._limit:
             self._opening += 1.0
         if ticket.generation != self._generation:
-            self._estimate.opened_with_more(ticket.generation, now - self._cycle_began)
+            self._estimate.came_late(ticket.generation, now - self._cycle_began)
         elif self._refuses_all or self._row or not self._was_granted:
             self._grants_again(now)
 
@@ -181,6 +180,7 @@ class Controller:
         """
         self.is_open = False
         self._count(now)
+        self._tally.refuse()
         if hold > 0.0:
             self._held_until = max(self._held_until, now + hold)
         if ticket.generation != self._generation:
@@ -189,10 +189,10 @@ class Controller:
         if not self._was_granted and (now >= self._deaf_until or self._row >= _ROW):
             self._refuses(hold, now)
             return
-        self._tally.refuse(now)
-        if now < self._deaf_until or (hold <= 0.0 and (self._tally.is_noise(now) or self._is_for_their_number(ticket))):
-            return
-        self._slow_down(ticket, hold, now)
+        if self._tally.is_noise(now):
+            self._opens_again(hold)
+        elif now >= self._deaf_until and not (hold <= 0.0 and self._is_for_their_number(ticket)):
+            self._slow_down(ticket, hold, now)
 
     # -- sending
 
@@ -259,32 +259,31 @@ class Controller:
         return True
 
     def _slow_down(self, ticket: Ticket, hold: float, now: float) -> None:
-        rate, granted = self._tally.rate(now), self._tally.granted
-        is_soon = hold <= 0.0 and self.pace.is_known and ticket.time <= _SOON_AGAIN
-        if self._tally.cut(now, ticket.pace, soon=is_soon):
-            self.pace.forget()
+        rate, granted, pace = self._tally.rate(now), self._tally.granted, self.pace
+        since = ticket.time if hold < _DEAF and pace.is_known and not pace.is_search else math.inf
+        if self._tally.cut(now, ticket.pace, since):
             self._generation += 1
+            pace.forget()
+            self._opens_again(_DEAF)
             return
-        if not self.pace.is_known and not self._cycle:
-            return  # nothing was granted yet, which tells no rate
+        if not pace.is_known and not self._cycle:
+            return  # nothing was granted yet
+        self._resumed = self._deaf_until = max(now, self._held_until)
         if hold > 0.0 and granted < _TELL and self._untold < _UNTOLD:
             self._untold += 1
-            self._opens_again()
+            self._opens_again(hold)
         else:
             self._untold, self._opening = 0, math.inf
             self._learn(ticket, granted, rate, hold, now)
+            self._deaf_until = max(self._resumed, now + _DEAF)
         self._generation += 1
         self._was_granted, self._row, self._at_once.seen = False, 0, 0
-        self._resumed = max(now, self._held_until)
         self._next = now + 1.0 / self.rate()
-        self._deaf_until = self._resumed if hold > 0.0 else now + _DEAF
 
     def _learn(self, ticket: Ticket, granted: int, rate: float, hold: float, now: float) -> None:
         if self.pace.is_known:
-            # With a Retry-After: between what was sent, and what that was with the pause.
-            held = granted / (ticket.time + max(hold, LEAST))
-            seems = math.sqrt(held * ticket.pace) if hold > 0.0 else rate
-            self._estimate.learn(ticket.time, ticket.pace, seems, hold)
+            self._estimate.learn(ticket.time, ticket.pace, granted, rate, hold)
+            self._tally.found(self.pace.top)
             return
         self._at_once.usual = float(self._at_once.seen)
         if self._doubted != math.inf:
@@ -294,7 +293,7 @@ class Controller:
             self._estimate.search(self._cycle, lasted, rate, hold, self._generation)
         self._doubted = math.inf
 
-    def _opens_again(self) -> None:
+    def _opens_again(self, pause: float) -> None:
         # What waits meanwhile must not all be sent at once.
-        if not self.pace.is_known and not self.window.is_known:
+        if pause > 0.0 and not self.pace.is_known and not self.window.is_known:
             self._opening, self._opens = _OPENS_WITH, self._held_until + _OPENS_IN

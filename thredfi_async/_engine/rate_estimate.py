@@ -1,5 +1,6 @@
 """Estimates from refusals how many requests a second an API grants."""
 
+import math
 from typing import Final
 
 from thredfi_async._engine.bound import Bound
@@ -18,6 +19,10 @@ _SOON: Final = 1.5
 """Seconds after a refusal within which the bucket is still empty."""
 _SLOWEST_START: Final = 1.0
 """Requests a second that a search begins with at least."""
+_AGAIN: Final = 0.05
+_OTHER: Final = 0.2
+_COUNTS: Final = 20
+"""A count of so many, the same as before up to this part, in a time that differs by that part, is that of a window."""
 
 
 class RateEstimate:
@@ -30,7 +35,7 @@ class RateEstimate:
         pace: The bound to move.
     """
 
-    __slots__ = ("_burst", "_opened_in", "_opening_count", "_opening_lasted", "_pace")
+    __slots__ = ("_burst", "_held", "_last", "_late", "_opened_in", "_opening_count", "_opening_lasted", "_pace")
 
     def __init__(self, pace: Bound) -> None:
         """Start without a burst."""
@@ -38,6 +43,8 @@ class RateEstimate:
         # Seconds of its rate.
         self._burst = 0.0
         self._opening_count, self._opening_lasted, self._opened_in = 0, 0.0, -1
+        # Granted since the last reaction, though sent before; granted until then, in which time; its Retry-After.
+        self._late, self._last, self._held = 0, (0, 0.0), 0.0
 
     def search(self, count: int, lasted: float, rate: float, hold: float, generation: int) -> None:
         """Begin to search after the first refusal.
@@ -51,41 +58,58 @@ class RateEstimate:
         """
         self._opened_in = generation
         self._opening_count, self._opening_lasted = count, lasted
+        self._late, self._last = 0, (count, lasted)
         if hold >= _TELLS:
             start = count / (lasted + hold)
         else:
             start = rate * (1.0 + _BOLD * max(0.0, 1.0 - lasted / _BURST_ENDS))
         self._pace.search(max(start, _SLOWEST_START))
 
-    def opened_with_more(self, generation: int, lasted: float) -> None:
-        """Count a request of the opening that was granted, though the answer came after that of a refused one."""
+    def came_late(self, generation: int, lasted: float) -> None:
+        """Count a request that was granted, though the answer came after that of a refused one."""
+        self._late += 1
         if generation == self._opened_in and self._pace.is_search:
             self._pace.top *= 1.0 + 1.0 / max(1, self._opening_count)
             self._opening_count += 1
             self._opening_lasted = lasted
+            self._late, self._last = 0, (self._opening_count, lasted)
 
-    def learn(self, time: float, sent: float, seems: float, hold: float) -> None:
+    def learn(self, time: float, sent: float, granted: int, rate: float, hold: float) -> None:
         """Learn from a refusal: the most that was granted for long, or what it seems to be.
 
         Args:
             time: The time in use of the pace at which the refused request was sent.
             sent: The pace at which it was sent.
-            seems: What was granted lately.
+            granted: Requests that were granted since the last reaction.
+            rate: Those in the last second.
             hold: Seconds that the API asks to wait.
         """
-        pace = self._pace
-        if pace.is_search:
+        pace, granted = self._pace, max(0, granted - self._late)
+        window = self._window(granted, time, hold)
+        held, self._held = self._held, hold
+        self._late, self._last = 0, (granted, time)
+        # With a Retry-After: between what was sent, and what that was with the pause.
+        seems = math.sqrt(granted / (time + hold) * sent) if hold > 0.0 else rate
+        if window:
+            pace.found(max(LEAST, min(sent, granted / window)), hold)
+        elif pace.is_search:
             beyond = pace.beyond(time, self._opening_count, self._opening_lasted)
             top = min(sent, max(beyond, seems, LEAST))
             self._burst = min(_LONGEST_BURST, max(0.0, self._opening_count / top - self._opening_lasted))
             pace.found(top, hold)
-            return
-        if pace.is_expected(time):
+        elif pace.is_expected(time):
             self._burst = min(self._burst, pace.climbed(time))
-            seems = pace.rest
+            pace.refused(time, min(sent, max(pace.sustained(time, self._burst), pace.rest, sent / 2, LEAST)), hold)
         elif hold <= 0.0 and time < _SOON:
-            # The bucket is empty, so that what was granted is its rate.
-            pace.refused(time, max(seems, sent / 2, LEAST), hold)
-            return
-        top = min(sent, max(pace.sustained(time, self._burst), seems, sent / 2, LEAST))
-        pace.refused(time, top, hold)
+            # The bucket is empty, so that what was granted is its rate; in a second with a pause, what was since.
+            top = min(sent, granted / max(time, LEAST)) if held > 0.0 else seems
+            pace.refused(time, max(top, sent / 2, LEAST), hold)
+        else:
+            pace.refused(time, min(sent, max(pace.sustained(time, self._burst), seems, sent / 2, LEAST)), hold)
+
+    def _window(self, count: int, time: float, hold: float) -> int:
+        """Return in how many seconds it grants so many; 0 if it does not count like that."""
+        before, lasted = self._last
+        is_same = abs(count - before) <= _AGAIN * count and abs(time - lasted) >= _OTHER * time
+        # A Retry-After that ends with the window is rounded up.
+        return max(1, math.ceil(time + hold - 1.0)) if time <= hold and count >= _COUNTS and is_same else 0

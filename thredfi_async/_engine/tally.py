@@ -1,102 +1,125 @@
 """Counts what an API granted and refused, in the last second and since the last reaction."""
 
+import math
 from typing import Final
 
 _SECOND: Final = 1.0
 _SPARE: Final = 3
 _MORE: Final = 0.02
+"""Of the last requests, so many and twice the noise and this part may be refused before it is more than noise."""
+_LAST: Final = 100.0
 _MOST_NOISE: Final = 0.1
 """The part of refusals up to which they may have nothing to do with how much is sent."""
-_STREAK: Final = 4
-"""Cuts in a row that did not help, after which that is so."""
+_SOON: Final = 2.5
+"""Seconds after a cut in which another one is soon: not so in company, where each cuts."""
+_EACH: Final = 2
+_FEWEST: Final = 10
 _FALLEN: Final = 0.6
-"""The part of the pace at the first of them that is left by then."""
-_SAMPLES: Final = 100
-_FEWEST: Final = 3
+"""So many refusals apart from each other between each two cuts, and so many in all, though the pace has fallen to this
+part of what it was at the first, mean that."""
+_MORE_THAN: Final = 0.9
+"""Who then sends without a bound, and finds one below this part of that pace, is in company: it was no noise."""
 _FORGOTTEN_AFTER: Final = 300.0
 
 
 class Tally:
     """What was granted and refused lately; and which part is refused however little is sent.
 
-    An API may refuse a few requests at random. To slow down does not help then: after four cuts in a row after which
-    the same part was refused as before, that part counts as noise for five minutes.
+    An API may refuse a few requests at random: after so many each, whatever the pace. To slow down does not help then,
+    while an API with a limit refuses none at half the pace, and in company few. So if cuts soon after each other do not
+    help, that part counts as noise for five minutes.
 
     Attributes:
         granted: Requests that were granted since the last reaction.
-        refused: Requests that were refused since then.
     """
 
     __slots__ = (
+        "_apart",
         "_before",
         "_began",
         "_first",
+        "_is_row",
+        "_lost",
         "_noise",
         "_noise_ends",
         "_now",
-        "_pace",
-        "_streak",
+        "_recent",
+        "_refused",
+        "_sent",
+        "_tested",
         "granted",
-        "refused",
     )
 
     def __init__(self) -> None:
         """Start without any."""
-        self.granted = self.refused = 0
+        self.granted = self._refused = self._apart = 0
+        self._is_row = False
         self._began = 0.0
-        self._now, self._before = [0, 0], (0, 0)
-        self._noise = self._noise_ends = 0.0
-        self._streak, self._first, self._pace = 0, 0.0, 0.0
+        self._now = self._before = 0
+        # The part of the last requests that was refused.
+        self._recent = 0.0
+        self._noise, self._noise_ends = 0.0, -math.inf
+        # Of cuts soon after each other: the pace at the first, and what was sent and refused since then.
+        self._first, self._sent, self._lost = 0.0, 0, 0
+        # The first of them after which cuts were of no help, until that was put to the test.
+        self._tested = 0.0
 
     def grant(self, now: float, count: int = 1) -> None:
         """Count requests that were granted."""
         self.granted += count
+        self._is_row = self._is_row and not count
+        self._recent *= (1.0 - 1.0 / _LAST) ** count
         self._roll(now)
-        self._now[0] += count
+        self._now += count
 
-    def refuse(self, now: float) -> None:
+    def refuse(self) -> None:
         """Count a request that was refused."""
-        self.refused += 1
-        self._roll(now)
-        self._now[1] += 1
+        self._refused += 1
+        self._apart += not self._is_row
+        self._is_row = True
+        self._recent += (1.0 - self._recent) / _LAST
 
     def rate(self, now: float) -> float:
         """Return the requests that were granted in the last second."""
         self._roll(now)
-        return self._now[0] + self._before[0] * max(0.0, 1.0 - (now - self._began) / _SECOND)
+        return self._now + self._before * max(0.0, 1.0 - (now - self._began) / _SECOND)
 
     def is_noise(self, now: float) -> bool:
         """Return whether no more is refused than there is anyhow."""
         if now > self._noise_ends:
             self._noise = 0.0
-        granted, refused = (self._now[index] + self._before[index] for index in (0, 1))
-        return self._noise > 0.0 and refused <= _SPARE + (2 * self._noise + _MORE) * (granted + refused)
+        return self._noise > 0.0 and self._recent <= _SPARE / _LAST + 2 * self._noise + _MORE
 
-    def cut(self, now: float, pace: float, *, soon: bool) -> bool:
+    def cut(self, now: float, pace: float, since: float) -> bool:
         """Note that less will be sent from now on, and return whether that is known to be of no help.
 
         Args:
             now: The current time.
             pace: The pace at which it was refused.
-            soon: Whether the last cut was a moment ago, and the API gave no Retry-After.
+            since: Seconds since the last cut; infinite if a refusal was to be expected.
         """
-        total, part = self.granted + self.refused, self.refused / max(1, self.granted + self.refused)
-        if not soon or total < _SAMPLES or self.refused < _FEWEST:
-            self._streak = 0
-        else:
-            self._streak += 1
-            if self._streak == 1:
-                self._first, self._pace = part, pace
-        self.granted = self.refused = 0
-        has_fallen = pace <= _FALLEN * self._pace
-        if self._streak < _STREAK or not has_fallen or not self._first / 2 <= part <= _MOST_NOISE:
+        sent, refused, apart = self.granted + self._refused, self._refused, self._apart
+        self.granted = self._refused = self._apart = 0
+        if since > _SOON or apart < _EACH or self._first == 0.0:
+            self._first, self._sent, self._lost = pace if since <= _SOON else 0.0, 0, 0
             return False
-        self._noise, self._noise_ends, self._streak = part, now + _FORGOTTEN_AFTER, 0
+        self._sent += sent
+        self._lost += refused
+        part = self._lost / self._sent
+        if pace > _FALLEN * self._first or self._lost < _FEWEST or part > _MOST_NOISE or now < self._noise_ends:
+            return False
+        self._noise, self._noise_ends, self._tested = part, now + _FORGOTTEN_AFTER, self._first
         return True
+
+    def found(self, top: float) -> None:
+        """Note what is granted, found out since cuts were of no help: no more than before them refutes that."""
+        if top < _MORE_THAN * self._tested:
+            self._noise = 0.0
+        self._tested = 0.0
 
     def _roll(self, now: float) -> None:
         passed = now - self._began
         if passed >= _SECOND:
-            self._before = (self._now[0], self._now[1]) if passed < 2 * _SECOND else (0, 0)
-            self._now = [0, 0]
+            self._before = self._now if passed < 2 * _SECOND else 0
+            self._now = 0
             self._began = now if passed >= 2 * _SECOND else self._began + _SECOND
