@@ -1,4 +1,7 @@
-"""The events that hooks receive, and the protocols of what receives them."""
+"""The events that hooks receive, and the protocols of what receives them.
+
+`CallStarted` and `CallContext` are not frozen, at half the cost: each call has them, even if a sampler drops it.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Literal, Protocol, TypeAlias
@@ -129,7 +132,7 @@ Event: TypeAlias = Attempt | RetryScheduled | CallEnded
 """What a hook receives: an attempt, a scheduled retry, or the end of a call."""
 
 
-@attrs.frozen(kw_only=True)
+@attrs.define(kw_only=True)
 class CallStarted:
     """A call begins: it has its first turn, or has ended without one.
 
@@ -223,7 +226,7 @@ class CallObserver(Protocol):
         ...
 
 
-@attrs.define  # not frozen, which costs twice as much: every call that a sampler drops makes one
+@attrs.define
 class CallContext:
     """What a call carries of which a hook records nothing; a hook's `on_call` returns it.
 

@@ -43,7 +43,8 @@ A "t" stands for the free-threaded build of that Python.
 Linux means glibc 2.28 or newer, Alpine musl 1.2 or newer, and macOS version 13 or newer.
 {pure} has no wheel at all; it is of Python alone, and installs everywhere.
 
-Tests run on Linux; the differences of Windows and macOS are simulated in them.
+The workflow `Tests` runs the tests on Linux, macOS and Windows, with each Python.
+What differs on Windows and macOS is also simulated in the tests on Linux.
 On Windows, Ctrl-C and Ctrl-Break let a run drain, as Ctrl-C and SIGTERM do elsewhere.
 A journal needs SQLite 3.37 or newer, and says so before anything is sent.
 The tests have not run on a free-threaded build, and the classifiers do not claim one.

@@ -117,8 +117,10 @@ def test_a_release_needs_tests_and_checks() -> None:
 
 
 def test_tests_run_on_what_is_supported() -> None:
-    """The tests run on each Python of the classifiers, on Linux, macOS and Windows, since the package claims all."""
-    assert "Operating System :: OS Independent" in PYPROJECT["project"]["classifiers"]
+    """The tests run on each Python and each system of the classifiers, and on no other."""
+    classifiers = PYPROJECT["project"]["classifiers"]
+    systems = {each.rpartition(" ")[2] for each in classifiers if each.startswith("Operating System ::")}
+    assert systems == {"Linux", "MacOS", "Windows"}
     matrix = loaded(GITHUB / "workflows" / "tests.yml")["jobs"]["tests"]["strategy"]["matrix"]
     assert matrix == {"os": ["ubuntu-latest", "macos-latest", "windows-latest"], "python": PYTHONS}
 

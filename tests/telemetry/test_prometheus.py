@@ -3,6 +3,7 @@
 import gc
 import re
 from collections.abc import Mapping
+from types import SimpleNamespace
 
 import pytest
 from faultserver import FaultServer, Healthy, Step, faults
@@ -55,6 +56,22 @@ def test_a_client_that_is_gone() -> None:
     del client
     gc.collect()
     assert value(registry, "thredfi_client_waiting", {}) is None
+
+
+def test_several_clients() -> None:
+    """The gauges of several clients are their sum, but the longest cooldown."""
+    registry = CollectorRegistry()
+    hook = PrometheusHook(registry)
+
+    class Client:
+        def __init__(self, cooldown: float) -> None:
+            self.limits = SimpleNamespace(cooldown=cooldown, in_use=2, rate=None)
+
+    clients = [Client(3.0), Client(5.0)]
+    for client in clients:
+        hook.on_client(client)
+    names = ("cooldown_seconds", "in_use", "rate_per_second", "waiting")
+    assert [value(registry, f"thredfi_client_{name}", {}) for name in names] == [5, 4, None, None]
 
 
 def test_one_hook_for_each_registry() -> None:

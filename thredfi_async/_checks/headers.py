@@ -9,7 +9,7 @@ LONGEST: Final = 8190
 """Maximum number of characters in a header's value: common servers refuse longer ones."""
 
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
-VALUE: Final = re.compile(r"[!-~](?:[ \t!-~]*[!-~])?", re.ASCII)
+_VALUE: Final = re.compile(r"[!-~](?:[ \t!-~]*[!-~])?", re.ASCII)
 _TOKEN: Final = re.compile(r"[!-~]{1,16384}", re.ASCII)
 _OURS: Final = frozenset(
     {
@@ -34,7 +34,7 @@ def value_problem(value: object) -> str | None:
         return f"must be a string, not {type(value).__name__}"
     if len(value) > LONGEST:
         return f"must not be longer than {LONGEST} characters"
-    return None if VALUE.fullmatch(value) else "must be visible ASCII characters, and not empty"
+    return None if _VALUE.fullmatch(value) else "must be visible ASCII characters, and not empty"
 
 
 def plain(text: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any, Final, TypeVar, cast
 
 import attrs
 
-from thredfi_async._checks.headers import LONGEST, NO_HEADERS, VALUE, headers_problems, plain
+from thredfi_async._checks.headers import LONGEST, NO_HEADERS, headers_problems, plain
 from thredfi_async.events import AttemptStarted, CallContext, CallObserver, CallStarted, Hook
 
 T = TypeVar("T")
@@ -21,28 +21,36 @@ _good_names: Final[set[str]] = set()
 Follow = Callable[[CallStarted], CallObserver | CallContext | None]
 
 
-@attrs.define(eq=False)
 class Following:
     """Who follows one call.
 
     Args:
         receivers: Receive its events.
+
+    Attributes:
         observers: Those of them that are told of its attempts.
         headers: What each of its requests carries.
-        closing: Called at its end, each with its hook.
     """
 
-    receivers: Sequence[Hook | CallObserver] = ()
-    observers: Sequence[CallObserver] = ()
-    headers: Mapping[str, str] = NO_HEADERS
-    closing: Sequence[tuple[Hook, Callable[[], None]]] = ()
+    __slots__ = ("_closing", "headers", "observers", "receivers")
 
-    def add(self, hook: Hook, found: CallObserver | CallContext | None) -> None:
-        """Add what a hook follows the call with."""
+    def __init__(self, receivers: Sequence[Hook | CallObserver]) -> None:
+        self.receivers = receivers
+        self.observers: Sequence[CallObserver] = ()
+        self.headers: Mapping[str, str] = NO_HEADERS
+        self._closing: Sequence[tuple[Hook, Callable[[], None]]] = ()
+
+    def follow(self, hook: Hook, on_call: Follow, started: CallStarted) -> None:
+        """Tell a hook of the call's start, and take what it follows the call with."""
+        try:
+            found = on_call(started)
+        except Exception as error:  # noqa: BLE001 - as in `told`
+            _has_failed(hook, error)
+            found = None
         if isinstance(found, CallContext):
             headers = checked(hook, found.headers)
             self.headers = {**self.headers, **headers} if self.headers else headers
-            self.closing = (*self.closing, (hook, found.close))
+            self._closing = (*self._closing, (hook, found.close))
             if found.is_silent:
                 return
             found = None
@@ -52,7 +60,7 @@ class Following:
 
     def close(self) -> None:
         """Tell of the call's end."""
-        for hook, close in self.closing:
+        for hook, close in self._closing:
             try:
                 close()
             except Exception as error:  # noqa: BLE001 - as in `told`
@@ -89,7 +97,7 @@ class Followers:
             return self.of_all
         following, started = Following(self.plain), CallStarted(operation=operation, queued=queued)
         for hook, on_call in self.following:
-            following.add(hook, told(hook, on_call, started))
+            following.follow(hook, on_call, started)
         return following
 
 
@@ -134,9 +142,10 @@ def checked(hook: object, headers: object) -> Mapping[str, str]:
     given: object = headers
     if type(headers) is dict:
         pairs = cast("dict[str, str]", headers)
-        # A tracer offers the same names for every attempt.
+        # A tracer offers the same names for every attempt, with values of visible ASCII.
         for name, value in pairs.items():
-            if name not in _good_names or type(value) is not str or len(value) > LONGEST or not VALUE.fullmatch(value):
+            is_visible = type(value) is str and value.isascii() and value.isprintable() and " " not in value
+            if name not in _good_names or not is_visible or not 0 < len(value) <= LONGEST:
                 break
         else:
             return pairs

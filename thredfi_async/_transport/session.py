@@ -87,7 +87,8 @@ class AiohttpTransport:
                     URL(request.url, encoded=True),
                     headers={
                         **self._constant_headers,
-                        **_beside(request.headers, progress.headers),
+                        # Of two names that differ in case alone, aiohttp takes the later one.
+                        **progress.headers,
                         **request.headers,
                         "Authorization": authorization.reveal(),
                     },
@@ -235,14 +236,6 @@ class _Body(aiohttp.Payload):
 
 def _nothing() -> None:
     """Do nothing: a session of the caller's own has its own connections."""
-
-
-def _beside(own: Mapping[str, str], headers: Mapping[str, str]) -> Mapping[str, str]:
-    """Return the headers whose names, in any case, are not among a request's own."""
-    if not headers:
-        return headers
-    names = {name.lower() for name in own}
-    return {name: value for name, value in headers.items() if name.lower() not in names}
 
 
 def _was_closed_meanwhile(session: aiohttp.ClientSession) -> bool:

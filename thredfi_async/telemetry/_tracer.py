@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _NO_WAIT: Final = 1e-4
 """Seconds in the queue that are none: what it takes to get a turn that is free."""
+_FLAGS: Final = tuple(f"{flags:02x}" for flags in range(256))
 _RUN: Final = context.create_key("thredfi-run")
 
 
@@ -98,9 +99,9 @@ class Tracer:
         """Return the headers that carry a trace context."""
         trace_id, span_id, _, flags, state, is_valid = span.get_span_context()  # it is a tuple
         if self._is_plain and not state:
-            # As the propagator writes it, at a tenth of the cost; an f-string costs a third more.
-            value = "00-%032x-%016x-%02x" % (trace_id, span_id, flags)  # noqa: UP031
-            return {"traceparent": value} if is_valid else NO_HEADERS
+            # As the propagator writes it, at a tenth of the cost.
+            ids = trace_id.to_bytes(16).hex(), span_id.to_bytes(8).hex()
+            return {"traceparent": f"00-{ids[0]}-{ids[1]}-{_FLAGS[flags]}"} if is_valid else NO_HEADERS
         carrier: dict[str, str] = {}
         self._propagator.inject(carrier, inside)  # pyright: ignore[reportArgumentType] - its default is typed too narrowly
         return carrier

@@ -81,6 +81,17 @@ def test_a_formula_that_was_never_calculated(tmp_path: Path, formula: str) -> No
     assert read(path, business_id=BUSINESS, options=IDS) == ([ITEM], [])
 
 
+def test_ids_that_formulas_would_give(tmp_path: Path) -> None:
+    """A row whose ids were never calculated is invalid, and none that is left out as totals are."""
+    formulas = ['="a"&"b"', '="a"&"c"']
+    path = saved(
+        tmp_path / "a.xlsx", ["customer_id", "business_id", "note"], [*formulas, "x"], [CUSTOMER, BUSINESS, "y"]
+    )
+    items, (bad,) = read(path, options=IDS)
+    assert (items, bad.line) == ([ITEM], 2)
+    assert "if a formula gives it, open the file in a spreadsheet and save it" in bad.reason
+
+
 def test_an_id_that_is_no_text(tmp_path: Path) -> None:
     """A number in the place of an id is an invalid line."""
     path = saved(tmp_path / "a.xlsx", ["customer_id"], [17], [CUSTOMER])
