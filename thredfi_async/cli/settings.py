@@ -110,7 +110,8 @@ class Connection:
             settings["ssl"] = _trusting(self.ca_file)
         variables = None if self.env_file is None else self._variables(self.env_file)
         # Another client, which connects to nothing and is followed by no hook, knows where the API is.
-        proxy = self._proxy(ThredfiClient.from_env(variables, **{**settings, "hooks": ()}).base_url)
+        unfollowed: dict[str, Any] = {**settings, "hooks": ()}
+        proxy = self._proxy(ThredfiClient.from_env(variables, **unfollowed).base_url)
         return ThredfiClient.from_env(variables, **settings, proxy=proxy)
 
     def _variables(self, env_file: Path) -> Mapping[str, str]:
