@@ -4,7 +4,7 @@ After every call you know whether the customer was archived, was not, or may hav
 """
 
 # Python 3.15 loads these when they are used (PEP 810): `thredfi --version` needs none of them.
-__lazy_modules__ = [
+__lazy_modules__: list[str] = [
     "thredfi_async._checks.identifiers",
     "thredfi_async._client_settings",
     "thredfi_async._engine.limits",

@@ -24,7 +24,7 @@ from thredfi_async._transport.session import AiohttpTransport
 
 pytestmark = pytest.mark.unmeasured
 
-CALLS_TO_A_POST = {"asyncio": 1.705, "uvloop": 1.905}
+CALLS_TO_A_POST = {"asyncio": 1.714, "uvloop": 1.926}
 """Functions that an archive calls, to those that a bare post calls, by event loop; alike on every version of Python."""
 MARGIN = 0.02
 """What another version of Python or of a dependency may add; an extra timeout adds more than `MARGIN + SLACK`."""

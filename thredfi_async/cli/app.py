@@ -1,6 +1,6 @@
 """The commands; each returns a job, which runs outside of typer."""
 
-__lazy_modules__ = ["thredfi_async.cli.customers", "thredfi_async.cli.settings"]
+__lazy_modules__: list[str] = ["thredfi_async.cli.customers", "thredfi_async.cli.settings"]
 from dataclasses import replace
 from typing import Annotated
 

@@ -1,6 +1,6 @@
 """`archive`, `get` and `list`."""
 
-__lazy_modules__ = [
+__lazy_modules__: list[str] = [
     "rich.text",
     "thredfi_async",
     "thredfi_async.cli.body",

@@ -1,6 +1,6 @@
 """Describes a failure: what happened, what is known of the effect, and what to do next; no customer data."""
 
-__lazy_modules__ = ["rich.text"]
+__lazy_modules__: list[str] = ["rich.text"]
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace

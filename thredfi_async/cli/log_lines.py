@@ -1,6 +1,6 @@
 """Logs as lines on stderr, for people or for machines."""
 
-__lazy_modules__ = ["thredfi_async.cli.output"]
+__lazy_modules__: list[str] = ["thredfi_async.cli.output"]
 import contextlib
 import datetime as dt
 import logging

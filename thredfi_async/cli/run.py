@@ -1,6 +1,6 @@
 """From the arguments to the exit code: the one place that turns errors into sentences."""
 
-__lazy_modules__ = [
+__lazy_modules__: list[str] = [
     "thredfi_async.cli.error_report",
     "thredfi_async.cli.output",
     "thredfi_async.cli.session",

@@ -1,6 +1,6 @@
 """The state of one run of the command, and what is known if it ends early."""
 
-__lazy_modules__ = ["asyncio", "thredfi_async", "thredfi_async.cli.output"]
+__lazy_modules__: list[str] = ["asyncio", "thredfi_async", "thredfi_async.cli.output"]
 import asyncio
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor

@@ -1,6 +1,6 @@
 """The API's address, from options too, and the credentials, from the environment or a file, never argv."""
 
-__lazy_modules__ = ["ssl", "thredfi_async"]
+__lazy_modules__: list[str] = ["ssl", "thredfi_async"]
 import enum
 import io
 import os

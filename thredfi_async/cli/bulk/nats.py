@@ -1,6 +1,6 @@
 """The options for the queue, and the errors that they can cause."""
 
-__lazy_modules__ = [
+__lazy_modules__: list[str] = [
     "thredfi_async.cli.bulk.preflight_errors",
     "thredfi_async.cli.settings",
 ]
