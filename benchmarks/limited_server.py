@@ -42,8 +42,8 @@ class Server:
         try:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode()
-                length = next(line for line in head.lower().split("\r\n") if line.startswith("content-length:"))
-                await reader.readexactly(int(length.partition(":")[2]))
+                lengths = [line for line in head.lower().split("\r\n") if line.startswith("content-length:")]
+                await reader.readexactly(int(lengths[0].partition(":")[2]) if lengths else 0)
                 writer.write(await self._answer(head))
         except (asyncio.IncompleteReadError, ConnectionError):
             pass

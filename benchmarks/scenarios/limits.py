@@ -145,9 +145,7 @@ def _company(kind: str, *, is_long: bool) -> list[str]:
 
 @contextlib.contextmanager
 def _django() -> Generator[int]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = int(free.getsockname()[1])
+    port = _free_port()
     command = [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", "--threads", "32", "--log-level"]
     process = subprocess.Popen(
         [*command, "critical", "--chdir", str(HERE), "limited_django:application"], start_new_session=True
@@ -177,7 +175,7 @@ def _server(kind: str, status: int) -> Generator[int]:
 
 @contextlib.contextmanager
 def _gateway(program: str, text: str, api: int, status: int) -> Generator[int]:
-    port = api + 1 if api < _LAST_PORT else api - 1
+    port = _free_port()
     with tempfile.TemporaryDirectory(prefix="limits-") as folder:
         Path(folder).chmod(0o777)
         config = Path(folder, "config")
@@ -196,7 +194,10 @@ def _gateway(program: str, text: str, api: int, status: int) -> Generator[int]:
             process.wait(10)
 
 
-_LAST_PORT: Final = 65_000
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 def _listens(port: int) -> None:
