@@ -24,6 +24,8 @@ KINDS: Final[Mapping[str, Callable[[float], Api]]] = {
     "sliding window, Retry-After": lambda _: SlidingWindow(RATE),
     "8 in flight": lambda seconds: Concurrency(8, seconds),
 }
+TOOK: Final = "/took"
+"""Where the server says how many seconds an answer takes: timers are late, so that 8 at once are fewer a second."""
 _BEFORE, _AFTER = answer()
 _START: Final = len(f"POST /v1/platform/businesses/{BUSINESS}/customers/")
 
@@ -36,6 +38,7 @@ class Server:
         self._status, self._seconds = status, seconds
         self._says = rounded_up if "Retry-After" in kind else none
         self.granted = self.refused = 0
+        self._answered, self._took = 0, 0.0
 
     async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection."""
@@ -52,6 +55,9 @@ class Server:
 
     async def _answer(self, head: str) -> bytes:
         now = time.monotonic()
+        if head.startswith(f"GET {TOOK} "):
+            text = str(self._took / self._answered if self._answered else self._seconds)
+            return f"HTTP/1.1 200 OK\r\nContent-Length: {len(text)}\r\n\r\n{text}".encode()
         if self._api.arrives(now, 0) < 0:
             self.refused += 1
             says = self._says(now, self._api.back_in(now))
@@ -64,6 +70,7 @@ class Server:
         self.granted += 1
         await asyncio.sleep(self._seconds)
         self._api.leaves()
+        self._answered, self._took = self._answered + 1, self._took + time.monotonic() - now
         return _BEFORE + head[_START : _START + len(str(BUSINESS))].encode() + _AFTER
 
 
