@@ -7,6 +7,7 @@ import shlex
 import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
@@ -36,6 +37,8 @@ nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.error_on_missing_interpreters = False
 nox.options.download_python = "never"
 os.environ["UV_PYTHON_DOWNLOADS"] = "never"
+# With it, each of the processes that the tests start would compile everything that it imports.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def group(*names: str) -> tuple[str, ...]:
@@ -62,18 +65,25 @@ def built_wheel() -> str:
     return f"{path}[all]"
 
 
-def side_by_side(session: nox.Session, first: Sequence[str], second: Sequence[str], env: Mapping[str, str]) -> None:
-    """Run two commands at the same time, and print the second's output after the first's; either may fail."""
-    with ThreadPoolExecutor(1) as thread, TemporaryFile("w+", encoding="utf-8") as output:
-        other = thread.submit(session.run, *second, env=env, stdout=output)
+def side_by_side(session: nox.Session, *commands: Sequence[str], env: Mapping[str, str]) -> None:
+    """Run commands at the same time, and print the others' output after the first's; each may fail."""
+    first, *others = commands
+    with ExitStack() as stack, ThreadPoolExecutor(len(others)) as threads:
+        outputs = [stack.enter_context(TemporaryFile("w+", encoding="utf-8")) for _ in others]
+        running = [
+            threads.submit(session.run, *other, env=env, stdout=output)
+            for other, output in zip(others, outputs, strict=True)
+        ]
         try:
             session.run(*first, env=env)
         finally:
-            wait([other])
-            output.seek(0)
-            session.log("output of `%s`:", shlex.join(second))
-            shutil.copyfileobj(output, sys.stdout)
-        other.result()
+            wait(running)
+            for other, output in zip(others, outputs, strict=True):
+                output.seek(0)
+                session.log("output of `%s`:", shlex.join(other))
+                shutil.copyfileobj(output, sys.stdout)
+        for each in running:
+            each.result()
 
 
 def files_of(package: str) -> str:
@@ -91,7 +101,7 @@ def check_gates(session: nox.Session, *packages: str, env: Mapping[str, str]) ->
 def run_tests(session: nox.Session) -> None:
     """Run the suite against the installed wheel, and check its coverage.
 
-    The runs on uvloop and the tests of the floors above the gate run in a second process without coverage, which would
+    The runs on uvloop, and the tests of the floors above the gate, have a process each without coverage, which would
     double their time. Python cannot import the source tree: `PYTHONSAFEPATH` keeps the working directory off
     `sys.path`, here and in processes that the tests start, and pytest's importlib mode adds nothing to it.
     """
@@ -102,9 +112,14 @@ def run_tests(session: nox.Session) -> None:
         session.run("python", "-m", "pytest", *session.posargs, env=env)
         return
     session.run("coverage", "erase", env=env)
-    unmeasured = "uvloop or unmeasured"
-    measuring = ["coverage", "run", "-m", "pytest", "-m", f"not ({unmeasured})"]
-    side_by_side(session, measuring, ["python", "-m", "pytest", "-m", unmeasured], env)
+    pytest = ["-m", "pytest", "--durations=10", "-m"]
+    side_by_side(
+        session,
+        ["coverage", "run", *pytest, "not uvloop and not unmeasured"],
+        ["python", *pytest, "unmeasured and not uvloop"],
+        ["python", *pytest, "uvloop"],
+        env=env,
+    )
     session.run("coverage", "combine", env=env)
     session.run("coverage", "report", "--omit", ",".join(map(files_of, GATES)), env=env)
     check_gates(session, "bulk", "mock_server", env=env)
@@ -196,7 +211,7 @@ def typing(session: nox.Session) -> None:
     session.install(".[all]", *group("typing"))
     # The wheels include pyright and its Node.js: nothing is downloaded, and no version is checked for.
     env = {"PYRIGHT_PYTHON_GLOBAL_NODE": "0", "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"}
-    side_by_side(session, ["pyright"], ["mypy"], env)
+    side_by_side(session, ["pyright"], ["mypy"], env=env)
     # Run from another folder, so that pyright checks the installed package and not the source tree.
     with session.chdir(session.create_tmp()):
         package = PYPROJECT["project"]["name"].replace("-", "_")

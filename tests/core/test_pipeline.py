@@ -1016,18 +1016,23 @@ async def test_a_part_that_breaks(part: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("second", "kind"), [(ClientStateError("closed"), ClientStateError), (TimeoutError(), InternalError)]
+    ("asked", "kind"),
+    [
+        ([ClientStateError("closed")], ClientStateError),
+        ([TimeoutError()], InternalError),
+        ([ConnectionLostError("lost"), ClientStateError("closed")], ClientStateError),
+    ],
 )
-async def test_a_question_that_ends_otherwise(second: Exception, kind: type[ThredfiError]) -> None:
-    """A client that was closed, or a timeout that is not ours, ends the call in the middle of its question."""
-    hook, limiter = Recorder(), Limiter(1, time.monotonic)
+async def test_a_question_that_ends_otherwise(asked: list[Exception], kind: type[ThredfiError]) -> None:
+    """A client that was closed, or a timeout that is not ours, ends the call in its question, the second one too."""
+    hook, limiter, questions = Recorder(), Limiter(1, time.monotonic), iter(asked)
 
     def judge(_: Response) -> Verdict[None]:
         raise NotImplementedError
 
     async def send(request: Request[T], authorization: Secret, timeouts: Timeouts, progress: Progress) -> Response:
         progress.sent = True
-        raise second if request.method == "GET" else ConnectionLostError("lost")
+        raise next(questions) if request.method == "GET" else ConnectionLostError("lost")
 
     def question() -> Request[Any]:
         return Request(method="GET", url="http://x/", judge=judge)
@@ -1035,7 +1040,7 @@ async def test_a_question_that_ends_otherwise(second: Exception, kind: type[Thre
     request = Request[None](method="POST", url="http://x/", judge=judge, mutates=True, settle=question)
     call = pipeline(send, hook, limiter).run("operation", lambda: request, CallOptions(retry=ONCE))
     error = await failure(call, kind)
-    assert (error.effect, error.attempts) == (Effect.UNKNOWN, 2)
+    assert (error.effect, error.attempts) == (Effect.UNKNOWN, 1 + len(asked))
     assert limiter.in_use == 0
 
 
