@@ -80,7 +80,7 @@ nitpicky = True
 nitpick_ignore_regex = [
     ("py:.*", r"(asyncio|collections|contextlib|datetime|enum|logging|os|pathlib|ssl|types|uuid)\..*"),
     ("py:.*", r"(_pytest|aiohttp|multidict|opentelemetry|prometheus_client|sqlite3|tenacity|typing|yarl)\..*"),
-    ("py:class", r"CollectorRegistry|Metric|MeterProvider|TextMapPropagator|TracerProvider"),  # of extras
+    ("py:class", r"CollectorRegistry|HasLimits|Metric|MeterProvider|TextMapPropagator|TracerProvider"),  # loaded late
     ("py:.*", r"thredfi_async\.worker\.broker\.Broker"),  # as the next
     ("py:.*", r"thredfi_async\.(\w+\.)?_.*"),  # what parts hand each other is no part of the reference
     ("py:.*", r"thredfi_async\.\w+\.[A-Z]"),  # type variables

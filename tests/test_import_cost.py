@@ -28,6 +28,7 @@ LEFT_OUT = [
     "thredfi_async.bulk",
     "thredfi_async.cli",
     "thredfi_async.mock_server",
+    "thredfi_async.telemetry._instruments",
     "thredfi_async.worker",
     "tkinter",
     "tornado",

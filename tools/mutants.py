@@ -67,9 +67,9 @@ MUTANTS = (
     ),
     Mutant(
         "budget: what a success brings back",
-        "_engine/retry_state.py",
-        "self._budget.earn(self._spent or 1)",
-        "self._budget.earn(1)",
+        "_engine/call.py",
+        "budget.earn(self.retries.spent or 1)",
+        "budget.earn(1)",
         ("core/test_budget.py::test_success_brings_back_what_its_retries_cost",),
     ),
     Mutant(

@@ -62,7 +62,10 @@ class Attempts:
             began = self.clock.monotonic()
             try:
                 header = self.authenticator.header or await self.authenticator.renew()
-                call.begin_attempt(request)
+                call.attempts += 1
+                call.has_token = True
+                if call.events is not None:
+                    call.headers = call.events.attempt_started(request, call.attempts)
                 response = await self.send(request, header, call.time.timeouts, call)
                 verdict = request.judge(response)
             except ThredfiError as error:
@@ -72,7 +75,8 @@ class Attempts:
                 raise
             standing = call.attempted(request, verdict, response)
             self._heed(call, verdict, response)
-            call.tell_attempt(request, verdict, standing, began, self.limiter.limits)
+            if call.events is not None:
+                call.tell_attempt(call.events, request, verdict, standing, began, limits=self.limiter.limits)
         finally:
             if call.time.holds_slot:
                 call.time.holds_slot = False

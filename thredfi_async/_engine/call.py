@@ -133,13 +133,6 @@ class Call:
 
     # -- attempts
 
-    def begin_attempt(self, request: Request[Any]) -> None:
-        """Count an attempt that has a token, and take the headers that are offered for it."""
-        self.attempts += 1
-        self.has_token = True
-        if self.events is not None:
-            self.headers = self.events.attempt_started(request, self.attempts)
-
     def attempted(self, request: Request[Any], verdict: Verdict[Any], response: Response | None) -> Standing:
         """Count an attempt with a verdict; `sent` tells whether the request may have left."""
         standing = Standing.NOT_APPLIED
@@ -156,20 +149,20 @@ class Call:
         self._response = response
         return standing
 
-    def tell_attempt(
+    def tell_attempt(  # noqa: PLR0913 - what is known of an attempt
         self,
+        events: CallEvents,
         request: Request[Any],
         verdict: Verdict[Any],
         standing: Standing,
         began: float,
+        *,
         limits: Callable[[], Limits],
     ) -> None:
         """Tell the hooks of an attempt, and of what is known of the limits if one of them refused it."""
-        if self.events is None:
-            return
         error = verdict.error if isinstance(verdict, Failure) else None
         is_refused = isinstance(error, APIError) and error.status in THROTTLING
-        self.events.attempt_ended(
+        events.attempt_ended(
             request,
             self.attempts,
             was_sent=self.has_token,
@@ -202,7 +195,8 @@ class Call:
 
     def outcome(self, value: T) -> Outcome[T]:
         """Return the outcome of a success, and put back what its retries cost."""
-        self.retries.has_succeeded()
+        if (budget := self.retries.budget) is not None:
+            budget.earn(self.retries.spent or 1)
         assert self._response is not None  # noqa: S101 - a value comes from an answer
         return Outcome(
             value=value,

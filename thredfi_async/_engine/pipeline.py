@@ -163,12 +163,14 @@ class Pipeline:
         raise failure
 
     def _begin(self, operation: str, options: CallOptions, asked: float) -> Call:
+        policy = options.retry or self.retry
+        of_policy = policy.budget
         call = Call(
             operation,
             timeouts=options.timeouts or self.timeouts,
             settle=options.settle,
-            policy=options.retry or self.retry,
-            budget=self._budget(options.retry or self.retry),
+            policy=policy,
+            budget=of_policy if isinstance(of_policy, RetryBudget) else self.budget if of_policy else None,
             clock=self.clock,
             asked=asked,
         )
@@ -270,11 +272,6 @@ class Pipeline:
         else:
             error.add_note(f"checking the outcome failed with {type(answer.error).__name__}")
         return verdict
-
-    def _budget(self, policy: RetryPolicy) -> RetryBudget | None:
-        if isinstance(policy.budget, RetryBudget):
-            return policy.budget
-        return self.budget if policy.budget else None
 
 
 def _unexpected(error: Exception) -> InternalError:

@@ -18,6 +18,7 @@ class RetryState:
         time: Its time.
 
     Attributes:
+        spent: What its retries have cost.
         is_question: Whether it has come to the question at its end.
         tries: How often its request was sent.
         throttled: How many of these do not count, since the API only throttled them.
@@ -25,15 +26,15 @@ class RetryState:
     """
 
     __slots__ = (
-        "_budget",
         "_failed_at",
         "_has_paid",
         "_outage",
         "_patience_ends",
         "_served_before",
-        "_spent",
+        "budget",
         "is_question",
         "policy",
+        "spent",
         "streak",
         "throttled",
         "time",
@@ -44,8 +45,8 @@ class RetryState:
         """Start without an attempt."""
         self.policy = policy
         self.time = time
-        self._budget = budget
-        self._spent = 0
+        self.budget = budget
+        self.spent = 0
         self._failed_at = self._outage = -math.inf
         self._patience_ends = math.inf
         self._served_before = 0
@@ -64,16 +65,11 @@ class RetryState:
 
     def pay(self, cost: int) -> bool:
         """Pay for a retry or for settling; return whether the budget allowed it."""
-        if self._budget is None:
+        if self.budget is None:
             return True
-        allowed = self._budget.spend(cost)
-        self._spent += cost if allowed else 0
+        allowed = self.budget.spend(cost)
+        self.spent += cost if allowed else 0
         return allowed
-
-    def has_succeeded(self) -> None:
-        """Put back what the retries cost."""
-        if self._budget is not None:
-            self._budget.earn(self._spent or 1)
 
     def pay_at_once(self) -> bool:
         """Pay for being sent without any wait while the API answers no one; return whether the budget allowed it."""

@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING
 from thredfi_async._extras import how_to_install
 from thredfi_async.errors import ConfigurationError
 from thredfi_async.events import CallContext, CallObserver, CallStarted, Event, WorkObserver, WorkStarted
-from thredfi_async.telemetry._instruments import HasLimits
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.propagators.textmap import TextMapPropagator
     from opentelemetry.trace import TracerProvider
+
+    from thredfi_async.telemetry._instruments import HasLimits
 
 __all__ = ["OpenTelemetryHook"]
 
@@ -50,7 +51,7 @@ class OpenTelemetryHook:
         self._meter = Meter(meter_provider)
         self._tracer = Tracer(tracer_provider, propagator, self._meter)
 
-    def on_client(self, client: HasLimits, /) -> None:
+    def on_client(self, client: "HasLimits", /) -> None:
         """Measure the limits of a client, for as long as it exists."""
         self._meter.clients.add(client)
 

@@ -5,21 +5,13 @@ from typing import TYPE_CHECKING
 from thredfi_async._extras import how_to_install
 from thredfi_async.errors import ConfigurationError
 from thredfi_async.events import Event
-from thredfi_async.telemetry._instruments import (
-    EVENT_INSTRUMENTS,
-    LIMIT_INSTRUMENTS,
-    Attributes,
-    Clients,
-    HasLimits,
-    Instrument,
-    Series,
-    prometheus_label,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from prometheus_client import CollectorRegistry, Counter, Histogram, Metric
+
+    from thredfi_async.telemetry._instruments import Attributes, HasLimits, Instrument
 
 __all__ = ["PrometheusHook"]
 
@@ -41,18 +33,21 @@ class PrometheusHook:
         try:
             import prometheus_client  # noqa: PLC0415 - an extra, loaded when it is used
             from prometheus_client import metrics_core  # noqa: PLC0415 - as above
+
+            from thredfi_async.telemetry import _instruments  # noqa: PLC0415 - as above
         except ModuleNotFoundError:
             problem = f"prometheus-client is not installed: {how_to_install('metrics')}"
             raise ConfigurationError(problem) from None
         registry = prometheus_client.REGISTRY if registry is None else registry
-        self._clients = Clients()
+        self._table = _instruments
+        self._clients = _instruments.Clients()
         self._gauge = metrics_core.GaugeMetricFamily
-        self._series = Series(self._find)
+        self._series = _instruments.Series(self._find)
         self._counters: dict[Instrument, Counter] = {}
         self._histograms: dict[Instrument, Histogram] = {}
         try:
-            for each in EVENT_INSTRUMENTS:
-                labels = [prometheus_label(attribute) for attribute in each.attributes]
+            for each in _instruments.EVENT_INSTRUMENTS:
+                labels = [_instruments.prometheus_label(attribute) for attribute in each.attributes]
                 name, text = each.prometheus_name, each.description
                 if each.kind == "counter":
                     self._counters[each] = prometheus_client.Counter(name, text, labels, registry=registry)
@@ -66,7 +61,7 @@ class PrometheusHook:
                 "the registry has the metrics of a PrometheusHook already: give the first one to all clients"
             ) from None
 
-    def on_client(self, client: HasLimits, /) -> None:
+    def on_client(self, client: "HasLimits", /) -> None:
         """Show the limits of a client, for as long as it exists."""
         self._clients.add(client)
 
@@ -76,17 +71,17 @@ class PrometheusHook:
 
     def collect(self) -> "Iterable[Metric]":
         """Return the gauges of the clients' limits; the registry calls this."""
-        for each in LIMIT_INSTRUMENTS:
+        for each in self._table.LIMIT_INSTRUMENTS:
             value = self._clients.value(each)
             if value is not None:
                 yield self._gauge(each.prometheus_name, each.description, value)
 
     def describe(self) -> "Iterable[Metric]":
         """Return the gauges' names; the registry calls this."""
-        for each in LIMIT_INSTRUMENTS:
+        for each in self._table.LIMIT_INSTRUMENTS:
             yield self._gauge(each.prometheus_name, each.description)
 
-    def _find(self, instrument: Instrument, attributes: Attributes) -> "Callable[[float], None]":
+    def _find(self, instrument: "Instrument", attributes: "Attributes") -> "Callable[[float], None]":
         labels = [attributes.get(each, "") for each in instrument.attributes]
         if instrument.kind == "counter":
             return self._counters[instrument].labels(*labels).inc
