@@ -101,9 +101,10 @@ def check_gates(session: nox.Session, *packages: str, env: Mapping[str, str]) ->
 def run_tests(session: nox.Session) -> None:
     """Run the suite against the installed wheel, and check its coverage.
 
-    The runs on uvloop, and the tests of the floors above the gate, have a process each without coverage, which would
-    double their time. Python cannot import the source tree: `PYTHONSAFEPATH` keeps the working directory off
-    `sys.path`, here and in processes that the tests start, and pytest's importlib mode adds nothing to it.
+    The tests of the floors above the gate, and the runs on uvloop with the longest tests, have a process each without
+    coverage, which would double their time. Python cannot import the source tree: `PYTHONSAFEPATH` keeps the working
+    directory off `sys.path`, here and in processes that the tests start, and pytest's importlib mode adds nothing to
+    it.
     """
     env = {"PYTHONSAFEPATH": "1", "COVERAGE_FILE": str(Path(session.create_tmp(), ".coverage").resolve())}
     Path(WHEELS, f"tested-{session.name}").touch()
@@ -115,9 +116,9 @@ def run_tests(session: nox.Session) -> None:
     pytest = ["-m", "pytest", "--durations=10", "-m"]
     side_by_side(
         session,
-        ["coverage", "run", *pytest, "not uvloop and not unmeasured"],
+        ["coverage", "run", *pytest, "not (uvloop or long or unmeasured)"],
         ["python", *pytest, "unmeasured and not uvloop"],
-        ["python", *pytest, "uvloop"],
+        ["python", *pytest, "uvloop or long"],
         env=env,
     )
     session.run("coverage", "combine", env=env)

@@ -27,6 +27,7 @@ UNMEASURED = {"cli", "deploy", "docs", "worker"}
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the markers that select a process of `nox -s tests`; with `not`, they select all other tests."""
+    config.addinivalue_line("markers", "long: runs without coverage, since shorter tests reach the same lines")
     config.addinivalue_line("markers", "uvloop: an asynchronous test in its run on uvloop (put there by conftest)")
     config.addinivalue_line("markers", "unmeasured: runs without coverage (put on folders by conftest)")
 

@@ -47,7 +47,7 @@ from thredfi_async._interfaces import (
 )
 
 # Coverage would triple their time, and the other simulations reach the same lines.
-SLOW = pytest.mark.unmeasured
+LONG = pytest.mark.long
 
 T = TypeVar("T")
 Mode = Literal["503", "reset", "closed"]
@@ -236,7 +236,7 @@ def run(  # noqa: PLR0917 - what may differ from run to run
 # A blip
 
 
-@SLOW
+@LONG
 @pytest.mark.parametrize("mode", ["503", "reset"])
 @pytest.mark.parametrize("connections", [1, 2, 9, 10, 11, 100, 1000])
 @pytest.mark.parametrize("attempts", [2, 4])
@@ -263,7 +263,7 @@ def test_a_blip_costs_no_call_that_may_only_ask() -> None:
 # A dead API
 
 
-@SLOW
+@LONG
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("connections", [20, 100, 500])
 def test_a_dead_api_costs_little_more_than_an_attempt_each(mode: Mode, connections: int) -> None:
@@ -323,7 +323,7 @@ def test_a_short_outage_costs_no_call(mode: Mode, seed: int) -> None:
     assert not ends.lost
 
 
-@SLOW
+@LONG
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("seed", range(3))
 def test_an_outage_costs_no_more_than_was_in_flight(mode: Mode, seed: int) -> None:
@@ -334,7 +334,7 @@ def test_an_outage_costs_no_more_than_was_in_flight(mode: Mode, seed: int) -> No
     assert api.posts <= 4_000 + 250
 
 
-@SLOW
+@LONG
 @pytest.mark.parametrize("mode", MODES)
 def test_an_outage_costs_no_call_that_may_try_longer(mode: Mode) -> None:
     """With `max_attempts=8`, an outage of 3 s costs no call."""
@@ -486,7 +486,7 @@ def test_an_outage_costs_little_at_few_connections(connections: int, seed: int) 
 # Throttling
 
 
-@SLOW
+@LONG
 @pytest.mark.parametrize("status", [429, 503])
 def test_no_call_fails_by_throttling_while_others_are_served(status: int) -> None:
     """Two attempts are enough: to be throttled is to wait for a turn; and nearly all that is granted is used."""
@@ -503,7 +503,7 @@ def test_throttling_spends_no_budget_while_others_are_served() -> None:
     assert not any(error.is_budget_empty for error in ends.lost.values())
 
 
-@SLOW
+@LONG
 @pytest.mark.parametrize("retry_after", ["1", None])
 def test_a_503_with_a_retry_after_teaches_a_rate_as_a_429_does(retry_after: str | None) -> None:
     """One that says when to come back is about the number of requests; one that does not may be at any rate."""

@@ -15,7 +15,7 @@ from thredfi_async._engine.controller import Controller
 from thredfi_async._engine.turns import Ticket
 
 # Coverage would triple their time, and the other simulations reach the same lines.
-SLOW = pytest.mark.unmeasured
+LONG = pytest.mark.long
 
 BUCKET = Scenario(api=lambda _: apis.TokenBucket(200.0, 20.0))
 # Refusals come sooner than grants, which take the API a moment.
@@ -34,7 +34,7 @@ def seeds(scenario: Scenario) -> list[Result]:
 
 
 # The most that is asked for: used at least, refused at most, for 12,000 requests of one client.
-@SLOW
+@LONG
 @pytest.mark.parametrize(
     ("scenario", "used", "refused"),
     [
@@ -79,7 +79,7 @@ def test_retry_after_costs_little_once_it_has_settled() -> None:
     assert run(attrs.evolve(TOLD, seconds=180.0)).used(60.0) >= 0.96
 
 
-@SLOW
+@LONG
 @pytest.mark.parametrize("scenario", [BUCKET, TOLD], ids=["429", "Retry-After 1"])
 def test_four_clients_share_a_bucket(scenario: Scenario) -> None:
     """Without shared state, four clients find fair shares of nearly all of it, do not swing, and are refused seldom."""
@@ -90,7 +90,7 @@ def test_four_clients_share_a_bucket(scenario: Scenario) -> None:
     assert result.spread(60.0, 180.0) <= 0.15
 
 
-@SLOW
+@LONG
 @pytest.mark.parametrize("scenario", [BUCKET, TOLD], ids=["429", "Retry-After 1"])
 def test_one_that_joins_late_gets_its_share(scenario: Scenario) -> None:
     """On average a fourth client has an eighth of all after ten seconds, and most of its share soon."""
@@ -99,7 +99,7 @@ def test_one_that_joins_late_gets_its_share(scenario: Scenario) -> None:
     assert statistics.mean(result.shares(90.0, 110.0)[3] for result in results) >= 0.17
 
 
-@SLOW
+@LONG
 @pytest.mark.parametrize("scenario", [BUCKET, TOLD], ids=["429", "Retry-After 1"])
 def test_what_one_leaves_is_filled_in(scenario: Scenario) -> None:
     """When one of four clients ends, the others on average use what it leaves within 15 s."""
@@ -150,7 +150,7 @@ def test_one_request_alone_is_not_one_too_many(is_paced: bool) -> None:
 
 
 # A client that starts 12,000 calls handles no answer for a second; a busy machine runs none of its code now and then.
-@SLOW
+@LONG
 @pytest.mark.parametrize(
     ("scenario", "used"),
     [
@@ -193,7 +193,7 @@ def test_a_loop_that_is_busy_opens_no_further() -> None:
     assert controller.due(1.1) == pytest.approx(1.11)
 
 
-@SLOW
+@LONG
 @pytest.mark.parametrize(("limit", "within"), [(1000.0, 120.0), (50.0, 30.0)])
 def test_a_limit_that_changes_is_found(limit: float, within: float) -> None:
     """One that rises fivefold is found within two minutes, one that falls to a quarter within half a minute."""

@@ -12,6 +12,7 @@ from helpers import BUSINESS, CUSTOMER, GET, HANGS, PATH, POST, Recorder, body, 
 from thredfi_async import (
     Attempt,
     AttemptStarted,
+    CallContext,
     CallObserver,
     CallStarted,
     ConnectError,
@@ -150,6 +151,27 @@ async def test_hooks_that_raise(caplog: pytest.LogCaptureFixture) -> None:
         "the hook Observer raised OSError",
     ]
     assert kinds(broken.events) == ["Attempt", "CallEnded"]
+
+
+async def test_the_end_of_what_a_call_carries_may_raise(caplog: pytest.LogCaptureFixture) -> None:
+    """What a call carries is closed at its end, once, and what that raises changes nothing."""
+    closed = list[str]()
+
+    class Carrying(Recorder):
+        def on_call(self, started: CallStarted, /) -> CallContext:
+            def close() -> None:
+                closed.append(started.operation)
+                raise ValueError("secret")
+
+            return CallContext({"X-Carried": "1"}, close, is_silent=True)
+
+    hook = Carrying()
+    with caplog.at_level(logging.WARNING, "thredfi_async"):
+        async with FaultServer([Healthy()]) as server, client_of(server.url, hooks=[hook]) as client:
+            await client.customers.archive(BUSINESS, CUSTOMER, body())
+            (request,) = server.requests
+    assert (request.header("X-Carried"), closed, hook.events) == ("1", ["customers.archive"], [])
+    assert [record.getMessage() for record in caplog.records] == ["the hook Carrying raised ValueError"]
 
 
 async def test_a_hook_knows_its_clients() -> None:

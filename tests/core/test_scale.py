@@ -15,7 +15,7 @@ LATENCY = 0.02
 
 
 # uvloop would show the same.
-@pytest.mark.unmeasured  # coverage would double its time
+@pytest.mark.long  # coverage would double its time
 @pytest.mark.timeout(120)
 @pytest.mark.asyncio(loop_factories=["asyncio"])
 async def test_five_thousand_calls_over_ten_connections() -> None:

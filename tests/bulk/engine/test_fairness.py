@@ -10,7 +10,7 @@ from thredfi_async.bulk import BulkStoppedError, ItemState
 from thredfi_async.bulk.engine.limits import PARKED
 
 # Coverage would triple their time, and the other runs reach the same lines.
-SLOW = pytest.mark.unmeasured
+LONG = pytest.mark.long
 
 OK = Customers()
 POISON = Customers(kind="500")
@@ -56,7 +56,7 @@ def test_as_many_calls_are_in_flight_as_may_be() -> None:
     assert (course.api.most, round(course.seconds)) == (10, 15)
 
 
-@SLOW
+@LONG
 def test_few_customers_who_always_fail_stop_no_run() -> None:
     """20,000 customers of whom 2 % always answer 500: all others are archived, and none of the 400 looks like many."""
     order = tuple((number % 7, POISON if number % 50 == 3 else OK) for number in range(20_000))
@@ -65,7 +65,7 @@ def test_few_customers_who_always_fail_stop_no_run() -> None:
     assert states(course) == {"archived": 19_600, "unknown": 400}
 
 
-@SLOW
+@LONG
 def test_one_business_with_few_customers_who_always_fail() -> None:
     """The same of a single business, where no other one can bear witness."""
     order = tuple((0, POISON if number % 50 == 3 else OK) for number in range(5_000))
@@ -141,7 +141,7 @@ def test_an_outage_burns_no_item(concurrency: int) -> None:
     assert course.seconds < 60.0 + 31.0 + 10.0
 
 
-@SLOW
+@LONG
 @pytest.mark.parametrize("reads", [True, False])
 @pytest.mark.parametrize("count", [2_500, 20_000])
 def test_a_broken_business_first_in_the_file(count: int, reads: bool) -> None:
@@ -183,7 +183,7 @@ def test_a_business_that_comes_back() -> None:
     assert states(course, 0)["archived"] > 250
 
 
-@SLOW
+@LONG
 def test_many_businesses_of_which_some_are_broken_or_forbidden() -> None:
     """10 broken, 10 forbidden of 200, and one customer in twenty always fails: every sound one is archived."""
     kinds = {**dict.fromkeys(range(10), BROKEN), **dict.fromkeys(range(10, 20), ("forbidden", FOREVER))}
@@ -215,7 +215,7 @@ def test_many_broken_businesses_before_a_sound_one(count: int) -> None:
     assert course.seconds < 40.0
 
 
-@SLOW
+@LONG
 def test_many_broken_businesses_between_sound_ones() -> None:
     """Sixty broken businesses have a third of a mixed file: the run ends by itself, with all others archived."""
     order = tuple((number % 60 + 1 if third == 0 else 0, OK) for number in range(1_800) for third in range(3))
@@ -263,7 +263,7 @@ def test_slow_failures_are_few_failures(kind: str) -> None:
     assert (course.error, states(course)["archived"]) == (None, 4_900)
 
 
-@SLOW
+@LONG
 @pytest.mark.parametrize("seconds", [5.0, 50.0])
 def test_a_short_outage_of_a_single_business(seconds: float) -> None:
     """It looks as if the only business were broken, and for a minute that is no reason to give anything up."""
@@ -348,7 +348,7 @@ def test_probes_of_businesses_end() -> None:
     assert (course.error, states(course, 0)) == (None, {"archived": 100})
 
 
-@SLOW
+@LONG
 def test_doubt_holds_no_more_than_it_may() -> None:
     """A broken business first in a file of 20,000: what is held of it is bounded, and the sound one is found."""
     order = blocks((0, OK, 20_000), (1, OK, 10))
@@ -358,7 +358,7 @@ def test_doubt_holds_no_more_than_it_may() -> None:
     assert course.held <= 1_024 + PARKED
 
 
-@SLOW
+@LONG
 @pytest.mark.parametrize("part", [0.3, 0.5])
 def test_half_an_outage(part: float) -> None:
     """For two minutes a part of all calls fails, whosever they are: nearly every item is archived all the same."""

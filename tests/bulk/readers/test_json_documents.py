@@ -23,7 +23,7 @@ def wrapped(rows: list[Any]) -> dict[str, Any]:
     return {"a": {"b": 1, "c": []}, "d": {"rows": rows}, "e": "x"}
 
 
-@pytest.mark.unmeasured  # tracemalloc alone makes it slow
+@pytest.mark.long  # tracemalloc alone makes it slow
 @pytest.mark.parametrize("wrap", [list, wrapped])
 def test_memory_does_not_grow_with_a_document(tmp_path: Path, wrap: Any) -> None:
     """A list of ten times as many objects takes no more memory while it is read."""

@@ -76,6 +76,7 @@ def bombs(folder: Path) -> dict[str, Path]:
     }
 
 
+@pytest.mark.long  # it writes gigabytes, and reads them in another process
 @pytest.mark.skipif(sys.platform != "linux", reason="no such figure there")
 def test_small_files_take_little_memory(tmp_path: Path) -> None:
     """Each of them ends in invalid lines or in one sentence, and all take a tenth of what the first would: 4.5 GB."""
