@@ -155,7 +155,8 @@ class Pipeline:
                 raise
         else:
             assert call is not None  # noqa: S101 - it has an outcome
-            call.ended("succeeded")
+            if self._followers is not None:
+                call.ended("succeeded")
             return outcome
         finally:
             self.lifecycle.leave(call.time if call is not None else None)
