@@ -92,6 +92,43 @@ def test_ids_that_formulas_would_give(tmp_path: Path) -> None:
     assert "if a formula gives it, open the file in a spreadsheet and save it" in bad.reason
 
 
+def test_a_row_of_formulas_alone(tmp_path: Path) -> None:
+    """A row that is empty but for ids that were never calculated is a customer's; one with nothing in it is blank."""
+    path = saved(tmp_path / "a.xlsx", ["customer_id"], ['="a"&"b"'], [None], [CUSTOMER])
+    items, bad = read(path, business_id=BUSINESS, options=IDS)
+    assert (items, [each.line for each in bad]) == ([ITEM], [2])
+    assert "if a formula gives it, open the file in a spreadsheet and save it" in bad[0].reason
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {b' r="A2"': b"", b' r="A3"': b""},
+        {
+            b'<c r="A2"><f>': b'<x:c r="A2"><x:f>',
+            b"</f><v /></c>": b"</x:f><x:v /></x:c>",
+            b"xmlns=": b'xmlns:x="S" xmlns=',
+        },
+    ],
+    ids=["a cell that does not say where it stands", "tags with a prefix"],
+)
+def test_formulas_as_other_writers_have_them(tmp_path: Path, changes: dict[bytes, bytes]) -> None:
+    """No row is left out for how its formula is written."""
+    path = saved(tmp_path / "a.xlsx", ["customer_id"], ['="a"&"b"'], [CUSTOMER])
+    with zipfile.ZipFile(path) as old:
+        parts = {name: old.read(name) for name in old.namelist()}
+    sheet = "xl/worksheets/sheet1.xml"
+    space = b"http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+    for before, after in changes.items():
+        assert before in parts[sheet]
+        parts[sheet] = parts[sheet].replace(before, after.replace(b"S", space))
+    with zipfile.ZipFile(tmp_path / "b.xlsx", "w") as new:
+        for name, data in parts.items():
+            new.writestr(name, data)
+    items, bad = read(tmp_path / "b.xlsx", business_id=BUSINESS, options=IDS)
+    assert (items, [each.line for each in bad]) == ([ITEM], [2])
+
+
 def test_an_id_that_is_no_text(tmp_path: Path) -> None:
     """A number in the place of an id is an invalid line."""
     path = saved(tmp_path / "a.xlsx", ["customer_id"], [17], [CUSTOMER])

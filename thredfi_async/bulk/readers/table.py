@@ -1,7 +1,7 @@
 """Reads the rows of a table whose first lines name its columns: of CSV and of workbooks."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Final
 from uuid import UUID
 
@@ -107,6 +107,7 @@ class Table:
         columns: What they become.
         skipped: Rows that are no records, by what they are.
         keeps_all: Whether a row without ids is invalid, since a formula that was not calculated may give them.
+        keeps: Rows that are no blank ones, since they hold such formulas.
 
     Raises:
         SourceError: The columns do not fit a run.
@@ -120,6 +121,7 @@ class Table:
         if header.titles:
             self.skipped["titles"] = header.titles
         self.keeps_all: bool = False
+        self.keeps: Container[int] = ()
         problem = problem_of(self.columns, rules)
         if problem is not None:
             raise SourceError(f"{location(name, header.line, problem.column)}: {problem.reason}")
@@ -166,7 +168,7 @@ class Table:
 
     def _is_no_record(self, cells: Cells, line: int) -> bool:
         """Count a blank row, the header where it comes again, and a comment."""
-        if all(map(_is_blank, cells)):
+        if all(map(_is_blank, cells)) and line not in self.keeps:
             self.skipped.add("blank", line)
             return True
         texts = [each if isinstance(each, str) else "" for each in cells]

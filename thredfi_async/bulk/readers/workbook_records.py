@@ -4,7 +4,7 @@ python-calamine, which reads both, leaves a cell with an error such as `#N/A` em
 and ends the process over a small file that says that it has a cell in the last row and column.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from typing import Final, Protocol
 from uuid import UUID
@@ -49,6 +49,10 @@ class Workbook(Protocol):
 
     def hidden(self, sheet: str) -> HiddenRows:
         """Return the rows of a sheet that are hidden."""
+        ...
+
+    def open_formulas(self, sheet: str) -> Container[int]:
+        """Return the rows of a sheet with such formulas."""
         ...
 
     def close(self) -> None:
@@ -101,7 +105,7 @@ class WorkbookRecords:
             raise SourceError(
                 f"{self._name} has formulas that were never calculated: open it in a spreadsheet and save it, or {SAFE}"
             )
-        table.keeps_all = self._workbook.has_open_formulas
+        table.keeps_all, table.keeps = self._workbook.has_open_formulas, self._workbook.open_formulas(self.sheet)
         return table, header.names
 
     def _of_other_sheets(self, error: SourceError) -> SourceError:

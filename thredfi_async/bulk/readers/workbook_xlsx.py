@@ -12,7 +12,7 @@ from xml.etree.ElementTree import ParseError
 from thredfi_async._extras import how_to_install
 from thredfi_async.bulk.errors import SourceError
 from thredfi_async.bulk.readers.table import Cells
-from thredfi_async.bulk.readers.workbook_hidden import HiddenRows
+from thredfi_async.bulk.readers.workbook_hidden import MOST_ROWS, HiddenRows, Rows
 
 try:
     openpyxl: Any = import_module("openpyxl")
@@ -30,9 +30,13 @@ MOST_ROW: Final = 8 << 20
 _CHUNK: Final = 1 << 20
 _ROW_END: Final = re.compile(rb"</(?:\w+:)?row>|<(?:\w+:)?row\b[^>]*/>")
 _OPEN: Final = re.compile(
-    rb"<c\b(?![^>]{0,200}\bt=.str)[^>]{0,200}>\s*<f\b[^>]{0,500}(?:/>|>[^<]{0,8192}</f>)\s*(?:<v\s*/>|<v>\s*</v>)?\s*</c>"
+    rb"<P?c\b(?![^>]{0,200}\bt=.str)([^>]{0,200})>\s*"
+    rb"<P?f\b[^>]{0,500}(?:/>|>[^<]{0,8192}</P?f>)\s*(?:<P?v\s*/>|<P?v>\s*</P?v>)?\s*</P?c>".replace(
+        b"P?", rb"(?:\w+:)?"
+    )
 )
 """A formula without a result; one whose result is an empty text says that it is text."""
+_IN_ROW: Final = re.compile(rb"""\br=["'][A-Z]{1,3}([0-9]{1,7})["']""")
 _FORMULA: Final = 10_000
 """Most bytes of a formula and of what is around it."""
 _UNREADABLE: Final = "is no workbook that can be read: open it in a spreadsheet, and save it again"
@@ -56,8 +60,8 @@ class XlsxWorkbook:
 
     def __init__(self, path: Path, name: str) -> None:
         self._name = name
-        self._hidden = dict[str, HiddenRows]()
-        self.has_open_formulas: bool = _look_through(path, name, self._hidden)
+        self._hidden, self._open = dict[str, HiddenRows](), dict[str, Rows]()
+        self.has_open_formulas: bool = _look_through(path, name, self._hidden, self._open)
         try:
             self._book = openpyxl.load_workbook(path, read_only=True, data_only=True, keep_links=False)
         except (*_DAMAGED, OSError):
@@ -87,13 +91,17 @@ class XlsxWorkbook:
         # openpyxl tells them only to those who have it hold the whole sheet.
         return self._hidden.get(self._book[sheet]._worksheet_path, HiddenRows())  # noqa: SLF001 - told nowhere else
 
+    def open_formulas(self, sheet: str) -> Rows:
+        """Return the rows of a sheet with formulas that were never calculated."""
+        return self._open.get(self._book[sheet]._worksheet_path, Rows())  # noqa: SLF001 - as above
+
     def close(self) -> None:
         """Close the file."""
         self._book.close()
 
 
-def _look_through(path: Path, name: str, hidden: dict[str, HiddenRows]) -> bool:
-    """Refuse a workbook that would take too much memory, before it is opened, and find the hidden rows of each sheet.
+def _look_through(path: Path, name: str, hidden: dict[str, HiddenRows], formulas: dict[str, Rows]) -> bool:
+    """Refuse a workbook that would take too much memory, before it is opened, and look at the rows of each sheet.
 
     Returns:
         Whether there are formulas in it that no one has calculated, whose cells would be read as empty.
@@ -109,13 +117,15 @@ def _look_through(path: Path, name: str, hidden: dict[str, HiddenRows]) -> bool:
                 if part.file_size > (MOST_SHEET if is_sheet else MOST_HELD):
                     raise SourceError(f"{name} is too large for a workbook: save the sheet as CSV")
                 if is_sheet:
-                    found = _check_rows(archive, part, name, hidden.setdefault(part.filename, HiddenRows())) or found
+                    hidden[part.filename], formulas[part.filename] = HiddenRows(), Rows()
+                    rows = hidden[part.filename], formulas[part.filename]
+                    found = _check_rows(archive, part, name, *rows) or found
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError):
         raise SourceError(f"{name} {_UNREADABLE}") from None
     return found
 
 
-def _check_rows(archive: zipfile.ZipFile, part: zipfile.ZipInfo, name: str, hidden: HiddenRows) -> bool:
+def _check_rows(archive: zipfile.ZipFile, part: zipfile.ZipInfo, name: str, hidden: HiddenRows, formulas: Rows) -> bool:
     length, found, tail = 0, False, b""
     with archive.open(part) as sheet:
         while piece := sheet.read(_CHUNK):
@@ -124,6 +134,12 @@ def _check_rows(archive: zipfile.ZipFile, part: zipfile.ZipInfo, name: str, hidd
             length = len(piece) - ends[-1] if ends else length + len(piece)
             if length > MOST_ROW:
                 raise SourceError(f"{name} has a row of more than {MOST_ROW:,} bytes: save the sheet as CSV")
-            found = found or _OPEN.search(tail + piece) is not None
+            for formula in _OPEN.finditer(tail + piece):
+                found = True
+                row = _IN_ROW.search(formula[1])
+                if row is None:
+                    formulas.add_all()  # the cell does not say where it stands
+                elif int(row[1]) <= MOST_ROWS:
+                    formulas.add(int(row[1]))
             tail = piece[-_FORMULA:]
     return found
