@@ -29,9 +29,9 @@ class Rows:
         """Take all rows in."""
         self._are_all = True
 
-    def __contains__(self, row: int) -> bool:
+    def __contains__(self, row: object) -> bool:
         """Return whether a row, from 1, is one of them."""
-        return self._are_all or (row < len(self._marks) and bool(self._marks[row]))
+        return self._are_all or (isinstance(row, int) and row < len(self._marks) and bool(self._marks[row]))
 
 
 class HiddenRows(Rows):

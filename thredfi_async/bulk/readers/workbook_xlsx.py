@@ -3,7 +3,7 @@
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
@@ -91,7 +91,7 @@ class XlsxWorkbook:
         # openpyxl tells them only to those who have it hold the whole sheet.
         return self._hidden.get(self._book[sheet]._worksheet_path, HiddenRows())  # noqa: SLF001 - told nowhere else
 
-    def open_formulas(self, sheet: str) -> Rows:
+    def open_formulas(self, sheet: str) -> Container[int]:
         """Return the rows of a sheet with formulas that were never calculated."""
         return self._open.get(self._book[sheet]._worksheet_path, Rows())  # noqa: SLF001 - as above
 
