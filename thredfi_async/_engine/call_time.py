@@ -46,17 +46,17 @@ class CallTime:
 
     def __init__(self, timeouts: Timeouts, clock: Clock, asked: float | None) -> None:
         """Start without a turn."""
-        self.timeouts = timeouts
-        self.clock = clock
-        self.asked = clock.monotonic() if asked is None else asked
+        self.timeouts: Timeouts = timeouts
+        self.clock: Clock = clock
+        self.asked: float = clock.monotonic() if asked is None else asked
         self.started: float | None = None
         self._deadline: float | None = None
         self._reserve = 0.0
         self._scope: Deadline | None = None
-        self.ticket = _NO_TICKET
-        self.queued = self.since(self.asked)
-        self.holds_slot = False
-        self.interrupted = False
+        self.ticket: Ticket = _NO_TICKET
+        self.queued: float = self.since(self.asked)
+        self.holds_slot: bool = False
+        self.interrupted: bool = False
 
     def since(self, began: float) -> float:
         """Return the seconds since then for an event; a clock that fails must not change what it says."""

@@ -43,17 +43,18 @@ class RetryState:
 
     def __init__(self, policy: RetryPolicy, budget: Budget | None, time: CallTime) -> None:
         """Start without an attempt."""
-        self.policy = policy
-        self.time = time
-        self.budget = budget
-        self.spent = 0
+        self.policy: RetryPolicy = policy
+        self.time: CallTime = time
+        self.budget: Budget | None = budget
+        self.spent: int = 0
         self._failed_at = self._outage = -math.inf
         self._patience_ends = math.inf
         self._served_before = 0
         self._has_paid = False
-        self.is_question = False
-        self.tries = self.throttled = 0
-        self.streak = -1
+        self.is_question: bool = False
+        self.tries: int = 0
+        self.throttled: int = 0
+        self.streak: int = -1
 
     def attempt_failed(self, error: ThredfiError, served: int) -> None:
         """Note the moment of a failed attempt, and how many requests the API had served by then."""
