@@ -7,15 +7,14 @@ import asyncio
 import contextlib
 import gc
 import json
-import sys
 import tracemalloc
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
-from types import FrameType
 from typing import Any, cast
 
 import aiohttp
 import pytest
 from faultserver import bodies
+from function_counts import calls_made
 from helpers import BUSINESS, CUSTOMER, body
 from loops import loop_name
 
@@ -67,27 +66,11 @@ async def serving() -> AsyncGenerator[str]:
     server.close()
 
 
-async def calls_made(work: Callable[[], Awaitable[object]]) -> int:
-    """Return the fewest Python and C functions that one run called, after a warm-up."""
-    counts = list[int]()
-    calls = 0
-
-    def count(_: FrameType, event: str, __: object) -> None:
-        nonlocal calls
-        calls += event in {"call", "c_call"}
-
+async def counted(work: Callable[[], Awaitable[object]]) -> int:
+    """Return how many functions one run calls, after a warm-up."""
     for _ in range(WARM_UP):
         await work()
-    # The minimum of many runs: in at least one of them, the process does nothing else.
-    for _ in range(REPEATS):
-        calls = 0
-        sys.setprofile(count)
-        try:
-            await work()
-        finally:
-            sys.setprofile(None)
-        counts.append(calls)
-    return min(counts)
+    return await calls_made(work, runs=REPEATS)
 
 
 @contextlib.asynccontextmanager
@@ -111,9 +94,9 @@ async def calls_to_a_post() -> float:
     """Return the functions that an archive calls, to those that a bare aiohttp post calls that sends nothing."""
     fields = body()
     async with posting({"Authorization": "Bearer secret-token"}) as (client, session, url):
-        bare = await calls_made(lambda: post(session, url, None))
+        bare = await counted(lambda: post(session, url, None))
         archive = client.customers.archive
-        return await calls_made(lambda: archive(BUSINESS, CUSTOMER, CustomerRequest(**fields))) / bare
+        return await counted(lambda: archive(BUSINESS, CUSTOMER, CustomerRequest(**fields))) / bare
 
 
 async def test_functions_that_one_call_calls() -> None:

@@ -5,14 +5,12 @@ and the SDK's own `start_span` is half of that.
 """
 
 import asyncio
-import sys
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import pytest
 from faultserver import bodies
+from function_counts import calls_made
 from helpers import BUSINESS, CUSTOMER, body
 from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.sdk.trace import TracerProvider
@@ -40,26 +38,6 @@ class Prepared(asyncio.Protocol):
             self.transport.write(head % len(ANSWER) + ANSWER)
 
 
-async def calls_made(work: Callable[[], Awaitable[object]]) -> int:
-    """Return the fewest functions that one run called, all but OpenTelemetry's own."""
-    counts = list[int]()
-    calls = 0
-
-    def count(frame: FrameType, event: str, _: object) -> None:
-        nonlocal calls
-        calls += event in {"call", "c_call"} and THEIRS not in frame.f_code.co_filename
-
-    for _ in range(REPEATS):
-        calls = 0
-        sys.setprofile(count)
-        try:
-            await work()
-        finally:
-            sys.setprofile(None)
-        counts.append(calls)
-    return min(counts)
-
-
 async def measured(*hooks: Hook) -> int:
     """Return the functions that one archive call calls with these hooks."""
     loop = asyncio.get_running_loop()
@@ -68,7 +46,9 @@ async def measured(*hooks: Hook) -> int:
     host, port = server.sockets[0].getsockname()
     request = CustomerRequest(**body())
     async with ThredfiClient("secret-token", base_url=f"http://{host}:{port}", hooks=hooks) as client:
-        calls = await calls_made(lambda: client.customers.archive(BUSINESS, CUSTOMER, request))
+        calls = await calls_made(
+            lambda: client.customers.archive(BUSINESS, CUSTOMER, request), runs=REPEATS, without=THEIRS
+        )
     server.close()
     return calls
 
