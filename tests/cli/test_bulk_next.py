@@ -6,6 +6,7 @@ import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from bulk_cli import Bulk, file_of, ids_of, lost
@@ -213,14 +214,13 @@ def test_a_journal_of_another_user_does_not_say_where_credentials_go(tmp_path: P
 
 
 async def test_a_run_of_a_program(bulk: Bulk, server: MockServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run that Python began is not said to be at this machine, and no command is named that would be refused."""
+    """A run that Python began is said to be at the API, and by a program; no command is named that would be refused."""
     async with ThredfiClient.from_env() as client:
         each = server.customers[0]
         async for _ in archive_many(client, [ArchiveItem(each.business_id, NOBODY)], journal="run.db"):
             pass
     told = bulk("status", "run.db")
-    assert "by a program on " in told.out
-    assert " at " not in told.out.splitlines()[0]
+    assert f", at {urlsplit(server.url).netloc}, by a program on " in told.out.splitlines()[0]
     assert told.commands == ["thredfi bulk report run.db --not-archived run.not-archived.csv"]
     assert told.type(told.commands[0]).code == 0
     with Journal.open("run.db") as journal:

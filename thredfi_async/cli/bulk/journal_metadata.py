@@ -228,13 +228,14 @@ def when(text: str | None) -> str | None:
 def title(journal: Path, metadata: JournalMetadata) -> list[str]:
     """Return which run it is, in a line or two: when it was begun, where it sends to, and what it reads."""
     begun, run = when(metadata.run.get("created_at")), metadata.run
+    facts = [] if begun is None else [f"begun {begun}"]
     if metadata.queue is not None:
-        where = f"over the queue {metadata.queue}"
+        facts.append(f"over the queue {metadata.queue}")
     elif metadata.base_url is not None:
-        where = f"at {Endpoint(metadata.base_url).host}"
-    else:
-        # No command has begun it: the host is this program's own, not the API's.
-        where = f"by a program on {run['host']}" if run.get("host") else ""
+        facts.append(f"at {Endpoint(metadata.base_url).host}")
+    if metadata.source is None and metadata.queue is None and run.get("host"):
+        # No command has begun it; this host is that program's own, not the API's.
+        facts.append(f"by a program on {run['host']}")
     source = "stdin" if metadata.source in {None, STDIN} else readable(Path(str(metadata.source)))
-    lines = [f"{journal}: a run {', '.join(filter(None, (f'begun {begun}' if begun else '', where)))}".rstrip()]
+    lines = [f"{journal}: a run {', '.join(facts)}".rstrip()]
     return lines if metadata.source is None else [*lines, f"  from {source}"]
