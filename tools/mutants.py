@@ -90,6 +90,13 @@ MUTANTS = (
         ("core/test_availability.py::test_one_call_that_fails_often_is_not_many",),
     ),
     Mutant(
+        "budget: a 429 is free",
+        "_engine/retry_state.py",
+        "isinstance(error, RateLimitedError) or retry_after_of(error) > 0",
+        "retry_after_of(error) > 0",
+        ("core/test_availability.py::test_a_gateway_that_refuses_everyone_for_a_while",),
+    ),
+    Mutant(
         "retry: free by evidence",
         "_engine/retry_state.py",
         "return is_free or self.pay(cost_of(error))",

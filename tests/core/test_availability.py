@@ -140,6 +140,28 @@ class Bucket(Api):
         return Response(self.status, CIMultiDict(headers), b'{"error": "slow down", "error_code": "throttled"}')
 
 
+@attrs.define(kw_only=True)
+class StickTable(Api):
+    """An API behind a gateway that counts every request, also those that it refuses."""
+
+    a_second: float
+    _rate: float = 0.0
+    _counted_at: float = 0.0
+
+    async def send(
+        self, request: Request[T], authorization: Secret, timeouts: Timeouts, progress: Progress
+    ) -> Response:
+        """Refuse the request at once if there were too many within about a second."""
+        now = asyncio.get_running_loop().time()
+        self._rate = self._rate * math.exp(self._counted_at - now) + 1.0
+        self._counted_at = now
+        if self._rate <= self.a_second:
+            return await super().send(request, authorization, timeouts, progress)
+        progress.sent = True
+        await asyncio.sleep(0.0005)
+        return Response(429, {}, b"<html>Too Many Requests</html>")
+
+
 @attrs.define
 class Ends:
     """How the calls of a run ended."""
@@ -652,3 +674,11 @@ def test_a_probe_that_is_cut_in_its_cooldown_makes_way() -> None:
 def test_calls_that_are_cut_while_they_wait(after: int) -> None:
     """A probe that is cancelled makes way for the next; those that are left are sent when the API is back."""
     assert set(run_virtually(_cut(after))) == {"Outcome"}
+
+
+@pytest.mark.parametrize("latency", [0.002, 0.02])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_gateway_that_refuses_everyone_for_a_while(latency: float, seed: int) -> None:
+    """A 429 spends no budget, also where no one is served in between: each call waits for its turn."""
+    ends = run(StickTable(a_second=200.0, latency=latency), 3_000, seed=seed)
+    assert not ends.lost

@@ -1175,8 +1175,8 @@ LIMITS: Final = (
         call=Call(budget=28, max_attempts=2),
     ),
     Row(
-        "a budget for one retry of a 429", "headers", EVER, _refusal(429),
-        _refused("RateLimitedError 429", "budget is empty", "POST*2", 2), call=Call(budget=9),
+        "a 429, and an empty budget", "headers", EVER, _refusal(429),
+        _refused("RateLimitedError 429", "", "POST*4", 4), call=Call(budget=9),
     ),
     Row(
         "an empty budget, and a lost answer", "headers", 1, _APPLIED_RST, _found(2, "POST GET", connections=2),

@@ -5,7 +5,7 @@ import math
 from thredfi_async._engine.call_time import CallTime
 from thredfi_async._engine.retrying import RETRY_COST, cost_of, is_throttling, longest_wait, retry_after_of
 from thredfi_async._interfaces import Budget
-from thredfi_async.errors import ThredfiError
+from thredfi_async.errors import RateLimitedError, ThredfiError
 from thredfi_async.retry import RetryPolicy
 
 
@@ -90,13 +90,15 @@ class RetryState:
 
         Returns:
             Whether the budget allowed it. If the API has served others since that attempt, the first retry is free,
-            and so is each one after throttling; so is one for which the API itself said when to come back.
+            and so is each one after throttling; so is one after a 429, or for which the API itself said when to come
+            back: while all is refused, the limiter sends one at a time, and the budget has nothing to guard.
         """
         if self._has_paid:
             self._has_paid = False
             return True
         is_proven = served > self._served_before
-        has_waited = retry_after_of(error) > 0 and not self.policy.no_wait
+        is_paced = isinstance(error, RateLimitedError) or retry_after_of(error) > 0
+        has_waited = is_paced and not self.policy.no_wait
         is_free = (is_proven and self.tries == 1) or (is_throttling(error) and (is_proven or has_waited))
         return is_free or self.pay(cost_of(error))
 
