@@ -1175,10 +1175,6 @@ LIMITS: Final = (
         call=Call(budget=28, max_attempts=2),
     ),
     Row(
-        "a 429, and an empty budget", "headers", EVER, _refusal(429),
-        _refused("RateLimitedError 429", "", "POST*4", 4), call=Call(budget=9),
-    ),
-    Row(
         "an empty budget, and a lost answer", "headers", 1, _APPLIED_RST, _found(2, "POST GET", connections=2),
         call=Call(budget=13, max_attempts=1),
     ),
