@@ -90,6 +90,20 @@ MUTANTS = (
         ("core/test_availability.py::test_one_call_that_fails_often_is_not_many",),
     ),
     Mutant(
+        "journal: one API",
+        "bulk/journal/api.py",
+        "if other is not None and not allow_host_change:",
+        "if False:",
+        ("bulk/test_engine.py::test_a_journal_belongs_to_one_api",),
+    ),
+    Mutant(
+        "workbook: a row of formulas is not blank",
+        "bulk/readers/table.py",
+        "and line not in self.keeps:",
+        ":",
+        ("bulk/readers/test_workbooks.py::test_a_row_of_formulas_alone",),
+    ),
+    Mutant(
         "budget: a 429 is free",
         "_engine/retry_state.py",
         "isinstance(error, RateLimitedError) or retry_after_of(error) > 0",

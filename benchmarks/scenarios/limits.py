@@ -12,7 +12,7 @@ import tempfile
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -159,15 +159,8 @@ def _company(kind: str, *, is_long: bool) -> list[str]:
 def _django() -> Generator[int]:
     port = _free_port()
     command = [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", "--threads", "32", "--log-level"]
-    process = subprocess.Popen(
-        [*command, "critical", "--chdir", str(HERE), "limited_django:application"], start_new_session=True
-    )
-    try:
-        _listens(port)
+    with _running([*command, "critical", "--chdir", str(HERE), "limited_django:application"], port):
         yield port
-    finally:
-        process.terminate()
-        process.wait(10)
 
 
 @contextlib.contextmanager
@@ -197,13 +190,20 @@ def _gateway(program: str, text: str, api: int, status: int) -> Generator[int]:
             "haproxy": ["haproxy", "-db", "-q", "-f", str(config)],
         }
         where: Any = shutil.which(program, path=_PATH)
-        process = subprocess.Popen([where, *start[program][1:]], start_new_session=True)
-        try:
-            _listens(port)
+        with _running([where, *start[program][1:]], port):
             yield port
-        finally:
-            process.terminate()
-            process.wait(10)
+
+
+@contextlib.contextmanager
+def _running(command: Sequence[str], port: int) -> Generator[None]:
+    """Run a program that listens on a port."""
+    process = subprocess.Popen(command, start_new_session=True)
+    try:
+        _listens(port)
+        yield
+    finally:
+        process.terminate()
+        process.wait(10)
 
 
 def _free_port() -> int:

@@ -30,13 +30,13 @@ def test_bad_csv_lines_stand_as_they_were_behind_the_reason(tmp_path: Path) -> N
         ("jsonl", b'{"business_id":"one","customer_id":"x"}\n{}\n5\n'),
     ],
 )
-def test_a_mended_rejected_file_can_be_read(tmp_path: Path, name: str, data: bytes) -> None:
+def test_a_fixed_rejected_file_can_be_read(tmp_path: Path, name: str, data: bytes) -> None:
     """With its values fixed, the file of invalid lines can be read as it is, reasons included."""
     rejected = tmp_path / f"rejected.{name}"
     list(open_source(written(tmp_path, f"a.{name}", data), invalid_lines=rejected))
-    mended = rejected.read_bytes().splitlines(keepends=True)
-    mended = mended[:2] if name == "csv" else mended[:1]
-    text = b"".join(mended).replace(b"one", BUSINESS.encode())
+    fixed = rejected.read_bytes().splitlines(keepends=True)
+    fixed = fixed[:2] if name == "csv" else fixed[:1]
+    text = b"".join(fixed).replace(b"one", BUSINESS.encode())
     text = text.replace(b'"x"', f'"{CUSTOMER}"'.encode()).replace(b",x\n", f",{CUSTOMER}\n".encode())
     assert list(open_source(written(tmp_path, f"again.{name}", text))) == [ITEM]
 

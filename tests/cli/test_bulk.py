@@ -19,7 +19,7 @@ from thredfi_async.cli.bulk.app import app
 from thredfi_async.mock_server import Fault, FaultKind, MockServer, SeededCustomer
 
 Capture = pytest.CaptureFixture[str]
-NOBODY = "11111111-1111-4111-8111-111111111111"
+NO_ONE = "11111111-1111-4111-8111-111111111111"
 
 
 @pytest.fixture(autouse=True)
@@ -249,14 +249,14 @@ def test_rejected_and_sent_again(server: MockServer, ten: list[SeededCustomer], 
 
 def test_failures_as_csv(server: MockServer, ten: list[SeededCustomer], capsys: Capture) -> None:
     """The report counts reasons, and writes who is not archived with ids, state and code; nothing personal."""
-    write_ids("ids.csv", [(ten[0].business_id, NOBODY), *((each.business_id, each.customer_id) for each in ten)])
+    write_ids("ids.csv", [(ten[0].business_id, NO_ONE), *((each.business_id, each.customer_id) for each in ten)])
     assert main(["bulk", "archive", "ids.csv", "--journal", "run.db"]) == 1
     capsys.readouterr()
     assert main(["bulk", "report", "run.db", "--not-archived", "failures.csv", "--html", "report.html"]) == 0
     out = capsys.readouterr().out
     assert all(text in out for text in ("rejected", "not_found", "Written: failures.csv", "Written: report.html"))
     (row,) = csv.DictReader(Path("failures.csv").read_text("utf-8").splitlines())
-    assert (row["customer_id"], row["state"], row["code"]) == (NOBODY, "rejected", "not_found")
+    assert (row["customer_id"], row["state"], row["code"]) == (NO_ONE, "rejected", "not_found")
     assert Path("report.html").read_text("utf-8").startswith("<!doctype html>")
     assert main(["bulk", "report", "run.db", "--not-archived", "-"]) == 0
     assert list(csv.DictReader(capsys.readouterr().out.splitlines())) == [row]

@@ -19,7 +19,7 @@ Capture = pytest.CaptureFixture[str]
 ENDLESS = (
     "DROP TABLE items; CREATE VIEW items AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i FROM n) SELECT i FROM n"
 )
-NOBODY = "11111111-1111-4111-8111-111111111111"
+NO_ONE = "11111111-1111-4111-8111-111111111111"
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="no modes there")
 
 
@@ -111,7 +111,7 @@ def test_a_journal_that_no_run_has_made(server: MockServer, capsys: Capture, cha
 
 def test_invalid_lines_go_nowhere_else(server: MockServer, capsys: Capture, tmp_path: Path) -> None:
     """A file in another folder that a journal names is not written unless it is given again; one beside it is."""
-    source(Path("a.csv"), server, f"{NOBODY},x")
+    source(Path("a.csv"), server, f"{NO_ONE},x")
     elsewhere = tmp_path / "elsewhere.csv"
     begun("run.db", source_path=str(Path("a.csv").absolute()), invalid_lines_path=str(elsewhere))
     assert main(["bulk", "resume", "run.db"]) == 1
@@ -132,7 +132,7 @@ def test_invalid_lines_go_nowhere_else(server: MockServer, capsys: Capture, tmp_
 @POSIX
 def test_a_path_beside_the_journal_that_leads_elsewhere(server: MockServer, capsys: Capture, tmp_path: Path) -> None:
     """A folder or a file that is a link lies where it leads to."""
-    source(Path("a.csv"), server, f"{NOBODY},x")
+    source(Path("a.csv"), server, f"{NO_ONE},x")
     (tmp_path / "victim").mkdir()
     Path("link").symlink_to(tmp_path / "victim")
     for path in ("link/x.csv", "../victim/x.csv", "link"):

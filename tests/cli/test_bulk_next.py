@@ -18,7 +18,7 @@ from thredfi_async.cli.bulk.journal_metadata import JournalMetadata
 from thredfi_async.client import ThredfiClient
 from thredfi_async.mock_server import Fault, FaultKind, MockServer, SeededCustomer
 
-NOBODY = "11111111-1111-4111-8111-111111111111"
+NO_ONE = "11111111-1111-4111-8111-111111111111"
 
 
 @pytest.fixture
@@ -217,7 +217,7 @@ async def test_a_run_of_a_program(bulk: Bulk, server: MockServer, monkeypatch: p
     """A run that Python began is said to be at the API, and by a program; no command is named that would be refused."""
     async with ThredfiClient.from_env() as client:
         each = server.customers[0]
-        async for _ in archive_many(client, [ArchiveItem(each.business_id, NOBODY)], journal="run.db"):
+        async for _ in archive_many(client, [ArchiveItem(each.business_id, NO_ONE)], journal="run.db"):
             pass
     told = bulk("status", "run.db")
     assert f", at {urlsplit(server.url).netloc}, by a program on " in told.out.splitlines()[0]

@@ -114,7 +114,7 @@ def test_an_interruption(
 
 
 def test_a_stop_is_noted_from_python(bulk: Bulk, unknown: list[SeededCustomer]) -> None:
-    """`settle` itself writes it, for whoever calls it, and only where the run is not at its end."""
+    """`settle` itself writes it, for every caller, and only where the run is not at its end."""
     from thredfi_async.bulk.settling import _note  # noqa: PLC0415 - what both ways share
 
     del unknown

@@ -21,7 +21,7 @@ from thredfi_async.cli.exit_codes import ExitCode
 from thredfi_async.mock_server import Fault, FaultKind, MockServer
 
 Capture = pytest.CaptureFixture[str]
-NOBODY = "11111111-1111-4111-8111-111111111111"
+NO_ONE = "11111111-1111-4111-8111-111111111111"
 
 
 @pytest.fixture(autouse=True)
@@ -164,15 +164,15 @@ def test_list_of_nobody(ids: list[str], capsys: Capture) -> None:
 async def test_hostile_text_is_escaped(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the API answers can neither move the cursor nor speak rich's markup; fields of its own are shown too."""
     hostile: dict[str, Any] = {"display_name": "\x1b[2J[red]Zoë\u202e[/red]", "future": {"a": 1}}
-    page = {"count": 1, "next": None, "previous": None, "results": [bodies.customer(NOBODY, **hostile)]}
-    async with FaultServer([Answer.json(200, bodies.customer(NOBODY, **hostile)), Answer.json(200, page)]) as server:
+    page = {"count": 1, "next": None, "previous": None, "results": [bodies.customer(NO_ONE, **hostile)]}
+    async with FaultServer([Answer.json(200, bodies.customer(NO_ONE, **hostile)), Answer.json(200, page)]) as server:
         monkeypatch.setenv("THREDFI_TOKEN", "t")
         monkeypatch.setenv("THREDFI_BASE_URL", server.url)
-        assert await in_thread(["get", NOBODY, NOBODY]) == 0
+        assert await in_thread(["get", NO_ONE, NO_ONE]) == 0
         out = capsys.readouterr().out
         assert "\\x1b[2J[red]Zoë\\u202e[/red]" in out
         assert re.search(r'^future +{"a": 1}$', out, re.MULTILINE)
-        assert await in_thread(["list", NOBODY]) == 0
+        assert await in_thread(["list", NO_ONE]) == 0
         assert "\\x1b[2J[red]Zoë" in capsys.readouterr().out
 
 
@@ -189,7 +189,7 @@ def test_help_lists_the_exit_codes(capsys: Capture) -> None:
 
 def test_the_api_says_no(server: MockServer, ids: list[str], capsys: Capture) -> None:
     """A refusal ends in 1, with what happened, the effect, what to do, and the request's id."""
-    assert main(["archive", ids[0], NOBODY]) == 1
+    assert main(["archive", ids[0], NO_ONE]) == 1
     out, err = capsys.readouterr()
     assert out == ""
     lines = err.splitlines()
@@ -229,7 +229,7 @@ async def test_nobody_there(capsys: Capture, monkeypatch: pytest.MonkeyPatch) ->
     """An API that is not reached ends in 1: nothing was sent."""
     monkeypatch.setenv("THREDFI_TOKEN", "t")
     with ports.refused() as url:
-        assert await in_thread(["archive", NOBODY, NOBODY, "--base-url", url]) == 1
+        assert await in_thread(["archive", NO_ONE, NO_ONE, "--base-url", url]) == 1
     err = capsys.readouterr().err
     assert err.startswith("error: The API was not reached: ")
     assert "Effect: NOT_APPLIED" in err
@@ -261,17 +261,17 @@ def test_help_is_what_a_stranger_gets(argv: list[str], words: str, capsys: Captu
     ("argv", "words"),
     [
         (["frobnicate"], "No such command"),
-        (["get", NOBODY], "Missing argument"),
-        (["get", NOBODY, NOBODY, "--timeout", "soon"], "give a duration such as 20ms"),
-        (["get", NOBODY, NOBODY, "--timeout", "0"], "Timeouts.deadline must be a positive number"),
-        (["get", NOBODY, NOBODY, "--environment", "mars"], "--environment"),
-        (["get", NOBODY, NOBODY, "--base-url", "http://x.test", "--environment", "sandbox"], "not both"),
-        (["get", NOBODY, NOBODY, "--base-url", "http://example.com"], "must use https"),
-        (["get", NOBODY, NOBODY, "--base-url", "https://user:hunter2@x.test"], "must not hold a user"),
-        (["get", "John Smith", NOBODY], "business_id: must be a UUID"),
-        (["archive", NOBODY, NOBODY, "--idempotency-key", "é"], "idempotency_key"),
-        (["archive", NOBODY, NOBODY, "--allow-missing-fields"], "--body"),
-        (["list", NOBODY, "--page-size", "0"], "--page-size"),
+        (["get", NO_ONE], "Missing argument"),
+        (["get", NO_ONE, NO_ONE, "--timeout", "soon"], "give a duration such as 20ms"),
+        (["get", NO_ONE, NO_ONE, "--timeout", "0"], "Timeouts.deadline must be a positive number"),
+        (["get", NO_ONE, NO_ONE, "--environment", "mars"], "--environment"),
+        (["get", NO_ONE, NO_ONE, "--base-url", "http://x.test", "--environment", "sandbox"], "not both"),
+        (["get", NO_ONE, NO_ONE, "--base-url", "http://example.com"], "must use https"),
+        (["get", NO_ONE, NO_ONE, "--base-url", "https://user:hunter2@x.test"], "must not hold a user"),
+        (["get", "John Smith", NO_ONE], "business_id: must be a UUID"),
+        (["archive", NO_ONE, NO_ONE, "--idempotency-key", "é"], "idempotency_key"),
+        (["archive", NO_ONE, NO_ONE, "--allow-missing-fields"], "--body"),
+        (["list", NO_ONE, "--page-size", "0"], "--page-size"),
         (["mock-server", "--rate-limit", "0/s"], "give a rate above 0"),
         (["mock-server", "--error-rate", "2"], "--error-rate"),
         (["mock-server", "--latency", "-1"], "give a duration"),
@@ -309,7 +309,7 @@ def test_unusable_body(content: bytes | None, words: str, tmp_path: Path, capsys
     path = tmp_path / "body.json"
     if content is not None:
         path.write_bytes(content)
-    assert main(["archive", NOBODY, NOBODY, "--body", str(path)]) == 2
+    assert main(["archive", NO_ONE, NO_ONE, "--body", str(path)]) == 2
     err = capsys.readouterr().err
     assert words.format(path=path) in err
     assert "ada@" not in err
@@ -329,7 +329,7 @@ def test_all_wrong_fields_at_once(server: MockServer, ids: list[str], body: Path
 def test_stdin_that_is_closed(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     """A body from a stdin that is closed is an unreadable body."""
     monkeypatch.setattr(sys, "stdin", None)
-    assert main(["archive", NOBODY, NOBODY, "--body", "-"]) == 2
+    assert main(["archive", NO_ONE, NO_ONE, "--body", "-"]) == 2
     assert "cannot read the body from stdin: stdin is closed" in capsys.readouterr().err
 
 
@@ -352,13 +352,13 @@ def test_no_option_takes_a_secret() -> None:
 @pytest.mark.parametrize("argv", [["--token", "hunter2"], ["--api-key=hunter2"], ["hunter2"]])
 def test_secrets_on_the_command_line_are_refused(argv: list[str], capsys: Capture) -> None:
     """A credential that is given as an argument is refused, and not repeated."""
-    assert main(["get", NOBODY, NOBODY, *argv]) == 2
+    assert main(["get", NO_ONE, NO_ONE, *argv]) == 2
     assert "hunter2" not in "".join(capsys.readouterr())
 
 
 def test_credentials_are_missing(capsys: Capture) -> None:
     """Without credentials the sentence names the variables."""
-    assert main(["get", NOBODY, NOBODY]) == 2
+    assert main(["get", NO_ONE, NO_ONE]) == 2
     assert "THREDFI_PARTNER_UUID and THREDFI_API_KEY" in capsys.readouterr().err
 
 
@@ -390,15 +390,15 @@ async def test_archived_but_unreadable(flags: list[str], capsys: Capture, monkey
     """An answer that proves the archiving but cannot be read whole ends in 0, with a warning."""
     monkeypatch.setenv("THREDFI_TOKEN", "t")
     answers = [
-        Answer.json(200, bodies.customer(NOBODY, archived=False)),
-        Answer.json(200, bodies.customer(NOBODY, created_at=5)),
+        Answer.json(200, bodies.customer(NO_ONE, archived=False)),
+        Answer.json(200, bodies.customer(NO_ONE, created_at=5)),
     ]
     async with FaultServer(answers) as server:
         monkeypatch.setenv("THREDFI_BASE_URL", server.url)
-        assert await in_thread(["archive", NOBODY, NOBODY, *flags]) == 0
+        assert await in_thread(["archive", NO_ONE, NO_ONE, *flags]) == 0
     out, err = capsys.readouterr()
     if flags:
-        assert json.loads(out) == {"id": NOBODY, "is_archived": True}
+        assert json.loads(out) == {"id": NO_ONE, "is_archived": True}
         assert json.loads(err)["effect"] == "APPLIED"
     else:
         assert out == ""
@@ -479,7 +479,7 @@ def test_ctrl_c_before_anything_was_sent(stage: str, capsys: Capture, monkeypatc
         raise KeyboardInterrupt
 
     monkeypatch.setattr(stage, interrupted)
-    assert main(["archive", NOBODY, NOBODY, "--body", "-"]) == 130
+    assert main(["archive", NO_ONE, NO_ONE, "--body", "-"]) == 130
     assert capsys.readouterr().err == "error: Interrupted.\n"
 
 

@@ -26,7 +26,7 @@ from thredfi_async.cli import main
 from thredfi_async.cli.output import PrintableConsole, PrintableFormatter, trace
 
 Capture = pytest.CaptureFixture[str]
-NOBODY = "11111111-1111-4111-8111-111111111111"
+NO_ONE = "11111111-1111-4111-8111-111111111111"
 HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 NASTY = [
     "\x1b[31m",
@@ -117,7 +117,7 @@ def test_names_of_files(capsys: Capture, text: str) -> None:
         said(capsys, "bulk", "archive", f"./{text}{suffix}", "--journal", f"./{text}.db", "--dry-run")
     for command in ("status", "report", "resume", "settle"):
         said(capsys, "bulk", command, f"./{text}")
-    said(capsys, "archive", NOBODY, text)
+    said(capsys, "archive", NO_ONE, text)
     said(capsys, text)
 
 
@@ -131,17 +131,17 @@ def test_fields_of_a_file(capsys: Capture, monkeypatch: pytest.MonkeyPatch, fiel
     with Path("a.csv").open("w", encoding="utf-8", newline="", errors="replace") as file:
         csv.writer(file).writerows([names, ["x", "y"]])
     Path("b.jsonl").write_text(json.dumps({"customer_id": "x", field: {inner: 1}}), "utf-8")
-    Path("c.jsonl").write_text(json.dumps({"customer_id": NOBODY, "metadata": {inner: {inner: 10**400}}}), "utf-8")
+    Path("c.jsonl").write_text(json.dumps({"customer_id": NO_ONE, "metadata": {inner: {inner: 10**400}}}), "utf-8")
     pa, pq = (pytest.importorskip(name) for name in ("pyarrow", "pyarrow.parquet"))
     wrong = pa.struct([pa.field(inner, pa.string())])
     for number, (name, kind) in enumerate(
         [("customer_id", wrong), (inner, pa.string()), ("metadata", pa.map_(wrong, wrong))]
     ):
-        columns = {"customer_id": pa.array([NOBODY])} | {name: pa.array([None], kind)}
+        columns = {"customer_id": pa.array([NO_ONE])} | {name: pa.array([None], kind)}
         pq.write_table(pa.table(columns), f"{number}.parquet")
     for each in ("a.csv", "b.jsonl", "c.jsonl", "0.parquet", "1.parquet", "2.parquet"):
         for more in ([], ["--json"], ["--allow-missing-fields", "--debug"]):
-            said(capsys, "bulk", "archive", each, "--journal", "run.db", "--business-id", NOBODY, "--dry-run", *more)
+            said(capsys, "bulk", "archive", each, "--journal", "run.db", "--business-id", NO_ONE, "--dry-run", *more)
 
 
 async def in_thread(argv: list[str]) -> int:
@@ -154,7 +154,7 @@ async def in_thread(argv: list[str]) -> int:
 async def test_answers(capsys: Capture, monkeypatch: pytest.MonkeyPatch, text: str, more: list[str]) -> None:
     """What the API answers, or something in its place: records, codes, messages, headers of errors."""
     hostile: dict[str, Any] = {"display_name": text, "external_id": text, "notes": text, text: {text: [text]}}
-    record = bodies.customer(NOBODY, **hostile)
+    record = bodies.customer(NO_ONE, **hostile)
     page = {"count": 1, "next": None, "previous": None, "results": [record]}
     error = {"error": text, "error_code": text, "message": text, "details": {text: text}}
     answers = [
@@ -166,7 +166,7 @@ async def test_answers(capsys: Capture, monkeypatch: pytest.MonkeyPatch, text: s
     async with FaultServer(answers) as server:
         monkeypatch.setenv("THREDFI_TOKEN", "t")
         monkeypatch.setenv("THREDFI_BASE_URL", server.url)
-        for argv in (["get", NOBODY, NOBODY], ["list", NOBODY], ["get", NOBODY, NOBODY], ["get", NOBODY, NOBODY]):
+        for argv in (["get", NO_ONE, NO_ONE], ["list", NO_ONE], ["get", NO_ONE, NO_ONE], ["get", NO_ONE, NO_ONE]):
             await in_thread([*argv, *more])
             check("".join(capsys.readouterr()))
 
@@ -178,10 +178,10 @@ def test_settings(capsys: Capture, monkeypatch: pytest.MonkeyPatch, text: str) -
     monkeypatch.setenv("THREDFI_TOKEN", value)
     monkeypatch.setenv("THREDFI_BASE_URL", f"http://{value}.example.com/")
     Path("settings.env").write_text(f"THREDFI_BASE_URL={text}\n{text}=1\n", "utf-8")
-    said(capsys, "get", NOBODY, NOBODY, "--debug")
-    said(capsys, "get", NOBODY, NOBODY, "--env-file", "settings.env")
-    said(capsys, "get", NOBODY, NOBODY, "--base-url", f"http://{text}/", "--timeout", text)
-    said(capsys, "get", NOBODY, NOBODY, "--environment", text)
+    said(capsys, "get", NO_ONE, NO_ONE, "--debug")
+    said(capsys, "get", NO_ONE, NO_ONE, "--env-file", "settings.env")
+    said(capsys, "get", NO_ONE, NO_ONE, "--base-url", f"http://{text}/", "--timeout", text)
+    said(capsys, "get", NO_ONE, NO_ONE, "--environment", text)
     said(capsys, "bulk", "archive", "x", f"--{text}")
 
 

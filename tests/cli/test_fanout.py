@@ -28,7 +28,7 @@ from thredfi_async.mock_server.thread import in_thread
 from thredfi_async.worker.broker import connected
 from thredfi_async.worker.settings import NatsSettings
 
-NOBODY = UUID(int=0)
+NO_ONE = UUID(int=0)
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +97,7 @@ def test_a_run_goes_out_to_workers_and_comes_back(
 ) -> None:
     """A file is published, a worker archives, and status and report show the run."""
     customers = list(server.customers[:50])
-    write(customers, f"{customers[0].business_id},{NOBODY}")
+    write(customers, f"{customers[0].business_id},{NO_ONE}")
     assert main(["bulk", "publish", "c.csv", "--journal", "run.db"]) == 0
     said = capsys.readouterr().out
     assert "Published: 51 customers" in said
@@ -279,7 +279,7 @@ def test_a_queue_that_is_full_is_told_and_ends_with_ctrl_c(nats: NatsServer, ser
 
 def test_two_collectors_at_once_are_refused(nats: NatsServer, capsys: pytest.CaptureFixture[str]) -> None:
     """A journal has one writer: the second one is told so in a sentence."""
-    write([], f"{NOBODY},{NOBODY}")
+    write([], f"{NO_ONE},{NO_ONE}")
     assert main(["bulk", "publish", "c.csv", "--journal", "run.db"]) == 0
     with Journal.open("run.db"):
         assert main(["bulk", "collect", "--journal", "run.db"]) == 2
@@ -290,7 +290,7 @@ def test_two_collectors_at_once_are_refused(nats: NatsServer, capsys: pytest.Cap
 
 def test_following_ends_well_with_ctrl_c(nats: NatsServer) -> None:
     """Following is ended by Ctrl-C, which is no failure."""
-    write([], f"{NOBODY},{NOBODY}")
+    write([], f"{NO_ONE},{NO_ONE}")
     assert main(["bulk", "publish", "c.csv"]) == 0
     with command("bulk", "collect", "--journal", "run.db", "--follow", "--json") as process:
         assert process.stdout is not None
@@ -309,7 +309,7 @@ def test_a_broker_that_is_not_there_is_one_sentence(
     monkeypatch.chdir(tmp_path)
     given: Any = connected
     monkeypatch.setitem(given.__wrapped__.__kwdefaults__, "within", 0.3)
-    write([], f"{NOBODY},{NOBODY}")
+    write([], f"{NO_ONE},{NO_ONE}")
     assert main(["bulk", *argv, "--nats", "nats://127.0.0.1:1"]) == 5
     said = capsys.readouterr().err
     assert "127.0.0.1:1" in said
@@ -336,6 +336,6 @@ def test_a_broker_elsewhere_takes_a_yes(
 ) -> None:
     """Before anything goes to another machine's queue there is a question, which a script answers with --yes."""
     monkeypatch.chdir(tmp_path)
-    write([], f"{NOBODY},{NOBODY}")
+    write([], f"{NO_ONE},{NO_ONE}")
     assert main(["bulk", "publish", "c.csv", "--nats", "nats://broker.example:4222"]) == 2
     assert "needs a yes" in capsys.readouterr().err

@@ -230,7 +230,7 @@ async def test_a_part_that_breaks(part: str, script: Sequence[Step], afterwards:
             assert isinstance(end, Outcome)
             assert case.is_archived
             assert case.recorder.ended.outcome == "succeeded"
-        # A limiter that breaks after it gave out a slot has given it to nobody.
+        # A limiter that breaks after it gave out a slot has given it to no one.
         assert case.limiter.in_use == 0 or (part == "limiter" and afterwards)
         assert (case.limiter.waiting, case.lifecycle._calls, case.lifecycle._running) == (0, 0, set())
         if not breaker.has_broken:

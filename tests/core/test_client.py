@@ -155,7 +155,7 @@ def test_certificates_that_are_not_verified() -> None:
 def test_this_machine_is_reached_without_a_proxy(
     base_url: str, is_used: bool, by: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A token for this machine must not leave it in clear, whoever configures a proxy."""
+    """A token for this machine must not leave it in clear, wherever a proxy is configured."""
     proxy = "http://proxy.example:3128"
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)

@@ -80,7 +80,7 @@ def test_what_is_the_apis_own_error(body: object, is_enveloped: bool, status: in
 
 
 def test_an_envelope_that_is_cut_is_none() -> None:
-    """A body with a flaw is nobody's own, even if what came of it can be read."""
+    """A body with a flaw is no one's own, even if what came of it can be read."""
     error = api_error(Response(403, {}, b'{"error_code": "forbidden"}', "is cut short"))
     assert (error.is_enveloped, error.error_code) == (False, None)
 

@@ -205,7 +205,7 @@ def test_details_are_never_none() -> None:
 
 
 def test_an_answer_is_not_the_apis_own_unless_it_is_known_to_be() -> None:
-    """Whoever builds an API error by hand claims neither the envelope nor a harmless redirect."""
+    """An API error that is built by hand claims neither the envelope nor a harmless redirect."""
     error = APIError("400", status=400)
     assert (error.is_enveloped, error.is_same_path) == (False, False)
 

@@ -89,12 +89,12 @@ def test_every_status(status: int, is_enveloped: bool) -> None:
     ],
 )
 def test_refusals_that_may_mean_that_it_is_done(status: int, code: str | None, standing: Standing) -> None:
-    """Nobody documents what archiving an archived customer answers, so these stay in doubt even in the envelope."""
+    """No one documents what archiving an archived customer answers, so these stay in doubt even in the envelope."""
     assert attempt_standing(refusal(status, code)) is standing
 
 
 def test_wrong_fields_count_only_in_the_envelope() -> None:
-    """A code without the envelope, as a caller's own error may have it, is nobody's no."""
+    """A code without the envelope, as a caller's own error may have it, is no one's no."""
     assert attempt_standing(refusal(400, "validation_error", is_enveloped=False)) is Standing.IN_DOUBT
 
 

@@ -682,7 +682,7 @@ async def test_a_providers_error_about_another_call(clock: "FakeClock") -> None:
     ],
 )
 async def test_a_doubt_that_is_settled(post: list[Step], get: Step) -> None:
-    """If one GET shows the customer archived, the call succeeds with that record; nobody knows whose work it is."""
+    """If one GET shows the customer archived, the call succeeds with that record; no one knows whose work it is."""
     hook = Recorder()
     async with FaultServer(routes={POST: post, GET: [get]}) as server:
         async with client_of(server.url, retry=ONCE, hooks=[hook]) as client:

@@ -57,7 +57,7 @@ def test_steps_back_are_summed() -> None:
 
 
 def test_time_stands_still_while_the_clock_fails() -> None:
-    """An exception of the clock is nobody's business: timers read it, where no one would hear of it."""
+    """An exception of the clock is no one's business: timers read it, where no one would hear of it."""
     assert told(10.0, OSError(), ValueError(), 11.0, 5.0, OSError(), 6.0) == [10.0, 10.0, 10.0, 11.0, 11.0, 11.0, 12.0]
 
 

@@ -153,7 +153,7 @@ def test_only_a_marked_block_is_left_out() -> None:
 
 
 def test_nothing_is_left_out() -> None:
-    """No block of the docs is marked: whoever adds one says here why it cannot run."""
+    """No block of the docs is marked: to add one is to say here why it cannot run."""
     assert [str(block) for block in ALL if block.reason is not None] == []
 
 

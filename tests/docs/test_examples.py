@@ -54,7 +54,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 # Examples import each other from their own folder, which PYTHONSAFEPATH would prevent.
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("THREDFI_", "PYTHONSAFEPATH"))}
 SERVICES = ["aiohttp_service", "fastapi_service"]
-NOBODY = UUID(int=0)
+NO_ONE = UUID(int=0)
 
 
 def environment(url: str) -> dict[str, str]:
@@ -178,7 +178,7 @@ def test_service_archives(service: Service, server: MockServer, fresh: Callable[
 def test_service_says_what_is_wrong(service: Service, server: MockServer, fresh: Callable[[], Any]) -> None:
     """A missing customer is a 404; a body that breaks the contract is a 422 with every field, and is not sent."""
     customer = fresh()
-    missing = service.archive(customer.business_id, NOBODY)
+    missing = service.archive(customer.business_id, NO_ONE)
     wrong = service.archive(customer.business_id, customer.customer_id, json.dumps(customer.body | {"name": 1, "x": 2}))
     broken = service.archive(customer.business_id, customer.customer_id, "{")
     assert (missing.status, missing.body) == (404, {"archived": False})
@@ -250,7 +250,7 @@ def test_service_ends_what_it_has_begun(name: str) -> None:
     with Upstream() as upstream, running(name, environment(f"http://127.0.0.1:{upstream.server_port}")) as service:
         serving = threading.Thread(target=upstream.serve_forever)
         asking = threading.Thread(
-            target=lambda: replies.append(service.archive(NOBODY, NOBODY, headers={"X-Request-Id": "order-8"}))
+            target=lambda: replies.append(service.archive(NO_ONE, NO_ONE, headers={"X-Request-Id": "order-8"}))
         )
         serving.start()
         asking.start()
@@ -346,10 +346,10 @@ def test_gather_writes_what_is_left(server: MockServer, fresh: Callable[[], Any]
     customers = [fresh() for _ in range(10)]
     ids = [str(each.customer_id) for each in customers]
     file = tmp_path / "ids.txt"
-    file.write_text("\n".join([*ids, "", ids[0].upper(), str(NOBODY)]))
+    file.write_text("\n".join([*ids, "", ids[0].upper(), str(NO_ONE)]))
     with gather(server, customers[0].business_id, file) as process:
         out, err = process.communicate(timeout=20)
-    assert (process.returncode, out) == (1, f"{NOBODY}\n")
+    assert (process.returncode, out) == (1, f"{NO_ONE}\n")
     assert err.splitlines()[-1] == "10 archived, 1 left"
     assert "effect NOT_APPLIED" in err
     assert [server.requests.of(each).applied for each in ids] == [1] * 10
@@ -379,8 +379,8 @@ def test_gather_refuses_a_wrong_line(server: MockServer, tmp_path: Path) -> None
     """A line that is no UUID is named, and nothing is sent."""
     before = server.requests.totals.total()
     file = tmp_path / "ids.txt"
-    file.write_text(f"{NOBODY}\nAnn\n")
-    with gather(server, NOBODY, file) as process:
+    file.write_text(f"{NO_ONE}\nAnn\n")
+    with gather(server, NO_ONE, file) as process:
         out, err = process.communicate(timeout=20)
     assert (process.returncode, out, err) == (1, "", f"{file}, line 2: this is not a UUID\n")
     assert server.requests.totals.total() == before
@@ -412,7 +412,7 @@ def test_faststream_deals_with_every_message(server: MockServer, fresh: Callable
     """The FastStream app archives, retries with the same key, and stores dead letters."""
     good, late = fresh(), fresh()
     server.queue_faults(late.customer_id, Fault(FaultKind.SERVER_ERROR, status=501))
-    missing = ArchiveCommand(good.business_id, NOBODY)
+    missing = ArchiveCommand(good.business_id, NO_ONE)
     commands = [ArchiveCommand(each.business_id, each.customer_id, each.body) for each in (good, late)]
     env = environment(server.url) | {"THREDFI_TOKEN": server.token, "NATS_URL": broker}
     with process("faststream_nats", env) as (app, lines):

@@ -155,7 +155,7 @@ async def test_without_a_body_every_request_may_be_tried_again(clock: "FakeClock
 
 
 async def test_without_a_body_and_an_edit_in_between() -> None:
-    """Another client archives the customer meanwhile: the 409 is settled, and nobody knows by whom it was archived."""
+    """Another client archives the customer meanwhile: the 409 is settled, and no one knows by whom it was archived."""
     active = Answer.json(200, bodies.active)
     routes: dict[tuple[str, str], list[Step]] = {GET: [active, faults.good()], POST: [faults.problem(409)]}
     async with FaultServer(routes=routes) as server, client_of(server.url) as client:
@@ -250,7 +250,7 @@ async def test_every_fault_of_the_mock_server(kind: FaultKind, with_body: bool, 
 
 @pytest.mark.parametrize("repeat", ["ok", "conflict", "invalid"])
 async def test_archiving_twice(repeat: Any) -> None:
-    """Whatever the server answers to a repeat, the customer is archived; after a POST, nobody says since when."""
+    """Whatever the server answers to a repeat, the customer is archived; after a POST, no one says since when."""
     async with MockServer(customers=1, repeat=repeat) as server, client_for(server) as client:
         (customer,) = server.customers
         calls = [

@@ -126,7 +126,7 @@ async def test_a_client_certificate_that_is_refused_after_sending(method: str, s
         await until(lambda: bool(server.refusals))
         broken = {attempt.error for attempt in hook.attempts[:-1]}
         if loop_name() == "uvloop" and "ConnectionLostError" in {attempt.error for attempt in hook.attempts}:
-            # uvloop writes on, and may see the reset that follows before the alert: then nobody knows.
+            # uvloop writes on, and may see the reset that follows before the alert: then no one knows.
             assert caught.value.effect is (Effect.NOT_APPLIED if method == "GET" else Effect.UNKNOWN)
         elif loop_name() == "uvloop" and re.search("ServerDisconnectedError|ClientOSError", str(caught.value)):
             # Or it closes before the first byte, and does not say why until later.

@@ -1,4 +1,4 @@
-"""What a journal says of its run is checked as strictly as the settings that it came from, whoever opens it."""
+"""What a journal says of its run is checked as strictly as the settings that it came from, by each of its readers."""
 
 import json
 from pathlib import Path

@@ -78,7 +78,7 @@ UPDATE items SET state = o.column2, attempts = attempts + o.column3, code = o.co
     ended_at = o.column6
 FROM (VALUES {", ".join(["(?, ?, ?, ?, ?, ?)"] * CHUNK)}) AS o WHERE items.position = o.column1
 """  # noqa: S608 - made of question marks
-NOBODY: Final = (None,) * 6
+PADDING: Final = (None,) * 6
 
 INDEX: Final = "UPDATE items SET indexed = 1 WHERE indexed = 0 AND (position >= ? OR position < 0)"
 UNINDEXED: Final = "SELECT CAST(customer_id || business_id AS BLOB), position FROM items WHERE indexed = 0"

@@ -121,7 +121,7 @@ class Store:
         size = statements.CHUNK
         for start in range(0, len(rows), size):
             part = rows[start : start + size]
-            padding = statements.NOBODY * (size - len(part))
+            padding = statements.PADDING * (size - len(part))
             self._execute(statements.SETTLE, [*chain.from_iterable(part), *padding])
 
     def known(self, ids: Sequence[bytes]) -> Collection[bytes]:

@@ -18,8 +18,8 @@ from thredfi_async.bulk.readers.invalid_line import InvalidLine, RecordError
 from thredfi_async.bulk.readers.raw_table import named
 from thredfi_async.bulk.readers.table import Cells, Header, Table, header_of
 from thredfi_async.bulk.readers.text import other_format
-from thredfi_async.bulk.readers.workbook_hidden import HiddenRows
 from thredfi_async.bulk.readers.workbook_lines import as_csv
+from thredfi_async.bulk.readers.workbook_row_sets import HiddenRows
 from thredfi_async.bulk.reading_options import ReadingOptions
 
 _LOOKED_AT: Final = 64

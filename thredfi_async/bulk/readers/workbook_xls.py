@@ -9,7 +9,7 @@ from typing import Any, Final
 from thredfi_async._extras import how_to_install
 from thredfi_async.bulk.errors import SourceError
 from thredfi_async.bulk.readers.table import Cells
-from thredfi_async.bulk.readers.workbook_hidden import HiddenRows
+from thredfi_async.bulk.readers.workbook_row_sets import HiddenRows
 
 try:
     xlrd: Any = import_module("xlrd")

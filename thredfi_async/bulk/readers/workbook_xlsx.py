@@ -12,7 +12,7 @@ from xml.etree.ElementTree import ParseError
 from thredfi_async._extras import how_to_install
 from thredfi_async.bulk.errors import SourceError
 from thredfi_async.bulk.readers.table import Cells
-from thredfi_async.bulk.readers.workbook_hidden import MOST_ROWS, HiddenRows, Rows
+from thredfi_async.bulk.readers.workbook_row_sets import MOST_ROWS, HiddenRows, Rows
 
 try:
     openpyxl: Any = import_module("openpyxl")

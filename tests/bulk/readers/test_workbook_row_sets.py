@@ -2,7 +2,7 @@
 
 import pytest
 
-from thredfi_async.bulk.readers.workbook_hidden import HiddenRows
+from thredfi_async.bulk.readers.workbook_row_sets import HiddenRows
 
 SHEET = (
     b'<worksheet><sheetData><row r="1"><c r="A1"/></row><x:row r=\'2\' hidden=\'true\'></x:row><row r="3" hidden="0"/>'

@@ -1,4 +1,4 @@
-"""Finds the rows of a sheet that are hidden, as those are that a filter leaves out, and other rows of one kind."""
+"""Sets of rows of a sheet: any, and those that are hidden, as a filter hides what it leaves out."""
 
 import re
 from typing import Final
