@@ -31,14 +31,14 @@ class AtOnce:
         usual: The mean of how many are in flight with a request that is granted.
     """
 
-    __slots__ = ("_above", "_alike", "_bound", "_count", "_granted", "_has_missed", "flight", "seen", "usual")
+    __slots__ = ("_above", "_alike", "_bound", "_count", "_granted", "_has_missed", "_last", "flight", "seen", "usual")
 
     def __init__(self, bound: Bound) -> None:
         """Start without a bound."""
         self._bound = bound
         self.flight = self.seen = 0
         self._has_missed = False
-        self.usual = 0.0
+        self.usual = self._last = 0.0
         # Of refusals in a row: with how many in flight, how often, and what was granted since the first.
         self._count = math.inf
         self._alike = self._granted = self._above = 0
@@ -78,7 +78,8 @@ class AtOnce:
         else:
             bound.forget()
             return False
-        self._found(count)
+        # At first a rate may look alike.
+        self._found(count, is_sure=count == self._last)
         return True
 
     def _is_alike(self, count: float) -> bool:
@@ -92,8 +93,9 @@ class AtOnce:
         self._found(count)
         return True
 
-    def _found(self, count: float) -> None:
-        self._bound.found(count)
+    def _found(self, count: float, *, is_sure: bool = True) -> None:
+        self._bound.found(count, is_sure=is_sure)
+        self._last = count
         self.flight += 1
         self.seen = 0
         self._count = math.inf

@@ -13,6 +13,8 @@ _RECOVERS_IN: Final = 3.5
 _PERIOD: Final = 20.0
 _COSTS: Final = 60.0
 """Seconds between probes; or half of them and so many times the Retry-After, since a probe costs as much as it says."""
+_UNSURE: Final = 2.0
+"""The same for a bound that may be none."""
 _FIRST_COSTS: Final = 20.0
 """The same after a search, whose result is not sure yet."""
 _CLIMB: Final = 0.035
@@ -158,10 +160,12 @@ class Bound:
         """Look for the bound from here on."""
         self.is_search, self.top, self.time = True, start, 0.0
 
-    def found(self, top: float, hold: float = 0.0) -> None:
-        """End the search, or correct what is known."""
+    def found(self, top: float, hold: float = 0.0, *, is_sure: bool = True) -> None:
+        """End the search, or correct what is known; probe it soon if that is not sure."""
         self.is_search, self._is_new, self.is_alone = False, True, True
         self._react(top, hold)
+        if not is_sure:
+            self._period = _UNSURE
 
     def refused(self, time: float, top: float, hold: float = 0.0) -> None:
         """Learn from a refusal.

@@ -74,7 +74,7 @@ class RateEstimate:
             self._opening_lasted = lasted
             self._late, self._last = 0, (self._opening_count, lasted)
 
-    def learn(self, time: float, sent: float, granted: int, rate: float, hold: float) -> None:
+    def learn(self, time: float, sent: float, granted: int, rate: float, hold: float, in_flight: int) -> None:
         """Learn from a refusal: the most that was granted for long, or what it seems to be.
 
         Args:
@@ -94,6 +94,9 @@ class RateEstimate:
             pace.found(max(LEAST, min(sent, granted / window)), hold)
         elif pace.is_search:
             beyond = pace.beyond(time, self._opening_count, self._opening_lasted)
+            if hold <= 0.0 and (pace.time - time) * sent < in_flight / 2:
+                # It came sooner than grants do, so that those of the last second are too few.
+                seems = max(seems, pace.sustained(time, _LONGEST_BURST))
             top = min(sent, max(beyond, seems, LEAST))
             self._burst = min(_LONGEST_BURST, max(0.0, self._opening_count / top - self._opening_lasted))
             pace.found(top, hold)
