@@ -20,6 +20,14 @@ LONG = pytest.mark.long
 BUCKET = Scenario(api=lambda _: apis.TokenBucket(200.0, 20.0))
 # Refusals come sooner than grants, which take the API a moment.
 TOLD = attrs.evolve(BUCKET, retry_after=apis.rounded_up, round_trip=0.003, service=0.021)
+# Django REST framework; to collect garbage takes its process 45 ms now and then.
+HALTS = Scenario(
+    api=lambda _: apis.SlidingWindow(200.0, 1.0),
+    retry_after=apis.rounded_up,
+    round_trip=0.003,
+    service=0.025,
+    halts=(13.7, 0.045),
+)
 FOUR = [(0.0, 1e9)] * 4
 
 
@@ -42,6 +50,8 @@ def seeds(scenario: Scenario) -> list[Result]:
         pytest.param(TOLD, 0.92, 0.015, id="refusals come first"),
         pytest.param(BUCKET, 0.95, 0.015, id="bucket"),
         pytest.param(attrs.evolve(BUCKET, round_trip=0.3), 0.95, 0.02, id="bucket, 300 ms"),
+        # Refusals at once, grants after that time.
+        pytest.param(attrs.evolve(BUCKET, round_trip=0.003, service=0.3), 0.95, 0.02, id="bucket, answers in 300 ms"),
         pytest.param(attrs.evolve(BUCKET, round_trip=0.0005), 0.95, 0.02, id="bucket, under 1 ms"),
         pytest.param(Scenario(api=lambda _: apis.LeakyBucket(200.0, 20.0)), 0.9, 0.02, id="leaky bucket"),
         pytest.param(Scenario(api=lambda _: apis.FixedWindow(200.0)), 0.93, 0.015, id="fixed window"),
@@ -149,6 +159,21 @@ def test_one_request_alone_is_not_one_too_many(is_paced: bool) -> None:
     assert not bound.is_known
 
 
+def test_a_number_at_once_that_may_be_a_rate_is_probed_soon() -> None:
+    """The first bound of requests at once is probed after a second; once it was refused there again, seldom."""
+    bound = Bound(lambda: 0.5)
+    at_once = AtOnce(bound)
+
+    def climbs_after() -> float:
+        return next(tenth / 10 for tenth in range(1000) if bound.at(tenth / 10) >= 9.0)
+
+    assert at_once.explains(0, 9, 9, is_paced=False)
+    assert climbs_after() < 2.0
+    bound.time = climbs_after()
+    assert at_once.explains(1, 9, 9, is_paced=False)
+    assert climbs_after() > 10.0
+
+
 # A client that starts 12,000 calls handles no answer for a second; a busy machine runs none of its code now and then.
 @LONG
 @pytest.mark.parametrize(
@@ -163,9 +188,11 @@ def test_one_request_alone_is_not_one_too_many(is_paced: bool) -> None:
                 round_trip=0.003,
                 service=0.021,
             ),
-            0.9,
+            0.93,
             id="DRF",
         ),
+        pytest.param(HALTS, 0.9, id="DRF that halts"),
+        pytest.param(attrs.evolve(BUCKET, round_trip=0.003, service=0.3), 0.95, id="answers in 300 ms"),
         pytest.param(Scenario(api=lambda _: apis.Concurrency(8, 0.02), round_trip=0.0005), 0.93, id="8 in flight"),
     ],
 )

@@ -4,6 +4,7 @@ import pytest
 
 from thredfi_async._engine.bound import Bound
 from thredfi_async._engine.rate_estimate import RateEstimate
+from thredfi_async._engine.turns import Ticket
 
 
 def searching(*, count: int, lasted: float, hold: float) -> tuple[Bound, RateEstimate]:
@@ -14,11 +15,17 @@ def searching(*, count: int, lasted: float, hold: float) -> tuple[Bound, RateEst
     return pace, estimate
 
 
+def sent(time: float) -> Ticket:
+    """Return the ticket of a request that was sent at this time in use of a pace of 400 a second."""
+    return Ticket(1, 0, 1, 400.0, time)
+
+
 @pytest.mark.parametrize(("hold", "seconds"), [(1.0, 1), (10.0, 10)])
 def test_an_api_that_counts_by_windows(hold: float, seconds: int) -> None:
     """The same number, granted in another time: it grants that in a window, which ends with the Retry-After."""
     pace, estimate = searching(count=200, lasted=0.3, hold=hold)
-    estimate.learn(0.6, 400.0, 200, 200.0, hold)
+    pace.time = 0.7
+    estimate.learn(sent(0.6), 200, 200.0, hold, 8)
     assert pace.top == 200 / seconds
     assert not pace.is_search
 
@@ -26,5 +33,24 @@ def test_an_api_that_counts_by_windows(hold: float, seconds: int) -> None:
 def test_an_api_that_grants_more_the_longer_it_takes() -> None:
     """No window then: the bound is between what was granted with the pause and what was sent."""
     pace, estimate = searching(count=200, lasted=0.3, hold=1.0)
-    estimate.learn(0.9, 400.0, 320, 320.0, 1.0)
+    pace.time = 1.0
+    estimate.learn(sent(0.9), 320, 320.0, 1.0, 8)
     assert 320 / 1.9 < pace.top <= 400.0
+
+
+def test_those_that_are_granted_but_not_answered_yet_count() -> None:
+    """A refusal that comes at once, while 20 answers are on their way, comes after 20 more that were granted."""
+    pace, estimate = searching(count=200, lasted=0.3, hold=1.0)
+    pace.time = 0.601
+    estimate.learn(sent(0.6), 180, 180.0, 1.0, 21)
+    assert pace.top == 200.0
+
+
+def test_those_of_the_opening_that_come_late_do_not_count() -> None:
+    """What the opening still brings after the first refusal belongs to the opening, not to the search."""
+    pace, estimate = searching(count=180, lasted=0.3, hold=1.0)
+    for number in range(20):
+        estimate.came_late(0, 0.3 + number / 1000)
+    pace.time = 0.7
+    estimate.learn(sent(0.6), 220, 220.0, 1.0, 8)
+    assert pace.top == 200.0

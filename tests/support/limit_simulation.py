@@ -63,6 +63,7 @@ class Scenario:
             leaves only then, in any order.
         pauses: The part of the time in which its loop does not run, in pauses of up to a tenth of a second.
         status: The status of a refusal.
+        halts: How often the API's process does not run, as when it collects garbage, and for how many seconds.
     """
 
     api: Callable[[random.Random], Api]
@@ -79,6 +80,7 @@ class Scenario:
     stalls: float = 0.0
     pauses: float = 0.0
     status: int = 429
+    halts: tuple[float, float] = (1e9, 0.0)
 
 
 @attrs.define
@@ -244,6 +246,10 @@ class _World:
         self.at(leaves + way / 2, self._arrives, client, number, ticket, way / 2)
 
     def _arrives(self, client: _Client, number: int, ticket: Any, back: float) -> None:
+        every, lasts = self.scenario.halts
+        if self.now % every < lasts:
+            self.at(self.now - self.now % every + lasts + _SLACK, self._arrives, client, number, ticket, back)
+            return
         delay = self.api.arrives(self.now, number)
         if delay < 0:
             self.result.refused[number].append(self.now)

@@ -37,6 +37,11 @@ _SAME: Final = 0.03
 """Alone an API refuses at the same level again, up to this part; in company, wherever the others are."""
 _EARLY: Final = 5.0
 """Seconds in which a refusal after a search means company; later ones correct what the search found."""
+_EXCUSED: Final = 2
+_NOT_AT_ONCE: Final = 1.5
+_YIELDS: Final = 0.985
+"""With a Retry-After, so many refusals in a row between probes may be accidents, as of an API that halted for a moment
+and then found too many in its window, unless they come within so many seconds: each leaves this part of the top."""
 _MOST_HELD: Final = 10.0
 """Seconds of Retry-After that count; it may be far too long."""
 _REQUESTS: Final = 20.0
@@ -69,12 +74,25 @@ class Bound:
         doubles_in: Seconds in which a search doubles.
     """
 
-    __slots__ = ("_is_new", "_last", "_period", "_vary", "doubles_in", "is_alone", "is_search", "time", "top")
+    __slots__ = (
+        "_accidents",
+        "_is_new",
+        "_last",
+        "_period",
+        "_vary",
+        "doubles_in",
+        "is_alone",
+        "is_search",
+        "time",
+        "top",
+    )
 
     def __init__(self, vary: Callable[[], float]) -> None:
         """Start without a bound."""
         self._vary = vary
         self._period, self._last, self._is_new = _PERIOD, math.inf, False
+        # Refusals between probes, in a row.
+        self._accidents = 0
         self.top = math.inf
         self.time = 0.0
         self.is_search = False
@@ -176,8 +194,14 @@ class Bound:
             hold: Seconds that the API asks to wait.
         """
         if self.is_alone:
-            self.is_alone = self.is_expected(time) or (self._is_new and time >= _EARLY)
+            is_accident = not self.is_expected(time) and not (self._is_new and time >= _EARLY)
+            self._accidents = self._accidents + 1 if is_accident else 0
+            is_excused = hold > 0.0 and time >= _NOT_AT_ONCE and self._accidents <= _EXCUSED
+            self.is_alone = not is_accident or is_excused
+            if is_accident and is_excused and not self._is_new:
+                top *= _YIELDS
         else:
+            self._accidents = 0
             self.is_alone = abs(top - self._last) <= _SAME * self._last
         self._is_new = False
         self._react(top, hold)

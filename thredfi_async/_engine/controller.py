@@ -282,7 +282,7 @@ class Controller:
 
     def _learn(self, ticket: Ticket, granted: int, rate: float, hold: float, now: float) -> None:
         if self.pace.is_known:
-            self._estimate.learn(ticket.time, ticket.pace, granted, rate, hold, self.in_flight)
+            self._estimate.learn(ticket, granted, rate, hold, self.in_flight)
             self._tally.found(self.pace.top)
             return
         self._at_once.usual = float(self._at_once.seen)

@@ -4,6 +4,7 @@ import math
 from typing import Final
 
 from thredfi_async._engine.bound import Bound
+from thredfi_async._engine.turns import Ticket
 
 LEAST: Final = 1 / 60
 """Requests a second that it goes down to at most."""
@@ -72,19 +73,22 @@ class RateEstimate:
             self._pace.top *= 1.0 + 1.0 / max(1, self._opening_count)
             self._opening_count += 1
             self._opening_lasted = lasted
-            self._late, self._last = 0, (self._opening_count, lasted)
+            self._last = (self._opening_count, lasted)
 
-    def learn(self, time: float, sent: float, granted: int, rate: float, hold: float, in_flight: int) -> None:
+    def learn(self, ticket: Ticket, granted: int, rate: float, hold: float, in_flight: int) -> None:
         """Learn from a refusal: the most that was granted for long, or what it seems to be.
 
         Args:
-            time: The time in use of the pace at which the refused request was sent.
-            sent: The pace at which it was sent.
+            ticket: That of the refused request.
             granted: Requests that were granted since the last reaction.
             rate: Those in the last second.
             hold: Seconds that the API asks to wait.
+            in_flight: Requests in flight when it was refused.
         """
-        pace, granted = self._pace, max(0, granted - self._late)
+        pace, time, sent = self._pace, ticket.time, ticket.pace
+        # If a refusal came sooner than grants do, most of the requests in flight are granted, though not answered yet.
+        is_early = (pace.time - time) * sent < in_flight / 2
+        granted = max(0, granted - self._late) + (in_flight - 1 if is_early else 0)
         window = self._window(granted, time, hold)
         held, self._held = self._held, hold
         self._late, self._last = 0, (granted, time)
@@ -94,8 +98,7 @@ class RateEstimate:
             pace.found(max(LEAST, min(sent, granted / window)), hold)
         elif pace.is_search:
             beyond = pace.beyond(time, self._opening_count, self._opening_lasted)
-            if hold <= 0.0 and (pace.time - time) * sent < in_flight / 2:
-                # It came sooner than grants do, so that those of the last second are too few.
+            if hold <= 0.0 and is_early:
                 seems = max(seems, pace.sustained(time, _LONGEST_BURST))
             top = min(sent, max(beyond, seems, LEAST))
             self._burst = min(_LONGEST_BURST, max(0.0, self._opening_count / top - self._opening_lasted))
