@@ -163,9 +163,30 @@ MUTANTS = (
         ),
     ),
     Mutant(
+        "accidents are company",
+        "_engine/bound.py",
+        "time >= _NOT_AT_ONCE and self._accidents <= _EXCUSED",
+        "time >= _NOT_AT_ONCE and False",
+        ("core/test_controller.py::test_a_client_that_is_busy_when_it_opens_finds_the_same",),
+    ),
+    Mutant(
+        "never sure of a number at once",
+        "_engine/at_once.py",
+        "is_sure=count == self._last",
+        "is_sure=True",
+        ("core/test_controller.py::test_a_number_at_once_that_may_be_a_rate_is_probed_soon",),
+    ),
+    Mutant(
+        "early refusals",
+        "_engine/rate_estimate.py",
+        "(in_flight - 1 if is_early else 0)",
+        "0",
+        ("core/test_rate_estimate.py::test_those_that_are_granted_but_not_answered_yet_count",),
+    ),
+    Mutant(
         "company",
         "_engine/bound.py",
-        "self.is_alone = self.is_expected(time) or (self._is_new and time >= _EARLY)",
+        "self.is_alone = not is_accident or is_excused",
         "self.is_alone = True",
         (
             "core/test_controller.py::test_one_that_joins_late_gets_its_share",

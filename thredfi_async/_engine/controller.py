@@ -8,7 +8,7 @@ from typing import Final
 from thredfi_async._engine.at_once import AtOnce
 from thredfi_async._engine.bound import Bound
 from thredfi_async._engine.rate_estimate import LEAST, RateEstimate
-from thredfi_async._engine.tally import Tally
+from thredfi_async._engine.tally import Seen, Tally
 from thredfi_async._engine.turns import Ticket
 
 _OPENS_WITH: Final = 10.0
@@ -259,7 +259,7 @@ class Controller:
         return True
 
     def _slow_down(self, ticket: Ticket, hold: float, now: float) -> None:
-        rate, granted, pace = self._tally.rate(now), self._tally.granted, self.pace
+        seen, pace = self._tally.seen(now), self.pace
         since = ticket.time if hold < _DEAF and pace.is_known and not pace.is_search else math.inf
         if self._tally.cut(now, ticket.pace, since):
             self._generation += 1
@@ -269,20 +269,20 @@ class Controller:
         if not pace.is_known and not self._cycle:
             return  # nothing was granted yet
         self._resumed = self._deaf_until = max(now, self._held_until)
-        if hold > 0.0 and granted < _TELL and self._untold < _UNTOLD:
+        if hold > 0.0 and seen.granted < _TELL and self._untold < _UNTOLD:
             self._untold += 1
             self._opens_again(hold)
         else:
             self._untold, self._opening = 0, math.inf
-            self._learn(ticket, granted, rate, hold, now)
+            self._learn(ticket, seen, hold, now)
             self._deaf_until = max(self._resumed, now + _DEAF)
         self._generation += 1
         self._was_granted, self._row, self._at_once.seen = False, 0, 0
         self._next = now + 1.0 / self.rate()
 
-    def _learn(self, ticket: Ticket, granted: int, rate: float, hold: float, now: float) -> None:
+    def _learn(self, ticket: Ticket, seen: Seen, hold: float, now: float) -> None:
         if self.pace.is_known:
-            self._estimate.learn(ticket, granted, rate, hold, self.in_flight)
+            self._estimate.learn(ticket, seen, hold, self.in_flight)
             self._tally.found(self.pace.top)
             return
         self._at_once.usual = float(self._at_once.seen)
@@ -290,7 +290,7 @@ class Controller:
             self.pace.found(self._doubted)
         else:
             lasted = 0.0 if math.isnan(self._cycle_began) else now - self._cycle_began
-            self._estimate.search(self._cycle, lasted, rate, hold, self._generation)
+            self._estimate.search(self._cycle, lasted, seen.rate, hold, self._generation)
         self._doubted = math.inf
 
     def _opens_again(self, pause: float) -> None:

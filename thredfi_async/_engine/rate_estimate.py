@@ -4,6 +4,7 @@ import math
 from typing import Final
 
 from thredfi_async._engine.bound import Bound
+from thredfi_async._engine.tally import Seen
 from thredfi_async._engine.turns import Ticket
 
 LEAST: Final = 1 / 60
@@ -20,6 +21,8 @@ _SOON: Final = 1.5
 """Seconds after a refusal within which the bucket is still empty."""
 _SLOWEST_START: Final = 1.0
 """Requests a second that a search begins with at least."""
+_LONG: Final = 0.9
+"""Seconds of a search in which not all that was sent was granted, if some of it was refused."""
 _AGAIN: Final = 0.05
 _OTHER: Final = 0.2
 _COUNTS: Final = 20
@@ -75,31 +78,32 @@ class RateEstimate:
             self._opening_lasted = lasted
             self._last = (self._opening_count, lasted)
 
-    def learn(self, ticket: Ticket, granted: int, rate: float, hold: float, in_flight: int) -> None:
+    def learn(self, ticket: Ticket, seen: Seen, hold: float, in_flight: int) -> None:
         """Learn from a refusal: the most that was granted for long, or what it seems to be.
 
         Args:
             ticket: That of the refused request.
-            granted: Requests that were granted since the last reaction.
-            rate: Those in the last second.
+            seen: What was granted and refused since the last reaction.
             hold: Seconds that the API asks to wait.
             in_flight: Requests in flight when it was refused.
         """
         pace, time, sent = self._pace, ticket.time, ticket.pace
         # If a refusal came sooner than grants do, most of the requests in flight are granted, though not answered yet.
         is_early = (pace.time - time) * sent < in_flight / 2
-        granted = max(0, granted - self._late) + (in_flight - 1 if is_early else 0)
+        granted = max(0, seen.granted - self._late) + (in_flight - 1 if is_early else 0)
         window = self._window(granted, time, hold)
         held, self._held = self._held, hold
         self._late, self._last = 0, (granted, time)
         # With a Retry-After: between what was sent, and what that was with the pause.
-        seems = math.sqrt(granted / (time + hold) * sent) if hold > 0.0 else rate
+        seems = math.sqrt(granted / (time + hold) * sent) if hold > 0.0 else seen.rate
         if window:
             pace.found(max(LEAST, min(sent, granted / window)), hold)
         elif pace.is_search:
             beyond = pace.beyond(time, self._opening_count, self._opening_lasted)
             if hold <= 0.0 and is_early:
-                seems = max(seems, pace.sustained(time, _LONGEST_BURST))
+                # Those of the last second are too few.
+                part = granted / (granted + seen.refused) if time >= _LONG else 1.0
+                seems = max(seems, part * pace.sustained(time, _LONGEST_BURST))
             top = min(sent, max(beyond, seems, LEAST))
             self._burst = min(_LONGEST_BURST, max(0.0, self._opening_count / top - self._opening_lasted))
             pace.found(top, hold)

@@ -1,7 +1,7 @@
 """Counts what an API granted and refused, in the last second and since the last reaction."""
 
 import math
-from typing import Final
+from typing import Final, NamedTuple
 
 _SECOND: Final = 1.0
 _SPARE: Final = 3
@@ -20,6 +20,20 @@ part of what it was at the first, mean that."""
 _MORE_THAN: Final = 0.9
 """Who then sends without a bound, and finds one below this part of that pace, is in company: it was no noise."""
 _FORGOTTEN_AFTER: Final = 300.0
+
+
+class Seen(NamedTuple):
+    """What a tally counted.
+
+    Args:
+        granted: Requests that were granted since the last reaction.
+        refused: Requests that were refused since then.
+        rate: Requests that were granted in the last second.
+    """
+
+    granted: int
+    refused: int
+    rate: float
 
 
 class Tally:
@@ -83,6 +97,10 @@ class Tally:
         """Return the requests that were granted in the last second."""
         self._roll(now)
         return self._now + self._before * max(0.0, 1.0 - (now - self._began) / _SECOND)
+
+    def seen(self, now: float) -> Seen:
+        """Return what was counted."""
+        return Seen(self.granted, self._refused, self.rate(now))
 
     def is_noise(self, now: float) -> bool:
         """Return whether no more is refused than there is anyhow."""
