@@ -465,3 +465,25 @@ async def test_a_bug_in_what_records_bugs(
                 assert not task.done()
         assert await left(broker) == 1
         assert "jane" not in caplog.text
+
+
+async def test_a_consumer_that_is_no_longer_suitable(nats_server: NatsServer) -> None:
+    """A consumer that someone changes while the worker runs is told with its reason, and the worker waits for it."""
+    async with MockServer(1) as server, queue(nats_server) as broker:
+        async with client_of(server.url, token=server.token) as client:
+            worker = worker_of(nats_server, client)
+            async with running(worker):
+                await until(lambda: not worker.troubles_of_work(), within=10)
+                await broker.jetstream.delete_consumer(TOPOLOGY.stream, TOPOLOGY.consumer)
+                config = ConsumerConfig(durable_name=TOPOLOGY.consumer, ack_policy="explicit", max_deliver=3)
+                await broker.jetstream.add_consumer(TOPOLOGY.stream, config)
+                reason = (
+                    "the consumer thredfi-worker of the stream THREDFI already exists, and gives up after 3 deliveries "
+                    "(max_deliver), and strands a message then: fix it, or name another"
+                )
+                await until(lambda: reason in troubles(worker), within=10)
+                assert worker.troubles_of_life() == []
+                await publish(broker, payloads(server.customers))
+                await broker.jetstream.delete_consumer(TOPOLOGY.stream, TOPOLOGY.consumer)
+                await until(lambda: worker.metrics.value("outcomes_total", state="archived") == 1, within=10)
+        assert worker.metrics.value("part_failures_total", part="requests for messages") == 0

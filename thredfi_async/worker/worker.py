@@ -16,7 +16,7 @@ from thredfi_async.worker.broker import Broker, connected
 from thredfi_async.worker.completion import Completion
 from thredfi_async.worker.delivery import Delivery
 from thredfi_async.worker.errors import BrokerError
-from thredfi_async.worker.fetcher import Answer, Fetcher
+from thredfi_async.worker.fetcher import Fetcher
 from thredfi_async.worker.gate import Gate
 from thredfi_async.worker.handler import ArchiveHandler
 from thredfi_async.worker.in_flight import InFlight, InFlightMessage
@@ -158,8 +158,8 @@ class Worker:
             raise BrokerError(f"NATS was not ready within {within:g} s: {why}") from None
         await prove_credentials(self._client, self._status.conditions, self._clock)
 
-    async def _prepare(self, broker: Broker) -> None:
-        self._ack_wait = await prepare_queue(broker, self._stream_config, self._clock)
+    async def _prepare(self, broker: Broker, again_after: float | None = None) -> None:
+        self._ack_wait = await prepare_queue(broker, self._stream_config, self._clock, again_after=again_after)
 
     async def _run(self, broker: Broker, on_ready: Callable[[], object] | None) -> None:
         broker.restore = partial(ensure_streams, broker, self._stream_config)
@@ -209,15 +209,14 @@ class Worker:
                 await self._changed.wait()
                 continue
             part.beat()
-            answer = await fetcher.fetch(room)
-            if answer is Answer.NONE:
-                self._status.conditions.begin("fetch", "NATS does not answer requests for messages")
-            else:
+            problem = await fetcher.fetch(room)
+            if problem is None:
                 self._status.conditions.end("fetch")
-            if answer is not Answer.ENDED:
-                part.rests()  # each try is bounded, and there may be any number of them
-                # The consumer may be gone, for instance after the broker lost its store.
-                await until_stopped(self._prepare(broker), self._stopping)
+                continue
+            self._status.conditions.begin("fetch", problem)
+            part.rests()  # each try is bounded, and there may be any number of them
+            # The consumer may be gone, for instance after the broker lost its store.
+            await until_stopped(self._prepare(broker, fetcher.backoff), self._stopping)
 
     def _room(self) -> int:
         """Return how many messages to request; while the gate is closed, it may allow a few as probes."""
