@@ -183,7 +183,8 @@ def test_no_stream_of_dead_letters(nats_server: NatsServer, capsys: pytest.Captu
     del nats_server
     for words in (["list"], ["show", "1"]):
         assert main(["dead-letters", *words]) == 5
-        assert "NATS does not have the stream THREDFI_DEAD: stream not found; check --stream." in capsys.readouterr().err
+        said = capsys.readouterr().err
+        assert "NATS does not have the stream THREDFI_DEAD: stream not found; check --stream." in said
 
 
 def test_a_permission_that_is_missing(

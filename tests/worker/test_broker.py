@@ -19,7 +19,7 @@ from workerpark import TOPOLOGY, queue
 from thredfi_async import ConfigurationError
 from thredfi_async.worker import BrokerError, NatsSettings, StreamConfig
 from thredfi_async.worker.broker import Broker, connected
-from thredfi_async.worker.fetcher import Answer, Fetcher
+from thredfi_async.worker.fetcher import Fetcher
 from thredfi_async.worker.streams import ensure_consumer, ensure_streams
 
 
@@ -164,5 +164,5 @@ async def test_a_request_on_a_dead_connection_waits_for_the_next_one() -> None:
     await asyncio.sleep(0)
     assert not request.done()
     fetcher.reconnected()
-    assert await request is Answer.ENDED
+    assert await request is None
     assert connection.publish.await_count == 1

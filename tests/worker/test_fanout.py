@@ -304,7 +304,7 @@ async def test_following_survives_a_restart_and_ends_when_told(nats_server: Nats
 
 
 async def test_following_a_stream_that_is_created_anew(nats_server: NatsServer, tmp_path: Path) -> None:
-    """A stream of outcomes that is gone is told as what the collector waits for; a new one is read from its beginning."""
+    """A stream of outcomes that is gone is told as what is waited for; a new one is read from its beginning."""
     with Journal.open(tmp_path / "run.db") as journal:
         async with the_broker(nats_server) as broker:
             collector = Collector(broker, TOPOLOGY, DistributedRun(journal, TOPOLOGY), pause=0.01)

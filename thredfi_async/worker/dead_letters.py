@@ -273,4 +273,3 @@ def _letter_in(message: StoredMessage) -> StoredLetter:
     except InvalidRequestError:
         letter = None
     return StoredLetter(number=message.sequence, letter=letter, fingerprint=sha256(message.data).hexdigest()[:16])
-

@@ -22,6 +22,8 @@ _LONGEST_REASON: Final = 200
 
 _NO_MESSAGE: Final = 10037
 """The broker's code for a sequence number without a message."""
+_TOO_LARGE: Final = 10054
+"""Its code for a message that is larger than the stream takes."""
 _NO_STREAM: Final = 10059
 """Its code for a stream that is not there."""
 
@@ -38,9 +40,13 @@ class RefusedError(nats.errors.Error):
 
     Args:
         fields: The error in its reply.
+
+    Attributes:
+        is_too_large: Whether the stream takes no message of this size.
     """
 
     def __init__(self, fields: dict[str, Any]) -> None:
+        self.is_too_large: bool = fields.get("err_code") == _TOO_LARGE
         super().__init__(printable(str(fields.get("description")))[:_LONGEST_REASON])
 
 

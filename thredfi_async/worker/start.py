@@ -16,6 +16,8 @@ from thredfi_async.worker.errors import BrokerError
 from thredfi_async.worker.stream_config import StreamConfig
 from thredfi_async.worker.streams import ensure_consumer, ensure_streams
 
+CHECK_SECONDS: Final = 60.0
+"""Seconds after which a running worker checks its streams and consumer again, which someone may have changed."""
 _WAIT_INITIAL: Final = 0.5
 _WAIT_MAX: Final = 5.0
 _SLOWLY: Final = 30.0

@@ -197,7 +197,8 @@ class Publisher:
         try:
             config = (await self._broker.jetstream.stream_info(name)).config
         except TROUBLE as error:
-            raise BrokerError(f"cannot read the limits of the stream {name} from NATS: {self._broker.connection.why(error)}") from None
+            why = self._broker.connection.why(error)
+            raise BrokerError(f"cannot read the limits of the stream {name} from NATS: {why}") from None
         limits = [self._broker.largest_payload, config.max_msg_size or 0]
         self._largest = min(limit for limit in limits if limit > 0) - _HEADERS
         self.duplicate_window = config.duplicate_window or 0.0
