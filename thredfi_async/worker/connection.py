@@ -199,6 +199,8 @@ class Connection:
         match error:
             case ThredfiError():  # a file that cannot be used
                 return str(error)
+            case ConnectionError() if (said := client.last_error_line) is not None:
+                return words(said)
             case ConnectionError() if client.is_encrypted and self._settings.certificate_file is None:
                 # The server's alert may be lost with the connection.
                 return "the server closed the connection after the TLS handshake; it may want a client certificate"

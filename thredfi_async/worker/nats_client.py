@@ -24,6 +24,7 @@ from thredfi_async.worker.direct_client import DirectClient
 
 _CLOSE_SECONDS: Final = 1.0
 _PING_SECONDS: Final = 20
+_ERROR: Final = b"-ERR"
 
 logger: logging.Logger = logging.getLogger("thredfi_async.worker")
 
@@ -93,6 +94,19 @@ class NatsClient(DirectClient):
         if isinstance(transport, TcpTransport) and transport._io_writer is not None:  # noqa: SLF001 - as above
             return transport._io_writer.get_extra_info("ssl_object") is not None  # noqa: SLF001 - as above
         return False
+
+    @property
+    def last_error_line(self) -> Exception | None:
+        """What the server said before it closed the connection, where nats-py failed to write and did not read it."""
+        transport = self._transport
+        reader = transport._io_reader if isinstance(transport, TcpTransport) else None  # noqa: SLF001 - as above
+        # asyncio gives no access to what came before an error.
+        said = bytes(getattr(reader, "_buffer", b""))
+        if not said.startswith(_ERROR):
+            return None
+        return nats.errors.Error(
+            said[len(_ERROR) :].partition(b"\r\n")[0].decode(errors="backslashreplace").strip(" '")
+        )
 
     async def _say(self, error: Exception) -> None:
         if self.is_connected and not isinstance(error, OSError | nats.errors.StaleConnectionError):

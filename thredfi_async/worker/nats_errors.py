@@ -7,12 +7,15 @@ from typing import Final
 import nats.errors
 from nats.js.errors import APIError, ServiceUnavailableError
 
+from thredfi_async._checks.text import printable
+
 TROUBLE: Final = (nats.errors.Error, OSError, TimeoutError)
 """What nats-py raises when the broker is unavailable or refuses a request."""
 
 _NO_JETSTREAM: Final = (
     "there is no JetStream: start nats-server with -js, and enable JetStream for the account of this login"
 )
+_LONGEST: Final = 300
 _DISABLED: Final = frozenset({10039, 10076})
 """JetStream's own codes: not enabled for the account, not enabled."""
 _TLS: Final = {
@@ -26,7 +29,14 @@ _TLS: Final = {
 
 
 def words(error: Exception) -> str:
-    """Return a short description of an error of nats-py, without any payload."""
+    """Return a short description of an error of nats-py, without any payload, in characters that can be shown.
+
+    Much of it is what a server said, which may be anything.
+    """
+    return printable(_described(error)[:_LONGEST])
+
+
+def _described(error: Exception) -> str:
     match error:
         case APIError():
             return _of_jetstream(error)
