@@ -116,16 +116,17 @@ async def ensure_consumer(broker: Broker, stream_config: StreamConfig) -> float:
         max_ack_pending=_UNLIMITED,
     )
     name = stream_config.consumer
+    is_missing = False
     try:
         jetstream = broker.jetstream
         try:
             info: ConsumerInfo = await jetstream.consumer_info(stream_config.stream, name)
         except NotFoundError:
+            is_missing = True
             info = await jetstream.add_consumer(stream_config.stream, config)
     except TROUBLE as error:
-        raise BrokerError(
-            f"NATS refuses the consumer {name} on the stream {stream_config.stream}: {broker.connection.why(error)}"
-        ) from None
+        what = f"the consumer {name} on the stream {stream_config.stream}"
+        raise _refusal(broker, what, error, is_missing=is_missing) from None
     _check_consumer(info.config, stream_config)
     # `backoff` replaces `ack_wait` if it is set.
     return min(info.config.backoff or [info.config.ack_wait or ACK_WAIT])
@@ -133,15 +134,26 @@ async def ensure_consumer(broker: Broker, stream_config: StreamConfig) -> float:
 
 async def _ensure_stream(broker: Broker, subject: str, config: JetStreamConfig) -> JetStreamConfig:
     name = str(config.name)
+    is_missing = False
     try:
         try:
             info: StreamInfo = await broker.jetstream.stream_info(name)
         except NotFoundError:
+            is_missing = True
             info = await _add_stream(broker, config)
     except TROUBLE as error:
-        raise BrokerError(f"NATS refuses the stream {name}: {broker.connection.why(error)}") from None
+        raise _refusal(broker, f"the stream {name}", error, is_missing=is_missing) from None
     _check_stream(info.config, subject)
     return info.config
+
+
+def _refusal(broker: Broker, what: str, error: Exception, *, is_missing: bool) -> BrokerError:
+    why = broker.connection.why(error)
+    if not is_missing:
+        return BrokerError(f"NATS refuses {what}: {why}")
+    is_denied = broker.connection.denied is not None
+    advice = "; run `thredfi worker` once with a login that may create it" if is_denied else ""
+    return BrokerError(f"NATS does not have {what}, and does not create it: {why}{advice}")
 
 
 async def _add_stream(broker: Broker, config: JetStreamConfig) -> StreamInfo:
