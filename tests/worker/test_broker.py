@@ -100,9 +100,7 @@ async def test_another_stream_has_the_subject(nats_server: NatsServer) -> None:
 async def test_no_stream_for_a_consumer(nats_server: NatsServer) -> None:
     """A consumer cannot be created without its stream."""
     async with connected(NatsSettings(url=nats_server.url)) as broker:
-        with pytest.raises(
-            BrokerError, match="have the consumer thredfi-worker on the stream THREDFI, and .*: stream not"
-        ):
+        with pytest.raises(BrokerError, match="have the consumer thredfi-worker on the stream THREDFI, and"):
             await ensure_consumer(broker, TOPOLOGY)
 
 
