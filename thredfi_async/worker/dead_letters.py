@@ -5,7 +5,7 @@ import contextlib
 import enum
 import logging
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from hashlib import sha256
 from typing import Final, TypeVar
 
@@ -128,7 +128,7 @@ class DeadLetters:
         message = await self._message(number)
         return None if message is None else _letter_in(message)
 
-    async def redrive(self, choose: Callable[[StoredLetter], bool]) -> None:
+    async def redrive(self, choose: Callable[[StoredLetter], bool], *, numbers: Collection[int] = ()) -> None:
         """Publish the original messages of letters again, byte by byte, and delete each letter whose message is stored.
 
         The new message has an idempotency key of its own, unless its command gives one, so that the API takes it for a
@@ -136,23 +136,25 @@ class DeadLetters:
 
         Args:
             choose: Returns whether a letter is redriven.
+            numbers: The sequence numbers of the letters to choose from; by default, all are read.
 
         Raises:
             BrokerError: The broker refuses, or does not answer; running it again goes on where it was.
         """
         self._largest = await self._queue_takes()
-        await self._each(choose, self._redrive)
+        await self._each(choose, self._redrive, numbers)
 
-    async def discard(self, choose: Callable[[StoredLetter], bool]) -> None:
+    async def discard(self, choose: Callable[[StoredLetter], bool], *, numbers: Collection[int] = ()) -> None:
         """Delete letters, and with them all that they hold; the broker overwrites it.
 
         Args:
             choose: Returns whether a letter is deleted.
+            numbers: As for `redrive`.
 
         Raises:
             BrokerError: The broker refuses, or does not answer.
         """
-        await self._each(choose, self._discard)
+        await self._each(choose, self._discard, numbers)
 
     @property
     def troubles(self) -> list[str]:
@@ -163,10 +165,18 @@ class DeadLetters:
         """Take no new letters; still wait for those in flight."""
         self._drained = True
 
+    async def _these(self, numbers: Collection[int]) -> AsyncGenerator[StoredLetter]:
+        for number in sorted(numbers):
+            if (stored := await self.get(number)) is not None:
+                yield stored
+
     async def _each(
-        self, choose: Callable[[StoredLetter], bool], end: Callable[[StoredLetter], Awaitable[Ended]]
+        self,
+        choose: Callable[[StoredLetter], bool],
+        end: Callable[[StoredLetter], Awaitable[Ended]],
+        numbers: Collection[int],
     ) -> None:
-        async with contextlib.aclosing(self.all()) as letters:
+        async with contextlib.aclosing(self._these(numbers) if numbers else self.all()) as letters:
             chunk: list[StoredLetter] = []
             async for letter in letters:
                 if self._drained:

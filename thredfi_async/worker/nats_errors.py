@@ -71,4 +71,5 @@ def _of_system(error: OSError) -> str:
             # asyncio replaces the system's description with a sentence that holds the address.
             return os.strerror(number)
         case _:
-            return str(error) or type(error).__name__
+            # A name that cannot be looked up has a number of its own, which says nothing.
+            return error.strerror or str(error) or type(error).__name__

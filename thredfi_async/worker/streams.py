@@ -30,6 +30,7 @@ ACK_WAIT: Final = 30.0
 _LARGEST_COMMAND: Final = 512 * 1024  # as base64 inside a dead letter it is still below the broker's usual 1 MiB
 _HEADERS: Final = 512
 _UNLIMITED: Final = -1
+_NANOSECONDS: Final = 1e-6
 _WEEK: Final = 7 * 86_400.0
 
 
@@ -80,7 +81,8 @@ async def ensure_streams(broker: Broker, stream_config: StreamConfig) -> None:
         duplicate_window=min(window, age or window),
     )
     found = await _ensure_stream(broker, stream_config.dead_subject, dead)
-    if age is not None and found.max_age != age:
+    # The broker counts whole nanoseconds, which not every number of seconds is.
+    if age is not None and abs((found.max_age or 0.0) - age) > _NANOSECONDS:
         kept = f"{found.max_age:.12g} s" if found.max_age else "for ever"
         raise ConfigurationError(
             f"the stream {dead.name} already exists, and keeps dead letters {kept} (max_age), not {age:.12g} s: "

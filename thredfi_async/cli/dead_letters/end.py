@@ -134,7 +134,7 @@ def _carry_out(session: Session, nats: Nats, choice: Choice, *, title: str) -> i
         async with dead_letters(settings, config) as letters:
             found.append(letters)
             return await follow(
-                letters.redrive(choice) if title == "Redriving" else letters.discard(choice),
+                (letters.redrive if title == "Redriving" else letters.discard)(choice, numbers=choice.numbers),
                 look=look,
                 drain=letters.drain,
                 draining="nothing new is begun, and what is in flight ends",
