@@ -16,9 +16,13 @@ def main() -> int:
         The exit code.
     """
     if sys.argv[1:2] == ["worker"]:
-        signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+        signal.signal(signal.SIGTERM, _end)
     try:
         from thredfi_async.cli import main as run  # noqa: PLC0415 - see the module's docstring
     except KeyboardInterrupt:
         return _INTERRUPTED
     return run()
+
+
+def _end(*_: object) -> None:
+    os._exit(0)

@@ -24,7 +24,8 @@ THERE = "10.1.2.3:4222"
 )
 def test_a_password_stays_where_it_was_allowed(settings: dict[str, Any], is_taken: bool) -> None:
     """A server elsewhere that another one tells of gets no login in clear, as one of the settings would not."""
-    servers = Servers(NatsSettings(**{"url": f"nats://{HERE}", **settings}))
+    settings = {"url": f"nats://{HERE}"} | settings
+    servers = Servers(NatsSettings(**settings))
     (first,) = servers.shuffled()
     servers.learn([urlparse(f"nats://{THERE}"), urlparse("nats://localhost:4223")], from_server=first)
     hosts = {each.host for each in servers.shuffled()}
