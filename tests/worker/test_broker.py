@@ -76,6 +76,7 @@ async def test_a_stream_that_cannot_serve(nats_server: NatsServer, config: dict[
     [
         ({"max_deliver": 5}, "gives up after 5 deliveries (max_deliver), and strands a message then"),
         ({"deliver_subject": "push"}, "is a push consumer"),
+        ({"headers_only": True}, "delivers messages without their payloads (headers_only)"),
         ({"ack_policy": "all"}, "does not ask for an acknowledgement of each message (ack_policy explicit)"),
     ],
 )

@@ -191,6 +191,8 @@ def _check_consumer(config: ConsumerConfig, stream_config: StreamConfig) -> None
         problem = "is a push consumer"
     elif config.ack_policy != AckPolicy.EXPLICIT:
         problem = "does not ask for an acknowledgement of each message (ack_policy explicit)"
+    elif config.headers_only:
+        problem = "delivers messages without their payloads (headers_only)"
     elif config.max_deliver not in {None, _UNLIMITED}:
         problem = f"gives up after {config.max_deliver} deliveries (max_deliver), and strands a message then"
     elif config.filter_subject and not _matches(config.filter_subject, stream_config.subject):
