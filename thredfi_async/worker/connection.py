@@ -156,8 +156,10 @@ class Connection:
                 async with asyncio.timeout(_DIAL_SECONDS):
                     await self._open(client, server)
             except Exception as error:  # noqa: BLE001 - whatever a server may make nats-py raise
-                problems.append(self._problem(error, client))
-                await client.shut()
+                try:
+                    problems.append(self._problem(error, client))
+                finally:
+                    await client.shut()
             except BaseException:
                 await client.shut()
                 raise

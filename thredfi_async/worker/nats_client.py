@@ -21,6 +21,7 @@ from nats.aio.msg import Msg
 from nats.aio.transport import TcpTransport, WebSocketTransport
 
 from thredfi_async.worker.direct_client import DirectClient
+from thredfi_async.worker.nats_errors import TROUBLE
 
 _CLOSE_SECONDS: Final = 1.0
 _PING_SECONDS: Final = 20
@@ -83,6 +84,10 @@ class NatsClient(DirectClient):
         if tasks:
             await asyncio.wait(tasks, timeout=_CLOSE_SECONDS)
         if isinstance(transport, WebSocketTransport) and bool(transport):
+            if transport._ws is not None:  # noqa: SLF001 - see above
+                with contextlib.suppress(*TROUBLE):  # it waits for the server's farewell
+                    async with asyncio.timeout(_CLOSE_SECONDS):
+                        await transport._ws.close()  # noqa: SLF001 - see above
             await transport._client.close()  # noqa: SLF001 - see above
 
     @property
