@@ -104,9 +104,9 @@ class NatsClient(DirectClient):
     def last_error_line(self) -> Exception | None:
         """What the server said before it closed the connection, where nats-py failed to write and did not read it."""
         transport = self._transport
-        reader = transport._io_reader if isinstance(transport, TcpTransport) else None  # noqa: SLF001 - as above
+        reader: Any = transport._io_reader if isinstance(transport, TcpTransport) else None  # noqa: SLF001 - as above
         # asyncio gives no access to what came before an error.
-        said = bytes(getattr(reader, "_buffer", b""))
+        said = b"" if reader is None else bytes(reader._buffer)  # noqa: SLF001 - as above
         if not said.startswith(_ERROR):
             return None
         return nats.errors.Error(
