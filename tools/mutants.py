@@ -984,9 +984,37 @@ MUTANTS = (
     Mutant(
         "worker: numbers of a message keep their digits",
         "worker/payload.py",
-        "value = LENIENT.decode(payload.decode())",
+        "value = UNAMBIGUOUS.decode(payload.decode())",
         "value = __import__('json').loads(payload.decode(), parse_int=float)",
         ("worker/test_command.py::test_large_integers",),
+    ),
+    Mutant(
+        "worker: no field counts that is there twice",
+        "_codec/json.py",
+        "if len(found) != len(pairs):",
+        "if False:",
+        ("worker/test_command.py::test_a_field_that_is_there_twice",),
+    ),
+    Mutant(
+        "worker: a server that another one tells of gets no password in clear",
+        "worker/servers.py",
+        "if not self._settings.is_plain_secret_for(host):",
+        "if host:",
+        ("worker/test_servers.py::test_a_password_stays_where_it_was_allowed",),
+    ),
+    Mutant(
+        "worker: refused requests for messages are spaced",
+        "worker/fetcher.py",
+        "self._next_backoff = min(_WAIT_MAX, self.backoff * 2 or _WAIT_INITIAL)",
+        "self._next_backoff = 0.0",
+        ("worker/test_fetcher.py::test_a_refusal_is_told_and_not_repeated_at_once",),
+    ),
+    Mutant(
+        "fanout: a stream that is created anew is read from its beginning",
+        "worker/fanout/collect.py",
+        "if self.queue_depth.epoch != before.epoch or self.queue_depth.outcomes < self.next - 1:",
+        "if False:",
+        ("worker/test_fanout.py::test_following_a_stream_that_is_created_anew",),
     ),
     Mutant(
         "worker: a version is exact",

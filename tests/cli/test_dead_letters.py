@@ -9,6 +9,8 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import TypeVar
 from uuid import UUID
 
@@ -164,6 +166,58 @@ def test_a_redrive_that_is_killed_twice(nats_server: NatsServer) -> None:
 
     assert counts(nats_server) == (1_000, 0)
     assert on(nats_server, work) == Counter({str(UUID(int=number)): 1 for number in range(1, 1_001)})
+
+
+def test_what_is_no_dead_letter(nats_server: NatsServer, capsys: pytest.CaptureFixture[str]) -> None:
+    """A message that cannot be read has no original, and a number beyond the broker's is none of an id."""
+    on(nats_server, lambda broker: broker.jetstream.publish(TOPOLOGY.dead_subject, b"junk"))
+    assert main(["dead-letters", "show", "1", "--original"]) == 2
+    said = capsys.readouterr()
+    assert (said.out, "The message 1 is no dead letter that this release reads." in said.err) == ("", True)
+    assert main(["dead-letters", "show", str(10**30)]) == 2
+    assert "is not in the range 1<=x<=" in capsys.readouterr().err
+
+
+def test_no_stream_of_dead_letters(nats_server: NatsServer, capsys: pytest.CaptureFixture[str]) -> None:
+    """A stream that is not there is told at once, with the option that names it."""
+    del nats_server
+    for words in (["list"], ["show", "1"]):
+        assert main(["dead-letters", *words]) == 5
+        said = capsys.readouterr().err
+        assert "NATS does not have the stream THREDFI_DEAD: stream not found; check --stream." in said
+
+
+def test_a_permission_that_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A login that may not read dead letters is told so, and not that NATS is slow."""
+    configuration = tmp_path / "nats.conf"
+    configuration.write_text('authorization { users: [{user: a, password: b, permissions: {publish: ["x"]}}] }')
+    monkeypatch.setattr("thredfi_async.worker.broker._REQUEST_SECONDS", 0.2)
+    for name, value in {"USER": "a", "PASSWORD": "b"}.items():
+        monkeypatch.setenv(f"THREDFI_NATS_{name}", value)
+    with NatsServer(tmp_path, "--config", str(configuration)) as server:
+        for words in (["list"], ["show", "1"], ["redrive", "--all"]):
+            assert main(["dead-letters", *words, "--nats", server.url]) == 5
+            assert "permissions violation for publish" in capsys.readouterr().err
+
+
+def test_a_queue_that_is_full(nats_server: NatsServer) -> None:
+    """A redrive into a queue that takes no more says what it waits for."""
+    die(nats_server, 3)
+
+    async def narrow(broker: Broker) -> None:
+        config = (await broker.jetstream.stream_info(TOPOLOGY.stream)).config
+        await broker.jetstream.update_stream(replace(config, max_msgs=1))
+
+    on(nats_server, narrow)
+    words = [sys.executable, "-m", "thredfi_async", "dead-letters", "redrive", "--all", "--json"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout is not None
+        found = (json.loads(line) for line in process.stdout)
+        troubles = next(each["troubles"] for each in found if each.get("troubles"))
+        process.kill()
+    assert troubles[0].startswith("the stream THREDFI does not store messages: maximum messages exceeded (")
 
 
 def test_help_names_the_commands(capsys: pytest.CaptureFixture[str]) -> None:

@@ -92,6 +92,41 @@ def test_refused(
     assert "s3cret" not in told
 
 
+def test_its_stdout_is_closed(thredfi_mock_server: MockServer, tmp_path: Path) -> None:
+    """A worker whose reader goes away before it is ready ends in order, and not with a bug."""
+    nats = NatsServer(tmp_path)
+    with worker(thredfi_mock_server, nats, "--json") as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdout.close()
+        process.stdout = None
+        with nats:
+            _, told = process.communicate(timeout=20)
+    assert (process.returncode, "unexpected" in told, "Exception" in told) == (0, False, False)
+
+
+def test_an_address_of_version_6(thredfi_mock_server: MockServer, nats_server: NatsServer) -> None:
+    """The address of health is a URL that can be pasted."""
+    with worker(thredfi_mock_server, nats_server, "--json", "--health-host", "::1") as process:
+        assert process.stdout is not None
+        assert re.fullmatch(r"http://\[::1\]:[0-9]+", json.loads(process.stdout.readline())["health"])
+
+
+@pytest.mark.parametrize(
+    ("host", "sentence"),
+    [("", "the address for health must not be empty"), ("a.invalid", "cannot listen on a.invalid, port 9464: ")],
+)
+def test_an_address_that_is_none(
+    host: str, sentence: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An address that is empty would be every one; one that is not there is named."""
+    monkeypatch.setenv("THREDFI_TOKEN", "token")
+    assert main(["worker", "--health-host", host]) == 2
+    told = capsys.readouterr().err
+    assert sentence in told
+    assert "Errno" not in told
+
+
 def test_a_port_in_use(
     nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -99,7 +134,7 @@ def test_a_port_in_use(
     monkeypatch.setenv("THREDFI_TOKEN", "token")
     monkeypatch.setenv("THREDFI_BASE_URL", "http://127.0.0.1:9")
     assert main(["worker", "--nats", nats_server.url, "--health-port", str(nats_server.port)]) == 2
-    assert "give another port" in capsys.readouterr().err
+    assert "give another address or port" in capsys.readouterr().err
 
 
 def test_nats_is_not_there_yet(thredfi_mock_server: MockServer, tmp_path: Path) -> None:

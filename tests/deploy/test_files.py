@@ -122,6 +122,8 @@ def test_the_image() -> None:
     """The image runs without root, stops by SIGTERM, and has only instructions that exist."""
     lines = [line for line in IMAGE.read_text("utf-8").splitlines() if line and not line.startswith("#")]
     assert [line.split()[0] for line in lines] == ["FROM", "ARG", "RUN", "USER", "STOPSIGNAL", "EXPOSE", "ENTRYPOINT"]
+    # A wheel that is given by name is in the folder of the build, which no step sees by itself.
+    assert lines[2] == 'RUN --mount=type=bind,target=/build cd /build && pip install --no-cache-dir "${WHEEL}"'
     assert "USER 65534:65534" in lines
     assert json.loads(lines[-1].removeprefix("ENTRYPOINT "))[:2] == ["thredfi", "worker"]
 

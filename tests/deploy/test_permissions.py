@@ -87,5 +87,6 @@ async def test_without_streams_a_worker_says_what_is_missing(nats: NatsServer) -
     """A worker that may not make streams names the denied permission when they are missing."""
     async with connected(login(nats, "worker")) as broker:
         broker.request_seconds = 0.3
-        with pytest.raises(BrokerError, match=r"stream THREDFI: permissions violation for publish to .*stream\.create"):
+        with pytest.raises(BrokerError, match=r"stream THREDFI, and .* for publish to .*stream\.create") as caught:
             await ensure_streams(broker, TOPOLOGY)
+        assert str(caught.value).endswith("; run `thredfi worker` once with a login that may create it")

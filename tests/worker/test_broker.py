@@ -19,7 +19,7 @@ from workerpark import TOPOLOGY, queue
 from thredfi_async import ConfigurationError
 from thredfi_async.worker import BrokerError, NatsSettings, StreamConfig
 from thredfi_async.worker.broker import Broker, connected
-from thredfi_async.worker.fetcher import Answer, Fetcher
+from thredfi_async.worker.fetcher import Fetcher
 from thredfi_async.worker.streams import ensure_consumer, ensure_streams
 
 
@@ -76,6 +76,7 @@ async def test_a_stream_that_cannot_serve(nats_server: NatsServer, config: dict[
     [
         ({"max_deliver": 5}, "gives up after 5 deliveries (max_deliver), and strands a message then"),
         ({"deliver_subject": "push"}, "is a push consumer"),
+        ({"headers_only": True}, "delivers messages without their payloads (headers_only)"),
         ({"ack_policy": "all"}, "does not ask for an acknowledgement of each message (ack_policy explicit)"),
     ],
 )
@@ -93,14 +94,14 @@ async def test_a_consumer_that_cannot_serve(nats_server: NatsServer, config: dic
 async def test_another_stream_has_the_subject(nats_server: NatsServer) -> None:
     """The error contains the broker's own reason."""
     async with queue(nats_server) as broker:
-        with pytest.raises(BrokerError, match="NATS refuses the stream OTHER: subjects overlap"):
+        with pytest.raises(BrokerError, match="have the stream OTHER, and does not create it: subjects overlap"):
             await ensure_streams(broker, StreamConfig(stream="OTHER"))
 
 
 async def test_no_stream_for_a_consumer(nats_server: NatsServer) -> None:
     """A consumer cannot be created without its stream."""
     async with connected(NatsSettings(url=nats_server.url)) as broker:
-        with pytest.raises(BrokerError, match="refuses the consumer thredfi-worker on the stream THREDFI: stream not"):
+        with pytest.raises(BrokerError, match="have the consumer thredfi-worker on the stream THREDFI, and"):
             await ensure_consumer(broker, TOPOLOGY)
 
 
@@ -164,5 +165,5 @@ async def test_a_request_on_a_dead_connection_waits_for_the_next_one() -> None:
     await asyncio.sleep(0)
     assert not request.done()
     fetcher.reconnected()
-    assert await request is Answer.ENDED
+    assert await request is None
     assert connection.publish.await_count == 1

@@ -120,6 +120,16 @@ def test_no_object() -> None:
     assert problems(b"[]") == ["$: the payload must be a JSON object"]
 
 
+@pytest.mark.parametrize(
+    "more", [f'"customer_id": "{BUSINESS}"', '"partial": true, "customer": {"notes": "a", "notes": "b"}']
+)
+def test_a_field_that_is_there_twice(more: str) -> None:
+    """Which one counts would depend on who reads it: the wrong customer could be archived."""
+    payload = f'{{"version": 1, "business_id": "{BUSINESS}", "customer_id": "{CUSTOMER}", {more}}}'
+    with pytest.raises(InvalidRequestError, match="an object of the payload has a field twice"):
+        ArchiveCommand.from_json(payload.encode())
+
+
 def test_partial() -> None:
     """Missing fields are named, with the way to leave them out on purpose, which works."""
     fields = body()

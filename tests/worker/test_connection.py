@@ -75,6 +75,28 @@ async def test_a_server_that_does_not_greet(greeting: bytes) -> None:
                 pytest.fail("it cannot be")
 
 
+async def test_no_more_connections(tmp_path: Path) -> None:
+    """A server that takes no more connections is told in its own words, though it closes before it is asked."""
+    configuration = tmp_path / "nats.conf"
+    configuration.write_text("max_connections: 1")
+    with NatsServer(tmp_path, "--config", str(configuration)) as server:
+        settings = NatsSettings(url=server.url)
+        async with connected(settings):
+            conditions = Conditions(lambda: 0.0)
+            async with connected(settings, within=None, clock=FakeClock(), conditions=conditions):
+                await until(lambda: "maximum connections exceeded" in str(conditions.reason("nats")), within=10)
+
+
+async def test_long_words_of_a_server(clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:
+    """What a server says is told up to a bound, and without anything that a terminal would obey."""
+    said = b"-ERR '\x1b[31m" + b"x" * 20_000 + b"'\r\n"
+    async with FakeNats(said) as server, connected_to(server, clock):
+        await until(lambda: server.accepted == 2)
+    (line,) = [line for line in caplog.messages if "NATS is disconnected: " in line]
+    assert line.isprintable()
+    assert len(line) < 500
+
+
 async def test_waits_grow_and_are_bounded(clock: FakeClock) -> None:
     """While no server answers, attempts go on for ever, after growing waits of ten seconds at most."""
     conditions, supervisor = Conditions(clock.monotonic), Supervisor(clock)

@@ -1,5 +1,6 @@
 """Logins by `.creds` files and nkeys on a real server, and files that are not what they should be."""
 
+import os
 import time
 from pathlib import Path
 
@@ -79,6 +80,19 @@ def test_a_file_that_is_no_creds_file(tmp_path: Path, text: str, problem: str) -
         read_creds(path)
     assert str(caught.value).startswith(str(path))
     assert "SUABC" not in str(caught.value)
+
+
+def test_a_pipe_is_no_file(tmp_path: Path) -> None:
+    """What would keep a worker waiting at its next connection is refused, for each kind of file."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    said = "pipe is a pipe or a device: name a file, which is read again"
+    for read in (read_creds, read_seed):
+        with pytest.raises(ConfigurationError, match=said):
+            read(pipe)
+    for files in ((pipe, None, None), (None, pipe, None), (None, tmp_path, pipe)):
+        with pytest.raises(ConfigurationError, match=said):
+            tls_context(*files)
 
 
 def test_a_seed_that_is_none(tmp_path: Path) -> None:

@@ -109,6 +109,26 @@ async def test_only_what_is_chosen(nats_server: NatsServer) -> None:
         assert len(await queued(broker)) == 3
 
 
+async def test_by_number(nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Letters that are named are read alone, however many others there are."""
+    async with queue(nats_server) as broker:
+        for number in range(1, 6):
+            await die(broker, number)
+        letters, read = DeadLetters(broker, TOPOLOGY), list[int]()
+        get = letters.get
+
+        async def noting(number: int) -> StoredLetter | None:
+            read.append(number)
+            return await get(number)
+
+        monkeypatch.setattr(letters, "get", noting)
+        monkeypatch.setattr(letters, "all", None)
+        await letters.redrive(lambda _: True, numbers={4, 2, 9})
+        await letters.discard(lambda _: True, numbers={1})
+        assert letters.ended == {Ended.REDRIVEN: 2, Ended.DISCARDED: 1}
+        assert read == [2, 4, 9, 1]
+
+
 async def test_what_cannot_be_redriven_is_kept(nats_server: NatsServer) -> None:
     """A letter that is cut, too large for the queue or unreadable stays, and is counted."""
     config = StreamConfig(stream="SMALL", subject="small")
@@ -222,6 +242,9 @@ async def test_no_stream(nats_server: NatsServer) -> None:
 async def test_how_long_they_are_kept(nats_server: NatsServer) -> None:
     """The age is set when the stream is created, and another one is refused with the way to change it."""
     async with queue(nats_server) as broker:
+        odd = StreamConfig(stream="B", subject="b", dead_letters_max_age=2.01)  # no whole number of nanoseconds
+        for _ in range(2):
+            await ensure_streams(broker, odd)
         month = StreamConfig(stream="A", subject="a", dead_letters_max_age=30 * 86_400)
         for _ in range(2):
             await ensure_streams(broker, month)

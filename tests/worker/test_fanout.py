@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from attrs import evolve
 from helpers import body, until
 from natsserver import NatsServer, send_raw
 
@@ -300,6 +301,52 @@ async def test_following_survives_a_restart_and_ends_when_told(nats_server: Nats
         await until(lambda: taken.numbers == [1, 2], within=10)
         collector.drain()
         await asyncio.wait_for(following, 5)
+
+
+async def test_following_a_stream_that_is_created_anew(nats_server: NatsServer, tmp_path: Path) -> None:
+    """A stream of outcomes that is gone is told as what is waited for; a new one is read from its beginning."""
+    with Journal.open(tmp_path / "run.db") as journal:
+        async with the_broker(nats_server) as broker:
+            collector = Collector(broker, TOPOLOGY, DistributedRun(journal, TOPOLOGY), pause=0.01)
+            following = asyncio.create_task(collector.collect(Until.STOPPED))
+            for number in (1, 2, 3):
+                await happen(broker, number, "archived")
+            await until(lambda: collector.read == 3, within=10)
+            await broker.jetstream.delete_stream(TOPOLOGY.outcomes_stream)
+            await until(lambda: bool(broker.troubles), within=10)
+            assert broker.troubles[0].startswith("NATS has no streams THREDFI and THREDFI_OUTCOMES: check --stream")
+            await ensure_streams(broker, TOPOLOGY)
+            await happen(broker, 4, "archived")
+            await until(lambda: collector.read == 4, within=10)
+            assert broker.troubles == []
+            collector.drain()
+            await asyncio.wait_for(following, 5)
+
+
+async def test_following_a_stream_that_lost_its_end(nats_server: NatsServer) -> None:
+    """Where the broker lost its last events, their numbers are used again, and these events are read too."""
+    taken = Taken()
+    async with the_broker(nats_server) as broker:
+        collector = Collector(broker, TOPOLOGY, taken, pause=0.01)
+        following = asyncio.create_task(collector.collect(Until.STOPPED))
+        await happen(broker, 1, "archived")
+        await until(lambda: taken.numbers == [1])
+        collector.next = 50
+        await happen(broker, 2, "archived")
+        await until(lambda: taken.numbers == [1, 2], within=10)
+        collector.drain()
+        await asyncio.wait_for(following, 5)
+
+
+def test_a_position_beyond_the_end_of_the_stream(tmp_path: Path) -> None:
+    """A journal that is further than the stream goes on with what the stream stores next."""
+    there = QueueDepth(waiting=0, in_flight=0, outcomes=9, oldest=1, epoch="one")
+    with Journal.open(tmp_path / "run.db") as journal:
+        run = DistributedRun(journal, TOPOLOGY)
+        run.begin(there)
+        assert run.start(there) == 10
+        assert run.start(evolve(there, outcomes=4)) == 5
+        assert run.start(evolve(there, epoch="two")) == 1
 
 
 async def test_a_feed_hands_out_what_was_prepared() -> None:

@@ -76,6 +76,7 @@ def test_names_follow_from_two() -> None:
         ({"subject": "a.*"}, "subject"),
         ({"subject": "a..b"}, "subject"),
         ({"subject": "a b"}, "subject"),
+        ({"subject": "a" * 513}, "subject"),
         ({"dedup_window": 0}, "dedup_window"),
         ({"dedup_window": True}, "dedup_window"),
     ],
@@ -92,6 +93,8 @@ def test_names_that_no_broker_takes(names: dict[str, Any], setting: str) -> None
         ({"concurrency": 0}, "concurrency"),
         ({"max_deliveries": 1.5}, "max_deliveries"),
         ({"grace_period": -1}, "grace_period"),
+        ({"poll": 0.0}, "poll"),
+        ({"poll": 31.0}, "poll"),
     ],
 )
 def test_wrong_options(options: dict[str, Any], setting: str) -> None:

@@ -1,8 +1,9 @@
 """`tls://` is TLS before the first byte of a login, with a real server and with others that want it otherwise."""
 
+import socket
 import ssl
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,36 @@ async def test_a_certificate_that_is_not_trusted(tmp_path: Path, files: Files) -
     assert "the server's certificate is not trusted: unable to get local issuer certificate" in why
     assert "THREDFI_NATS_CA" in why
     assert "Operation not permitted" not in why
+
+
+@pytest.mark.filterwarnings("ignore:parameter 'timeout' of type 'float':DeprecationWarning")  # nats-py gives it
+@pytest.mark.parametrize("encrypted", [False, True], ids=["ws", "wss"])
+async def test_a_server_by_websocket(tmp_path: Path, files: Files, encrypted: bool) -> None:
+    """A server is reached by WebSocket too, and what is wrong with its certificate is said as without it."""
+    with closing(socket.socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        port = int(free.getsockname()[1])
+    how = f'tls {{ cert_file: "{files.server}", key_file: "{files.server}" }}' if encrypted else "no_tls: true"
+    configuration = tmp_path / "nats.conf"
+    configuration.write_text(f'websocket {{ host: "127.0.0.1", port: {port}, {how} }}')
+    with NatsServer(tmp_path, "-c", str(configuration)):
+        url = f"{'wss' if encrypted else 'ws'}://127.0.0.1:{port}"
+        settings: dict[str, Any] = {"url": url, "ca_file": files.ca if encrypted else None}
+        async with connected(NatsSettings(**settings)) as broker:
+            assert broker.connection.client.is_encrypted is encrypted
+            await ensure_streams(broker, TOPOLOGY)
+        if encrypted:
+            assert "the server's certificate is not trusted: unable to get local issuer" in await refusal(url=url)
+
+
+@pytest.mark.filterwarnings("ignore:parameter 'timeout' of type 'float':DeprecationWarning")  # nats-py gives it
+@pytest.mark.parametrize(("scheme", "what"), [("ws", "WebSocket"), ("wss", "TLS")])
+async def test_a_server_without_websocket(scheme: str, what: str) -> None:
+    """A server that speaks NATS's own protocol is told, and no session is left behind."""
+    async with FakeNats() as server:
+        why = await refusal(url=server.url.replace("nats", scheme))
+    # The server speaks first, so that the request may be too late.
+    assert why.endswith((f": the server does not speak {what} on this port", ": Cannot write to closing transport"))
 
 
 async def test_a_certificate_for_another_host(tmp_path: Path, files: Files) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import re
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -465,3 +466,40 @@ async def test_a_bug_in_what_records_bugs(
                 assert not task.done()
         assert await left(broker) == 1
         assert "jane" not in caplog.text
+
+
+async def test_a_consumer_that_is_no_longer_suitable(nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A consumer that someone changes while the worker runs is told with its reason, and the worker waits for it."""
+    monkeypatch.setattr("thredfi_async.worker.worker.CHECK_SECONDS", 0.0)
+    async with MockServer(1) as server, queue(nats_server) as broker:
+        config = (await broker.jetstream.consumer_info(TOPOLOGY.stream, TOPOLOGY.consumer)).config
+        async with client_of(server.url, token=server.token) as client:
+            worker = worker_of(nats_server, client)
+            async with running(worker):
+                await until(lambda: not worker.troubles_of_work(), within=10)
+                await broker.jetstream.add_consumer(TOPOLOGY.stream, replace(config, max_deliver=3))
+                reason = (
+                    "the consumer thredfi-worker of the stream THREDFI already exists, and gives up after 3 deliveries "
+                    "(max_deliver), and strands a message then: fix it, or name another"
+                )
+                await until(lambda: reason in troubles(worker), within=10)
+                assert worker.troubles_of_life() == []
+                await publish(broker, payloads(server.customers))
+                await broker.jetstream.add_consumer(TOPOLOGY.stream, config)
+                await until(lambda: worker.metrics.value("outcomes_total", state="archived") == 1, within=10)
+        assert worker.metrics.value("part_failures_total", part="requests for messages") == 0
+
+
+async def test_a_stream_of_dead_letters_with_a_limit(nats_server: NatsServer) -> None:
+    """A dead letter that is larger than its stream takes is cut, and its message ends."""
+    async with MockServer(1) as server, queue(nats_server) as broker:
+        config = (await broker.jetstream.stream_info(TOPOLOGY.dead_stream)).config
+        await broker.jetstream.update_stream(replace(config, max_msg_size=2_000))
+        await publish(broker, [("garbage", b"x" * 5_000)])
+        async with client_of(server.url, token=server.token) as client:
+            worker = worker_of(nats_server, client)
+            async with running(worker):
+                await ended(broker)
+        (letter,) = await dead_letters(broker)
+    assert letter.cut
+    assert b"x" * 100 in letter.original

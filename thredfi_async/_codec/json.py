@@ -95,8 +95,21 @@ def _no_constant(_: str) -> NoReturn:
     raise ConstantError("it holds NaN or an infinity")
 
 
+class RepeatedFieldError(ValueError):
+    """An object has a field twice, and readers differ in which one counts."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise RepeatedFieldError
+    return found
+
+
 LENIENT: Final = json.JSONDecoder(parse_constant=_no_constant)
 """The standard library's decoder, without NaN; its errors say what is wrong, and where."""
+UNAMBIGUOUS: Final = json.JSONDecoder(parse_constant=_no_constant, object_pairs_hook=_once)
+"""The same, which also refuses an object that has a field twice."""
 
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder().decode

@@ -16,7 +16,7 @@ from thredfi_async.bulk import ItemState
 from thredfi_async.cli.bulk.nats import Nats, broker_preflight_errors
 from thredfi_async.cli.exit_codes import ExitCode
 from thredfi_async.cli.log_lines import WORKER, log_lines
-from thredfi_async.cli.output import Output, tell
+from thredfi_async.cli.output import Output, OutputError, ReaderGoneError, tell
 from thredfi_async.cli.session import Session
 from thredfi_async.cli.settings import Connection, read_env_file
 from thredfi_async.cli.signals import STOP, taking
@@ -95,9 +95,13 @@ class Work:
             }
             if self.health_port is not None:
                 health = serving_health(worker, host=self.health_host, port=self.health_port)
-                facts["health"] = f"http://{self.health_host}:{await stack.enter_async_context(health)}"
+                host = f"[{self.health_host}]" if ":" in self.health_host else self.health_host
+                facts["health"] = f"http://{host}:{await stack.enter_async_context(health)}"
             _introduce(session.out, facts)
-            await worker.run(on_ready=partial(_say_ready, session.out, facts))
+            unheard: list[Exception] = []
+            await worker.run(on_ready=partial(_say_ready, session.out, facts, worker, unheard))
+            if unheard:
+                raise unheard[0]
             _farewell(session.out, worker)
 
     def _shown_settings(self, session: Session) -> dict[str, Any]:
@@ -134,13 +138,17 @@ def _introduce(out: Output, facts: dict[str, Any]) -> None:
     out.show(Text(line, style="bold"), wrap=False)
 
 
-def _say_ready(out: Output, facts: dict[str, Any]) -> None:
-    """Say that it works now: NATS, the queue and the credentials are ready."""
-    if out.json:
-        out.data({"event": "started", **facts})
-        return
+def _say_ready(out: Output, facts: dict[str, Any], worker: "Worker", unheard: list[Exception]) -> None:
+    """Say that it works now: NATS, the queue and the credentials are ready; where that cannot be said, stop it."""
     line = f"Archiving at {facts['api']} what comes on {facts['subject']} (stream {facts['stream']}, {facts['nats']})."
-    out.show(Text(line, style="bold green"), wrap=False)
+    try:
+        if out.json:
+            out.data({"event": "started", **facts})
+        else:
+            out.show(Text(line, style="bold green"), wrap=False)
+    except (OutputError, ReaderGoneError) as error:
+        unheard.append(error)
+        worker.stop()
 
 
 def _farewell(out: Output, worker: "Worker") -> None:

@@ -14,7 +14,7 @@ from thredfi_async._outcomes import raised_at
 from thredfi_async.worker.conditions import Conditions
 from thredfi_async.worker.connection import CONDITION, Connection
 from thredfi_async.worker.errors import BrokerError
-from thredfi_async.worker.jetstream import JetStream
+from thredfi_async.worker.jetstream import JetStream, RefusedError
 from thredfi_async.worker.nats_errors import TROUBLE
 from thredfi_async.worker.publisher import NoStreamError, Publisher
 from thredfi_async.worker.settings import NatsSettings
@@ -103,8 +103,15 @@ class Broker:
         """Why there is no connection, and which streams do not store; each with how long that has been so."""
         return self.conditions.lines()
 
-    async def store(
-        self, subject: str, payload: bytes, *, message_id: str, stream: str, headers: Mapping[str, str] = NO_HEADERS
+    async def store(  # noqa: PLR0913 - parts of one message, nearly all by name
+        self,
+        subject: str,
+        payload: bytes,
+        *,
+        message_id: str,
+        stream: str,
+        headers: Mapping[str, str] = NO_HEADERS,
+        shorten: Callable[[int], bytes] | None = None,
     ) -> bool:
         """Publish a message, again and again until the broker confirms that it is stored.
 
@@ -114,6 +121,8 @@ class Broker:
             message_id: What the broker detects duplicates by, so that a retry, by any worker, stores nothing new.
             stream: The stream that must store it.
             headers: Further headers.
+            shorten: Returns a payload of at most so many bytes, for a stream that takes no message of this size; None,
+                the default, if there is none.
 
         Returns:
             Whether it was new.
@@ -135,6 +144,8 @@ class Broker:
                 logger.warning("NATS did not store a message on %s (%s); trying again", subject, reason)
                 if isinstance(error, NoStreamError):
                     await self._restore()
+                if shorten is not None and isinstance(error, RefusedError) and error.is_too_large:
+                    payload = shorten(await self._largest_in(stream))
                 if self.is_connected:
                     self.conditions.begin(condition, f"the stream {stream} does not store messages: {reason}")
                     await self._clock.sleep(wait)
@@ -142,6 +153,12 @@ class Broker:
             else:
                 self.conditions.end(condition)
                 return is_new
+
+    async def _largest_in(self, stream: str) -> int:
+        """Return the limit of a stream for one message, in bytes."""
+        with contextlib.suppress(*TROUBLE):
+            return int((await self.jetstream.stream_info(stream)).config.max_msg_size or self.largest_payload)
+        return self.largest_payload
 
     async def _restore(self) -> None:
         if self.restore is None or self._restoring.locked():

@@ -136,11 +136,20 @@ class Completion:
             letter.to_json(at_most=self.broker.largest_payload),
             "dead",
             self.stream_config.dead_stream,
+            shorten=lambda most: letter.to_json(at_most=most),
         )
         self.metrics.dead_lettered(why)
         logger.warning("dead letter: message %s, %s, delivery %d", in_flight.command_id, code, in_flight.deliveries)
 
-    async def _store(self, in_flight: InFlightMessage, subject: str, payload: bytes, what: str, stream: str) -> None:
+    async def _store(  # noqa: PLR0913, PLR0917 - parts of one message
+        self,
+        in_flight: InFlightMessage,
+        subject: str,
+        payload: bytes,
+        what: str,
+        stream: str,
+        shorten: Callable[[int], bytes] | None = None,
+    ) -> None:
         """Wait until it is stored; the worker may fetch another message meanwhile."""
         if not in_flight.storing:
             self.storing(in_flight)
@@ -150,6 +159,7 @@ class Completion:
             message_id=f"{in_flight.command_id}/{what}",
             stream=stream,
             headers=in_flight.headers(),
+            shorten=shorten,
         )
 
     async def _acknowledge(self, in_flight: InFlightMessage) -> None:

@@ -70,7 +70,8 @@ class Connection:
         self._client: NatsClient | None = None
         self._subscriptions: dict[str, Take] = {}
         self._live: dict[str, Any] = {}
-        self._denied: str | None = None
+        self.denied: str | None = None
+        """What the broker has denied to this login on this connection, last."""
 
     @property
     def client(self) -> NatsClient:
@@ -117,7 +118,7 @@ class Connection:
 
     def why(self, error: Exception) -> str:
         """Return an error in words; if no answer came, a permission that the broker denied is the likely reason."""
-        return self._denied if self._denied is not None and isinstance(error, TimeoutError) else words(error)
+        return self.denied if self.denied is not None and isinstance(error, TimeoutError) else words(error)
 
     async def keep(self, part: Part) -> None:
         """Connect, and connect again whenever the connection ends, until cancelled."""
@@ -155,8 +156,10 @@ class Connection:
                 async with asyncio.timeout(_DIAL_SECONDS):
                     await self._open(client, server)
             except Exception as error:  # noqa: BLE001 - whatever a server may make nats-py raise
-                problems.append(self._problem(error, client))
-                await client.shut()
+                try:
+                    problems.append(self._problem(error, client))
+                finally:
+                    await client.shut()
             except BaseException:
                 await client.shut()
                 raise
@@ -174,7 +177,7 @@ class Connection:
         if server.tls_name is not None:
             options["tls_hostname"] = server.tls_name
         await client.open(server.url, name=self._name, **options)
-        self._live, self._denied = {}, None
+        self._live, self.denied = {}, None
         while missing := self._subscriptions.keys() - self._live.keys():
             subject = missing.pop()
             self._live[subject] = await client.listen(subject, self._subscriptions[subject])
@@ -198,6 +201,8 @@ class Connection:
         match error:
             case ThredfiError():  # a file that cannot be used
                 return str(error)
+            case ConnectionError() if (said := client.last_error_line) is not None:
+                return words(said)
             case ConnectionError() if client.is_encrypted and self._settings.certificate_file is None:
                 # The server's alert may be lost with the connection.
                 return "the server closed the connection after the TLS handshake; it may want a client certificate"
@@ -213,6 +218,6 @@ class Connection:
         """Note an error that does not end the connection, such as a permission that is missing."""
         said = words(error)
         if "permissions violation" in said:
-            self._denied = said
+            self.denied = said
             self._conditions.begin("denied", f"NATS denies something to this login: {said}", lasts=_DENIED_SECONDS)
         logger.warning("NATS: %s", said)

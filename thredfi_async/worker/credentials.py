@@ -56,6 +56,9 @@ def tls_context(ca_file: Path | None, certificate_file: Path | None, key_file: P
     Raises:
         ConfigurationError: A file cannot be read, or does not hold what it should.
     """
+    for path in (ca_file, certificate_file, key_file):
+        if path is not None:
+            _check_kind(path)
     try:
         context = ssl.create_default_context(cafile=ca_file)
     except OSError as error:
@@ -82,7 +85,14 @@ def _cannot_use(name: object, error: OSError, what: str) -> str:
     return f"cannot read {name}: {error.strerror or type(error).__name__}"
 
 
+def _check_kind(path: Path) -> None:
+    """Refuse what would keep its reader waiting, and could not be read again for the next connection."""
+    if path.is_fifo() or path.is_char_device() or path.is_socket():
+        raise ConfigurationError(f"{path} is a pipe or a device: name a file, which is read again for each connection")
+
+
 def _text(path: Path) -> Hidden[str]:
+    _check_kind(path)
     try:
         with path.open("rb") as file:
             return Hidden(file.read(_LARGEST).decode("utf-8", "replace") + "\n")

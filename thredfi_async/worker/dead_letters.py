@@ -5,7 +5,7 @@ import contextlib
 import enum
 import logging
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from hashlib import sha256
 from typing import Final, TypeVar
 
@@ -104,7 +104,7 @@ class DeadLetters:
             BrokerError: There is no such stream, or the broker does not answer.
         """
         name = self._stream_config.dead_stream
-        state = (await _asked(lambda: self._broker.jetstream.stream_info(name), f"the stream {name}")).state
+        state = (await self._asked(lambda: self._broker.jetstream.stream_info(name), f"the stream {name}")).state
         number, last = max(1, state.first_seq), state.last_seq
         while number <= last:
             message = await self._message(number, following=True)
@@ -128,7 +128,7 @@ class DeadLetters:
         message = await self._message(number)
         return None if message is None else _letter_in(message)
 
-    async def redrive(self, choose: Callable[[StoredLetter], bool]) -> None:
+    async def redrive(self, choose: Callable[[StoredLetter], bool], *, numbers: Collection[int] = ()) -> None:
         """Publish the original messages of letters again, byte by byte, and delete each letter whose message is stored.
 
         The new message has an idempotency key of its own, unless its command gives one, so that the API takes it for a
@@ -136,32 +136,47 @@ class DeadLetters:
 
         Args:
             choose: Returns whether a letter is redriven.
+            numbers: The sequence numbers of the letters to choose from; by default, all are read.
 
         Raises:
             BrokerError: The broker refuses, or does not answer; running it again goes on where it was.
         """
         self._largest = await self._queue_takes()
-        await self._each(choose, self._redrive)
+        await self._each(choose, self._redrive, numbers)
 
-    async def discard(self, choose: Callable[[StoredLetter], bool]) -> None:
+    async def discard(self, choose: Callable[[StoredLetter], bool], *, numbers: Collection[int] = ()) -> None:
         """Delete letters, and with them all that they hold; the broker overwrites it.
 
         Args:
             choose: Returns whether a letter is deleted.
+            numbers: As for `redrive`.
 
         Raises:
             BrokerError: The broker refuses, or does not answer.
         """
-        await self._each(choose, self._discard)
+        await self._each(choose, self._discard, numbers)
+
+    @property
+    def troubles(self) -> list[str]:
+        """What it waits for, each with how long that has been so; empty while it goes on."""
+        return self._broker.troubles
 
     def drain(self) -> None:
         """Take no new letters; still wait for those in flight."""
         self._drained = True
 
+    async def _these(self, numbers: Collection[int]) -> AsyncGenerator[StoredLetter]:
+        for number in sorted(numbers):
+            if (stored := await self.get(number)) is not None:
+                yield stored
+
     async def _each(
-        self, choose: Callable[[StoredLetter], bool], end: Callable[[StoredLetter], Awaitable[Ended]]
+        self,
+        choose: Callable[[StoredLetter], bool],
+        end: Callable[[StoredLetter], Awaitable[Ended]],
+        numbers: Collection[int],
     ) -> None:
-        async with contextlib.aclosing(self.all()) as letters:
+        async with contextlib.aclosing(self._these(numbers) if numbers else self.all()) as letters:
             chunk: list[StoredLetter] = []
             async for letter in letters:
                 if self._drained:
@@ -212,17 +227,32 @@ class DeadLetters:
 
     async def _delete(self, number: int) -> None:
         name = self._stream_config.dead_stream
-        await _asked(lambda: self._broker.jetstream.delete(name, number), f"the dead letter {number}")
+        await self._asked(lambda: self._broker.jetstream.delete(name, number), f"the dead letter {number}")
 
     async def _message(self, number: int, *, following: bool = False) -> StoredMessage | None:
         name = self._stream_config.dead_stream
-        return await _asked(
+        return await self._asked(
             lambda: self._broker.jetstream.message(name, number, following=following), f"the stream {name}"
         )
 
+    async def _asked(self, ask: Callable[[], Awaitable[T]], what: str) -> T:
+        """Ask the broker, a few times if it does not answer and has denied nothing."""
+        for wait in (0.1, 0.5, 2.0, None):
+            try:
+                return await ask()
+            except NotFoundError as error:
+                raise BrokerError(f"NATS does not have {what}: {words(error)}; check --stream") from None
+            except TROUBLE as error:
+                why = self._broker.connection.why(error)
+                if wait is None or self._broker.connection.denied is not None:
+                    raise BrokerError(f"NATS does not give {what}: {why}") from None
+                logger.debug("NATS does not give %s (%s); trying again", what, why)
+                await asyncio.sleep(wait)
+        raise AssertionError
+
     async def _queue_takes(self) -> int:
         name = self._stream_config.stream
-        config = (await _asked(lambda: self._broker.jetstream.stream_info(name), f"the stream {name}")).config
+        config = (await self._asked(lambda: self._broker.jetstream.stream_info(name), f"the stream {name}")).config
         limits = [self._broker.largest_payload, config.max_msg_size or 0]
         return min(limit for limit in limits if limit > 0) - _HEADERS
 
@@ -253,18 +283,3 @@ def _letter_in(message: StoredMessage) -> StoredLetter:
     except InvalidRequestError:
         letter = None
     return StoredLetter(number=message.sequence, letter=letter, fingerprint=sha256(message.data).hexdigest()[:16])
-
-
-async def _asked(ask: Callable[[], Awaitable[T]], what: str) -> T:
-    """Ask the broker, a few times if it does not answer."""
-    for wait in (0.1, 0.5, 2.0, None):
-        try:
-            return await ask()
-        except NotFoundError as error:
-            raise BrokerError(f"NATS does not have {what}: {words(error)}; check --stream") from None
-        except TROUBLE as error:
-            if wait is None:
-                raise BrokerError(f"NATS does not give {what}: {words(error)}") from None
-            logger.debug("NATS does not give %s (%s); trying again", what, words(error))
-            await asyncio.sleep(wait)
-    raise AssertionError

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import enum
 import json
 import logging
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from typing import Final
 
 from nats.aio.msg import Msg
 
+from thredfi_async._checks.text import printable
 from thredfi_async.worker.broker import Broker
 from thredfi_async.worker.connection import new_inbox
 from thredfi_async.worker.delivery import Delivery
@@ -17,20 +17,14 @@ from thredfi_async.worker.nats_errors import TROUBLE
 from thredfi_async.worker.stream_config import StreamConfig
 
 _SLACK: Final = 1.0
-_GONE: Final = frozenset({"503", "409"})
+_NOTHING: Final = frozenset({"404", "408"})
+"""What the broker says where it had no messages, or none within the time."""
+_SILENT: Final = "NATS does not answer requests for messages"
+_LONGEST_REASON: Final = 200
+_WAIT_INITIAL: Final = 0.5
+_WAIT_MAX: Final = 5.0
 
 logger: logging.Logger = logging.getLogger("thredfi_async.worker")
-
-
-class Answer(enum.Enum):
-    """What the broker made of a request for messages."""
-
-    ENDED = enum.auto()
-    """It sent messages, or had none, or the connection was lost."""
-    NO_CONSUMER = enum.auto()
-    """The consumer, or its stream, seems to be gone."""
-    NONE = enum.auto()
-    """It did not answer at all, as when a permission is missing."""
 
 
 class Fetcher:
@@ -44,6 +38,10 @@ class Fetcher:
         stream_config: Names the stream and the consumer.
         take: Called with each message at once; returns whether it accepts it. Other messages are returned.
         expires: Seconds that a request waits at the broker.
+
+    Attributes:
+        backoff: Seconds to wait before the next request; they grow with each one in a row that got no answer or a
+            refusal, from the second on.
     """
 
     def __init__(
@@ -54,6 +52,8 @@ class Fetcher:
         self._next = f"$JS.API.CONSUMER.MSG.NEXT.{stream_config.stream}.{stream_config.consumer}"
         self._take = take
         self._expires = expires
+        self.backoff: float = 0.0
+        self._next_backoff = 0.0
         self._inbox = new_inbox()
         self._is_started = False
         self._requests = 0
@@ -61,7 +61,8 @@ class Fetcher:
         self._wake = asyncio.Event()
         self._quiet = asyncio.Event()
         self._quiet.set()
-        self._answer: Answer | None = None
+        self._is_answered = False
+        self._refusal: str | None = None
         self._late: list[Msg] = []
 
     async def start(self) -> None:
@@ -70,28 +71,39 @@ class Fetcher:
         with contextlib.suppress(*TROUBLE):  # if the connection has just been lost, the next one has it
             await self._broker.connection.subscribe(f"{self._inbox}.*", self._arrived)
 
-    async def fetch(self, count: int) -> Answer:
+    async def fetch(self, count: int) -> str | None:
         """Request messages, and wait until they arrive or the request ends.
 
         Args:
             count: The maximum number.
 
         Returns:
-            What the broker made of the request.
+            Why the broker gives none: it refuses the request, as when the consumer is gone or sets a limit, or it does
+            not answer, as when a permission is missing. None if it sent messages or had none, or if the connection was
+            lost.
         """
+        problem = await self._fetch(count)
+        if problem is None:
+            self.backoff = self._next_backoff = 0.0
+        else:
+            self.backoff = self._next_backoff
+            self._next_backoff = min(_WAIT_MAX, self.backoff * 2 or _WAIT_INITIAL)
+        return problem
+
+    async def _fetch(self, count: int) -> str | None:
         self._wake.clear()
-        self._wanted, self._answer = count, None
+        self._wanted, self._is_answered, self._refusal = count, False, None
         request = json.dumps({"batch": count, "expires": int(self._expires * 1e9)}).encode()
         try:
             # The broker's timeout must come first: messages sent after ours would be too many.
             async with asyncio.timeout(self._expires + _SLACK):
                 if not await self._request(request):
-                    self._answer = Answer.ENDED
+                    self._is_answered = True
                 # The next connection wakes it too: to try again at once would leave no time to notice this one's end.
                 await self._wake.wait()
         except TimeoutError:
-            return self._answer or Answer.NONE
-        return self._answer or Answer.ENDED
+            return None if self._is_answered else _SILENT
+        return self._refusal
 
     async def _request(self, request: bytes) -> bool:
         """Send a request for messages; return whether there is a connection for it."""
@@ -146,20 +158,21 @@ class Fetcher:
             return
         if not self._take(message, delivery):
             self._late.append(message)
-        self._answer = Answer.ENDED
+        self._is_answered = True
         self._wanted -= 1
         if self._wanted <= 0:
             self._is_over()
 
     def _told(self, message: Msg) -> None:
         """Handle the broker's status for a request: that it ended, and why."""
-        status = (message.headers or {}).get("Status", "")
+        headers = message.headers or {}
+        status = headers.get("Status", "")
         if message.subject != f"{self._inbox}.{self._requests}" or status in {"", "100"}:
             return  # of an earlier request, from someone else, or a sign of life
-        self._answer = Answer.ENDED
-        if status in _GONE:
-            logger.warning("NATS ended a request for messages with %s", status)
-            self._answer = Answer.NO_CONSUMER
+        if status not in _NOTHING:
+            said = printable(headers.get("Description") or status)[:_LONGEST_REASON]
+            self._refusal = f"NATS refuses requests for messages: {said}"
+            logger.warning("%s", self._refusal)
         self._is_over()
 
     def _is_over(self) -> None:

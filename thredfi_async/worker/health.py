@@ -45,6 +45,8 @@ async def serving_health(worker: Worker, *, host: str = "127.0.0.1", port: int =
     Raises:
         ConfigurationError: The address cannot be listened on.
     """
+    if not host:  # which would stand for every address that there is
+        raise ConfigurationError("the address for health must not be empty: give 0.0.0.0 for all of this machine's")
     runner = web.ServerRunner(_BoundedServer(_answers(worker)), handle_signals=False, shutdown_timeout=1)
     await runner.setup()
     try:
@@ -52,7 +54,7 @@ async def serving_health(worker: Worker, *, host: str = "127.0.0.1", port: int =
             await web.TCPSite(runner, host, port, backlog=_BACKLOG).start()
         except OSError as error:
             why = f"cannot listen on {host}, port {port}"
-            raise ConfigurationError(f"{why}: {words(error)}; give another port") from None
+            raise ConfigurationError(f"{why}: {words(error)}; give another address or port") from None
         yield int(runner.addresses[0][1])
     finally:
         await runner.cleanup()

@@ -10,6 +10,7 @@ import attrs
 import nats.errors
 from nats.js import JetStreamContext
 from nats.js.api import ConsumerInfo, StreamInfo
+from nats.js.errors import NotFoundError
 
 from thredfi_async._checks.json import as_object
 from thredfi_async._checks.text import printable
@@ -21,6 +22,10 @@ _LONGEST_REASON: Final = 200
 
 _NO_MESSAGE: Final = 10037
 """The broker's code for a sequence number without a message."""
+_TOO_LARGE: Final = 10054
+"""Its code for a message that is larger than the stream takes."""
+_NO_STREAM: Final = 10059
+"""Its code for a stream that is not there."""
 
 
 class UnreadableReplyError(nats.errors.Error):
@@ -35,9 +40,13 @@ class RefusedError(nats.errors.Error):
 
     Args:
         fields: The error in its reply.
+
+    Attributes:
+        is_too_large: Whether the stream takes no message of this size.
     """
 
     def __init__(self, fields: dict[str, Any]) -> None:
+        self.is_too_large: bool = fields.get("err_code") == _TOO_LARGE
         super().__init__(printable(str(fields.get("description")))[:_LONGEST_REASON])
 
 
@@ -96,6 +105,7 @@ class JetStream(JetStreamContext):
             The message; None if there is none.
 
         Raises:
+            NotFoundError: There is no such stream.
             nats.errors.Error: The broker refuses, or the reply cannot be read.
             TimeoutError: No reply came.
         """
@@ -105,7 +115,7 @@ class JetStream(JetStreamContext):
         if error is not None:
             if error.get("err_code") == _NO_MESSAGE:
                 return None
-            raise RefusedError(error)
+            raise _refusal(error)
         found = _message_in(as_object(fields.get("message")) or {})
         if found.sequence < sequence or (found.sequence != sequence and not following):
             raise UnreadableReplyError
@@ -126,7 +136,7 @@ class JetStream(JetStreamContext):
         if fields.get("success") is True or await self.message(stream, sequence) is None:
             return
         error = as_object(fields.get("error"))
-        raise UnreadableReplyError if error is None else RefusedError(error)
+        raise UnreadableReplyError if error is None else _refusal(error)
 
     async def _request(self, name: str, request: dict[str, Any]) -> dict[str, Any]:
         reply = await self._nc.request(f"{self._prefix}.{name}", json.dumps(request).encode(), timeout=self._timeout)
@@ -152,6 +162,12 @@ def object_in(data: bytes) -> dict[str, Any]:
     if fields is None:
         raise UnreadableReplyError
     return fields
+
+
+def _refusal(error: dict[str, Any]) -> nats.errors.Error:
+    if error.get("err_code") == _NO_STREAM:
+        return NotFoundError(code=404, err_code=_NO_STREAM, description="stream not found")
+    return RefusedError(error)
 
 
 def _message_in(fields: dict[str, Any]) -> StoredMessage:

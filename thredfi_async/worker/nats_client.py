@@ -21,9 +21,11 @@ from nats.aio.msg import Msg
 from nats.aio.transport import TcpTransport, WebSocketTransport
 
 from thredfi_async.worker.direct_client import DirectClient
+from thredfi_async.worker.nats_errors import TROUBLE
 
 _CLOSE_SECONDS: Final = 1.0
 _PING_SECONDS: Final = 20
+_ERROR: Final = b"-ERR"
 
 logger: logging.Logger = logging.getLogger("thredfi_async.worker")
 
@@ -82,6 +84,10 @@ class NatsClient(DirectClient):
         if tasks:
             await asyncio.wait(tasks, timeout=_CLOSE_SECONDS)
         if isinstance(transport, WebSocketTransport) and bool(transport):
+            if transport._ws is not None:  # noqa: SLF001 - see above
+                with contextlib.suppress(*TROUBLE):  # it waits for the server's farewell
+                    async with asyncio.timeout(_CLOSE_SECONDS):
+                        await transport._ws.close()  # noqa: SLF001 - see above
             await transport._client.close()  # noqa: SLF001 - see above
 
     @property
@@ -93,6 +99,19 @@ class NatsClient(DirectClient):
         if isinstance(transport, TcpTransport) and transport._io_writer is not None:  # noqa: SLF001 - as above
             return transport._io_writer.get_extra_info("ssl_object") is not None  # noqa: SLF001 - as above
         return False
+
+    @property
+    def last_error_line(self) -> Exception | None:
+        """What the server said before it closed the connection, where nats-py failed to write and did not read it."""
+        transport = self._transport
+        reader: Any = transport._io_reader if isinstance(transport, TcpTransport) else None  # noqa: SLF001 - as above
+        # asyncio gives no access to what came before an error.
+        said = b"" if reader is None else bytes(reader._buffer)  # noqa: SLF001 - as above
+        if not said.startswith(_ERROR):
+            return None
+        return nats.errors.Error(
+            said[len(_ERROR) :].partition(b"\r\n")[0].decode(errors="backslashreplace").strip(" '")
+        )
 
     async def _say(self, error: Exception) -> None:
         if self.is_connected and not isinstance(error, OSError | nats.errors.StaleConnectionError):

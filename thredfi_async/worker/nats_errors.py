@@ -4,15 +4,20 @@ import os
 import ssl
 from typing import Final
 
+import aiohttp
 import nats.errors
 from nats.js.errors import APIError, ServiceUnavailableError
 
-TROUBLE: Final = (nats.errors.Error, OSError, TimeoutError)
+from thredfi_async._checks.text import printable
+
+TROUBLE: Final = (nats.errors.Error, aiohttp.ClientError, OSError, TimeoutError)
 """What nats-py raises when the broker is unavailable or refuses a request."""
 
 _NO_JETSTREAM: Final = (
     "there is no JetStream: start nats-server with -js, and enable JetStream for the account of this login"
 )
+_LONGEST: Final = 300
+_PREFIX: Final = "nats: "
 _DISABLED: Final = frozenset({10039, 10076})
 """JetStream's own codes: not enabled for the account, not enabled."""
 _TLS: Final = {
@@ -26,16 +31,31 @@ _TLS: Final = {
 
 
 def words(error: Exception) -> str:
-    """Return a short description of an error of nats-py, without any payload."""
+    """Return a short description of an error of nats-py, without any payload, in characters that can be shown.
+
+    Much of it is what a server said, which may be anything.
+    """
+    return printable(_described(error)[:_LONGEST])
+
+
+def _described(error: Exception) -> str:
     match error:
         case APIError():
             return _of_jetstream(error)
+        # What aiohttp raises for a connection by WebSocket is of the system's types, without what these have.
+        case (
+            aiohttp.ClientConnectorCertificateError(certificate_error=Exception() as cause)
+            | aiohttp.ClientConnectorError(os_error=OSError() as cause)
+        ):
+            return _described(cause)
+        case aiohttp.ClientResponseError():
+            return "the server does not speak WebSocket on this port"
         case ImportError(name=str(name)):
             return f"the package {name} is not installed: pip install 'thredfi-async[worker]'"
         case OSError():
             return _of_system(error)
         case _:
-            return str(error).removeprefix("nats: ").strip("'") or type(error).__name__
+            return str(error).removeprefix(_PREFIX).strip("'") or type(error).__name__
 
 
 def _of_jetstream(error: APIError) -> str:
@@ -61,4 +81,5 @@ def _of_system(error: OSError) -> str:
             # asyncio replaces the system's description with a sentence that holds the address.
             return os.strerror(number)
         case _:
-            return str(error) or type(error).__name__
+            # A name that cannot be looked up has a number of its own, which says nothing.
+            return error.strerror or str(error).removeprefix(_PREFIX) or type(error).__name__

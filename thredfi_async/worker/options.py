@@ -2,7 +2,7 @@
 
 import attrs
 
-from thredfi_async._checks.numbers import must_be, positive_seconds, seconds_or_zero, whole_number
+from thredfi_async._checks.numbers import must_be, positive_seconds, seconds_between, seconds_or_zero, whole_number
 from thredfi_async.worker.handler import DELAY, MAX_RETRY_AFTER
 
 
@@ -19,7 +19,7 @@ class WorkerOptions:
             longer one counts as this one.
         grace_period: Seconds that calls in flight get when the worker stops; 30 by default.
         poll: Seconds that a request for messages waits at the broker while there are none, and so the least time
-            that stopping takes; 1 by default.
+            that stopping takes, from 0.01 to 30; 1 by default.
         connect_timeout: Seconds in which NATS must be reached and the queue be ready at the start; None, the default,
             goes on trying, as the worker does later.
         name: The connection's name at the broker; `thredfi-worker` by default.
@@ -32,7 +32,7 @@ class WorkerOptions:
     max_deliveries: int = attrs.field(default=10, validator=must_be(whole_number))
     max_retry_after: float = attrs.field(default=MAX_RETRY_AFTER, validator=must_be(DELAY))
     grace_period: float = attrs.field(default=30.0, validator=must_be(seconds_or_zero))
-    poll: float = attrs.field(default=1.0, validator=must_be(seconds_or_zero))
+    poll: float = attrs.field(default=1.0, validator=must_be(seconds_between(0.01, 30.0, "from 0.01 to 30")))
     connect_timeout: float | None = attrs.field(
         default=None, validator=attrs.validators.optional(must_be(positive_seconds))
     )

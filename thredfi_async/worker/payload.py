@@ -17,7 +17,7 @@ from thredfi_async import Effect, InvalidRequestError
 from thredfi_async._checks.headers import value_problem
 from thredfi_async._checks.identifiers import as_uuid
 from thredfi_async._checks.json import as_object, text_problem
-from thredfi_async._codec.json import LENIENT
+from thredfi_async._codec.json import UNAMBIGUOUS, RepeatedFieldError
 from thredfi_async._outcomes import is_code
 from thredfi_async.bulk import ItemState
 
@@ -47,7 +47,9 @@ def parse(payload: bytes) -> dict[str, Any]:
         InvalidRequestError: It is not JSON, or no object of this version.
     """
     try:
-        value = LENIENT.decode(payload.decode())
+        value = UNAMBIGUOUS.decode(payload.decode())
+    except RepeatedFieldError:
+        raise InvalidRequestError(["$: an object of the payload has a field twice"]) from None
     except (ValueError, RecursionError):
         raise InvalidRequestError(["$: the payload is not JSON in UTF-8"]) from None
     fields = as_object(value)

@@ -36,7 +36,7 @@ class Servers:
     """
 
     def __init__(self, settings: NatsSettings) -> None:
-        self._scheme = settings.scheme
+        self._settings = settings
         self._given = [Server(url, host) for url, host in settings.hosts()]
         self._learned: dict[str, Server] = {}
 
@@ -50,17 +50,22 @@ class Servers:
     def learn(self, found: Iterable[ParseResult], *, from_server: Server) -> None:
         """Remember servers that a server told of, with the scheme of the settings: what asks for TLS gets it there too.
 
+        One to which the settings would not let a password go in clear is left out.
+
         Args:
             found: Their addresses.
             from_server: The server; its name stands for those that are told as bare IP addresses.
         """
-        if self._scheme not in {"nats", "tls"}:
+        scheme = self._settings.scheme
+        if scheme not in {"nats", "tls"}:
             return  # it tells the addresses of its other protocol
         for each in found:
             netloc, host = each.netloc.rpartition("@")[2], each.hostname
-            if host is not None and len(self._learned) < _MOST and netloc not in self._learned:
+            if host is None or len(self._learned) == _MOST or netloc in self._learned:
+                continue
+            if not self._settings.is_plain_secret_for(host):
                 name = (from_server.tls_name or from_server.host) if _is_ip(host) else None
-                self._learned[netloc] = Server(f"{self._scheme}://{netloc}", host, name)
+                self._learned[netloc] = Server(f"{scheme}://{netloc}", host, name)
 
 
 def _is_ip(host: str) -> bool:

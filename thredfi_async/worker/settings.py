@@ -173,11 +173,20 @@ class NatsSettings:
         elif self.tls_handshake_first and self.scheme != "tls":
             raise ConfigurationError("NATS: with wss:// the TLS handshake always comes first: leave the setting out")
 
+    def is_plain_secret_for(self, host: str, *, in_url: bool = False) -> bool:
+        """Return whether a login there would send a password or token in clear, and nothing allows it.
+
+        Args:
+            host: The server's host.
+            in_url: Whether the server's URL holds a password; no by default.
+        """
+        has_secret = self.token is not None or self.password is not None or in_url
+        return has_secret and not self.is_encrypted and not self.allow_plaintext and not is_loopback(host)
+
     def _check_plaintext(self) -> None:
         for url in self.servers:
             parts = urlsplit(url)
-            has_secret = self.token is not None or self.password is not None or parts.username is not None
-            if has_secret and not self.allow_plaintext and not is_loopback(parts.hostname or ""):
+            if self.is_plain_secret_for(parts.hostname or "", in_url=parts.username is not None):
                 what = "token" if self.token is not None else "password"
                 tls = {"nats": "tls", "ws": "wss"}[parts.scheme]
                 raise ConfigurationError(

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Coroutine
 from typing import Any, Final
 
-from thredfi_async import Clock, ThredfiClient, ThredfiError
+from thredfi_async import Clock, ConfigurationError, ThredfiClient, ThredfiError
 from thredfi_async._outcomes import Fault, classify, code_of
 from thredfi_async.worker.broker import Broker
 from thredfi_async.worker.conditions import Conditions
@@ -16,6 +16,8 @@ from thredfi_async.worker.errors import BrokerError
 from thredfi_async.worker.stream_config import StreamConfig
 from thredfi_async.worker.streams import ensure_consumer, ensure_streams
 
+CHECK_SECONDS: Final = 60.0
+"""Seconds after which a running worker checks its streams and consumer again, which someone may have changed."""
 _WAIT_INITIAL: Final = 0.5
 _WAIT_MAX: Final = 5.0
 _SLOWLY: Final = 30.0
@@ -24,27 +26,33 @@ _SLOWLY: Final = 30.0
 logger: logging.Logger = logging.getLogger("thredfi_async.worker")
 
 
-async def prepare_queue(broker: Broker, stream_config: StreamConfig, clock: Clock) -> float:
+async def prepare_queue(
+    broker: Broker, stream_config: StreamConfig, clock: Clock, *, again_after: float | None = None
+) -> float:
     """Create the streams and the consumer where they are missing; again and again until the broker has done it.
 
     Args:
         broker: The broker.
         stream_config: The names.
         clock: Sleeps between the tries.
+        again_after: Seconds to wait first, for a worker that runs already: it also waits until what someone has changed
+            is suitable again. None, the default, at the start.
 
     Returns:
         Seconds after which the broker delivers a message again.
 
     Raises:
-        ConfigurationError: An existing stream or consumer is not suitable.
+        ConfigurationError: At the start, an existing stream or consumer is not suitable.
     """
+    endured = BrokerError if again_after is None else (BrokerError, ConfigurationError)
+    await clock.sleep(again_after or 0.0)
     wait = _WAIT_INITIAL
     while True:
         try:
             await broker.connection.is_up.wait()
             await ensure_streams(broker, stream_config)
             ack_wait = await ensure_consumer(broker, stream_config)
-        except BrokerError as error:
+        except endured as error:
             broker.conditions.begin("queue", str(error))
             logger.warning("%s; trying again within %g s", error, wait)
             await clock.sleep(wait)

@@ -9,7 +9,7 @@ from thredfi_async import ConfigurationError
 from thredfi_async._checks.numbers import must_be, seconds_between
 
 _STREAM: Final = re.compile(r"[A-Za-z0-9_-]{1,200}", re.ASCII)
-_SUBJECT: Final = re.compile(r"[!#-)+-=?-~]+", re.ASCII)  # visible, without the wildcards and quotes
+_SUBJECT: Final = re.compile(r"[!#-)+-=?-~]{1,512}", re.ASCII)  # visible, without the wildcards and quotes
 
 _SHORTEST: Final = 0.1  # the broker's own minimum
 _LONGEST: Final = 86_400.0 * 365
@@ -24,7 +24,8 @@ def _check_name(instance: object, attribute: "attrs.Attribute[str]", value: obje
 def _check_subject(instance: object, attribute: "attrs.Attribute[str]", value: object) -> None:
     if not isinstance(value, str) or not _SUBJECT.fullmatch(value) or not all(value.split(".")):
         setting = f"{type(instance).__name__}.{attribute.name}"
-        raise ConfigurationError(f"{setting} must be words joined by dots, without * and >, such as thredfi.archive")
+        what = "words joined by dots, without * and >, at most 512 characters, such as thredfi.archive"
+        raise ConfigurationError(f"{setting} must be {what}")
 
 
 @attrs.frozen(kw_only=True)

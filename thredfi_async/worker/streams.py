@@ -30,6 +30,7 @@ ACK_WAIT: Final = 30.0
 _LARGEST_COMMAND: Final = 512 * 1024  # as base64 inside a dead letter it is still below the broker's usual 1 MiB
 _HEADERS: Final = 512
 _UNLIMITED: Final = -1
+_NANOSECONDS: Final = 1e-6
 _WEEK: Final = 7 * 86_400.0
 
 
@@ -80,7 +81,8 @@ async def ensure_streams(broker: Broker, stream_config: StreamConfig) -> None:
         duplicate_window=min(window, age or window),
     )
     found = await _ensure_stream(broker, stream_config.dead_subject, dead)
-    if age is not None and found.max_age != age:
+    # The broker counts whole nanoseconds, which not every number of seconds is.
+    if age is not None and abs((found.max_age or 0.0) - age) > _NANOSECONDS:
         kept = f"{found.max_age:.12g} s" if found.max_age else "for ever"
         raise ConfigurationError(
             f"the stream {dead.name} already exists, and keeps dead letters {kept} (max_age), not {age:.12g} s: "
@@ -116,16 +118,17 @@ async def ensure_consumer(broker: Broker, stream_config: StreamConfig) -> float:
         max_ack_pending=_UNLIMITED,
     )
     name = stream_config.consumer
+    is_missing = False
     try:
         jetstream = broker.jetstream
         try:
             info: ConsumerInfo = await jetstream.consumer_info(stream_config.stream, name)
         except NotFoundError:
+            is_missing = True
             info = await jetstream.add_consumer(stream_config.stream, config)
     except TROUBLE as error:
-        raise BrokerError(
-            f"NATS refuses the consumer {name} on the stream {stream_config.stream}: {broker.connection.why(error)}"
-        ) from None
+        what = f"the consumer {name} on the stream {stream_config.stream}"
+        raise _refusal(broker, what, error, is_missing=is_missing) from None
     _check_consumer(info.config, stream_config)
     # `backoff` replaces `ack_wait` if it is set.
     return min(info.config.backoff or [info.config.ack_wait or ACK_WAIT])
@@ -133,15 +136,26 @@ async def ensure_consumer(broker: Broker, stream_config: StreamConfig) -> float:
 
 async def _ensure_stream(broker: Broker, subject: str, config: JetStreamConfig) -> JetStreamConfig:
     name = str(config.name)
+    is_missing = False
     try:
         try:
             info: StreamInfo = await broker.jetstream.stream_info(name)
         except NotFoundError:
+            is_missing = True
             info = await _add_stream(broker, config)
     except TROUBLE as error:
-        raise BrokerError(f"NATS refuses the stream {name}: {broker.connection.why(error)}") from None
+        raise _refusal(broker, f"the stream {name}", error, is_missing=is_missing) from None
     _check_stream(info.config, subject)
     return info.config
+
+
+def _refusal(broker: Broker, what: str, error: Exception, *, is_missing: bool) -> BrokerError:
+    why = broker.connection.why(error)
+    if not is_missing:
+        return BrokerError(f"NATS refuses {what}: {why}")
+    is_denied = broker.connection.denied is not None
+    advice = "; run `thredfi worker` once with a login that may create it" if is_denied else ""
+    return BrokerError(f"NATS does not have {what}, and does not create it: {why}{advice}")
 
 
 async def _add_stream(broker: Broker, config: JetStreamConfig) -> StreamInfo:
@@ -177,6 +191,8 @@ def _check_consumer(config: ConsumerConfig, stream_config: StreamConfig) -> None
         problem = "is a push consumer"
     elif config.ack_policy != AckPolicy.EXPLICIT:
         problem = "does not ask for an acknowledgement of each message (ack_policy explicit)"
+    elif config.headers_only:
+        problem = "delivers messages without their payloads (headers_only)"
     elif config.max_deliver not in {None, _UNLIMITED}:
         problem = f"gives up after {config.max_deliver} deliveries (max_deliver), and strands a message then"
     elif config.filter_subject and not _matches(config.filter_subject, stream_config.subject):

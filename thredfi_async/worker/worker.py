@@ -16,7 +16,7 @@ from thredfi_async.worker.broker import Broker, connected
 from thredfi_async.worker.completion import Completion
 from thredfi_async.worker.delivery import Delivery
 from thredfi_async.worker.errors import BrokerError
-from thredfi_async.worker.fetcher import Answer, Fetcher
+from thredfi_async.worker.fetcher import Fetcher
 from thredfi_async.worker.gate import Gate
 from thredfi_async.worker.handler import ArchiveHandler
 from thredfi_async.worker.in_flight import InFlight, InFlightMessage
@@ -24,7 +24,7 @@ from thredfi_async.worker.metrics import Metrics
 from thredfi_async.worker.options import WorkerOptions
 from thredfi_async.worker.processing import Processing
 from thredfi_async.worker.settings import NatsSettings
-from thredfi_async.worker.start import prepare_queue, prove_credentials, until_stopped
+from thredfi_async.worker.start import CHECK_SECONDS, prepare_queue, prove_credentials, until_stopped
 from thredfi_async.worker.status import Status
 from thredfi_async.worker.stream_config import StreamConfig
 from thredfi_async.worker.streams import ACK_WAIT, ensure_streams
@@ -78,11 +78,10 @@ class Worker:
         self.gate.on_change = self._gate_changed
         self._in_flight = InFlight(self._options.concurrency)
         self._changed = asyncio.Event()
-        self._stopping, self._hurry = asyncio.Event(), asyncio.Event()
-        self._reconnected = asyncio.Event()
+        self._stopping, self._hurry, self._reconnected = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._broker: Broker | None = None
         self._fetcher: Fetcher | None = None
-        self._extra, self._ack_wait = 0, ACK_WAIT
+        self._extra, self._ack_wait, self._check_at = 0, ACK_WAIT, 0.0
         self._status = Status(self.gate, self._clock)
         self._supervisor = Supervisor(self._clock, on_failure=self.metrics.part_failed)
         self.metrics.observe(self)
@@ -158,8 +157,9 @@ class Worker:
             raise BrokerError(f"NATS was not ready within {within:g} s: {why}") from None
         await prove_credentials(self._client, self._status.conditions, self._clock)
 
-    async def _prepare(self, broker: Broker) -> None:
-        self._ack_wait = await prepare_queue(broker, self._stream_config, self._clock)
+    async def _prepare(self, broker: Broker, again_after: float | None = None) -> None:
+        self._ack_wait = await prepare_queue(broker, self._stream_config, self._clock, again_after=again_after)
+        self._check_at = self._clock.monotonic() + CHECK_SECONDS
 
     async def _run(self, broker: Broker, on_ready: Callable[[], object] | None) -> None:
         broker.restore = partial(ensure_streams, broker, self._stream_config)
@@ -203,21 +203,20 @@ class Worker:
     async def _fetch(self, broker: Broker, fetcher: Fetcher, part: Part) -> None:
         while not self._stopping.is_set():
             self._changed.clear()
-            room = self._room()
-            if room <= 0:
+            if (room := self._room()) <= 0:
                 part.rests()
                 await self._changed.wait()
                 continue
             part.beat()
-            answer = await fetcher.fetch(room)
-            if answer is Answer.NONE:
-                self._status.conditions.begin("fetch", "NATS does not answer requests for messages")
-            else:
+            problem = await fetcher.fetch(room)
+            if problem is not None:
+                self._status.conditions.begin("fetch", problem)
+            elif self._clock.monotonic() < self._check_at:
                 self._status.conditions.end("fetch")
-            if answer is not Answer.ENDED:
-                part.rests()  # each try is bounded, and there may be any number of them
-                # The consumer may be gone, for instance after the broker lost its store.
-                await until_stopped(self._prepare(broker), self._stopping)
+                continue
+            part.rests()  # each try is bounded, and there may be any number of them
+            # The consumer may be gone, for instance after the broker lost its store, or someone may have changed it.
+            await until_stopped(self._prepare(broker, fetcher.backoff), self._stopping)
 
     def _room(self) -> int:
         """Return how many messages to request; while the gate is closed, it may allow a few as probes."""

@@ -9,9 +9,14 @@ from thredfi_async.cli.bulk.queue_options import Queue
 from thredfi_async.cli.command_line import Group, command
 from thredfi_async.cli.session import Job
 
-Number: TypeAlias = Annotated[int, typer.Argument(metavar="ID", min=1, help="As `list` shows it.", show_default=False)]
+_LARGEST = 2**63 - 1
+"""Numbers of messages have 64 bits at the broker."""
+
+Number: TypeAlias = Annotated[
+    int, typer.Argument(metavar="ID", min=1, max=_LARGEST, help="As `list` shows it.", show_default=False)
+]
 Numbers: TypeAlias = Annotated[
-    list[int] | None, typer.Argument(metavar="ID", min=1, help="Which ones, as `list` shows them.")
+    list[int] | None, typer.Argument(metavar="ID", min=1, max=_LARGEST, help="Which ones, as `list` shows them.")
 ]
 Code: TypeAlias = Annotated[
     str | None, typer.Option("--code", metavar="CODE", help="Only those with this reason, such as http_503.")

@@ -119,14 +119,22 @@ def _carry_out(session: Session, nats: Nats, choice: Choice, *, title: str) -> i
     began, found = time.monotonic(), list[DeadLetters]()
 
     def look() -> Progress:
-        ended = {each.value: count for each, count in found[0].ended.items()} if found else {}
-        return Progress(title=title, elapsed=time.monotonic() - began, done=sum(ended.values()), facts=ended)
+        letters = found[0]
+        ended = {each.value: count for each, count in letters.ended.items()}
+        return Progress(
+            title=title,
+            elapsed=time.monotonic() - began,
+            done=sum(ended.values()),
+            notes=tuple(f"WAITING: {trouble}" for trouble in letters.troubles),
+            facts={**ended, "troubles": letters.troubles},
+            warning=bool(letters.troubles),
+        )
 
     async def work() -> Followed:
         async with dead_letters(settings, config) as letters:
             found.append(letters)
             return await follow(
-                letters.redrive(choice) if title == "Redriving" else letters.discard(choice),
+                (letters.redrive if title == "Redriving" else letters.discard)(choice, numbers=choice.numbers),
                 look=look,
                 drain=letters.drain,
                 draining="nothing new is begun, and what is in flight ends",

@@ -78,6 +78,9 @@ class ShowLetter:
         if stored is None:
             sentence = f"There is no dead letter {self.number} in the stream {config.dead_stream}."
             raise preflight_error(sentence, advice=self.nats.repeated("dead-letters", "list"))
+        if self.original and stored.letter is None:
+            sentence = f"The message {self.number} is no dead letter that this release reads."
+            raise preflight_error(sentence, advice=f"read it with `nats stream get {config.dead_stream} {self.number}`")
         self._show(stored, session.out)
         return ExitCode.DONE
 

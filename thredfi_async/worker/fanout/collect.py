@@ -14,7 +14,7 @@ from thredfi_async.worker.broker import Broker
 from thredfi_async.worker.errors import BrokerError
 from thredfi_async.worker.events import OutcomeEvent
 from thredfi_async.worker.fanout.queue_depth import QueueDepth, read_queue_depth
-from thredfi_async.worker.nats_errors import TROUBLE, words
+from thredfi_async.worker.nats_errors import TROUBLE
 from thredfi_async.worker.stream_config import StreamConfig
 
 CHUNK: Final = 200
@@ -23,6 +23,7 @@ CHUNK: Final = 200
 _FUTURE: Final = 86_400.0
 """Seconds by which a worker's clock may be ahead: a later time would hide all that follows from the charts."""
 _SHOWN: Final = 10
+_CONDITION: Final = "outcomes"
 
 logger: logging.Logger = logging.getLogger("thredfi_async.worker")
 
@@ -119,7 +120,10 @@ class Collector:
             if until is Until.NOW or (until is Until.DONE and self.queue_depth.queued == 0):
                 return
             await self._wait(self._pause)
-            self.queue_depth = await self._look(self.queue_depth)
+            before, self.queue_depth = self.queue_depth, await self._look(self.queue_depth)
+            if self.queue_depth.epoch != before.epoch or self.queue_depth.outcomes < self.next - 1:
+                # Its numbers begin again: it was created anew, or the broker lost its last events with its power.
+                self.next = await asyncio.to_thread(self._run.start, self.queue_depth)
 
     def drain(self) -> None:
         """Stop after the outcomes that are being recorded."""
@@ -143,10 +147,11 @@ class Collector:
             try:
                 message = await self._broker.jetstream.message(self._stream_config.outcomes_stream, number)
             except TROUBLE as error:
-                logger.warning("cannot read an outcome from NATS (%s); trying again", words(error))
+                self._waits(f"cannot read an outcome from NATS: {self._broker.connection.why(error)}")
                 await self._wait(wait)
                 wait = min(wait * 2, 5.0)
             else:
+                self._broker.conditions.end(_CONDITION)
                 return None if message is None else self._outcome(message.data)  # None: deleted, or just expired
         return None
 
@@ -177,10 +182,16 @@ class Collector:
 
     async def _look(self, before: QueueDepth) -> QueueDepth:
         try:
-            return await read_queue_depth(self._broker, self._stream_config)
+            found = await read_queue_depth(self._broker, self._stream_config)
         except BrokerError as error:
-            logger.warning("%s; trying again", error)
+            self._waits(str(error))
             return before
+        self._broker.conditions.end(_CONDITION)
+        return found
+
+    def _waits(self, reason: str) -> None:
+        self._broker.conditions.begin(_CONDITION, reason)
+        logger.warning("%s; trying again", reason)
 
     async def _wait(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):

@@ -13,7 +13,7 @@ from thredfi_async.worker.broker import Broker
 from thredfi_async.worker.command import ArchiveCommand
 from thredfi_async.worker.errors import BrokerError
 from thredfi_async.worker.fanout.chunks import Feed, Prepare
-from thredfi_async.worker.nats_errors import TROUBLE, words
+from thredfi_async.worker.nats_errors import TROUBLE
 from thredfi_async.worker.stream_config import StreamConfig
 
 WINDOW: Final = 256
@@ -197,7 +197,8 @@ class Publisher:
         try:
             config = (await self._broker.jetstream.stream_info(name)).config
         except TROUBLE as error:
-            raise BrokerError(f"cannot read the limits of the stream {name} from NATS: {words(error)}") from None
+            why = self._broker.connection.why(error)
+            raise BrokerError(f"cannot read the limits of the stream {name} from NATS: {why}") from None
         limits = [self._broker.largest_payload, config.max_msg_size or 0]
         self._largest = min(limit for limit in limits if limit > 0) - _HEADERS
         self.duplicate_window = config.duplicate_window or 0.0

@@ -7,7 +7,7 @@ from nats.js.errors import NotFoundError
 
 from thredfi_async.worker.broker import Broker
 from thredfi_async.worker.errors import BrokerError
-from thredfi_async.worker.nats_errors import TROUBLE, words
+from thredfi_async.worker.nats_errors import TROUBLE
 from thredfi_async.worker.stream_config import StreamConfig
 
 
@@ -66,7 +66,7 @@ async def read_queue_depth(broker: Broker, stream_config: StreamConfig) -> Queue
             f"NATS has no streams {names}: check --stream, or publish or start a worker first, which creates them"
         ) from None
     except TROUBLE as error:
-        raise BrokerError(f"cannot read the queue depth from NATS: {words(error)}") from None
+        raise BrokerError(f"cannot read the queue depth from NATS: {broker.connection.why(error)}") from None
     return QueueDepth(
         waiting=waiting,
         in_flight=in_flight,

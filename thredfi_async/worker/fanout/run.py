@@ -118,10 +118,13 @@ class DistributedRun:
         self._write_refused()
 
     def start(self, state: QueueDepth) -> int:
-        """Return the sequence number to collect from: the last position, if the stream is still the same."""
+        """Return the sequence number to collect from: the last position, if the stream is still the same.
+
+        A broker that loses its power may lose the last events of a stream, whose numbers are used again then.
+        """
         facts = self._journal.run
         if facts.get("outcomes_epoch") == state.epoch:
-            return int(facts["outcomes_next"])
+            return min(int(facts["outcomes_next"]), state.outcomes + 1)
         self._journal.describe(outcomes_epoch=state.epoch, outcomes_next=1)
         return 1
 
