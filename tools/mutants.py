@@ -963,8 +963,8 @@ MUTANTS = (
     Mutant(
         "worker: numbers of a message keep their digits",
         "worker/payload.py",
-        "value = LENIENT.decode(payload.decode())",
-        "value = __import__('json').loads(payload.decode(), parse_int=float)",
+        "return loads(payload)",
+        "return __import__('json').loads(payload, parse_int=float)",
         ("worker/test_command.py::test_large_integers",),
     ),
     Mutant(
