@@ -10,7 +10,8 @@
   `worker_faults.py`. Afterwards every customer is archived, once, or is a dead letter with its reason.
 - **share**: four worker processes at an API with a rate limit. Their total, their shares, and the 429s, by second.
 - **outage**: an API that is down for a while. No dead letter, no extra delivery, and how soon work resumes.
-- **throughput**: one worker, with outcomes, compared with `archive_many`.
+- **throughput**: one worker, with outcomes, compared with `archive_many`; both with 100 calls at once, the default of
+  `archive_many`.
 
 Exit status 1: a guarantee does not hold.
 """
@@ -222,7 +223,7 @@ def main() -> int:
     parser.add_argument("--faults", type=float, default=0.2)
     parser.add_argument("--rate", type=float, default=200.0)
     parser.add_argument("--latency", type=float, default=0.02)
-    parser.add_argument("--concurrency", type=int, default=32)
+    parser.add_argument("--concurrency", type=int, default=100, help="of both sides of `throughput`")
     parser.add_argument("--rounds", type=int, default=5, help="of `throughput`")
     parser.add_argument("--limit", type=float, default=600.0, help="seconds that a run under faults may take")
     given = parser.parse_args()
