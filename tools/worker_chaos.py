@@ -10,7 +10,8 @@
   `worker_faults.py`. Afterwards every customer is archived, once, or is a dead letter with its reason.
 - **share**: four worker processes at an API with a rate limit. Their total, their shares, and the 429s, by second.
 - **outage**: an API that is down for a while. No dead letter, no extra delivery, and how soon work resumes.
-- **throughput**: one worker, with outcomes, compared with `archive_many`.
+- **throughput**: one worker, with outcomes, compared with `archive_many`; both with 100 calls at once, the default of
+  `archive_many`, and with the metrics of each call, which a worker always has. Without them it is shown too.
 
 Exit status 1: a guarantee does not hold.
 """
@@ -26,10 +27,11 @@ from collections import Counter
 from collections.abc import Awaitable, Sequence
 from statistics import median
 
+from prometheus_client import CollectorRegistry
 from worker_faults import WORKERS, deaths, full, hostile, revoked, say, tell
 from workerpark import TOPOLOGY, Api, Scene, commands_for, dead_letters, left, outcomes, publish, queue, scene
 
-from thredfi_async import ThredfiClient
+from thredfi_async import PrometheusHook, ThredfiClient
 from thredfi_async.bulk import ArchiveItem, archive_many
 from thredfi_async.mock_server import SeededCustomer
 from thredfi_async.worker import NatsSettings, Worker, WorkerOptions
@@ -134,16 +136,21 @@ async def _until(broker: Broker, count: int, seconds: float) -> None:
 async def throughput(given: argparse.Namespace) -> list[str]:
     """Archive by messages, and as many customers by `archive_many`, in turns, at an API in a process of its own."""
     gc.set_threshold(_YOUNG)
-    with scene(given.messages * 2 * given.rounds) as played:
+    with scene(given.messages * 3 * given.rounds) as played:
         ratios = [await _round(played, given, number) for number in range(given.rounds)]
-    ratio = median(ratios)
-    tell(("messages, in each round", given.messages), (f"ratio, median of {given.rounds} rounds", f"{ratio:.2f}"))
+    ratio, bare = (median(each) for each in zip(*ratios, strict=True))
+    tell(
+        ("messages, in each round", given.messages),
+        (f"ratio, median of {given.rounds} rounds", f"{ratio:.2f}"),
+        ("the same to archive_many without metrics", f"{bare:.2f}"),
+    )
     return [] if ratio >= RATIO else [f"the worker is {ratio:.2f} as fast as archive_many"]
 
 
-async def _round(played: Scene, given: argparse.Namespace, number: int) -> float:
+async def _round(played: Scene, given: argparse.Namespace, number: int) -> tuple[float, float]:
+    """Return the worker's throughput in those of `archive_many`: with metrics of each call, and without."""
     there, count, concurrency = played.api, given.messages, given.concurrency
-    customers = there.customers[2 * number * count : 2 * (number + 1) * count]
+    customers = there.customers[3 * number * count : 3 * (number + 1) * count]
     async with queue(played.nats) as broker:
         commands = commands_for(customers[:count])
         await publish(broker, ((f"{number}/{message_id}", payload) for message_id, payload in commands))
@@ -151,17 +158,15 @@ async def _round(played: Scene, given: argparse.Namespace, number: int) -> float
         options = WorkerOptions(concurrency=concurrency)
         worker = Worker(client, nats=NatsSettings(url=played.nats.url), options=options)
         by_messages = await _worked_off(worker, count)
-    async with ThredfiClient(there.token, base_url=there.url) as client:
-        by_bulk = await _timed(_in_bulk(client, customers[count:], concurrency))
-    figures = [
-        f"{count / each[0]:.0f} a second, {each[1] / count * 1e6:.0f} µs of CPU" for each in (by_messages, by_bulk)
-    ]
-    tell(
-        ("worker, outcomes included", figures[0]),
-        ("archive_many", figures[1]),
-        ("ratio", f"{by_bulk[0] / by_messages[0]:.2f}; of the CPU {by_bulk[1] / by_messages[1]:.2f}"),
-    )
-    return by_bulk[0] / by_messages[0]
+    by_bulk: list[tuple[float, float]] = []
+    for first, hooks in ((count, [PrometheusHook(CollectorRegistry())]), (2 * count, [])):
+        async with ThredfiClient(there.token, base_url=there.url, hooks=hooks) as client:
+            by_bulk.append(await _timed(_in_bulk(client, customers[first : first + count], concurrency)))
+    names = ("worker, outcomes included", "archive_many, with metrics", "archive_many, without")
+    for name, (seconds, busy) in zip(names, (by_messages, *by_bulk), strict=True):
+        ratios = f"worker's ratio {seconds / by_messages[0]:.2f}, of the CPU {busy / by_messages[1]:.2f}"
+        tell((name, f"{count / seconds:.0f} a second, {busy / count * 1e6:.0f} µs of CPU; {ratios}"))
+    return by_bulk[0][0] / by_messages[0], by_bulk[1][0] / by_messages[0]
 
 
 async def _worked_off(worker: Worker, count: int) -> tuple[float, float]:
@@ -222,7 +227,7 @@ def main() -> int:
     parser.add_argument("--faults", type=float, default=0.2)
     parser.add_argument("--rate", type=float, default=200.0)
     parser.add_argument("--latency", type=float, default=0.02)
-    parser.add_argument("--concurrency", type=int, default=32)
+    parser.add_argument("--concurrency", type=int, default=100, help="of both sides of `throughput`")
     parser.add_argument("--rounds", type=int, default=5, help="of `throughput`")
     parser.add_argument("--limit", type=float, default=600.0, help="seconds that a run under faults may take")
     given = parser.parse_args()

@@ -1,5 +1,8 @@
 """Our way through nats-py's client does what nats-py's own way does."""
 
+import asyncio
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import nats.errors
@@ -10,6 +13,7 @@ from nats.aio.msg import Msg
 from natsserver import NatsServer
 from workerpark import queue
 
+from thredfi_async.worker import direct_client
 from thredfi_async.worker.broker import Broker
 from thredfi_async.worker.nats_client import NatsClient
 
@@ -94,6 +98,102 @@ async def test_a_reader_that_fails_does_not_end_the_connection(
         await _send(broker, b"late")
         await broker.connection.client.flush()
         assert got == [b"bad", b"good"]
+
+
+async def _listening(broker: Broker, count: int) -> tuple[list[bytes], list[bytes], Callable[[], bool]]:
+    """Return what arrives and what is written from now on, and whether all of it has arrived."""
+    client: Any = broker.connection.client
+    arrived: list[bytes] = []
+    written: list[bytes] = []
+    write = client._transport.writelines
+
+    def note(commands: list[bytes]) -> None:
+        written.append(b"".join(commands))
+        write(commands)
+
+    await broker.connection.subscribe("inbox.*", lambda message: arrived.append(message.data))
+    await client.flush()
+    client._transport.writelines = note
+    return arrived, written, partial(_has, arrived, count)
+
+
+async def test_what_may_wait_is_sent_together(nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Messages that may wait are one write, however many turns of the event loop lie between them."""
+    monkeypatch.setattr(direct_client, "_GATHER_SECONDS", 60.0)
+    async with queue(nats_server) as broker:
+        arrived, written, is_complete = await _listening(broker, 20)
+        for number in range(20):
+            await broker.connection.publish("inbox.a", b"%d" % number, may_wait=True)
+            await asyncio.sleep(0)
+        assert written == []
+        client: Any = broker.connection.client
+        client._send_gathered()
+        await until(is_complete)
+        assert len(written) == 1
+        assert arrived == [b"%d" % number for number in range(20)]
+
+
+async def test_what_may_wait_is_sent_by_itself(nats_server: NatsServer) -> None:
+    """Nothing else has to be sent before a message leaves that may wait, and the next one leaves too."""
+    async with queue(nats_server) as broker:
+        arrived, _, _ = await _listening(broker, 2)
+        for count in (1, 2):
+            await broker.connection.publish("inbox.a", b"x", may_wait=True)
+            await until(partial(_has, arrived, count))
+
+
+def _has(arrived: list[bytes], count: int) -> bool:
+    return len(arrived) == count
+
+
+async def test_what_may_not_wait_takes_along_what_does(
+    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A message that may not wait is written at once, after those that were published before it."""
+    monkeypatch.setattr(direct_client, "_GATHER_SECONDS", 60.0)
+    async with queue(nats_server) as broker:
+        arrived, written, is_complete = await _listening(broker, 3)
+        await broker.connection.publish("inbox.a", b"first", may_wait=True)
+        await broker.connection.publish("inbox.a", b"second", may_wait=True)
+        await broker.connection.publish("inbox.a", b"third")
+        await until(is_complete)
+        assert len(written) == 1
+        assert arrived == [b"first", b"second", b"third"]
+
+
+async def test_what_waits_when_the_connection_is_flushed_is_sent(
+    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the end of a worker, the acknowledgements that still wait leave before the connection is closed."""
+    monkeypatch.setattr(direct_client, "_GATHER_SECONDS", 60.0)
+    async with queue(nats_server) as listening:
+        arrived, _, is_complete = await _listening(listening, 1)
+        async with queue(nats_server) as broker:
+            await broker.respond("inbox.a", b"last")
+        await until(is_complete)
+        assert arrived == [b"last"]
+
+
+async def test_the_broker_confirms_what_was_sent_before(
+    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A flush asks the broker after the messages that still wait, and not before."""
+    monkeypatch.setattr(direct_client, "_GATHER_SECONDS", 60.0)
+    async with queue(nats_server) as broker:
+        _, written, _ = await _listening(broker, 1)
+        await broker.respond("inbox.a", b"last")
+        await broker.flush()
+        assert written == [b"PUB inbox.a  4\r\nlast\r\nPING\r\n"]
+
+
+async def test_what_waits_for_a_slow_broker_is_asked_to_be_sent_once() -> None:
+    """While nats-py's own task waits until the broker reads, its queue does not grow."""
+    client: Any = NatsClient(needs_tls=False, on_error=print)
+    waiting: asyncio.Queue[object] = asyncio.Queue(1)
+    client._flush_queue, client._pending_data_size = waiting, 1
+    for _ in range(3):
+        client._send_gathered()
+    assert waiting.qsize() == 1
 
 
 async def _send(broker: Broker, *payloads: bytes) -> None:

@@ -15,9 +15,11 @@ class Silent:
 
     def __init__(self) -> None:
         self.sent: list[str] = []
+        self.may_wait: list[bool] = []
 
-    async def publish(self, _: str, __: bytes, *, reply: str, **___: object) -> None:
+    async def publish(self, _: str, __: bytes, *, reply: str, may_wait: bool, **___: object) -> None:
         self.sent.append(reply)
+        self.may_wait.append(may_wait)
 
 
 def test_each_ends_when_its_own_time_is_over() -> None:
@@ -39,3 +41,22 @@ def test_each_ends_when_its_own_time_is_over() -> None:
 
     assert run_virtually(all_of_them()) == pytest.approx([5.0] * 4)
     assert len(set(connection.sent)) == 4
+
+
+def test_one_that_is_alone_is_sent_at_once() -> None:
+    """A message waits for others only while others wait for their acknowledgement: one after the other, none does."""
+    connection: Any = Silent()
+
+    async def all_of_them() -> None:
+        publishing = Publisher(connection)
+
+        async def one() -> None:
+            with pytest.raises(TimeoutError):
+                await publishing.publish("s", b"", {}, stream="S")
+
+        await one()
+        await one()
+        await asyncio.gather(one(), one(), one())
+
+    run_virtually(all_of_them())
+    assert connection.may_wait == [False, False, False, True, True]

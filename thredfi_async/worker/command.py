@@ -17,6 +17,7 @@ from thredfi_async.worker.payload import ID, VERSION, identifier, parse, version
 
 _FIELDS: Final = ("version", "business_id", "customer_id", "customer", "partial", "idempotency_key")
 _NAMESPACE: Final = UUID("6f3d3f0c-6c1e-5d5b-9f43-5a0e6b1d2c47")
+_NAMESPACE_BYTES: Final = _NAMESPACE.bytes
 _SUGGESTIONS: Final = 10
 
 
@@ -148,7 +149,7 @@ class ArchiveCommand:
 
 def _uuid5(name: str) -> str:
     """Return the text of `uuid.uuid5` in our namespace, which takes twice as long."""
-    digest = sha1(_NAMESPACE.bytes + name.encode(), usedforsecurity=False).hexdigest()
+    digest = sha1(_NAMESPACE_BYTES + name.encode(), usedforsecurity=False).hexdigest()
     variant = "89ab"[int(digest[16], 16) % 4]
     return f"{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:32]}"
 

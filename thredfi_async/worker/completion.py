@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import attrs
 
-from thredfi_async import Clock, Effect, WorkEnded
+from thredfi_async import Clock, Effect
 from thredfi_async.bulk import ItemState
 from thredfi_async.worker.broker import Broker
 from thredfi_async.worker.events import DeadLetter, OutcomeEvent
@@ -73,7 +73,7 @@ class Completion:
     async def malformed(self, in_flight: InFlightMessage, reason: str) -> None:
         """Complete a message that holds no command; without ids there is no outcome."""
         await self._dead_letter(in_flight, "malformed", reason, "malformed", None)
-        in_flight.ended = WorkEnded(outcome="malformed", error="malformed")
+        in_flight.ends("malformed", "malformed")
         await self._acknowledge(in_flight)
 
     async def return_to_queue(self, in_flight: InFlightMessage, delay: float = 0.0) -> None:
@@ -111,7 +111,7 @@ class Completion:
             self.stream_config.outcomes_stream,
         )
         self.metrics.ended(state, seconds, event.attempts)
-        in_flight.ended = WorkEnded(outcome=state, error=event.code)
+        in_flight.ends(state, event.code)
         logger.debug("message %s: %s, delivery %d, %.3f s", in_flight.command_id, state, in_flight.deliveries, seconds)
 
     async def _dead_letter(

@@ -85,14 +85,27 @@ class Connection:
         return self._client
 
     async def publish(
-        self, subject: str, payload: bytes, *, reply: str = "", headers: dict[str, str] | None = None
+        self,
+        subject: str,
+        payload: bytes,
+        *,
+        reply: str = "",
+        headers: dict[str, str] | None = None,
+        may_wait: bool = False,
     ) -> None:
         """Send a message.
+
+        Args:
+            subject: Its subject.
+            payload: Its payload.
+            reply: The subject for an answer, if any.
+            headers: Its headers.
+            may_wait: Whether it may wait two milliseconds for others, to be sent with them.
 
         Raises:
             nats.errors.Error: There is no connection, or the message is too large.
         """
-        await self.client.publish(subject, payload, reply=reply, headers=headers)
+        await self.client.publish(subject, payload, reply=reply, headers=headers, may_wait=may_wait)
 
     async def subscribe(self, subject: str, take: Take) -> None:
         """Subscribe, on every connection from now on.

@@ -7,12 +7,16 @@ together a sixth of what a worker spent on a message beyond the call itself.
 # nats-py's annotations of its own parts are incomplete.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
+import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
+from nats.aio.client import PING_PROTO
 from nats.aio.msg import Msg
 
 from thredfi_async.worker.tolerant_client import TolerantClient
+
+_GATHER_SECONDS: Final = 0.002
 
 Take = Callable[[Msg], None]
 
@@ -23,6 +27,7 @@ class DirectClient(TolerantClient):
     def __init__(self) -> None:
         super().__init__()
         self._takers: dict[str, Take] = {}
+        self._gathering: asyncio.TimerHandle | None = None
 
     async def listen(self, subject: str, take: Take) -> Any:  # noqa: ANN401 - nats-py's annotation is partly missing
         """Subscribe.
@@ -40,9 +45,19 @@ class DirectClient(TolerantClient):
     # What follows replaces methods of nats-py.
 
     async def publish(
-        self, subject: str, payload: bytes = b"", reply: str = "", headers: dict[str, str] | None = None
+        self,
+        subject: str,
+        payload: bytes = b"",
+        reply: str = "",
+        headers: dict[str, str] | None = None,
+        *,
+        may_wait: bool = False,
     ) -> None:
-        """Send a message; all but the usual is left to nats-py, which says what is wrong with it."""
+        """Send a message; all but the usual is left to nats-py, which says what is wrong with it.
+
+        One that `may_wait` is sent with the next that may not, or after two milliseconds with all that came meanwhile:
+        each write wakes the broker, which costs both sides more than the message.
+        """
         command = None
         if self.is_connected and len(payload) <= self._max_payload:
             command = _plain(subject, reply, payload) if headers is None else _headed(subject, reply, payload, headers)
@@ -50,8 +65,23 @@ class DirectClient(TolerantClient):
             await super().publish(subject, payload, reply, headers)
             return
         await self._send_command(command)
-        if self._flush_queue is not None and self._flush_queue.empty():
+        if may_wait:
+            if self._gathering is None:
+                self._gathering = asyncio.get_running_loop().call_later(_GATHER_SECONDS, self._send_gathered)
+        elif self._flush_queue is not None and self._flush_queue.empty():
             await self._flush_pending()
+
+    def _send_gathered(self) -> None:
+        self._gathering = None
+        # As nats-py's `_flush_pending`; while its task waits for a slow broker, the queue stays short.
+        if self._pending_data_size and self._flush_queue is not None and self._flush_queue.empty():
+            self._flush_queue.put_nowait(asyncio.get_running_loop().create_future())
+
+    async def _send_ping(self, future: asyncio.Future[Any] | None = None) -> None:
+        """Send PING after what still waits: nats-py's own overtakes it, and the answer would say nothing of that."""
+        self._pongs.append(asyncio.get_running_loop().create_future() if future is None else future)
+        await self._send_command(PING_PROTO)
+        await self._flush_pending()
 
     async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
         subscription = self._subs.get(sid)

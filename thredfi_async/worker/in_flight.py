@@ -73,6 +73,11 @@ class InFlightMessage:
         """Return the headers for messages that tell how it ended."""
         return NO_HEADERS if self.work is None else self.work.headers()
 
+    def ends(self, outcome: str, error: str | None) -> None:
+        """Note how it ended, for the hooks that follow it."""
+        if self.work is not None:
+            self.ended = WorkEnded(outcome=outcome, error=error)
+
     def cancel(self) -> None:
         """Cut off its processing, which returns the message."""
         if self.task is not None:

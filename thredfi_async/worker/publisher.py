@@ -69,7 +69,9 @@ class Publisher:
         if self._timer is None:
             self._timer = loop.call_later(_SECONDS, self._look_at_time, loop)
         try:
-            await self._connection.publish(subject, payload, reply=reply, headers=headers)
+            # One that is alone is sent at once: its publisher may do nothing else until it is stored.
+            is_one_of_many = len(self._waiting) > 1
+            await self._connection.publish(subject, payload, reply=reply, headers=headers, may_wait=is_one_of_many)
             return _read(await answer, stream)
         finally:
             del self._waiting[reply]

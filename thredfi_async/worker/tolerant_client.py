@@ -4,6 +4,7 @@ import logging
 from typing import Any, Final
 
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 
 _STATUS: Final = b"NATS/1.0 "
 """Begins what the broker says of a request, such as that no one responds."""
@@ -37,8 +38,7 @@ class TolerantClient(Client):
         return found
 
     def _build_message(self, sid: int, subject: Any, reply: Any, data: bytes, headers: Any) -> Any:  # noqa: ANN401 - as nats-py has it
-        parent: Any = super()
-        return parent._build_message(sid, _readable(subject), _readable(reply), data, headers)  # noqa: SLF001 - as above
+        return Msg(self, _readable(subject), _readable(reply), data, headers, _sid=sid)
 
 
 def _trace_context(headers: bytes) -> dict[str, str] | None:
@@ -53,6 +53,6 @@ def _trace_context(headers: bytes) -> dict[str, str] | None:
     return found
 
 
-def _readable(name: bytes) -> bytes:
-    """Return a subject that can be decoded."""
-    return name if name.isascii() else bytes(name).decode(errors="backslashreplace").encode()
+def _readable(name: bytes) -> str:
+    """Return a subject as text, whatever it is."""
+    return name.decode(errors="backslashreplace")
