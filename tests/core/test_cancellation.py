@@ -246,10 +246,14 @@ def gentle(n: int) -> list[Step]:
     return script[n:]
 
 
+_BACK = 10
+_MOST_COMPLETED = 20
+
+
 @pytest.mark.parametrize("script", range(3))
 async def test_cancelled_at_every_step_of_the_loop(script: int) -> None:
     """Whatever step a call was cancelled at, its note tells the truth about the server."""
-    steps, effects = 0, set[str]()
+    steps, effects, completed = 0, set[str](), 0
     while True:
         hook, given = Recorder(), 0
 
@@ -274,7 +278,13 @@ async def test_cancelled_at_every_step_of_the_loop(script: int) -> None:
             if isinstance(ended, Customer):
                 assert server.applied == 1
                 assert not cancelled
-                break
+                completed += 1
+                if "UNKNOWN" in effects or completed == _MOST_COMPLETED:
+                    break
+                # Where the kernel delivers late, the loop has turned more often before a request left than it did with
+                # one step fewer, and no step fell between the request and its answer: go back, and find one.
+                steps = max(0, steps - _BACK)
+                continue
             assert isinstance(ended, asyncio.CancelledError)
             if not steps:
                 # The call never began, and so has no note.
