@@ -117,9 +117,15 @@ async def _listening(broker: Broker, count: int) -> tuple[list[bytes], list[byte
     return arrived, written, partial(_has, arrived, count)
 
 
-async def test_what_may_wait_is_sent_together(nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Messages that may wait are one write, however many turns of the event loop lie between them."""
+@pytest.fixture
+def nothing_leaves_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what may wait do so for a minute."""
     monkeypatch.setattr(direct_client, "_GATHER_SECONDS", 60.0)
+
+
+@pytest.mark.usefixtures("nothing_leaves_by_itself")
+async def test_what_may_wait_is_sent_together(nats_server: NatsServer) -> None:
+    """Messages that may wait are one write, however many turns of the event loop lie between them."""
     async with queue(nats_server) as broker:
         arrived, written, is_complete = await _listening(broker, 20)
         for number in range(20):
@@ -146,11 +152,9 @@ def _has(arrived: list[bytes], count: int) -> bool:
     return len(arrived) == count
 
 
-async def test_what_may_not_wait_takes_along_what_does(
-    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("nothing_leaves_by_itself")
+async def test_what_may_not_wait_takes_along_what_does(nats_server: NatsServer) -> None:
     """A message that may not wait is written at once, after those that were published before it."""
-    monkeypatch.setattr(direct_client, "_GATHER_SECONDS", 60.0)
     async with queue(nats_server) as broker:
         arrived, written, is_complete = await _listening(broker, 3)
         await broker.connection.publish("inbox.a", b"first", may_wait=True)
@@ -161,11 +165,9 @@ async def test_what_may_not_wait_takes_along_what_does(
         assert arrived == [b"first", b"second", b"third"]
 
 
-async def test_what_waits_when_the_connection_is_flushed_is_sent(
-    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("nothing_leaves_by_itself")
+async def test_what_waits_when_the_connection_is_flushed_is_sent(nats_server: NatsServer) -> None:
     """At the end of a worker, the acknowledgements that still wait leave before the connection is closed."""
-    monkeypatch.setattr(direct_client, "_GATHER_SECONDS", 60.0)
     async with queue(nats_server) as listening:
         arrived, _, is_complete = await _listening(listening, 1)
         async with queue(nats_server) as broker:
@@ -174,11 +176,9 @@ async def test_what_waits_when_the_connection_is_flushed_is_sent(
         assert arrived == [b"last"]
 
 
-async def test_the_broker_confirms_what_was_sent_before(
-    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("nothing_leaves_by_itself")
+async def test_the_broker_confirms_what_was_sent_before(nats_server: NatsServer) -> None:
     """A flush asks the broker after the messages that still wait, and not before."""
-    monkeypatch.setattr(direct_client, "_GATHER_SECONDS", 60.0)
     async with queue(nats_server) as broker:
         _, written, _ = await _listening(broker, 1)
         await broker.respond("inbox.a", b"last")

@@ -286,21 +286,27 @@ async def test_until_done_waits_for_an_empty_queue(nats_server: NatsServer) -> N
     assert taken.numbers == [1, 2]
 
 
-async def test_following_survives_a_restart_and_ends_when_told(nats_server: NatsServer) -> None:
-    """Following continues over a restart of the broker, and `drain` ends it."""
-    taken = Taken()
+@asynccontextmanager
+async def following(nats_server: NatsServer, taken: Taken) -> AsyncGenerator[tuple[Broker, Collector]]:
+    """Follow the outcomes, of which the first one has been taken; at the end, `drain` ends it."""
     async with the_broker(nats_server) as broker:
         collector = Collector(broker, TOPOLOGY, taken, pause=0.01)
-        following = asyncio.create_task(collector.collect(Until.STOPPED))
+        task = asyncio.create_task(collector.collect(Until.STOPPED))
         await happen(broker, 1, "archived")
         await until(lambda: taken.numbers == [1])
+        yield broker, collector
+        await until(lambda: taken.numbers == [1, 2], within=10)
+        collector.drain()
+        await asyncio.wait_for(task, 5)
+
+
+async def test_following_survives_a_restart_and_ends_when_told(nats_server: NatsServer) -> None:
+    """Following continues over a restart of the broker, and `drain` ends it."""
+    async with following(nats_server, Taken()):
         await asyncio.to_thread(nats_server.kill)
         await asyncio.to_thread(nats_server.start)
         async with connected(settings(nats_server)) as other:
             await happen(other, 2, "archived")
-        await until(lambda: taken.numbers == [1, 2], within=10)
-        collector.drain()
-        await asyncio.wait_for(following, 5)
 
 
 async def test_following_a_stream_that_is_created_anew(nats_server: NatsServer, tmp_path: Path) -> None:
@@ -325,17 +331,9 @@ async def test_following_a_stream_that_is_created_anew(nats_server: NatsServer, 
 
 async def test_following_a_stream_that_lost_its_end(nats_server: NatsServer) -> None:
     """Where the broker lost its last events, their numbers are used again, and these events are read too."""
-    taken = Taken()
-    async with the_broker(nats_server) as broker:
-        collector = Collector(broker, TOPOLOGY, taken, pause=0.01)
-        following = asyncio.create_task(collector.collect(Until.STOPPED))
-        await happen(broker, 1, "archived")
-        await until(lambda: taken.numbers == [1])
+    async with following(nats_server, Taken()) as (broker, collector):
         collector.next = 50
         await happen(broker, 2, "archived")
-        await until(lambda: taken.numbers == [1, 2], within=10)
-        collector.drain()
-        await asyncio.wait_for(following, 5)
 
 
 def test_a_position_beyond_the_end_of_the_stream(tmp_path: Path) -> None:
