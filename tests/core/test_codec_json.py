@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thredfi_async._codec.json import Raw, dumps, loads, loads_leniently, refusal
+from thredfi_async._codec.json import UNAMBIGUOUS, Raw, RepeatedFieldError, dumps, loads, loads_leniently, refusal
 
 UTF8 = st.text(st.characters(codec="utf-8"), max_size=5)
 VALUES = st.recursive(
@@ -149,3 +149,11 @@ def test_what_cannot_be_written(name: str) -> None:
     """One kind of error tells that a value cannot be written, whatever the reason is."""
     with pytest.raises(ValueError, match=r"."):
         dumps(UNWRITABLE[name]())
+
+
+def test_an_object_that_has_a_field_twice_is_ambiguous() -> None:
+    """However deep it is, and whether or not both values are the same; other objects are read as ever."""
+    assert UNAMBIGUOUS.decode('{"a": {"b": 1}, "b": [{"a": 1.50}]}') == {"a": {"b": 1}, "b": [{"a": 1.5}]}
+    for text in ('{"a": 1, "a": 1}', '[{"b": {"a": 1, "\\u0061": 2}}]'):
+        with pytest.raises(RepeatedFieldError):
+            UNAMBIGUOUS.decode(text)

@@ -174,6 +174,36 @@ def test_a_number_at_once_that_may_be_a_rate_is_probed_soon() -> None:
     assert climbs_after() > 10.0
 
 
+def test_one_refusal_within_a_number_at_once_may_have_come_late() -> None:
+    """Once the bound has been in use for a second, one more narrows it; another one ends it."""
+    bound = Bound(lambda: 0.5)
+    at_once = AtOnce(bound)
+    assert at_once.explains(0, 9, 9, is_paced=False)
+    bound.time = 1.5
+    assert at_once.explains(1, 8, 8, is_paced=False)
+    assert int(bound.rest) == 7
+    bound.time = 1.5
+    assert not at_once.explains(2, 7, 7, is_paced=False)
+    assert not bound.is_known
+
+
+def test_two_refusals_between_probes_may_be_accidents() -> None:
+    """With a Retry-After, each of two lowers the pace a little; a third one, and one without it, are company."""
+    bound = Bound(lambda: 0.5)
+    bound.found(200.0, 1.0)
+    bound.refused(6.0, 200.0, 1.0)
+    for _ in range(2):
+        bound.refused(3.0, 200.0, 1.0)
+        assert bound.is_alone
+        assert bound.top == pytest.approx(197.0)
+    bound.refused(3.0, 200.0, 1.0)
+    assert not bound.is_alone
+    bound.found(200.0)
+    bound.refused(6.0, 200.0)
+    bound.refused(3.0, 200.0)
+    assert not bound.is_alone
+
+
 # A client that starts 12,000 calls handles no answer for a second; a busy machine runs none of its code now and then.
 @LONG
 @pytest.mark.parametrize(
