@@ -177,6 +177,16 @@ MUTANTS = (
         ("core/test_controller.py::test_a_number_at_once_that_may_be_a_rate_is_probed_soon",),
     ),
     Mutant(
+        "a number at once does not settle",
+        "_engine/controller.py",
+        "if self._at_once.is_unsettled:",
+        "if False:",
+        (
+            "core/test_controller.py::test_a_bound_of_requests_at_once_settles_before_more_are_sent",
+            "core/test_controller.py::test_an_opening_at_an_api_that_counts_what_it_refuses",
+        ),
+    ),
+    Mutant(
         "early refusals",
         "_engine/rate_estimate.py",
         "(in_flight - 1 if is_early else 0)",

@@ -187,6 +187,33 @@ def test_one_refusal_within_a_number_at_once_may_have_come_late() -> None:
     assert not bound.is_known
 
 
+def test_a_bound_of_requests_at_once_settles_before_more_are_sent() -> None:
+    """When one that was sent after the first refusal is refused too, nothing is sent for a tenth of a second."""
+    controller = Controller(100)
+    tickets = list[Ticket]()
+    for _ in range(10):
+        controller.take(0.0)
+        tickets.append(controller.ticket)
+    controller.refused(tickets.pop(), 0.0, 0.01)
+    controller.in_flight -= 1
+    assert controller.cooldown(0.01) == 0.0
+    controller.take(0.01)
+    controller.refused(controller.ticket, 0.0, 0.02)
+    controller.in_flight -= 8
+    assert not controller.is_free(0.1)
+    assert controller.due(0.1) == pytest.approx(0.12)
+    assert controller.is_free(0.121)
+
+
+@pytest.mark.parametrize("seed", [2, 4])
+def test_an_opening_at_an_api_that_counts_what_it_refuses(seed: int) -> None:
+    """Where refusals come before the grants and count too, the opening is refused little more than was in flight."""
+    scenario = Scenario(
+        api=lambda _: apis.CountsAll(200.0), round_trip=0.003, service=0.021, stalls=0.2, seconds=2.0, seed=seed
+    )
+    assert len(run(scenario).refused[0]) <= 150
+
+
 def test_two_refusals_between_probes_may_be_accidents() -> None:
     """With a Retry-After, each of two lowers the pace a little; a third one, and one without it, are company."""
     bound = Bound(lambda: 0.5)

@@ -29,15 +29,29 @@ class AtOnce:
         flight: Reactions until now.
         seen: The most in flight with which a request was granted since the last reaction.
         usual: The mean of how many are in flight with a request that is granted.
+        is_unsettled: Whether the last refusal was of a request that was sent after the bound was found, in the first
+            second of its use: then more of them would be refused.
     """
 
-    __slots__ = ("_above", "_alike", "_bound", "_count", "_granted", "_has_missed", "_last", "flight", "seen", "usual")
+    __slots__ = (
+        "_above",
+        "_alike",
+        "_bound",
+        "_count",
+        "_granted",
+        "_has_missed",
+        "_last",
+        "flight",
+        "is_unsettled",
+        "seen",
+        "usual",
+    )
 
     def __init__(self, bound: Bound) -> None:
         """Start without a bound."""
         self._bound = bound
         self.flight = self.seen = 0
-        self._has_missed = False
+        self._has_missed = self.is_unsettled = False
         self.usual = self._last = 0.0
         # Of refusals in a row: with how many in flight, how often, and what was granted since the first.
         self._count = math.inf
@@ -60,6 +74,7 @@ class AtOnce:
             is_paced: Whether refusals have been explained by a rate since.
         """
         bound, count = self._bound, float(max(sent_with, now_with))
+        self.is_unsettled = False
         if count <= 1:
             return False  # an API that serves none at once serves no one: its rate is bounded, or it is busy
         if is_paced:
@@ -73,6 +88,7 @@ class AtOnce:
                 return False
         elif count > max(1.0, math.floor(bound.rest)):
             self._has_missed = False
+            self.is_unsettled = bound.time <= _HELD_FOR
         elif bound.time > _HELD_FOR and not self._has_missed:
             self._has_missed = True
         else:

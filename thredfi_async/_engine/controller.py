@@ -16,7 +16,7 @@ _OPENS_WITH: Final = 10.0
 _OPENS_IN: Final = 0.01
 """And after so many seconds another one, so that an API that answers slowly does not hold up the opening."""
 _WAITS_FOR: Final = 0.1
-"""Seconds in which the first answers alone allow more."""
+"""Seconds in which the first answers alone allow more, and in which a bound of requests at once settles."""
 _CATCHES_UP: Final = 0.02
 """Seconds' worth of missed turns to catch up on: timers are not exact, and calls do not arrive evenly."""
 _DEAF: Final = 1.0
@@ -84,8 +84,7 @@ class Controller:
         self._refuses_all, self._refuses_since = 0, 0.0
         # The top of a pace that was given up for a window, until that has explained another refusal.
         self._doubted = math.inf
-        self._estimate = RateEstimate(self.pace)
-        self._at_once = AtOnce(self.window)
+        self._estimate, self._at_once = RateEstimate(self.pace), AtOnce(self.window)
 
     def allowed(self, now: float) -> int:
         """Return how many requests may be in flight."""
@@ -191,7 +190,7 @@ class Controller:
             return
         if self._tally.is_noise(now):
             self._opens_again(hold)
-        elif now >= self._deaf_until and not (hold <= 0.0 and self._is_for_their_number(ticket)):
+        elif now >= self._deaf_until and not (hold <= 0.0 and self._is_for_their_number(ticket, now)):
             self._slow_down(ticket, hold, now)
 
     # -- sending
@@ -250,10 +249,12 @@ class Controller:
             self._rests_until = now + min(_LONGEST_PAUSE, max(_DEAD, _DEAD * (now - self._refuses_since)))
         self._resumed = max(now, self._held_until, self._rests_until)
 
-    def _is_for_their_number(self, ticket: Ticket) -> bool:
+    def _is_for_their_number(self, ticket: Ticket, now: float) -> bool:
         is_paced = self.pace.is_known
         if not self._at_once.explains(ticket.flight, ticket.in_flight, self.in_flight, is_paced=is_paced):
             return False
+        if self._at_once.is_unsettled:
+            self._rests_until = now + _WAITS_FOR
         self._doubted = self.pace.top if is_paced else math.inf
         self.pace.forget()
         return True
