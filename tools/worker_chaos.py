@@ -142,7 +142,7 @@ async def throughput(given: argparse.Namespace) -> list[str]:
     tell(
         ("messages, in each round", given.messages),
         (f"ratio, median of {given.rounds} rounds", f"{ratio:.2f}"),
-        ("the same to archive_many with metrics, which a worker always has", f"{measured:.2f}"),
+        ("the same to archive_many with the metrics of a worker", f"{measured:.2f}"),
     )
     return [] if ratio >= RATIO else [f"the worker is {ratio:.2f} as fast as archive_many"]
 
