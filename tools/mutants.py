@@ -236,7 +236,7 @@ MUTANTS = (
         "_engine/tally.py",
         "if top < _MORE_THAN * self._tested:",
         "if False:",
-        ("core/test_controller.py::test_clients_that_join_are_not_taken_for_noise",),
+        ("core/test_tally.py::test_cuts_that_do_not_help",),
     ),
     Mutant(
         "what a window counts",
