@@ -6,7 +6,7 @@ from thredfi_async._engine.tally import Tally
 
 
 def cuts(tally: Tally, *paces: float) -> bool:
-    """Refuse one request in twenty-one at each of these paces, each a second after the last; return the last verdict."""
+    """Refuse one request in twenty-one at each of these paces, a second apart; return the last verdict."""
     is_of_no_help = False
     for number, pace in enumerate(paces, start=1):
         for _ in range(4):
