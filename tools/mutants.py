@@ -225,6 +225,13 @@ MUTANTS = (
         ("core/test_controller.py::test_one_client_uses_what_is_granted",),
     ),
     Mutant(
+        "a row of refusals after a reaction",
+        "_engine/controller.py",
+        "if not self._was_granted if is_news else self._row >= _ROW:",
+        "if not self._was_granted and (is_news or self._row >= _ROW):",
+        ("core/test_controller.py::test_a_second_that_counts_what_it_refuses_may_begin_at_any_moment",),
+    ),
+    Mutant(
         "refusals at random",
         "_engine/tally.py",
         "self._lost += refused",

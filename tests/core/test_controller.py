@@ -214,6 +214,17 @@ def test_an_opening_at_an_api_that_counts_what_it_refuses(seed: int) -> None:
     assert len(run(scenario).refused[0]) <= 150
 
 
+@pytest.mark.parametrize("phase", [number / 10 for number in range(10)])
+def test_a_second_that_counts_what_it_refuses_may_begin_at_any_moment(phase: float) -> None:
+    """Where a search ended too high, all is refused for as long as anything is sent: so soon nothing is."""
+    scenario = Scenario(
+        api=lambda _: apis.CountsAll(200.0, offset=phase), round_trip=0.003, service=0.021, items=6000, seed=7
+    )
+    outcome = run(scenario)
+    assert outcome.used() >= 0.93
+    assert outcome.refusals() <= 0.03
+
+
 def test_two_refusals_between_probes_may_be_accidents() -> None:
     """With a Retry-After, each of two lowers the pace a little; a third one, and one without it, are company."""
     bound = Bound(lambda: 0.5)

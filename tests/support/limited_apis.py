@@ -120,12 +120,15 @@ class SlidingWindow:
 
 
 class CountsAll:
-    """So many requests a second as haproxy counts them: with those that it refused, and a part of the second before."""
+    """So many requests a second as haproxy counts them: with those that it refused, and a part of the second before.
 
-    def __init__(self, rate: float, seconds: float = 1.0) -> None:
+    Its seconds began with a request of before: the first one here comes so much later.
+    """
+
+    def __init__(self, rate: float, seconds: float = 1.0, offset: float = 0.0) -> None:
         self.granted, self.burst = rate, 0.0
         self._most, self._seconds = rate * seconds, seconds
-        self._began, self._count, self._before = 0.0, 0, 0
+        self._began, self._count, self._before = -offset, 0, 0
 
     def arrives(self, now: float, client: int) -> float:
         self._roll(now)

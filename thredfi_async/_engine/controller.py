@@ -29,7 +29,7 @@ _DEAD: Final = 0.25
 """The pause while all is refused, in seconds and as a part of how long that has been so."""
 _LONGEST_PAUSE: Final = 30.0
 _ROW: Final = 5
-"""Refusals in a row, with nothing granted since the last reaction, after which all is refused."""
+"""So many refusals in a row are news even then: all is refused."""
 _UNUSED: Final = 5.0
 """Seconds after which a pace that holds nothing back is forgotten, if it has doubled since it was learned."""
 _PILES_UP: Final = 2.0
@@ -158,7 +158,7 @@ class Controller:
             self._opening += 1.0
         if ticket.generation != self._generation:
             self._estimate.came_late(ticket.generation, now - self._cycle_began)
-        elif self._refuses_all or self._row or not self._was_granted:
+        elif self._row or not self._was_granted:
             self._grants_again(now)
 
     def granted_openly(self, ticket: Ticket) -> bool:
@@ -185,7 +185,8 @@ class Controller:
         if ticket.generation != self._generation:
             return
         self._row += 1
-        if not self._was_granted and (now >= self._deaf_until or self._row >= _ROW):
+        is_news = now >= self._deaf_until or self._refuses_all > 0
+        if not self._was_granted if is_news else self._row >= _ROW:
             self._refuses(hold, now)
             return
         if self._tally.is_noise(now):
@@ -225,10 +226,9 @@ class Controller:
 
     def _grants_again(self, now: float) -> None:
         self._row = 0
-        if not self._was_granted:
-            self._was_granted = True
-            if not self._refuses_all:
-                self.pace.doubles_in = max(_SEARCHES, 2.0 * (now - self._resumed))
+        if not self._was_granted and not self._refuses_all:
+            self.pace.doubles_in = max(_SEARCHES, 2.0 * (now - self._resumed))
+        self._was_granted = True
         if self._refuses_all > 1 and now > self._cycle_began:
             # It had granted all that it grants in a long window.
             top = max(LEAST, max(1, self._cycle - 1) / (now - self._cycle_began))
@@ -244,7 +244,7 @@ class Controller:
             self._refuses_since = now
         self._refuses_all += 1
         self._generation += 1
-        self._row = 0
+        self._was_granted, self._row = False, 0
         if hold <= 0.0:
             self._rests_until = now + min(_LONGEST_PAUSE, max(_DEAD, _DEAD * (now - self._refuses_since)))
         self._resumed = max(now, self._held_until, self._rests_until)
