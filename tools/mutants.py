@@ -225,6 +225,23 @@ MUTANTS = (
         ("core/test_controller.py::test_one_client_uses_what_is_granted",),
     ),
     Mutant(
+        "a number at once that is a little too high",
+        "_engine/at_once.py",
+        "elif not self._has_missed:",
+        "elif bound.time > _HELD_FOR and not self._has_missed:",
+        (
+            "core/test_controller.py::test_a_number_at_once_is_refused_once_within_it",
+            "core/test_controller.py::test_any_number_at_once_is_found",
+        ),
+    ),
+    Mutant(
+        "refusals that are missing between two cuts",
+        "_engine/tally.py",
+        "self._missing += _EACH - apart",
+        "self._missing = _EACH - apart",
+        ("core/test_tally.py::test_two_refusals_between_cuts_on_average_tell_of_noise",),
+    ),
+    Mutant(
         "a row of refusals after a reaction",
         "_engine/controller.py",
         "if not self._was_granted if is_news else self._row >= _ROW:",

@@ -159,6 +159,23 @@ def test_one_request_alone_is_not_one_too_many(is_paced: bool) -> None:
     assert not bound.is_known
 
 
+def test_a_number_at_once_is_refused_once_within_it() -> None:
+    """The opening may have overshot it; a second refusal within it tells of a rate, until it was found twice."""
+    bound = Bound(lambda: 0.5)
+    at_once = AtOnce(bound)
+
+    def explains(count: int) -> bool:
+        return at_once.explains(at_once.flight, count, count, is_paced=False)
+
+    assert [explains(count) for count in (30, 25)] == [True, True]
+    assert bound.top == 25.0
+    assert not explains(20)
+    assert not bound.is_known
+    assert [explains(count) for count in (30, 25)] == [True, False]
+    assert [explains(count) for count in (30, 30, 25)] == [True, True, True]
+    assert bound.top == 25.0
+
+
 def test_a_number_at_once_that_may_be_a_rate_is_probed_soon() -> None:
     """The first bound of requests at once is probed after a second; once it was refused there again, seldom."""
     bound = Bound(lambda: 0.5)
@@ -218,11 +235,11 @@ def test_an_opening_at_an_api_that_counts_what_it_refuses(seed: int) -> None:
 def test_a_second_that_counts_what_it_refuses_may_begin_at_any_moment(phase: float) -> None:
     """Where a search ended too high, all is refused for as long as anything is sent: so soon nothing is."""
     scenario = Scenario(
-        api=lambda _: apis.CountsAll(200.0, offset=phase), round_trip=0.003, service=0.021, items=6000, seed=7
+        api=lambda _: apis.CountsAll(200.0, offset=phase), round_trip=0.003, service=0.021, items=12_000, seconds=90.0
     )
     outcome = run(scenario)
     assert outcome.used() >= 0.93
-    assert outcome.refusals() <= 0.03
+    assert outcome.refusals() <= 0.015
 
 
 def test_two_refusals_between_probes_may_be_accidents() -> None:
@@ -270,6 +287,22 @@ def test_a_client_that_is_busy_when_it_opens_finds_the_same(scenario: Scenario, 
     result = run(attrs.evolve(scenario, items=12_000, seconds=500.0, stalls=1.0, seed=seed))
     assert result.used() >= used
     assert result.refusals() <= 0.015
+
+
+@pytest.mark.parametrize("stalls", [0.0, 0.2])
+@pytest.mark.parametrize("most", [1, 2, 4, 16, 32, 64])
+def test_any_number_at_once_is_found(most: int, stalls: float) -> None:
+    """Also where the opening has overshot it far, or was too ragged to tell it from a rate."""
+    scenario = Scenario(
+        api=lambda _: apis.Concurrency(most, 0.02),
+        round_trip=0.0015,
+        stalls=stalls,
+        items=min(12_000, 2800 * most),
+        seconds=90.0,
+    )
+    for result in seeds(scenario)[:3]:
+        assert result.used() >= 0.85
+        assert result.refusals() <= 0.015
 
 
 def test_a_loop_that_is_busy_opens_no_further() -> None:

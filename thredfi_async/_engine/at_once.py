@@ -14,7 +14,7 @@ many, mean that their number is bounded: a rate refuses whatever is in flight.""
 _FEWEST: Final = 2.0
 """Requests at once to which those narrow the bound at most that were in flight when it was found."""
 _HELD_FOR: Final = 1.0
-"""Seconds that a bound must have been in use before a refusal within it may be one that came late."""
+"""Seconds of use in which a bound of requests at once settles."""
 
 
 class AtOnce:
@@ -87,9 +87,9 @@ class AtOnce:
             if count <= self.seen:
                 return False
         elif count > max(1.0, math.floor(bound.rest)):
-            self._has_missed = False
+            self._has_missed = self._has_missed and count != self._last
             self.is_unsettled = bound.time <= _HELD_FOR
-        elif bound.time > _HELD_FOR and not self._has_missed:
+        elif not self._has_missed:
             self._has_missed = True
         else:
             bound.forget()

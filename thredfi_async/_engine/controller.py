@@ -227,7 +227,7 @@ class Controller:
     def _grants_again(self, now: float) -> None:
         self._row = 0
         if not self._was_granted and not self._refuses_all:
-            self.pace.doubles_in = max(_SEARCHES, 2.0 * (now - self._resumed))
+            self.pace.doubles_in = max(_SEARCHES, 2.0 * (now - self._resumed), self._estimate.doubles_in)
         self._was_granted = True
         if self._refuses_all > 1 and now > self._cycle_began:
             # It had granted all that it grants in a long window.

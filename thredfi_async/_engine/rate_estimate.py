@@ -21,6 +21,9 @@ _SOON: Final = 1.5
 """Seconds after a refusal within which the bucket is still empty."""
 _SLOWEST_START: Final = 1.0
 """Requests a second that a search begins with at least."""
+_AS_LONG: Final = 3.0
+_SLOWLY: Final = 1.5
+"""So many times as long as the opening a search takes to double, up to so many seconds: a long one has told more."""
 _LONG: Final = 0.9
 """Seconds of a search in which not all that was sent was granted, if some of it was refused."""
 _AGAIN: Final = 0.05
@@ -37,15 +40,28 @@ class RateEstimate:
 
     Args:
         pace: The bound to move.
+
+    Attributes:
+        doubles_in: Seconds in which a search doubles at least.
     """
 
-    __slots__ = ("_burst", "_held", "_last", "_late", "_opened_in", "_opening_count", "_opening_lasted", "_pace")
+    __slots__ = (
+        "_burst",
+        "_held",
+        "_last",
+        "_late",
+        "_opened_in",
+        "_opening_count",
+        "_opening_lasted",
+        "_pace",
+        "doubles_in",
+    )
 
     def __init__(self, pace: Bound) -> None:
         """Start without a burst."""
         self._pace = pace
         # Seconds of its rate.
-        self._burst = 0.0
+        self._burst = self.doubles_in = 0.0
         self._opening_count, self._opening_lasted, self._opened_in = 0, 0.0, -1
         # Granted since the last reaction, though sent before; granted until then, in which time; its Retry-After.
         self._late, self._last, self._held = 0, (0, 0.0), 0.0
@@ -67,6 +83,7 @@ class RateEstimate:
             start = count / (lasted + hold)
         else:
             start = rate * (1.0 + _BOLD * max(0.0, 1.0 - lasted / _BURST_ENDS))
+        self.doubles_in = 0.0 if hold > 0.0 else min(_SLOWLY, _AS_LONG * lasted)
         self._pace.search(max(start, _SLOWEST_START))
 
     def came_late(self, generation: int, lasted: float) -> None:

@@ -15,8 +15,8 @@ _SOON: Final = 2.5
 _EACH: Final = 2
 _FEWEST: Final = 10
 _FALLEN: Final = 0.6
-"""So many refusals apart from each other between each two cuts, and so many in all, though the pace has fallen to this
-part of what it was at the first, mean that."""
+"""So many refusals apart from each other between two cuts on average, and so many in all, though the pace has fallen
+to this part of what it was at the first, mean that."""
 _MORE_THAN: Final = 0.9
 """Who then sends without a bound, and finds one below this part of that pace, is in company: it was no noise."""
 _FORGOTTEN_AFTER: Final = 300.0
@@ -54,6 +54,7 @@ class Tally:
         "_first",
         "_is_row",
         "_lost",
+        "_missing",
         "_noise",
         "_noise_ends",
         "_now",
@@ -118,13 +119,20 @@ class Tally:
         """
         sent, refused, apart = self.granted + self._refused, self._refused, self._apart
         self.granted = self._refused = self._apart = 0
-        if since > _SOON or apart < _EACH or self._first == 0.0:
-            self._first, self._sent, self._lost = pace if since <= _SOON else 0.0, 0, 0
+        if since > _SOON or self._first == 0.0:
+            self._first, self._sent, self._lost, self._missing = pace if since <= _SOON else 0.0, 0, 0, 0
             return False
         self._sent += sent
         self._lost += refused
+        self._missing += _EACH - apart
         part = self._lost / self._sent
-        if pace > _FALLEN * self._first or self._lost < _FEWEST or part > _MOST_NOISE or now < self._noise_ends:
+        if (
+            self._missing > 0
+            or pace > _FALLEN * self._first
+            or self._lost < _FEWEST
+            or part > _MOST_NOISE
+            or now < self._noise_ends
+        ):
             return False
         self._noise, self._noise_ends, self._tested = part, now + _FORGOTTEN_AFTER, self._first
         return True
