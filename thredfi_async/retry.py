@@ -44,8 +44,9 @@ class RetryPolicy:
 class RetryBudget:
     """Tokens that retries cost and successes return, as in botocore's standard mode.
 
-    While the API serves others, the first retry of a request is free, and so is each retry after throttling. One after
-    a 429, or that waits as long as a 503 asks for, is free in any case. Any other retry costs 14 tokens; with
+    While the API serves others, the first retry of a request is free, and so is each retry after throttling: after a
+    429, after a 503 that says when to come back, and, where a limit was found, after the first few other 503s. One
+    after a 429, or that waits as long as a 503 asks for, is free in any case. Any other retry costs 14 tokens; with
     `no_wait`, one after a 429 costs 5. A probe, sent while the API answers no one, is free. A call that succeeds
     returns what its own retries cost, or 1.
 

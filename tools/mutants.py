@@ -242,6 +242,20 @@ MUTANTS = (
         ("core/test_tally.py::test_two_refusals_between_cuts_on_average_tell_of_noise",),
     ),
     Mutant(
+        "a 503 of the limit",
+        "_engine/retry_state.py",
+        "or (is_limited and is_few and is_unavailable(error))",
+        "",
+        ("core/test_availability.py::test_a_gateway_that_refuses_with_503",),
+    ),
+    Mutant(
+        "503s without end",
+        "_engine/retry_state.py",
+        "is_few = self.throttled < self.policy.max_attempts - 1",
+        "is_few = True",
+        ("core/test_availability.py::test_a_request_that_is_refused_whenever_it_is_sent",),
+    ),
+    Mutant(
         "a row of refusals after a reaction",
         "_engine/controller.py",
         "if not self._was_granted if is_news else self._row >= _ROW:",

@@ -9,6 +9,7 @@ from random import Random
 from typing import Literal, TypeVar
 
 import attrs
+import limited_apis
 import pytest
 from clocks import LoopClock
 from hypothesis import given, settings
@@ -141,25 +142,28 @@ class Bucket(Api):
 
 
 @attrs.define(kw_only=True)
-class StickTable(Api):
-    """An API behind a gateway that counts every request, also those that it refuses."""
+class Gateway(Api):
+    """An API behind a gateway that has a limit.
 
-    a_second: float
-    _rate: float = 0.0
-    _counted_at: float = 0.0
+    Args:
+        limit: The limit.
+        status: What it answers beyond that, and nothing more.
+        refused: Requests, by their number, that it never lets through.
+    """
+
+    limit: limited_apis.Api
+    status: int = 429
+    refused: frozenset[int] = frozenset()
 
     async def send(
         self, request: Request[T], authorization: Secret, timeouts: Timeouts, progress: Progress
     ) -> Response:
-        """Refuse the request at once if there were too many within about a second."""
-        now = asyncio.get_running_loop().time()
-        self._rate = self._rate * math.exp(self._counted_at - now) + 1.0
-        self._counted_at = now
-        if self._rate <= self.a_second:
+        """Refuse the request at once if the limit does not grant it."""
+        if self.limit.arrives(asyncio.get_running_loop().time(), 0) >= 0 and int(request.url) not in self.refused:
             return await super().send(request, authorization, timeouts, progress)
         progress.sent = True
         await asyncio.sleep(0.0005)
-        return Response(429, {}, b"<html>Too Many Requests</html>")
+        return Response(self.status, {}, b"<html>no</html>")
 
 
 @attrs.define
@@ -680,5 +684,22 @@ def test_calls_that_are_cut_while_they_wait(after: int) -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_a_gateway_that_refuses_everyone_for_a_while(latency: float, seed: int) -> None:
     """A 429 spends no budget, also where no one is served in between: each call waits for its turn."""
-    ends = run(StickTable(a_second=200.0, latency=latency), 3_000, seed=seed)
-    assert not ends.lost
+    limit = limited_apis.CountsAll(200.0, offset=seed / 4)
+    assert not run(Gateway(limit=limit, latency=latency), 3_000, seed=seed).lost
+
+
+@pytest.mark.parametrize("phase", [0.0, 0.3, 0.45, 0.75, 0.9])
+@pytest.mark.parametrize("seed", [6, 7, 8])
+def test_a_gateway_that_refuses_with_503(seed: int, phase: float) -> None:
+    """Where a limit is known, a 503 is taken for its refusal: no call is lost by what the opening costs."""
+    limit = limited_apis.CountsAll(200.0, offset=phase)
+    assert not run(Gateway(limit=limit, status=503, latency=0.021), 1_200, seed=seed).lost
+
+
+def test_a_request_that_is_refused_whenever_it_is_sent() -> None:
+    """It may be no matter of the limit, and ends after a few more attempts than its policy has."""
+    refused = frozenset({50})
+    gateway = Gateway(limit=limited_apis.TokenBucket(200.0), status=503, refused=refused, latency=0.021)
+    ends = run(gateway, 3_000)
+    assert set(ends.lost) == refused
+    assert 4 <= ends.lost[50].attempts <= 4 + 3 + 1  # with the question

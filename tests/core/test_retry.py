@@ -54,7 +54,7 @@ class Run:
         self._again = retrying(
             policy,
             remaining=lambda: self.left,
-            throttled=lambda: 0,
+            spared=lambda: 0,
             cooldown=lambda: 0.0,
             given_up=lambda: given_up,
             patience=lambda: math.inf,
@@ -168,7 +168,7 @@ async def test_a_cancelled_sleep_ends_the_call() -> None:
     again = retrying(
         RetryPolicy(),
         remaining=lambda: math.inf,
-        throttled=lambda: 0,
+        spared=lambda: 0,
         cooldown=lambda: 0.0,
         given_up=lambda: None,
         patience=lambda: math.inf,

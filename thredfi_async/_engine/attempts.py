@@ -157,7 +157,7 @@ class Attempts:
         elif counts:
             self.availability.went_unanswered(call.retries, self.limiter.cooldown())
         if error is not None:
-            call.retries.attempt_failed(error, self.availability.served)
+            call.retries.attempt_failed(error, self.availability.served, is_limited=self.limiter.is_limited)
 
 
 def _is_lost(error: ThredfiError) -> bool:

@@ -179,7 +179,7 @@ class Availability:
             return not self._probes and now + _NO_TIME >= self._question_at
         if now + _NO_TIME < ends:
             # It keeps its last attempt for when there is evidence, or no time left.
-            return now + _NO_TIME >= self._probe_at and call.tries + 1 < call.policy.max_attempts
+            return now + _NO_TIME >= self._probe_at and call.tries - call.spared + 1 < call.policy.max_attempts
         # Its own time is over: once more, unless what others have just found out says enough.
         return not self._probes and self._probed_at + _SHORTEST_PAUSE < ends
 

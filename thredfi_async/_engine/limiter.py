@@ -79,6 +79,11 @@ class Limiter:
         """The ticket of the slot that was given last: a request keeps it for `answered_well` and `throttled`."""
         return self._controller.ticket
 
+    @property
+    def is_limited(self) -> bool:
+        """Whether a limit of the API is known, or searched for."""
+        return self._controller.pace.is_known or self._controller.window.is_known
+
     def cooldown(self) -> float:
         """Return the seconds for which the API has asked every call to wait; 0 if it has not."""
         return self._controller.cooldown(self._time())

@@ -232,7 +232,7 @@ class Pipeline:
         again = retrying(
             call.retries.policy,
             remaining=call.time.remaining,
-            throttled=lambda: call.retries.throttled,
+            spared=lambda: call.retries.spared,
             cooldown=self.limiter.cooldown,
             given_up=given_up,
             patience=lambda: self.availability.patience(call.retries),

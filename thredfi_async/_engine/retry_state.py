@@ -3,7 +3,14 @@
 import math
 
 from thredfi_async._engine.call_time import CallTime
-from thredfi_async._engine.retrying import RETRY_COST, cost_of, is_throttling, longest_wait, retry_after_of
+from thredfi_async._engine.retrying import (
+    RETRY_COST,
+    cost_of,
+    is_throttling,
+    is_unavailable,
+    longest_wait,
+    retry_after_of,
+)
 from thredfi_async._interfaces import Budget
 from thredfi_async.errors import RateLimitedError, ThredfiError
 from thredfi_async.retry import RetryPolicy
@@ -28,6 +35,7 @@ class RetryState:
     __slots__ = (
         "_failed_at",
         "_has_paid",
+        "_is_throttled",
         "_outage",
         "_patience_ends",
         "_served_before",
@@ -50,16 +58,31 @@ class RetryState:
         self._failed_at = self._outage = -math.inf
         self._patience_ends = math.inf
         self._served_before = 0
-        self._has_paid = False
+        self._has_paid = self._is_throttled = False
         self.is_question: bool = False
         self.tries: int = 0
         self.throttled: int = 0
         self.streak: int = -1
 
-    def attempt_failed(self, error: ThredfiError, served: int) -> None:
-        """Note the moment of a failed attempt, and how many requests the API had served by then."""
+    @property
+    def spared(self) -> int:
+        """How many attempts its policy allows beyond its own number, since they do not count."""
+        # A single attempt stays one, and without waits a throttled call would be sent for ever.
+        return 0 if self.policy.max_attempts == 1 or self.policy.no_wait else self.throttled
+
+    def attempt_failed(self, error: ThredfiError, served: int, *, is_limited: bool) -> None:
+        """Note the moment of a failed attempt.
+
+        Args:
+            error: How it failed.
+            served: How many requests the API had served by then.
+            is_limited: Whether a limit of the API is known.
+        """
+        # A 503 that says no more may be the limit's: a few, since it may be what this request gets whenever it is sent.
+        is_few = self.throttled < self.policy.max_attempts - 1
+        self._is_throttled = is_throttling(error) or (is_limited and is_few and is_unavailable(error))
         # To be throttled while others are served is to wait for a turn, and no attempt.
-        self.throttled += is_throttling(error) and served > self._served_before
+        self.throttled += self._is_throttled and served > self._served_before
         self._failed_at, self._served_before = self.time.clock.monotonic(), served
 
     # -- what retries cost
@@ -99,7 +122,7 @@ class RetryState:
         is_proven = served > self._served_before
         is_paced = isinstance(error, RateLimitedError) or retry_after_of(error) > 0
         has_waited = is_paced and not self.policy.no_wait
-        is_free = (is_proven and self.tries == 1) or (is_throttling(error) and (is_proven or has_waited))
+        is_free = (is_proven and (self.tries == 1 or self._is_throttled)) or (is_throttling(error) and has_waited)
         return is_free or self.pay(cost_of(error))
 
     # -- an API that answers no one
@@ -109,11 +132,11 @@ class RetryState:
 
         It is fixed when the call first asks: an attempt that fails meanwhile does not move it.
         """
-        if self.is_question or self.tries >= self.policy.max_attempts:
+        if self.is_question or self.tries - self.spared >= self.policy.max_attempts:
             return max(self._failed_at, began)  # it has no backoff left
         if self._outage != began:
             self._outage = began
-            wait = longest_wait(self.policy, self.tries)
+            wait = longest_wait(self.policy, self.tries - self.spared)
             if self.tries:
                 self._patience_ends = max(self._failed_at, began) + wait
             else:

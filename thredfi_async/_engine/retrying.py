@@ -30,6 +30,11 @@ def is_throttling(error: ThredfiError) -> bool:
     return isinstance(error, APIError) and error.status == UNAVAILABLE and error.retry_after is not None
 
 
+def is_unavailable(error: ThredfiError) -> bool:
+    """Return whether the API answered 503, which says nothing of the request."""
+    return isinstance(error, APIError) and error.status == UNAVAILABLE
+
+
 def longest_wait(policy: RetryPolicy, tries: int) -> float:
     """Return the upper bound of all backoffs that are left, in seconds.
 
@@ -60,7 +65,7 @@ def retrying(  # noqa: PLR0913 - the parts of one call, by name
     policy: RetryPolicy,
     *,
     remaining: Callable[[], float],
-    throttled: Callable[[], int],
+    spared: Callable[[], int],
     cooldown: Callable[[], float],
     given_up: Callable[[], str | None],
     patience: Callable[[], float],
@@ -72,7 +77,7 @@ def retrying(  # noqa: PLR0913 - the parts of one call, by name
     Args:
         policy: The policy.
         remaining: Returns the seconds left before the deadline.
-        throttled: Returns how many attempts do not count, since the API only throttled them.
+        spared: Returns how many attempts do not count, since the API only throttled them.
         cooldown: Returns the seconds that the API asks every call to wait.
         given_up: Returns why the call cannot be sent again, whatever its policy says; None if it can.
         patience: Returns the seconds that a backoff may take at most.
@@ -90,7 +95,7 @@ def retrying(  # noqa: PLR0913 - the parts of one call, by name
         # Only verdicts are checked: a predicate on exceptions could retry a cancellation.
         retry=tenacity.retry_if_result(_is_transient),
         wait=tenacity.wait_none() if policy.no_wait else _FullJitter(policy, cooldown, patience),
-        stop=_GiveUp(policy, remaining, throttled, given_up),
+        stop=_GiveUp(policy, remaining, spared, given_up),
         sleep=sleep,
         before_sleep=announce,
         retry_error_callback=_last_verdict,
@@ -140,19 +145,17 @@ class _GiveUp(tenacity.stop.stop_base):
         self,
         policy: RetryPolicy,
         remaining: Callable[[], float],
-        throttled: Callable[[], int],
+        spared: Callable[[], int],
         given_up: Callable[[], str | None],
     ) -> None:
         self._policy = policy
         self._remaining = remaining
-        self._throttled = throttled
+        self._spared = spared
         self._given_up = given_up
 
     def __call__(self, retry_state: tenacity.RetryCallState) -> bool:
         error, most = _error(retry_state), self._policy.max_attempts
-        # A single attempt stays one, and without waits a throttled call would be sent for ever.
-        spared = 0 if most == 1 or self._policy.no_wait else self._throttled()
-        is_last = retry_state.attempt_number - spared >= most
+        is_last = retry_state.attempt_number - self._spared() >= most
         reason = self._given_up() or (None if is_last else self._reason(error, retry_state.upcoming_sleep))
         if reason is not None:
             error.add_note(f"not tried again: {reason}")
