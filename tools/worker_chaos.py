@@ -32,7 +32,7 @@ from worker_faults import WORKERS, deaths, full, hostile, revoked, say, tell
 from workerpark import TOPOLOGY, Api, Scene, commands_for, dead_letters, left, outcomes, publish, queue, scene
 
 from thredfi_async import PrometheusHook, ThredfiClient
-from thredfi_async.bulk import ArchiveItem, archive_many
+from thredfi_async.bulk import ArchiveItem, ItemState, archive_many
 from thredfi_async.mock_server import SeededCustomer
 from thredfi_async.worker import NatsSettings, Worker, WorkerOptions
 from thredfi_async.worker.broker import Broker
@@ -171,16 +171,20 @@ async def _round(played: Scene, given: argparse.Namespace, number: int) -> tuple
 
 async def _worked_off(worker: Worker, count: int) -> tuple[float, float]:
     """Return the seconds from the first message to the last outcome: no start, and no waiting at the end."""
+    is_done = asyncio.Event()
+    ended = worker.metrics.ended
 
-    async def watch() -> None:
-        while worker.metrics.progress.done < count:  # noqa: ASYNC110 - the worker does not signal it
-            await asyncio.sleep(0.02)
+    def count_down(state: ItemState, seconds: float, requests: int) -> None:
+        ended(state, seconds, requests)
+        if worker.metrics.progress.done >= count:
+            is_done.set()
 
+    setattr(worker.metrics, "ended", count_down)  # noqa: B010 - the worker tells no one of its last outcome
     async with asyncio.TaskGroup() as group:
         is_ready = asyncio.Event()
         group.create_task(worker.run(on_ready=is_ready.set))
         await is_ready.wait()
-        figures = await _timed(watch())
+        figures = await _timed(is_done.wait())
         worker.stop()
     return figures
 
@@ -191,7 +195,7 @@ async def _in_bulk(client: ThredfiClient, customers: Sequence[SeededCustomer], c
         assert result.state.is_success
 
 
-async def _timed(work: Awaitable[None]) -> tuple[float, float]:
+async def _timed(work: Awaitable[object]) -> tuple[float, float]:
     """Return the seconds that it takes, and those of this process's CPU: other programs may be busy meanwhile."""
     began, busy = time.monotonic(), time.process_time()
     await work
