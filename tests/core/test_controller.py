@@ -289,6 +289,21 @@ def test_a_client_that_is_busy_when_it_opens_finds_the_same(scenario: Scenario, 
     assert result.refusals() <= 0.015
 
 
+@pytest.mark.parametrize("burst", [1.0, 5.0])
+@pytest.mark.parametrize("rate", [0.5, 1.0, 2.0])
+def test_a_small_rate_is_found(rate: float, burst: float) -> None:
+    """Also where it only waited as asked at first: what was granted late then is not taken off what was later."""
+    scenario = Scenario(
+        api=lambda _: apis.TokenBucket(rate, burst),
+        retry_after=apis.rounded_up,
+        round_trip=0.003,
+        service=0.021,
+        items=int(60 * rate),
+        seconds=600.0,
+    )
+    assert run(scenario).seconds <= 100.0
+
+
 @pytest.mark.parametrize("stalls", [0.0, 0.2])
 @pytest.mark.parametrize("most", [1, 2, 4, 16, 32, 64])
 def test_any_number_at_once_is_found(most: int, stalls: float) -> None:

@@ -271,7 +271,7 @@ class Controller:
             return  # nothing was granted yet
         self._resumed = self._deaf_until = max(now, self._held_until)
         if hold > 0.0 and seen.granted < _TELL and self._untold < _UNTOLD:
-            self._untold += 1
+            self._untold, self._estimate.late = self._untold + 1, 0
             self._opens_again(hold)
         else:
             self._untold, self._opening = 0, math.inf

@@ -43,18 +43,19 @@ class RateEstimate:
 
     Attributes:
         doubles_in: Seconds in which a search doubles at least.
+        late: Granted since the last reaction, though sent before.
     """
 
     __slots__ = (
         "_burst",
         "_held",
         "_last",
-        "_late",
         "_opened_in",
         "_opening_count",
         "_opening_lasted",
         "_pace",
         "doubles_in",
+        "late",
     )
 
     def __init__(self, pace: Bound) -> None:
@@ -63,8 +64,8 @@ class RateEstimate:
         # Seconds of its rate.
         self._burst = self.doubles_in = 0.0
         self._opening_count, self._opening_lasted, self._opened_in = 0, 0.0, -1
-        # Granted since the last reaction, though sent before; granted until then, in which time; its Retry-After.
-        self._late, self._last, self._held = 0, (0, 0.0), 0.0
+        # Since the last reaction: those; granted until then, in which time; its Retry-After.
+        self.late, self._last, self._held = 0, (0, 0.0), 0.0
 
     def search(self, count: int, lasted: float, rate: float, hold: float, generation: int) -> None:
         """Begin to search after the first refusal.
@@ -78,7 +79,7 @@ class RateEstimate:
         """
         self._opened_in = generation
         self._opening_count, self._opening_lasted = count, lasted
-        self._late, self._last = 0, (count, lasted)
+        self.late, self._last = 0, (count, lasted)
         if hold >= _TELLS:
             start = count / (lasted + hold)
         else:
@@ -88,7 +89,7 @@ class RateEstimate:
 
     def came_late(self, generation: int, lasted: float) -> None:
         """Count a request that was granted, though the answer came after that of a refused one."""
-        self._late += 1
+        self.late += 1
         if generation == self._opened_in and self._pace.is_search:
             self._pace.top *= 1.0 + 1.0 / max(1, self._opening_count)
             self._opening_count += 1
@@ -107,10 +108,10 @@ class RateEstimate:
         pace, time, sent = self._pace, ticket.time, ticket.pace
         # If a refusal came sooner than grants do, most of the requests in flight are granted, though not answered yet.
         is_early = (pace.time - time) * sent < in_flight / 2
-        granted = max(0, seen.granted - self._late) + (in_flight - 1 if is_early else 0)
+        granted = max(0, seen.granted - self.late) + (in_flight - 1 if is_early else 0)
         window = self._window(granted, time, hold)
         held, self._held = self._held, hold
-        self._late, self._last = 0, (granted, time)
+        self.late, self._last = 0, (granted, time)
         # With a Retry-After: between what was sent, and what that was with the pause.
         seems = math.sqrt(granted / (time + hold) * sent) if hold > 0.0 else seen.rate
         if window:
