@@ -685,7 +685,7 @@ def test_calls_that_are_cut_while_they_wait(after: int) -> None:
 def test_a_gateway_that_refuses_everyone_for_a_while(latency: float, seed: int) -> None:
     """A 429 spends no budget, also where no one is served in between: each call waits for its turn."""
     limit = limited_apis.CountsAll(200.0, offset=seed / 4)
-    assert not run(Gateway(limit=limit, latency=latency), 3_000, seed=seed).lost
+    assert not run(Gateway(limit=limit, latency=latency), 3_000, seed=seed, budget=1).lost
 
 
 @pytest.mark.parametrize("phase", [0.0, 0.3, 0.45, 0.75, 0.9])
