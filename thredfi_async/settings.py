@@ -24,7 +24,8 @@ class Timeouts:
         connect: Resolving the host, connecting and TLS, for each attempt; 10 by default.
         read: Silence while waiting for or reading an answer, for each attempt; 30 by default.
         deadline: The whole call from its first turn on, including attempts, waits and settling; 120 by default,
-            None for no bound. It pauses while the call queues.
+            None for no bound. It pauses while the call queues, but ends a call that waits for another turn while the
+            API refuses everything for so long.
         queue: The sum of the call's waits for turns; None, the default, for no bound.
             A call that never had its turn was certainly not sent. `queue` and `deadline` together bound a call.
 

@@ -75,8 +75,8 @@ MUTANTS = (
     Mutant(
         "probe: only while others wait",
         "_engine/availability.py",
-        "if self._unanswered >= MANY and not self.answers_no_one:",
-        "if self._unanswered >= 10**9 and not self.answers_no_one:",
+        "if self._unanswered >= MANY and not self.answers_no_one and is_down:",
+        "if self._unanswered >= 10**9 and not self.answers_no_one and is_down:",
         (
             "core/test_availability.py::test_an_outage_costs_no_more_than_was_in_flight",
             "core/test_availability.py::test_a_dead_api_costs_little_more_than_an_attempt_each",
@@ -106,8 +106,8 @@ MUTANTS = (
     Mutant(
         "budget: a 429 is free",
         "_engine/retry_state.py",
-        "isinstance(error, RateLimitedError) or retry_after_of(error) > 0",
-        "retry_after_of(error) > 0",
+        "is_free = is_paced if self._is_throttled else",
+        "is_free = is_proven if self._is_throttled else",
         ("core/test_availability.py::test_a_gateway_that_refuses_everyone_for_a_while",),
     ),
     Mutant(
@@ -140,8 +140,8 @@ MUTANTS = (
     Mutant(
         "opening",
         "_engine/controller.py",
-        "self._opening, self._opens = _OPENS_WITH, self._held_until + _OPENS_IN",
-        "pass",
+        "            self.opening.begin(self._held_until)",
+        "            pass",
         ("core/test_adaptive_limits.py::test_slots_after_a_cooldown_do_not_come_all_at_once",),
     ),
     Mutant(
@@ -258,8 +258,8 @@ MUTANTS = (
     Mutant(
         "a row of refusals after a reaction",
         "_engine/controller.py",
-        "if not self._was_granted if is_news else self._row >= _ROW:",
-        "if not self._was_granted and (is_news or self._row >= _ROW):",
+        "if is_dead or (not self._was_granted if is_news else self._row >= _ROW):",
+        "if is_dead or (not self._was_granted and (is_news or self._row >= _ROW)):",
         ("core/test_controller.py::test_a_second_that_counts_what_it_refuses_may_begin_at_any_moment",),
     ),
     Mutant(
@@ -284,11 +284,77 @@ MUTANTS = (
         ("core/test_controller.py::test_one_client_uses_what_is_granted",),
     ),
     Mutant(
-        "returning calls first",
-        "_engine/limiter.py",
-        "(self._returning if returning else self._arriving).append(turn)",
-        "self._arriving.append(turn)",
+        "returning calls first, always",
+        "_engine/waiting.py",
+        "not (self._has_returned and arriving)",
+        "True",
         (MACHINE,),
+    ),
+    Mutant(
+        "odd calls last",
+        "_engine/waiting.py",
+        "        if is_odd:",
+        "        if False:",
+        (MACHINE,),
+    ),
+    Mutant(
+        "refusals of calls that are always refused teach a limit",
+        "_engine/retry_state.py",
+        "return self._oddity >= _ODD",
+        "return False",
+        ("core/test_availability.py::test_calls_that_are_always_refused_hold_up_no_other",),
+    ),
+    Mutant(
+        "what was learned from them stays",
+        "_engine/limiter.py",
+        "self._controller.retract(known)",
+        "pass",
+        (
+            "core/test_availability.py::test_calls_that_are_always_refused_hold_up_no_other",
+            "core/test_availability.py::test_calls_that_are_always_refused_come_first",
+        ),
+    ),
+    Mutant(
+        "a quota that is used up at the start",
+        "_engine/controller.py",
+        "is_dead = hold <= 0.0 and",
+        "is_dead = False and",
+        ("core/test_availability.py::test_a_quota_that_is_used_up_at_the_start",),
+    ),
+    Mutant(
+        "idle time counts for a quota",
+        "_engine/controller.py",
+        "            self.quota.count_anew()",
+        "            pass",
+        ("core/test_availability.py::test_a_client_that_was_idle_finds_a_quota",),
+    ),
+    Mutant(
+        "an outage of 429s is a quota",
+        "_engine/quota.py",
+        "self.is_new and refused > _LONG",
+        "False",
+        ("core/test_availability.py::test_an_outage_of_429s_is_forgotten",),
+    ),
+    Mutant(
+        "a 503 of the limit is an outage",
+        "_engine/availability.py",
+        "is_down = not is_limit or",
+        "is_down = True or",
+        ("core/test_availability.py::test_a_large_burst_before_bare_503s",),
+    ),
+    Mutant(
+        "it waits for ever for an API that refuses all",
+        "_engine/attempts.py",
+        "time.refused_left(refused) if refused else math.inf",
+        "math.inf",
+        ("core/test_availability.py::test_calls_that_are_always_refused_hold_up_no_other",),
+    ),
+    Mutant(
+        "many refusals at random",
+        "_engine/tally.py",
+        "if self._has_collapsed(now, pace, sent, refused):",
+        "if False:",
+        ("core/test_availability.py::test_refusals_at_random",),
     ),
     Mutant(
         "slot of a cancelled waiter",

@@ -276,7 +276,7 @@ async def leaks(soak: Soak) -> list[str]:
     """Return what is left over after all calls have ended."""
     client, found = soak.client, list[str]()
     limiter, session = client._limiter, client._transport._session
-    waiting = [turn for turn in (*limiter._returning, *limiter._arriving) if not turn.done()]
+    waiting = [turn for turn in limiter._waiting if not turn.done()]
     assert session is not None
     connector: Any = session.connector
     others = asyncio.all_tasks() - {asyncio.current_task()}

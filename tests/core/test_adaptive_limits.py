@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import inspect
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 import pytest
 from hypothesis import settings
@@ -15,6 +15,7 @@ from thredfi_async._engine.limiter import Limiter
 from thredfi_async.errors import ClientStateError, RequestTimeoutError
 
 T = TypeVar("T")
+Kind = Literal["returning", "arriving", "odd"]
 
 SECONDS = st.floats(0.001, 5.0)
 
@@ -79,9 +80,9 @@ class StandInLoop:
 class Waiter:
     """A coroutine that waits for a slot and is resumed by hand, as a task would resume it."""
 
-    def __init__(self, work: Coroutine[Any, Any, None], *, returning: bool) -> None:
+    def __init__(self, work: Coroutine[Any, Any, None], kind: Kind) -> None:
         self._work = work
-        self.returning = returning
+        self.kind: Kind = kind
         self.turn: asyncio.Future[None] | None = None
         with contextlib.suppress(StopIteration):  # a slot was free
             self.turn = work.send(None)
@@ -118,22 +119,25 @@ class LimiterMachine(RuleBasedStateMachine):
         self.limiter = Limiter(limit, self.clock.monotonic, vary=lambda: 0.5)
         self.holders = 0
         self.granted: list[Waiter] = []
-        self.queues: dict[bool, list[Waiter]] = {True: [], False: []}
+        self.queues: dict[Kind, list[Waiter]] = {"returning": [], "arriving": [], "odd": []}
+        # Of the turn that was given last; none if several were given at once.
+        self.last: Kind | None = "arriving"
         self.tickets = [self.limiter.ticket]
         self.quiet_until = 0.0
 
     # -- events
 
-    @rule(target=waiting, returning=st.booleans())
-    def wait(self, returning: bool) -> Waiter:
-        waiter = self.loop.run(lambda: Waiter(self.limiter.acquire(None, returning=returning), returning=returning))
+    @rule(target=waiting, kind=st.sampled_from(["returning", "arriving", "odd"]))
+    def wait(self, kind: Kind) -> Waiter:
+        returning, odd = kind == "returning", kind == "odd"
+        waiter = self.loop.run(lambda: Waiter(self.limiter.acquire(None, returning=returning, odd=odd), kind))
         if waiter.is_over:
-            assert not self.queues[True]
-            assert returning or not self.queues[False]
+            assert not any(self.queues.values())
             self._check_pace()
             self.holders += 1
+            self.last = kind
         else:
-            self.queues[returning].append(waiter)
+            self.queues[kind].append(waiter)
         self._check_grants()
         return waiter
 
@@ -156,7 +160,7 @@ class LimiterMachine(RuleBasedStateMachine):
     def cancel(self, waiter: Waiter) -> None:
         if waiter.is_over:
             return
-        (self.granted if waiter.has_turn else self.queues[waiter.returning]).remove(waiter)
+        (self.granted if waiter.has_turn else self.queues[waiter.kind]).remove(waiter)
         self.loop.run(waiter.cancel)
         self._check_grants()
 
@@ -228,16 +232,23 @@ class LimiterMachine(RuleBasedStateMachine):
         assert not [timer for timer in self.loop.timers if not timer.cancelled]
 
     def _check_grants(self) -> None:
-        """Slots go to the call that waited longest, returning calls before arriving ones."""
-        for returning in (True, False):
-            queue = self.queues[returning]
-            count = sum(waiter.has_turn for waiter in queue)
+        """Slots go to the call that waited longest; returning and arriving ones take turns, odd ones are last."""
+        counts = dict[Kind, int]()
+        for kind, queue in self.queues.items():
+            count = counts[kind] = sum(waiter.has_turn for waiter in queue)
             assert all(waiter.has_turn for waiter in queue[:count])
-            assert not count or returning or not self.queues[True]
             assert not count or self.limiter.in_use <= self.limiter.window
             for _ in range(count):
                 self._check_pace()
                 self.granted.append(queue.pop(0))
+        if self.queues["returning"]:
+            assert counts["arriving"] <= counts["returning"] + (self.last in {"returning", None})
+        if self.queues["arriving"]:
+            assert counts["returning"] <= counts["arriving"] + (self.last != "returning")
+        given = [kind for kind, count in counts.items() for _ in range(count)]
+        if given:
+            self.last = given[0] if len(given) == 1 else None
+        assert not counts["odd"] or not (self.queues["returning"] or self.queues["arriving"])
 
     def _check_pace(self) -> None:
         assert self.clock.now >= self.quiet_until

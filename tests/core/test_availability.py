@@ -5,6 +5,7 @@ import math
 import random
 from collections import Counter
 from collections.abc import Callable
+from copy import copy
 from random import Random
 from typing import Literal, TypeVar
 
@@ -215,8 +216,9 @@ def run(  # noqa: PLR0917 - what may differ from run to run
     gap: float = 0.0,
     own: Callable[[int], CallOptions] = lambda _: CallOptions(),
     budget: int = 500,
+    starts: Callable[[int], float] | None = None,
 ) -> Ends:
-    """Run calls against a simulated API, each `gap` seconds after the one before."""
+    """Run calls against a simulated API, each `gap` seconds after the one before, or when `starts` says."""
     policy = seeded(policy or RetryPolicy(), seed)
     ends = Ends(api)
 
@@ -237,7 +239,7 @@ def run(  # noqa: PLR0917 - what may differ from run to run
             return Request(method="POST", url=str(number), judge=judge, mutates=True, settle=question)
 
         async def one(number: int) -> None:
-            await asyncio.sleep(gap * number)
+            await asyncio.sleep(starts(number) if starts is not None else gap * number)
             try:
                 await pipeline.run("operation", prepare, own(number), number)
             except ThredfiError as error:
@@ -641,7 +643,7 @@ async def _held_back() -> set[str]:
     """Cut the probe while it waits for a cooldown to be over; return how the others ended."""
     clock, posts = LoopClock(), 0
     limiter = Limiter(30, clock.monotonic, vary=Random(1).random)
-    limiter._controller._opening = 30.0  # all of them at once
+    limiter._controller.opening.level = 30.0  # all of them at once
 
     async def send(request: Request[T], authorization: Secret, timeouts: Timeouts, progress: Progress) -> Response:
         nonlocal posts
@@ -703,3 +705,105 @@ def test_a_request_that_is_refused_whenever_it_is_sent() -> None:
     ends = run(gateway, 3_000)
     assert set(ends.lost) == refused
     assert 4 <= ends.lost[50].attempts <= 4 + 3 + 1  # with the question
+
+
+# -- calls that the API refuses for themselves, as of a tenant that is shut out
+
+OPEN = limited_apis.TokenBucket(1e5, 1e5)
+
+
+@pytest.mark.parametrize(
+    ("status", "limit"), [(429, OPEN), (503, OPEN), (429, limited_apis.TokenBucket(100.0))], ids=["429", "503", "100/s"]
+)
+def test_calls_that_are_always_refused_hold_up_no_other(status: int, limit: limited_apis.Api) -> None:
+    """One of ten: the others end about as soon as without it, and none of them is lost."""
+    refused = frozenset(range(0, 1_000, 10))
+    ends = run(Gateway(limit=copy(limit), status=status, refused=refused), 1_000)
+    assert set(ends.lost) == refused
+    assert max(end for number, end in ends.ended.items() if number not in refused) <= 30.0
+    # All that is left is refused: a call waits no longer than its deadline for that to change.
+    assert max(ends.ended.values()) <= 2 * 120.0
+
+
+def test_a_few_calls_that_are_always_refused() -> None:
+    """One of a hundred costs the others next to nothing."""
+    refused = frozenset(range(0, 2_000, 100))
+    ends = run(Gateway(limit=copy(OPEN), refused=refused), 2_000)
+    assert set(ends.lost) == refused
+    assert max(end for number, end in ends.ended.items() if number not in refused) <= 10.0
+
+
+def test_calls_that_are_always_refused_come_first() -> None:
+    """Though they alone are sent at first, the others get their turns too."""
+    refused = frozenset(range(20))
+    ends = run(Gateway(limit=copy(OPEN), refused=refused), 500)
+    assert set(ends.lost) == refused
+    assert max(end for number, end in ends.ended.items() if number not in refused) <= 1_000.0
+
+
+# -- quotas
+
+
+@pytest.mark.parametrize("until", [2.0, 10.0, 40.0])
+def test_a_quota_that_is_used_up_at_the_start(until: float) -> None:
+    """As after another run: no call is lost, and few are refused."""
+    api = Gateway(limit=limited_apis.Shut(limited_apis.TokenBucket(200.0), 0.0, until))
+    ends = run(api, 1_000)
+    assert not ends.lost
+    assert max(ends.ended.values()) <= 1.4 * until + 15.0
+
+
+def test_an_api_that_refuses_all_for_good() -> None:
+    """A call waits for as long as its deadline; not forever, though each is sent seldom."""
+    ends = run(Gateway(limit=limited_apis.Shut(OPEN, 0.0, 1e9)), 60, timeouts=Timeouts(deadline=20.0, queue=60.0))
+    assert len(ends.lost) == 60
+    assert {error.effect for error in ends.lost.values()} == {Effect.NOT_APPLIED}
+    assert max(ends.ended.values()) <= 60.0 + 20.0 + 1.0
+    told = {str(error) for error in ends.lost.values()}
+    assert any("the API refused every request for 20.0 s, the whole of Timeouts.deadline" in text for text in told)
+
+
+def test_an_api_that_refuses_all_and_calls_with_little_time_for_their_turns() -> None:
+    """The bound of their waits for turns comes first."""
+    ends = run(Gateway(limit=limited_apis.Shut(OPEN, 0.0, 1e9)), 60, timeouts=Timeouts(deadline=100.0, queue=5.0))
+    assert len(ends.lost) == 60
+    assert max(ends.ended.values()) <= 60.0
+
+
+@pytest.mark.parametrize(("first", "began", "rate", "window"), [(10, 900.0, 10.0, 10.0), (600, 4_200.0, 1.0, 60.0)])
+def test_a_client_that_was_idle_finds_a_quota(first: int, began: float, rate: float, window: float) -> None:
+    """The time in which it sent nothing does not count for what is granted in a window."""
+    api, more = Gateway(limit=limited_apis.FixedWindow(rate, window)), int(5 * rate * window)
+    ends = run(api, first + more, starts=lambda number: 0.0 if number < first else began)
+    assert not ends.lost
+    assert max(ends.ended.values()) <= began + 7 * window
+
+
+@pytest.mark.parametrize("extra", [1, 5])
+def test_a_few_calls_beyond_a_quota(extra: int) -> None:
+    """They wait for the next minute."""
+    assert not run(Gateway(limit=limited_apis.FixedWindow(20 / 60, 60.0)), 20 + extra).lost
+
+
+def test_a_large_burst_before_bare_503s() -> None:
+    """That all get 503 for a moment is no outage where a limit is known."""
+    api = Gateway(limit=limited_apis.TokenBucket(200.0, 2_000.0), status=503, latency=0.021)
+    assert not run(api, 4_000).lost
+    assert api.posts + api.questions <= 4_000
+
+
+def test_an_outage_of_429s_is_forgotten() -> None:
+    """After a minute without trouble, all is refused for 20 s: the pace is soon what it was."""
+    api = Gateway(limit=limited_apis.Shut(OPEN, 10.0, 30.0))
+    ends = run(api, 6_000, gap=0.005)
+    assert not ends.lost
+    assert max(ends.ended.values()) <= 30.0 + 45.0
+
+
+@pytest.mark.parametrize("part", [0.2, 0.3])
+@pytest.mark.parametrize("seed", range(3))
+def test_refusals_at_random(part: float, seed: int) -> None:
+    """A third of them does not slow it down for good."""
+    ends = run(Gateway(limit=limited_apis.Random(part, Random(seed).random, 1e9)), 2_000, seed=seed)
+    assert not ends.lost
+    assert max(ends.ended.values()) <= 600.0

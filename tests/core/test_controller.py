@@ -1,5 +1,6 @@
 """The controller at the limits of simulated APIs: how much of what they grant is used, and how much is refused."""
 
+import math
 import random
 import statistics
 
@@ -327,10 +328,10 @@ def test_a_loop_that_is_busy_opens_no_further() -> None:
         if controller.is_free(moment / 1000):
             controller.take(moment / 1000)
     assert controller.in_flight == 10
-    controller.rings(1.0)
+    controller.opening.rings(1.0)
     assert not controller.is_free(1.0)
     assert controller.due(1.0) == pytest.approx(1.1)
-    controller.rings(1.1)
+    controller.opening.rings(1.1)
     assert controller.is_free(1.1)
     controller.take(1.1)
     assert controller.due(1.1) == pytest.approx(1.11)
@@ -465,3 +466,26 @@ def test_it_never_raises_and_always_goes_on(seed: int) -> None:
         assert controller.in_flight == len(flying)
         assert 1 <= controller.allowed(now) <= 20
         assert flying or controller.due(now) <= now + 1e5
+
+
+def test_a_rate_that_was_taken_for_a_number_at_once_is_known_again() -> None:
+    """Three refusals in a row with the same number in flight mean a number; one while alone in flight refutes that."""
+    controller, now = Controller(100, vary=lambda: 0.5), 0.0
+
+    def refuse(in_flight: int) -> None:
+        nonlocal now
+        now += 2.0
+        controller.take(now)
+        controller.granted(controller.ticket, now)
+        for _ in range(in_flight - 1):
+            controller.take(now)
+        controller.refused(controller.ticket, 0.0, now + 0.01)
+        controller.in_flight = 0
+
+    refuse(1)
+    for _ in range(3):
+        refuse(5)
+    assert (controller.window.is_known, controller.pace.top) == (True, math.inf)
+    refuse(1)
+    assert controller.pace.top < math.inf
+    assert not controller.pace.is_search

@@ -59,6 +59,23 @@ class TokenBucket:
         self._at = now
 
 
+class Shut:
+    """An API that refuses all between two moments."""
+
+    def __init__(self, api: Api, began: float, ended: float) -> None:
+        self.granted, self.burst = api.granted, api.burst
+        self._api, self._began, self._ended = api, began, ended
+
+    def arrives(self, now: float, client: int) -> float:
+        return -1.0 if self._began <= now < self._ended else self._api.arrives(now, client)
+
+    def back_in(self, now: float) -> float:
+        return self._ended - now if self._began <= now < self._ended else self._api.back_in(now)
+
+    def leaves(self) -> None:
+        self._api.leaves()
+
+
 class LeakyBucket(TokenBucket):
     """A bucket whose burst waits in a queue, so that requests go on at the rate."""
 

@@ -28,7 +28,7 @@ class Client:
         return self._controller.due(now)
 
     def rings(self, now: float) -> None:
-        self._controller.rings(now)
+        self._controller.opening.rings(now)
 
     def granted(self, now: float, ticket: Ticket) -> None:
         self._controller.granted(ticket, now)

@@ -1,5 +1,6 @@
 """Makes one attempt: a turn, a token, the request, the verdict on its answer, and what is learned from it."""
 
+import math
 from typing import Any, TypeVar
 
 import attrs
@@ -7,7 +8,7 @@ import attrs
 from thredfi_async._engine.availability import BUDGET_IS_EMPTY, Availability
 from thredfi_async._engine.call import Call
 from thredfi_async._engine.limiter import Limiter
-from thredfi_async._engine.retrying import is_throttling, retry_after_of
+from thredfi_async._engine.retrying import is_throttling, is_unavailable, retry_after_of
 from thredfi_async._http_statuses import REQUEST_TIMEOUT, SERVER_FAULT, THROTTLING, UNAUTHORIZED
 from thredfi_async._interfaces import (
     Authenticator,
@@ -22,7 +23,14 @@ from thredfi_async._interfaces import (
     Verdict,
 )
 from thredfi_async._outcomes import is_answer
-from thredfi_async.errors import APIError, ConnectionLostError, Effect, ResponseDecodeError, ThredfiError
+from thredfi_async.errors import (
+    APIError,
+    ConnectionLostError,
+    Effect,
+    RequestTimeoutError,
+    ResponseDecodeError,
+    ThredfiError,
+)
 from thredfi_async.retry import RetryPolicy
 
 T = TypeVar("T")
@@ -121,13 +129,31 @@ class Attempts:
             await self.clock.sleep(cooldown)
         if not self.limiter.acquire_nowait():
             time.set_deadline(off=True)
-            since = self.clock.monotonic()
-            try:
-                await self.limiter.acquire(time.queue_left, returning=time.started is not None)
-            finally:
-                time.has_waited(since)
+            await self._queue(call)
             time.set_deadline()
         time.has_turn(self.limiter.ticket)
+
+    async def _queue(self, call: Call) -> None:
+        """Wait for a turn while others are served, and no longer than the whole deadline while all are refused."""
+        time = call.time
+        while True:
+            left, refused = time.queue_left, self.limiter.refuses_all_for()
+            refused_left = time.refused_left(refused) if refused else math.inf
+            if refused_left <= 0.0:
+                raise time.refused_for_too_long()
+            is_bounded = refused_left < (math.inf if left is None else left)
+            since = self.clock.monotonic()
+            try:
+                await self.limiter.acquire(
+                    refused_left if is_bounded else left, returning=time.started is not None, odd=call.retries.is_odd
+                )
+            except RequestTimeoutError:
+                if not is_bounded:
+                    raise
+            else:
+                return
+            finally:
+                time.has_waited(since)
 
     def _heed(self, call: Call, verdict: Verdict[Any], response: Response | None) -> None:
         """Let the limiter learn from an answer, whatever the result of its call."""
@@ -139,6 +165,9 @@ class Attempts:
         counts = not is_answered
         if isinstance(error, APIError) and error.status in THROTTLING:
             asked = retry_after_of(error)
+            served, refused = self.availability.served, self.availability.refused
+            is_odd = call.retries.was_refused(served, refused, self.limiter.in_use - 1)
+            self.availability.refused += not is_odd
             hold = asked if not self.retry.no_wait and asked <= self.retry.max_retry_after else 0.0
             too_many = is_throttling(error) and (
                 is_answered or self.availability.is_throttling(self.limiter.cooldown())
@@ -147,17 +176,24 @@ class Attempts:
             if self.availability.answers_no_one:
                 # It is down, and not overloaded: that teaches no limit.
                 self.limiter.hold_back(hold)
-            else:
-                self.limiter.throttled(call.time.ticket, hold)
+            elif not is_odd:
+                known = self.limiter.throttled(call.time.ticket, hold)
+                call.retries.known = call.retries.known or known
+            elif call.retries.known is not None:
+                self.limiter.retract(call.retries.known)
+                call.retries.known = None
         elif response is not None and response.status < SERVER_FAULT:
             self.limiter.answered_well(call.time.ticket)
             self.availability.served += 1
         if is_answered:
             self.availability.answered()
         elif counts:
-            self.availability.went_unanswered(call.retries, self.limiter.cooldown())
+            self.availability.went_unanswered(
+                call.retries, self.limiter.cooldown(), is_refusal=error is not None and is_unavailable(error)
+            )
         if error is not None:
-            call.retries.attempt_failed(error, self.availability.served, is_limited=self.limiter.is_limited)
+            is_limited, is_paced = self.limiter.is_limited, self.limiter.refuses_all_for() > 0.0
+            call.retries.attempt_failed(error, self.availability.served, is_limited=is_limited, is_paced=is_paced)
 
 
 def _is_lost(error: ThredfiError) -> bool:

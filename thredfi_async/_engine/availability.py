@@ -12,6 +12,8 @@ from thredfi_async._interfaces import Clock
 
 MANY: Final = 5
 """Calls in a row without an answer after which the API counts as answering no one."""
+_REFUSES_FOR: Final = 5.0
+"""Seconds in which a known limit explains that all get 503."""
 _SHORTEST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 2.0
 """Seconds between two probes at most in a short outage; and for which a probe that hangs keeps the next one back."""
@@ -42,6 +44,7 @@ class Availability:
     Attributes:
         answers_no_one: Whether the last calls, many in a row, got no answer, or a failure of a server.
         served: Requests that were answered so far, other than by throttling.
+        refused: Requests that were throttled so far.
     """
 
     def __init__(self, clock: Clock, limiter: Limiter) -> None:
@@ -50,7 +53,7 @@ class Availability:
         self._limiter = limiter
         self._streak = 0
         self._unanswered = 0
-        self._began = 0.0
+        self._began = self._fails_since = 0.0
         self._probes: set[RetryState] = set()
         self._probe_at = self._probed_at = self._question_at = -math.inf
         self._failed_probes = 0
@@ -59,6 +62,7 @@ class Availability:
         self._news: asyncio.Future[None] | None = None
         self.answers_no_one: bool = False
         self.served: int = 0
+        self.refused: int = 0
 
     # -- what comes of attempts
 
@@ -89,21 +93,26 @@ class Availability:
         serves, self._served_before = self._served_before != self.served, self.served
         return serves
 
-    def went_unanswered(self, call: RetryState, cooldown: float) -> None:
+    def went_unanswered(self, call: RetryState, cooldown: float, *, is_refusal: bool = False) -> None:
         """Record an attempt without an answer.
 
         Args:
             call: Whose attempt it was; each counts once.
             cooldown: Seconds for which the API asked every call to wait.
+            is_refusal: Whether it may have been refused because of a limit.
         """
+        now = self._clock.monotonic()
         if call.streak != self._streak:
             call.streak = self._streak
+            self._fails_since = self._fails_since if self._unanswered else now
             self._unanswered += 1
-        if self._unanswered >= MANY and not self.answers_no_one:
-            self.answers_no_one, self._began = True, self._clock.monotonic()
+        is_limit = is_refusal and self.served > 0 and self._limiter.is_limited
+        is_down = not is_limit or now - self._fails_since >= _REFUSES_FOR
+        if self._unanswered >= MANY and not self.answers_no_one and is_down:
+            self.answers_no_one, self._began = True, now
             self._limiter.hold_arrivals(self)
         if call in self._probes:
-            now, policy = self._clock.monotonic(), call.policy
+            policy = call.policy
             longest = max(_LONGEST_PAUSE, (now - self._began) * _PART_OF_OUTAGE)
             bound = policy.backoff_initial * 2.0 ** min(self._failed_probes, _MOST_DOUBLINGS)
             pause = max(policy.jitter() * min(bound, policy.backoff_max, longest), _SHORTEST_PAUSE)

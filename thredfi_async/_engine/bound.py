@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 _SITS_AT: Final = 0.987
 """Alone: the part of the known top to stay at between probes."""
@@ -174,9 +174,10 @@ class Bound:
         step = (time - half) / _STEPS
         return sum(self.at(half + (number + 0.5) * step) - self.rest for number in range(_STEPS)) * step / self.rest
 
-    def search(self, start: float) -> None:
-        """Look for the bound from here on."""
+    def search(self, start: float, doubles_in: float | None = None) -> None:
+        """Look for the bound from here on; by default it doubles as before."""
         self.is_search, self.top, self.time = True, start, 0.0
+        self.doubles_in = doubles_in or self.doubles_in
 
     def found(self, top: float, hold: float = 0.0, *, is_sure: bool = True) -> None:
         """End the search, or correct what is known; probe it soon if that is not sure."""
@@ -206,6 +207,12 @@ class Bound:
         self._is_new = False
         self._react(top, hold)
 
+    def retract(self, before: "Bound") -> None:
+        """Know again what was known before a refusal, unless more is allowed now."""
+        if before.level > self.level:
+            for name in self.__slots__:
+                setattr(self, name, getattr(before, name))
+
     def forget(self) -> None:
         """Have no bound any more."""
         self.top, self.time, self.is_search = math.inf, 0.0, False
@@ -217,3 +224,15 @@ class Bound:
         period = max(alone if self.is_alone else shared, min(_SLOWEST, _REQUESTS / top))
         self._period = period * (1.0 - _VARIES / 2 + _VARIES * self._vary())
         self.top, self._last, self.time = top if self.is_alone else top * _CUT, top, 0.0
+
+
+class Known(NamedTuple):
+    """What was known before a refusal.
+
+    Args:
+        pace: Of the rate.
+        window: Of the number of requests at once.
+    """
+
+    pace: Bound
+    window: Bound

@@ -11,6 +11,8 @@ from thredfi_async.errors import ClientStateError, RequestTimeoutError, ThredfiE
 from thredfi_async.settings import Timeouts
 
 _SETTLING: Final = 10.0
+_NO_TIME: Final = 1e-6
+"""Seconds that are too few to wait for: a clock may not move on by them."""
 _NO_TICKET: Final = Ticket(0, 0, 0, math.inf, 0.0)
 
 
@@ -89,6 +91,15 @@ class CallTime:
         bound = self.timeouts.queue
         return None if bound is None else max(0.0, bound - self.queued)
 
+    def refused_left(self, seconds: float) -> float:
+        """Return for how long it may still wait while all is refused: its deadline's length in all.
+
+        Args:
+            seconds: For how long that has been so.
+        """
+        left = math.inf if self.timeouts.deadline is None else self.timeouts.deadline - seconds
+        return left if left > _NO_TIME else 0.0
+
     # -- the deadline
 
     def reserve(self, *, for_settling: bool) -> None:
@@ -108,6 +119,11 @@ class CallTime:
         """Return the error for a cooldown that is longer than the call may last."""
         left = max(0.0, self.remaining())
         summary = f"the API asked every call to wait {cooldown:.3g} s, and the deadline ends in {left:.3g} s"
+        return RequestTimeoutError(summary, phase="deadline")
+
+    def refused_for_too_long(self) -> ThredfiError:
+        """Return the error for an API that refuses all for longer than the call may last."""
+        summary = f"the API refused every request for {self.timeouts.deadline} s, the whole of Timeouts.deadline"
         return RequestTimeoutError(summary, phase="deadline")
 
     def watch(self, deadline: Deadline | None) -> None:

@@ -3,35 +3,33 @@
 import math
 import random
 from collections.abc import Callable
+from copy import copy
 from typing import Final
 
 from thredfi_async._engine.at_once import AtOnce
-from thredfi_async._engine.bound import Bound
-from thredfi_async._engine.rate_estimate import LEAST, RateEstimate
+from thredfi_async._engine.bound import Bound, Known
+from thredfi_async._engine.opening import Opening
+from thredfi_async._engine.quota import Quota
+from thredfi_async._engine.rate_estimate import RateEstimate
 from thredfi_async._engine.tally import Seen, Tally
 from thredfi_async._engine.turns import Ticket
 
-_OPENS_WITH: Final = 10.0
-"""Requests that may be in flight at first; each that is granted allows another one."""
-_OPENS_IN: Final = 0.01
-"""And after so many seconds another one, so that an API that answers slowly does not hold up the opening."""
-_WAITS_FOR: Final = 0.1
-"""Seconds in which the first answers alone allow more, and in which a bound of requests at once settles."""
+_SETTLES: Final = 0.1
+"""Seconds in which a bound of requests at once settles."""
 _CATCHES_UP: Final = 0.02
 """Seconds' worth of missed turns to catch up on: timers are not exact, and calls do not arrive evenly."""
 _DEAF: Final = 1.0
 """Seconds after a reaction, or as long as a Retry-After, in which refusals are not news: the bucket is still empty."""
 _SEARCHES: Final = 0.7
 """Seconds in which a search doubles, or two round trips if those take longer."""
-_LOOKS_ON: Final = 5.0
-"""Windows in which it doubles after one has told a rate: a bound from below, but not far from it."""
-_DEAD: Final = 0.25
-"""The pause while all is refused, in seconds and as a part of how long that has been so."""
-_LONGEST_PAUSE: Final = 30.0
 _ROW: Final = 5
 """So many refusals in a row are news even then: all is refused."""
+_NONE: Final = 20
+"""The same before anything is granted: a few may be too many at once."""
 _UNUSED: Final = 5.0
 """Seconds after which a pace that holds nothing back is forgotten, if it has doubled since it was learned."""
+_IDLE: Final = 1.0
+"""Seconds without a request, though one might be sent, after which it counts anew what is granted."""
 _PILES_UP: Final = 2.0
 _SPARE: Final = 8.0
 """At a known pace no more are in flight than so many times the usual number, and some: where either side pauses, what
@@ -60,6 +58,8 @@ class Controller:
         is_open: Whether nothing but the limit holds requests back.
         pace: What is known of the rate.
         window: What is known of the number of requests at once.
+        quota: What is granted between times in which all is refused.
+        opening: How many may be in flight at first.
     """
 
     def __init__(self, limit: int, *, rate: float | None = None, vary: Callable[[], float] = random.random) -> None:
@@ -72,31 +72,27 @@ class Controller:
         self.is_open = False
         # Granted while it was open, and not counted yet: to look at the clock each time would cost too much.
         self._uncounted = 0
-        self._opening, self._opens = _OPENS_WITH, math.nan
+        self.opening = Opening(limit)
         self._next = self._held_until = self._rests_until = self._deaf_until = -math.inf
         self._taken = self._busy = -math.inf
         self._tally = Tally()
         self._generation = self._untold = 0
         # Of the current generation: when its requests began, and whether one of them was granted.
         self._resumed, self._was_granted, self._row = -math.inf, True, 0
-        # Since the API last began to grant: when that was, and how many.
-        self._cycle_began, self._cycle = math.nan, 0
-        self._refuses_all, self._refuses_since = 0, 0.0
+        self.quota = Quota()
         # The top of a pace that was given up for a window, until that has explained another refusal.
         self._doubted = math.inf
         self._estimate, self._at_once = RateEstimate(self.pace), AtOnce(self.window)
 
     def allowed(self, now: float) -> int:
         """Return how many requests may be in flight."""
-        if self._refuses_all:
+        if self.quota.refusals:
             return 1
         allowed = min(self._limit, max(1.0, self.window.level))
         if self.pace.is_known:
             allowed = min(allowed, _PILES_UP * self._at_once.usual + _SPARE)
-        if self._opening < self._limit:
-            if math.isnan(self._opens):
-                self._opens = now + _WAITS_FOR
-            allowed = min(allowed, self._opening)
+        if not self.opening.is_over:
+            allowed = min(allowed, self.opening.allowed(now))
         return int(allowed)
 
     def rate(self) -> float:
@@ -115,16 +111,9 @@ class Controller:
         """Return when the next request may be sent, if nothing is answered before; infinite if an answer must come."""
         if self.in_flight < self.allowed(now):
             return max(now, self._due())
-        if self._refuses_all or self._opening >= self._limit or self.in_flight >= min(self._limit, self.window.level):
+        if self.quota.refusals or self.opening.is_over or self.in_flight >= min(self._limit, self.window.level):
             return math.inf
-        return max(self._due(), self._opens)
-
-    def rings(self, now: float) -> None:
-        """Note that a timer of the loop has expired: a busy loop, which handles no answers, would open too far."""
-        if self._opening < self._limit and now >= self._opens:
-            is_late = now - self._opens > _WAITS_FOR
-            self._opening += not is_late
-            self._opens = now + (_WAITS_FOR if is_late else _OPENS_IN)
+        return max(self._due(), self.opening.opens)
 
     def take(self, now: float) -> None:
         """Count a request that is sent now."""
@@ -142,22 +131,20 @@ class Controller:
 
     def is_down(self) -> None:
         """Leave it to others who is sent next: the API answers no one."""
-        self._refuses_all, self._rests_until, self._was_granted = 0, -math.inf, True
-        if not self._cycle:
+        self.quota.refusals, self._rests_until, self._was_granted = 0, -math.inf, True
+        if not self.quota.granted:
             self.window.forget()
-            self._opening, self._opens = _OPENS_WITH, math.nan
+            self.opening.begin()
 
     def granted(self, ticket: Ticket, now: float) -> None:
         """Learn from a request that was granted."""
-        if math.isnan(self._cycle_began):
-            self._cycle_began = now
+        self.quota.begin(now)
         self._uncounted += 1
         self._count(now)
         self._at_once.granted(ticket.in_flight)
-        if self._opening < self._limit:
-            self._opening += 1.0
+        self.opening.grant()
         if ticket.generation != self._generation:
-            self._estimate.came_late(ticket.generation, now - self._cycle_began)
+            self._estimate.came_late(ticket.generation, self.quota.lasts(now))
         elif self._row or not self._was_granted:
             self._grants_again(now)
 
@@ -169,14 +156,30 @@ class Controller:
         self._at_once.seen = max(self._at_once.seen, ticket.in_flight)
         return True
 
-    def refused(self, ticket: Ticket, hold: float, now: float) -> None:
+    def refused(self, ticket: Ticket, hold: float, now: float) -> Known | None:
         """Learn from a request that was refused because of the limit, or of the API's load.
 
         Args:
             ticket: Its ticket.
             hold: Seconds that the API asks to wait; 0 if it does not say.
             now: The current time.
+
+        Returns:
+            What was known before, if something was learned.
         """
+        known, generation, flight = Known(copy(self.pace), copy(self.window)), self._generation, self._at_once.flight
+        self._heed(ticket, hold, now)
+        return None if (generation, flight) == (self._generation, self._at_once.flight) else known
+
+    def retract(self, known: Known) -> None:
+        """Forget what was learned from a refusal that concerned its own call only."""
+        self._was_granted, self._row, level = True, 0, self.pace.level
+        self.window.retract(known.window)
+        self.pace.retract(known.pace)
+        if not self.pace.is_known and level != math.inf:
+            self.pace.search(level, _SEARCHES)  # not all at once
+
+    def _heed(self, ticket: Ticket, hold: float, now: float) -> None:
         self.is_open = False
         self._count(now)
         self._tally.refuse()
@@ -185,8 +188,9 @@ class Controller:
         if ticket.generation != self._generation:
             return
         self._row += 1
-        is_news = now >= self._deaf_until or self._refuses_all > 0
-        if not self._was_granted if is_news else self._row >= _ROW:
+        is_news = now >= self._deaf_until or self.quota.refusals > 0
+        is_dead = hold <= 0.0 and self._row >= _NONE and not self.quota.granted
+        if is_dead or (not self._was_granted if is_news else self._row >= _ROW):
             self._refuses(hold, now)
             return
         if self._tally.is_noise(now):
@@ -203,6 +207,8 @@ class Controller:
     def _step(self, now: float) -> float:
         """Move the next turn and the times in use; return the pace."""
         pace, since = self.rate(), now - self._taken
+        if since > max(_IDLE, 2.0 / pace) and now - self._due() > _IDLE and not self.quota.refusals:
+            self.quota.count_anew()
         if pace != math.inf:
             if now - self._next <= _CATCHES_UP:
                 self._busy = now
@@ -210,8 +216,8 @@ class Controller:
             elif now - self._busy > _UNUSED and pace > 2.0 * self.pace.top:
                 self.pace.forget()
             self._next = max(self._next, now - _CATCHES_UP) + 1.0 / pace
-        elif not self.window.is_known and self._opening >= self._limit and now >= self._rests_until:
-            self.is_open = now >= self._held_until and not self._refuses_all
+        elif not self.window.is_known and self.opening.is_over and now >= self._rests_until:
+            self.is_open = now >= self._held_until and not self.quota.refusals
         if self.window.is_known and self.in_flight >= int(self.window.level):
             self.window.time += min(since, _DEAF)
         self._taken = now
@@ -221,32 +227,24 @@ class Controller:
 
     def _count(self, now: float) -> None:
         self._tally.grant(now, self._uncounted)
-        self._cycle += self._uncounted
+        self.quota.granted += self._uncounted
         self._uncounted = 0
 
     def _grants_again(self, now: float) -> None:
         self._row = 0
-        if not self._was_granted and not self._refuses_all:
+        if not self._was_granted and not self.quota.refusals:
             self.pace.doubles_in = max(_SEARCHES, 2.0 * (now - self._resumed), self._estimate.doubles_in)
         self._was_granted = True
-        if self._refuses_all > 1 and now > self._cycle_began:
-            # It had granted all that it grants in a long window.
-            top = max(LEAST, max(1, self._cycle - 1) / (now - self._cycle_began))
-            if top < self.pace.top:
-                self.pace.search(top)
-                self.pace.doubles_in = max(_SEARCHES, _LOOKS_ON * (now - self._cycle_began))
-        if self._refuses_all:
-            self._refuses_all, self._cycle_began, self._cycle = 0, now, 0
+        if (found := self.quota.grant_again(now)) is not None and found[0] < self.pace.top:
+            self.pace.search(found[0], max(_SEARCHES, found[1]))
 
     def _refuses(self, hold: float, now: float) -> None:
         """Send one request at a time, more and more seldom, since nothing is granted."""
-        if not self._refuses_all:
-            self._refuses_since = now
-        self._refuses_all += 1
+        pause = self.quota.refuse(now)
         self._generation += 1
         self._was_granted, self._row = False, 0
         if hold <= 0.0:
-            self._rests_until = now + min(_LONGEST_PAUSE, max(_DEAD, _DEAD * (now - self._refuses_since)))
+            self._rests_until = now + pause
         self._resumed = max(now, self._held_until, self._rests_until)
 
     def _is_for_their_number(self, ticket: Ticket, now: float) -> bool:
@@ -254,7 +252,7 @@ class Controller:
         if not self._at_once.explains(ticket.flight, ticket.in_flight, self.in_flight, is_paced=is_paced):
             return False
         if self._at_once.is_unsettled:
-            self._rests_until = now + _WAITS_FOR
+            self._rests_until = now + _SETTLES
         self._doubted = self.pace.top if is_paced else math.inf
         self.pace.forget()
         return True
@@ -267,14 +265,15 @@ class Controller:
             pace.forget()
             self._opens_again(_DEAF)
             return
-        if not pace.is_known and not self._cycle:
+        if not pace.is_known and not self.quota.granted:
             return  # nothing was granted yet
         self._resumed = self._deaf_until = max(now, self._held_until)
         if hold > 0.0 and seen.granted < _TELL and self._untold < _UNTOLD:
             self._untold, self._estimate.late = self._untold + 1, 0
             self._opens_again(hold)
         else:
-            self._untold, self._opening = 0, math.inf
+            self._untold = 0
+            self.opening.end()
             self._learn(ticket, seen, hold, now)
             self._deaf_until = max(self._resumed, now + _DEAF)
         self._generation += 1
@@ -290,11 +289,11 @@ class Controller:
         if self._doubted != math.inf:
             self.pace.found(self._doubted)
         else:
-            lasted = 0.0 if math.isnan(self._cycle_began) else now - self._cycle_began
-            self._estimate.search(self._cycle, lasted, seen.rate, hold, self._generation)
+            quota, self.quota.is_new = self.quota, True
+            self._estimate.search(quota.granted, quota.lasts(now), seen.rate, hold, self._generation)
         self._doubted = math.inf
 
     def _opens_again(self, pause: float) -> None:
         # What waits meanwhile must not all be sent at once.
         if pause > 0.0 and not self.pace.is_known and not self.window.is_known:
-            self._opening, self._opens = _OPENS_WITH, self._held_until + _OPENS_IN
+            self.opening.begin(self._held_until)

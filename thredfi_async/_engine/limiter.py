@@ -1,16 +1,16 @@
 """Decides which call is sent next, and when; how many may be sent, its controller learns."""
 
 import asyncio
-import heapq
 import math
 import random
-from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+from thredfi_async._engine.bound import Known
 from thredfi_async._engine.controller import Controller
 from thredfi_async._engine.limits import Limits
 from thredfi_async._engine.turns import ANY_POLICY, Gate, Ticket, Turn, time_is_up
+from thredfi_async._engine.waiting import Waiting
 from thredfi_async.errors import ClientStateError
 from thredfi_async.retry import RetryPolicy
 
@@ -46,13 +46,7 @@ class Limiter:
         self._limit = limit
         self._now = now
         self._controller = Controller(limit, rate=rate, vary=vary)
-        # A call that returns for another attempt goes before new calls.
-        self._returning: deque[Turn] = deque()
-        self._arriving: deque[Turn] = deque()
-        self._gate: Gate | None = None
-        # Those that arrive while there is a gate, by when each has waited for as long as it may.
-        self._held: list[tuple[float, int, Turn]] = []
-        self._order = 0
+        self._waiting = Waiting()
         self._passed = -math.inf
         self._timer: asyncio.TimerHandle | None = None
         self._wakes = 0.0
@@ -67,7 +61,7 @@ class Limiter:
     @property
     def waiting(self) -> int:
         """Calls that wait for a slot; one that was cancelled counts until its turn would have come."""
-        return len(self._returning) + len(self._arriving)
+        return self._waiting.count
 
     @property
     def window(self) -> int:
@@ -83,6 +77,10 @@ class Limiter:
     def is_limited(self) -> bool:
         """Whether a limit of the API is known, or searched for."""
         return self._controller.pace.is_known or self._controller.window.is_known
+
+    def refuses_all_for(self) -> float:
+        """Return for how many seconds the API has refused all that was sent; 0 if it grants some."""
+        return self._controller.quota.refuses_for(self._time())
 
     def cooldown(self) -> float:
         """Return the seconds for which the API has asked every call to wait; 0 if it has not."""
@@ -104,7 +102,7 @@ class Limiter:
 
     def acquire_nowait(self) -> bool:
         """Take a slot if one is free and no call waits; return whether it did."""
-        if self._returning or self._arriving or self._gate is not None:
+        if self._waiting.count or self._waiting.gate is not None:
             return False
         controller = self._controller
         if controller.is_open:  # most calls: without a look at the clock
@@ -124,6 +122,7 @@ class Limiter:
         policy: RetryPolicy = ANY_POLICY,
         *,
         returning: bool = False,
+        odd: bool = False,
     ) -> None:
         """Wait for a slot.
 
@@ -131,13 +130,14 @@ class Limiter:
             timeout: Seconds to wait at most, or None.
             asked: When the call was made.
             policy: How it is retried.
-            returning: Whether the call has had a slot before; such calls go first.
+            returning: Whether the call has had a slot before; such calls and new ones take turns.
+            odd: Whether the API refuses it while others are served; such calls go last.
 
         Raises:
             RequestTimeoutError: No slot came in time; the phase is `queue`.
             ClientStateError: The client was closed meanwhile.
         """
-        turn = self.queue(timeout, asked, policy, returning=returning)
+        turn = self.queue(timeout, asked, policy, returning=returning, odd=odd)
         try:
             await turn
         except BaseException:
@@ -145,7 +145,13 @@ class Limiter:
             raise
 
     def queue(
-        self, timeout: float | None, asked: float = 0.0, policy: RetryPolicy = ANY_POLICY, *, returning: bool = False
+        self,
+        timeout: float | None,
+        asked: float = 0.0,
+        policy: RetryPolicy = ANY_POLICY,
+        *,
+        returning: bool = False,
+        odd: bool = False,
     ) -> Turn:
         """Join the queue, as `acquire` does, without a coroutine for each waiter.
 
@@ -155,9 +161,7 @@ class Limiter:
         loop = self._loop = self._loop or asyncio.get_running_loop()
         turn = Turn(loop=loop)
         turn.asked, turn.policy, turn.timeout = asked, policy, timeout
-        (self._returning if returning else self._arriving).append(turn)
-        if self._gate is not None and not returning:
-            heapq.heappush(self._held, (self._gate.expires(turn), self._number(), turn))
+        self._waiting.join(turn, is_returning=returning, is_odd=odd)
         if self._controller.in_flight < self._limit:
             self._serve()
         if timeout is not None:
@@ -169,28 +173,36 @@ class Limiter:
         """Leave the queue; a slot that came in the same moment is passed on."""
         if not turn.cancel() and not turn.cancelled() and turn.exception() is None:
             self.release()
+        self._waiting.drop()
+        if not self._waiting.count:
+            self._stop_timer()
 
     def release(self) -> None:
         """Release a slot; the call that has waited longest gets it next."""
         self._controller.in_flight -= 1
-        if self._returning or self._arriving:
+        if self._waiting.count:
             self._serve()
 
     def answered_well(self, ticket: Ticket) -> None:
         """Learn from a request that was answered, whatever the answer, as long as the API did not refuse it."""
         if not self._controller.granted_openly(ticket):
             self._controller.granted(ticket, self._time())
-            if self._returning or self._arriving:
+            if self._waiting.count:
                 self._serve()
 
-    def throttled(self, ticket: Ticket, hold: float) -> None:
+    def throttled(self, ticket: Ticket, hold: float) -> Known | None:
         """Learn from a request that was refused because of a limit, or of the API's load.
 
         Args:
             ticket: The value of `ticket` when it had got its slot.
             hold: Seconds that the API asks to wait; 0 if it does not say.
         """
-        self._controller.refused(ticket, hold, self._time())
+        return self._controller.refused(ticket, hold, self._time())
+
+    def retract(self, known: Known) -> None:
+        """Forget what was learned from a refusal that concerned its own call only."""
+        self._controller.retract(known)
+        self.serve()
 
     def hold_back(self, seconds: float) -> None:
         """Give out no slot for so long, unless that is so already."""
@@ -199,27 +211,23 @@ class Limiter:
 
     def hold_arrivals(self, gate: Gate | None) -> None:
         """Let this decide when a call gets a slot that was not sent yet; None lets all go."""
-        self._gate = gate
-        self._held.clear()
+        self._waiting.hold_back(gate)
         if gate is not None:
             self._controller.is_down()
-            self._held.extend((gate.expires(turn), self._number(), turn) for turn in self._arriving if not turn.done())
-            heapq.heapify(self._held)
         self.serve()
 
     def serve(self) -> None:
         """Give out slots again, since a call may have to wait for less time than it seemed."""
         self._stop_timer()
-        if self._returning or self._arriving:
+        if self._waiting.count:
             self._serve()
 
     def close(self) -> None:
         """End every wait with a ClientStateError."""
-        for turns in (self._returning, self._arriving):
-            while turns:
-                turn = turns.popleft()
-                if not turn.done():
-                    turn.set_exception(ClientStateError("the client was closed while this call waited for its turn"))
+        for turn in self._waiting:
+            if not turn.done():
+                turn.set_exception(ClientStateError("the client was closed while this call waited for its turn"))
+        self._waiting = Waiting()
         self._stop_timer()
 
     def _has_slot(self) -> bool:
@@ -231,18 +239,15 @@ class Limiter:
 
     def _serve(self) -> None:
         """Give out the available slots, and set the timer for when the pace or the gate allows more."""
-        while self._returning and (self._returning[0].done() or self._has_slot()):
-            self._give(self._returning.popleft())
-        held_back = 0.0
-        while self._arriving and (self._arriving[0].done() or self._has_slot()):
-            if self._gate is not None and not self._arriving[0].done():
-                held_back = self._let_one_go(self._gate)
-                if held_back > 0.0:
-                    break
+        waiting, held_back = self._waiting, 0.0
+        while (turns := waiting.next(is_held=held_back > 0.0)) and (turns[0].done() or self._has_slot()):
+            if waiting.gate is None or not waiting.is_gated(turns):
+                self._give(waiting.pop(turns))
+            elif isinstance(found := waiting.let_one_go(waiting.gate, self._time()), Turn):
+                self._give(found)
             else:
-                self._give(self._arriving.popleft())
-        waits = bool(self._returning) or bool(self._arriving)
-        if waits:
+                held_back = found
+        if waiting.count:
             now = self._time()
             due = self._controller.due(now)
             # Without one, the next release calls this method.
@@ -258,25 +263,6 @@ class Limiter:
         self._wakes = due
         self._timer = loop.call_later(min(due - now, _LONGEST_TIMER), self._ring, now, loop.time())
 
-    def _let_one_go(self, gate: Gate) -> float:
-        """Give a slot to a call that the gate lets go; return for how many seconds there is none."""
-        held, now = self._held, self._time()
-        while held and held[0][2].done():
-            heapq.heappop(held)
-        if held and held[0][0] <= now:
-            # Its place in the queue is taken away when those before it have gone.
-            self._give(heapq.heappop(held)[2])
-            return 0.0
-        if gate.next_probe() <= now:
-            gate.lets_go(now)
-            self._give(self._arriving.popleft())
-            return 0.0
-        return min(held[0][0] if held else math.inf, gate.next_probe()) - now
-
-    def _number(self) -> int:
-        self._order += 1
-        return self._order
-
     def _give(self, turn: Turn) -> None:
         if not turn.done():
             self._take()
@@ -288,7 +274,7 @@ class Limiter:
         if told - self._time() > _ROUNDING:
             self._passed = told
         self._timer = None
-        self._controller.rings(self._time())
+        self._controller.opening.rings(self._time())
         self._serve()
 
     def _time(self) -> float:

@@ -1,6 +1,7 @@
 """How one call is retried: what its retries cost, and how long it waits while the API answers no one."""
 
 import math
+from typing import TYPE_CHECKING, Final
 
 from thredfi_async._engine.call_time import CallTime
 from thredfi_async._engine.retrying import (
@@ -9,11 +10,17 @@ from thredfi_async._engine.retrying import (
     is_throttling,
     is_unavailable,
     longest_wait,
-    retry_after_of,
 )
 from thredfi_async._interfaces import Budget
-from thredfi_async.errors import RateLimitedError, ThredfiError
+from thredfi_async.errors import ThredfiError
 from thredfi_async.retry import RetryPolicy
+
+if TYPE_CHECKING:
+    from thredfi_async._engine.bound import Known
+
+_ODD: Final = 2.0
+"""A call whose refusals are less probable than e to the power of minus this is refused for itself, as of a tenant that
+is shut out."""
 
 
 class RetryState:
@@ -30,17 +37,22 @@ class RetryState:
         tries: How often its request was sent.
         throttled: How many of these do not count, since the API only throttled them.
         streak: The number of the streak of failures that it was last counted in.
+        known: What the limiter knew before it learned from this call's first refusal, if it did.
     """
 
     __slots__ = (
         "_failed_at",
         "_has_paid",
         "_is_throttled",
+        "_oddity",
         "_outage",
         "_patience_ends",
+        "_refused_then",
         "_served_before",
+        "_served_then",
         "budget",
         "is_question",
+        "known",
         "policy",
         "spent",
         "streak",
@@ -57,12 +69,16 @@ class RetryState:
         self.spent: int = 0
         self._failed_at = self._outage = -math.inf
         self._patience_ends = math.inf
-        self._served_before = 0
+        self._served_before = self._refused_then = 0
+        self._served_then = -1
+        # Minus the logarithm of how probable its refusals are, if it were like other calls.
+        self._oddity = 0.0
         self._has_paid = self._is_throttled = False
         self.is_question: bool = False
         self.tries: int = 0
         self.throttled: int = 0
         self.streak: int = -1
+        self.known: Known | None = None
 
     @property
     def spared(self) -> int:
@@ -70,19 +86,40 @@ class RetryState:
         # A single attempt stays one, and without waits a throttled call would be sent for ever.
         return 0 if self.policy.max_attempts == 1 or self.policy.no_wait else self.throttled
 
-    def attempt_failed(self, error: ThredfiError, served: int, *, is_limited: bool) -> None:
+    @property
+    def is_odd(self) -> bool:
+        """Whether it has been refused so often while others were served that it concerns only this call."""
+        return self._oddity >= _ODD
+
+    def was_refused(self, served: int, refused: int, in_flight: int) -> bool:
+        """Note that it was refused because of the API's load; return whether that says nothing of others.
+
+        Args:
+            served: How many requests the API has served by now.
+            refused: How many it has refused, other than for such calls.
+            in_flight: How many it has not answered: if it serves them, that says nothing of what is sent later.
+        """
+        others = max(0, served - self._served_then)
+        if self._served_then >= 0:
+            self._oddity -= math.log1p(-others / (others + refused - self._refused_then + 1))
+        is_only_it = self.is_odd and others > 0
+        self._served_then, self._refused_then = served + in_flight, refused + (not is_only_it)
+        return is_only_it
+
+    def attempt_failed(self, error: ThredfiError, served: int, *, is_limited: bool, is_paced: bool) -> None:
         """Note the moment of a failed attempt.
 
         Args:
             error: How it failed.
             served: How many requests the API had served by then.
             is_limited: Whether a limit of the API is known.
+            is_paced: Whether it refuses all, so that one request is sent at a time.
         """
         # A 503 that says no more may be the limit's: a few, since it may be what this request gets whenever it is sent.
         is_few = self.throttled < self.policy.max_attempts - 1
         self._is_throttled = is_throttling(error) or (is_limited and is_few and is_unavailable(error))
-        # To be throttled while others are served is to wait for a turn, and no attempt.
-        self.throttled += self._is_throttled and served > self._served_before
+        # To be throttled by an API that has served others, or refuses many, is to wait for a turn, and no attempt.
+        self.throttled += self._is_throttled and (served > 0 or is_paced)
         self._failed_at, self._served_before = self.time.clock.monotonic(), served
 
     # -- what retries cost
@@ -112,17 +149,16 @@ class RetryState:
             served: How many requests the API has served by now.
 
         Returns:
-            Whether the budget allowed it. If the API has served others since that attempt, the first retry is free,
-            and so is each one after throttling; so is one after a 429, or for which the API itself said when to come
-            back: while all is refused, the limiter sends one at a time, and the budget has nothing to guard.
+            Whether the budget allowed it. If the API has served others since that attempt, the first retry is free.
+            So is each one after throttling: while all is refused, the limiter sends one at a time, and the budget has
+            nothing to guard.
         """
         if self._has_paid:
             self._has_paid = False
             return True
         is_proven = served > self._served_before
-        is_paced = isinstance(error, RateLimitedError) or retry_after_of(error) > 0
-        has_waited = is_paced and not self.policy.no_wait
-        is_free = (is_proven and (self.tries == 1 or self._is_throttled)) or (is_throttling(error) and has_waited)
+        is_paced = is_proven or not self.policy.no_wait
+        is_free = is_paced if self._is_throttled else is_proven and self.tries == 1
         return is_free or self.pay(cost_of(error))
 
     # -- an API that answers no one

@@ -4,10 +4,10 @@ import math
 from typing import Final, NamedTuple
 
 _SECOND: Final = 1.0
-_SPARE: Final = 3
-_MORE: Final = 0.02
-"""Of the last requests, so many and twice the noise and this part may be refused before it is more than noise."""
 _LAST: Final = 100.0
+_SPARE: Final = 0.05
+_SURE: Final = 3.0
+"""Of the last requests, the noise and this part and so many standard deviations may be refused before it is more."""
 _MOST_NOISE: Final = 0.1
 """The part of refusals up to which they may have nothing to do with how much is sent."""
 _SOON: Final = 2.5
@@ -17,6 +17,13 @@ _FEWEST: Final = 10
 _FALLEN: Final = 0.6
 """So many refusals apart from each other between two cuts on average, and so many in all, though the pace has fallen
 to this part of what it was at the first, mean that."""
+_COLLAPSED: Final = 0.02
+_LEAST_THEN: Final = 0.15
+_MOST_THEN: Final = 0.55
+_SETTLES_IN: Final = 15.0
+_FALLS: Final = 0.5
+"""At this part of what was once granted in a second, a part of refusals between these means it too, after so many
+seconds in which the pace has not fallen to this part: what a limit refuses is less, or all."""
 _MORE_THAN: Final = 0.9
 """Who then sends without a bound, and finds one below this part of that pace, is in company: it was no noise."""
 _FORGOTTEN_AFTER: Final = 300.0
@@ -41,7 +48,8 @@ class Tally:
 
     An API may refuse a few requests at random: after so many each, whatever the pace. To slow down does not help then,
     while an API with a limit refuses none at half the pace, and in company few. So if cuts soon after each other do not
-    help, that part counts as noise for five minutes.
+    help, that part counts as noise for five minutes. So does a larger part that is still refused when next to nothing
+    is sent.
 
     Attributes:
         granted: Requests that were granted since the last reaction.
@@ -54,10 +62,15 @@ class Tally:
         "_first",
         "_is_row",
         "_lost",
+        "_low_from",
+        "_low_lost",
+        "_low_sent",
+        "_low_since",
         "_missing",
         "_noise",
         "_noise_ends",
         "_now",
+        "_peak",
         "_recent",
         "_refused",
         "_sent",
@@ -71,6 +84,11 @@ class Tally:
         self._is_row = False
         self._began = 0.0
         self._now = self._before = 0
+        # The most that was granted in a second. While there is next to nothing of it: since when, and from which pace
+        # on, and what was sent and refused.
+        self._peak = 0
+        self._low_from, self._low_since = math.inf, 0.0
+        self._low_sent = self._low_lost = 0
         # The part of the last requests that was refused.
         self._recent = 0.0
         self._noise, self._noise_ends = 0.0, -math.inf
@@ -107,7 +125,8 @@ class Tally:
         """Return whether no more is refused than there is anyhow."""
         if now > self._noise_ends:
             self._noise = 0.0
-        return self._noise > 0.0 and self._recent <= _SPARE / _LAST + 2 * self._noise + _MORE
+        varies = _SURE * math.sqrt(self._noise * (1.0 - self._noise) / (2.0 * _LAST))
+        return self._noise > 0.0 and self._recent <= self._noise + _SPARE + varies
 
     def cut(self, now: float, pace: float, since: float) -> bool:
         """Note that less will be sent from now on, and return whether that is known to be of no help.
@@ -119,6 +138,10 @@ class Tally:
         """
         sent, refused, apart = self.granted + self._refused, self._refused, self._apart
         self.granted = self._refused = self._apart = 0
+        if self._has_collapsed(now, pace, sent, refused):
+            self._noise, self._noise_ends, self._tested = self._low_lost / self._low_sent, now + _FORGOTTEN_AFTER, pace
+            self._low_from = math.inf
+            return True
         if since > _SOON or self._first == 0.0:
             self._first, self._sent, self._lost, self._missing = pace if since <= _SOON else 0.0, 0, 0, 0
             return False
@@ -137,6 +160,17 @@ class Tally:
         self._noise, self._noise_ends, self._tested = part, now + _FORGOTTEN_AFTER, self._first
         return True
 
+    def _has_collapsed(self, now: float, pace: float, sent: int, refused: int) -> bool:
+        """Return whether a part is refused though it sends next to nothing, compared with what was granted once."""
+        has_fallen = pace <= _COLLAPSED * self._peak
+        if pace < _FALLS * self._low_from or not has_fallen:
+            self._low_from, self._low_since = pace if has_fallen else math.inf, now
+            self._low_sent = self._low_lost = 0
+            return False
+        self._low_sent, self._low_lost = self._low_sent + sent, self._low_lost + refused
+        is_sure = self._low_lost >= _FEWEST and now - self._low_since >= _SETTLES_IN
+        return is_sure and _LEAST_THEN <= self._low_lost / self._low_sent <= _MOST_THEN
+
     def found(self, top: float) -> None:
         """Note what is granted, found out since cuts were of no help: no more than before them refutes that."""
         if top < _MORE_THAN * self._tested:
@@ -147,5 +181,6 @@ class Tally:
         passed = now - self._began
         if passed >= _SECOND:
             self._before = self._now if passed < 2 * _SECOND else 0
+            self._peak = max(self._peak, self._now)
             self._now = 0
             self._began = now if passed >= 2 * _SECOND else self._began + _SECOND
