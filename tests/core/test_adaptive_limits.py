@@ -245,7 +245,7 @@ class LimiterMachine(RuleBasedStateMachine):
             assert counts["arriving"] <= counts["returning"] + (self.last in {"returning", None})
         if self.queues["arriving"]:
             assert counts["returning"] <= counts["arriving"] + (self.last != "returning")
-        given = [kind for kind, count in counts.items() for _ in range(count)]
+        given: list[Kind] = [kind for kind, count in counts.items() for _ in range(count)]
         if given:
             self.last = given[0] if len(given) == 1 else None
         assert not counts["odd"] or not (self.queues["returning"] or self.queues["arriving"])
