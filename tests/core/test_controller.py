@@ -489,3 +489,12 @@ def test_a_rate_that_was_taken_for_a_number_at_once_is_known_again() -> None:
     refuse(1)
     assert controller.pace.top < math.inf
     assert not controller.pace.is_search
+
+
+def test_a_pace_that_holds_nothing_back_is_forgotten() -> None:
+    """As a bound of long ago, of which a search has found no trace."""
+    controller = Controller(100)
+    controller.pace.search(10.0, 1.0)
+    controller.pace.time = 3.0
+    controller.take(100.0)
+    assert not controller.pace.is_known
