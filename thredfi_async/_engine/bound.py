@@ -93,11 +93,11 @@ class Bound:
         self._period, self._last, self._is_new = _PERIOD, math.inf, False
         # Refusals between probes, in a row.
         self._accidents = 0
-        self.top = math.inf
-        self.time = 0.0
-        self.is_search = False
-        self.is_alone = True
-        self.doubles_in = 1.0
+        self.top: float = math.inf
+        self.time: float = 0.0
+        self.is_search: bool = False
+        self.is_alone: bool = True
+        self.doubles_in: float = 1.0
 
     @property
     def is_known(self) -> bool:
