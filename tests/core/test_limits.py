@@ -14,6 +14,7 @@ from thredfi_async import Limits
         (2.0, None, "the API grants about 120 requests a minute"),
         (1 / 120, None, "the API grants about one request in 120 seconds"),
         (None, 8, "the API grants about 8 requests at once"),
+        (None, 1, "the API grants about 1 request at once"),
     ],
 )
 def test_what_was_found(rate: float | None, at_once: int | None, words: str | None) -> None:

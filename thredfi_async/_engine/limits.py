@@ -36,7 +36,8 @@ class Limits:
         if self.granted_rate is not None:
             return f"the API grants about {_amount(self.granted_rate)}"
         if self.granted_at_once is not None:
-            return f"the API grants about {self.granted_at_once:,} requests at once"
+            noun = "request" if self.granted_at_once == 1 else "requests"
+            return f"the API grants about {self.granted_at_once:,} {noun} at once"
         return None
 
 
