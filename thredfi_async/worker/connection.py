@@ -100,7 +100,7 @@ class Connection:
             payload: Its payload.
             reply: The subject for an answer, if any.
             headers: Its headers.
-            may_wait: Whether it may wait two milliseconds for others, to be sent with them.
+            may_wait: Whether it may wait five milliseconds for others, to be sent with them.
 
         Raises:
             nats.errors.Error: There is no connection, or the message is too large.

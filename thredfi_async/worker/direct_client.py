@@ -16,7 +16,8 @@ from nats.aio.msg import Msg
 
 from thredfi_async.worker.tolerant_client import TolerantClient
 
-_GATHER_SECONDS: Final = 0.002
+_GATHER_SECONDS: Final = 0.005
+"""A write for each two milliseconds woke the broker so often that a busy worker was a twentieth slower."""
 
 Take = Callable[[Msg], None]
 
@@ -55,7 +56,7 @@ class DirectClient(TolerantClient):
     ) -> None:
         """Send a message; all but the usual is left to nats-py, which says what is wrong with it.
 
-        One that `may_wait` is sent with the next that may not, or after two milliseconds with all that came meanwhile:
+        One that `may_wait` is sent with the next that may not, or after five milliseconds with all that came meanwhile:
         each write wakes the broker, which costs both sides more than the message.
         """
         command = None

@@ -11,6 +11,8 @@ from thredfi_async.worker.connection import Connection, new_inbox
 from thredfi_async.worker.jetstream import RefusedError, UnreadableReplyError, object_in
 
 _SECONDS: Final = 5.0
+_FEW: Final = 8
+"""So many that wait are each sent at once: their publishers may do little else until they are stored."""
 
 
 class NotStoredError(nats.errors.Error):
@@ -69,8 +71,7 @@ class Publisher:
         if self._timer is None:
             self._timer = loop.call_later(_SECONDS, self._look_at_time, loop)
         try:
-            # One that is alone is sent at once: its publisher may do nothing else until it is stored.
-            is_one_of_many = len(self._waiting) > 1
+            is_one_of_many = len(self._waiting) > _FEW
             await self._connection.publish(subject, payload, reply=reply, headers=headers, may_wait=is_one_of_many)
             return _read(await answer, stream)
         finally:
