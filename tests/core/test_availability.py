@@ -317,6 +317,24 @@ def test_a_dead_api_costs_little_whatever_the_policy(attempts: int) -> None:
     assert max(ends.ended.values()) <= backoffs + 1.0
 
 
+@pytest.mark.parametrize("attempts", [2, 4])
+def test_calls_that_wait_for_a_dead_api_wake_seldom(attempts: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call that waits wakes for its own end and for what probes find, whether it may be a probe or not."""
+    naps, ends_at = [0], 400.0
+    sleep = LoopClock.sleep
+
+    async def counted(clock: LoopClock, seconds: float) -> None:
+        naps[0] += 1
+        await sleep(clock, seconds)
+
+    monkeypatch.setattr(LoopClock, "sleep", counted)
+    policy = RetryPolicy(max_attempts=attempts, backoff_initial=300.0, backoff_max=300.0)
+    api = Api(mode="503", outages=((0.0, ends_at),))
+    ends = run(api, 100, 100, policy, Timeouts(deadline=None))
+    assert max(ends.ended.values()) > ends_at / 2
+    assert naps[0] <= 20 * 100
+
+
 def test_a_lone_call_makes_all_its_attempts() -> None:
     """One call waits for no other: it is sent as often as its policy says, and asks in the end."""
     api = Api(outages=((0.0, 1e9),))

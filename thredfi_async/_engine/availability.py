@@ -172,10 +172,10 @@ class Availability:
                 return None
             left = ends - now
             if left > _NO_TIME:
-                left = min(left, max(self._probe_at - now, _SHORTEST_PAUSE))
+                left = min(left, self._probe_at - now) if _has_one_to_spare(call) else left
             elif self._probes:
                 # How one ends may be the evidence that this call waits for, though its own time is over.
-                left = max(self._probe_at - now, _SHORTEST_PAUSE)
+                left = math.inf
             left = min(left, call.time.remaining())
             if left <= _NO_TIME:
                 return ANSWERS_NO_ONE
@@ -187,8 +187,7 @@ class Availability:
             # An API that fails on every archive may answer questions, and then all are asked.
             return not self._probes and now + _NO_TIME >= self._question_at
         if now + _NO_TIME < ends:
-            # It keeps its last attempt for when there is evidence, or no time left.
-            return now + _NO_TIME >= self._probe_at and call.tries - call.spared + 1 < call.policy.max_attempts
+            return now + _NO_TIME >= self._probe_at and _has_one_to_spare(call)
         # Its own time is over: once more, unless what others have just found out says enough.
         return not self._probes and self._probed_at + _SHORTEST_PAUSE < ends
 
@@ -232,3 +231,8 @@ class Availability:
         news, self._news = self._news, None
         if news is not None and not news.done():
             news.set_result(None)
+
+
+def _has_one_to_spare(call: RetryState) -> bool:
+    """Return whether it has an attempt for a probe: it keeps its last for when there is evidence, or no time left."""
+    return call.tries - call.spared + 1 < call.policy.max_attempts
