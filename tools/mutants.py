@@ -196,8 +196,8 @@ MUTANTS = (
     Mutant(
         "company",
         "_engine/bound.py",
-        "self.is_alone = not is_accident or is_excused",
-        "self.is_alone = True",
+        "self.is_alone, self._alike = not is_accident or is_excused, 0",
+        "self.is_alone, self._alike = True, 0",
         (
             "core/test_controller.py::test_one_that_joins_late_gets_its_share",
             "core/test_controller.py::test_what_one_leaves_is_filled_in",
@@ -206,9 +206,23 @@ MUTANTS = (
     Mutant(
         "solitude",
         "_engine/bound.py",
-        "self.is_alone = abs(top - self._last) <= _SAME * self._last",
-        "self.is_alone = False",
+        "self.is_alone = self._is_doubted = self._alike >= _ALIKE",
+        "self.is_alone = self._is_doubted = False",
         ("core/test_controller.py::test_a_client_that_is_left_alone_stays_near_the_top",),
+    ),
+    Mutant(
+        "a share goes by what others do",
+        "_engine/rate_estimate.py",
+        "elif hold > 0.0 and not pace.is_alone:",
+        "elif False:",
+        ("core/test_controller.py::test_who_opened_first_loses_its_advantage",),
+    ),
+    Mutant(
+        "who opened first",
+        "_engine/rate_estimate.py",
+        "time < _STILL_EMPTY and not self._has_begun_again:",
+        "False:",
+        ("core/test_controller.py::test_who_opened_first_loses_its_advantage",),
     ),
     Mutant(
         "a ragged opening",

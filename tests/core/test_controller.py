@@ -102,6 +102,20 @@ def test_four_clients_share_a_bucket(scenario: Scenario) -> None:
 
 
 @LONG
+@pytest.mark.parametrize(("count", "least"), [(2, 0.88), (4, 0.7)])
+def test_who_opened_first_loses_its_advantage(count: int, least: float) -> None:
+    """Of clients that start within a third of a second, the smallest soon has most of a fair share, on average."""
+    found: list[float] = []
+    for seed in range(12):
+        starts = random.Random(seed)
+        clients = [(0.3 * starts.random(), 1e9) for _ in range(count)]
+        result = run(attrs.evolve(TOLD, clients=clients, seconds=120.0, seed=seed))
+        assert result.used(60.0) >= 0.9
+        found.append(min(result.shares(40.0, 120.0)) * count)
+    assert statistics.mean(found) >= least
+
+
+@LONG
 @pytest.mark.parametrize("scenario", [BUCKET, TOLD], ids=["429", "Retry-After 1"])
 def test_one_that_joins_late_gets_its_share(scenario: Scenario) -> None:
     """On average a fourth client has an eighth of all after ten seconds, and most of its share soon."""

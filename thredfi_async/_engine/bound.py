@@ -17,6 +17,9 @@ _UNSURE: Final = 2.0
 """The same for a bound that may be none."""
 _FIRST_COSTS: Final = 20.0
 """The same after a search, whose result is not sure yet."""
+_DOUBTED_IN: Final = 10.0
+"""The same, and so many seconds for each of Retry-After, if it may not be alone, since it was refused soon after
+the search, or alike in company: the next probe will tell."""
 _CLIMB: Final = 0.035
 """By how much it climbs in half a period, for a start; it accelerates as a cubic curve does."""
 _BELIEVES: Final = 0.1
@@ -28,13 +31,15 @@ _SHARES_IN: Final = 7.0
 _SHARES_COST: Final = 7.0
 """In company: the seconds in which a share grows, and how many times the Retry-After more."""
 _CUT: Final = 0.9
-"""The part that a refusal leaves of a share."""
+_CUT_BY_PAUSE: Final = 0.87
+"""The part that a refusal leaves of a share; with a Retry-After, which makes refusals dear, the second."""
 _GROWS: Final = 1.4
 """By how much a share of one request a second grows; one of n by the root of n times as much, so that shares meet."""
 _LEAST_GROWTH: Final = 0.03
 _MOST_GROWTH: Final = 0.3
 _SAME: Final = 0.03
-"""Alone an API refuses at the same level again, up to this part; in company, wherever the others are."""
+_ALIKE: Final = 2
+"""Alone an API refuses at the same level again, up to this part, so often; in company, wherever the others are."""
 _EARLY: Final = 5.0
 """Seconds in which a refusal after a search means company; later ones correct what the search found."""
 _EXCUSED: Final = 2
@@ -76,6 +81,8 @@ class Bound:
 
     __slots__ = (
         "_accidents",
+        "_alike",
+        "_is_doubted",
         "_is_new",
         "_last",
         "_period",
@@ -91,8 +98,10 @@ class Bound:
         """Start without a bound."""
         self._vary = vary
         self._period, self._last, self._is_new = _PERIOD, math.inf, False
-        # Refusals between probes, in a row.
-        self._accidents = 0
+        # Refusals in a row: between probes; in company, at the same level.
+        self._accidents = self._alike = 0
+        # Whether it is taken for alone, but may not be.
+        self._is_doubted = False
         self.top: float = math.inf
         self.time: float = 0.0
         self.is_search: bool = False
@@ -181,7 +190,7 @@ class Bound:
 
     def found(self, top: float, hold: float = 0.0, *, is_sure: bool = True) -> None:
         """End the search, or correct what is known; probe it soon if that is not sure."""
-        self.is_search, self._is_new, self.is_alone = False, True, True
+        self.is_search, self._is_new, self.is_alone, self._is_doubted = False, True, True, False
         self._react(top, hold)
         if not is_sure:
             self._period = _UNSURE
@@ -198,12 +207,14 @@ class Bound:
             is_accident = not self.is_expected(time) and not (self._is_new and time >= _EARLY)
             self._accidents = self._accidents + 1 if is_accident else 0
             is_excused = hold > 0.0 and time >= _NOT_AT_ONCE and self._accidents <= _EXCUSED
-            self.is_alone = not is_accident or is_excused
+            self.is_alone, self._alike = not is_accident or is_excused, 0
+            self._is_doubted = is_accident and self._is_new
             if is_accident and is_excused and not self._is_new:
                 top *= _YIELDS
         else:
             self._accidents = 0
-            self.is_alone = abs(top - self._last) <= _SAME * self._last
+            self._alike = self._alike + 1 if abs(top - self._last) <= _SAME * self._last else 0
+            self.is_alone = self._is_doubted = self._alike >= _ALIKE
         self._is_new = False
         self._react(top, hold)
 
@@ -219,11 +230,15 @@ class Bound:
 
     def _react(self, top: float, hold: float) -> None:
         held = min(hold, _MOST_HELD)
-        alone = max(_PERIOD, _PERIOD / 2 + (_FIRST_COSTS if self._is_new else _COSTS) * held)
+        if self._is_doubted:
+            alone = _DOUBTED_IN * (1.0 + held)
+        else:
+            alone = max(_PERIOD, _PERIOD / 2 + (_FIRST_COSTS if self._is_new else _COSTS) * held)
         shared = _SHARES_IN + _SHARES_COST * held
         period = max(alone if self.is_alone else shared, min(_SLOWEST, _REQUESTS / top))
         self._period = period * (1.0 - _VARIES / 2 + _VARIES * self._vary())
-        self.top, self._last, self.time = top if self.is_alone else top * _CUT, top, 0.0
+        left = 1.0 if self.is_alone else _CUT_BY_PAUSE if hold > 0.0 else _CUT
+        self.top, self._last, self.time = top * left, top, 0.0
 
 
 class Known(NamedTuple):

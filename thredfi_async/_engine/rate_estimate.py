@@ -24,6 +24,9 @@ _SLOWEST_START: Final = 1.0
 _AS_LONG: Final = 3.0
 _SLOWLY: Final = 1.5
 """So many times as long as the opening a search takes to double, up to so many seconds: a long one has told more."""
+_STILL_EMPTY: Final = 1.0
+"""Seconds of a search in which, with a Retry-After, the bucket may still be empty of what others sent: it begins
+again, once."""
 _LONG: Final = 0.9
 """Seconds of a search in which not all that was sent was granted, if some of it was refused."""
 _AGAIN: Final = 0.05
@@ -48,6 +51,7 @@ class RateEstimate:
 
     __slots__ = (
         "_burst",
+        "_has_begun_again",
         "_held",
         "_last",
         "_opened_in",
@@ -63,6 +67,7 @@ class RateEstimate:
         self._pace = pace
         # Seconds of its rate.
         self._burst = self.doubles_in = 0.0
+        self._has_begun_again = False
         self._opening_count, self._opening_lasted, self._opened_in = 0, 0.0, -1
         # Since the last reaction: those; granted until then, in which time; its Retry-After.
         self.late, self._last, self._held = 0, (0, 0.0), 0.0
@@ -77,7 +82,7 @@ class RateEstimate:
             hold: Seconds that the API asks to wait.
             generation: That of its requests.
         """
-        self._opened_in = generation
+        self._opened_in, self._has_begun_again = generation, False
         self._opening_count, self._opening_lasted = count, lasted
         self.late, self._last = 0, (count, lasted)
         if hold >= _TELLS:
@@ -116,6 +121,9 @@ class RateEstimate:
         seems = math.sqrt(granted / (time + hold) * sent) if hold > 0.0 else seen.rate
         if window:
             pace.found(max(LEAST, min(sent, granted / window)), hold)
+        elif pace.is_search and hold > 0.0 and time < _STILL_EMPTY and not self._has_begun_again:
+            self._has_begun_again = True
+            pace.search(max(LEAST, min(sent, seems)))
         elif pace.is_search:
             beyond = pace.beyond(time, self._opening_count, self._opening_lasted)
             if hold <= 0.0 and is_early:
@@ -132,6 +140,9 @@ class RateEstimate:
             # The bucket is empty, so that what was granted is its rate; in a second with a pause, what was since.
             top = min(sent, granted / max(time, LEAST)) if held > 0.0 else seems
             pace.refused(time, max(top, sent / 2, LEAST), hold)
+        elif hold > 0.0 and not pace.is_alone:
+            # Of a share, what others do tells nothing: if all cut by the same part, shares meet.
+            pace.refused(time, max(sent, LEAST), hold)
         else:
             pace.refused(time, min(sent, max(pace.sustained(time, self._burst), seems, sent / 2, LEAST)), hold)
 
