@@ -48,6 +48,20 @@ async def test_a_free_slot_needs_no_wait() -> None:
     assert limiter.in_use == 1
 
 
+async def test_no_timer_is_left_once_no_call_waits() -> None:
+    """The timer for when more may be sent ends with the last wait, even if that got a slot that was released."""
+    limiter = Limiter(100, time.monotonic)
+    while limiter.acquire_nowait():
+        pass
+    assert limiter.in_use < 100  # the opening holds the others back, for some time
+    waiter = asyncio.create_task(limiter.acquire(None))
+    await asyncio.sleep(0)
+    assert limiter._timer is not None
+    limiter.release()
+    await waiter
+    assert limiter._timer is None
+
+
 async def test_first_come_first_served() -> None:
     """Turns come in the order of the requests for them."""
     limiter = full(2)

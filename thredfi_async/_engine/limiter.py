@@ -247,7 +247,9 @@ class Limiter:
                 self._give(found)
             else:
                 held_back = found
-        if waiting.count:
+        if not waiting.count:
+            self._stop_timer()
+        else:
             now = self._time()
             due = self._controller.due(now)
             # Without one, the next release calls this method.
