@@ -225,6 +225,23 @@ MUTANTS = (
         ("core/test_controller.py::test_who_opened_first_loses_its_advantage",),
     ),
     Mutant(
+        "many calls that are always refused",
+        "_engine/refused_again.py",
+        "return self._again >= _NEARLY_ALL and self._first <= self._again - _FEWER",
+        "return False",
+        ("core/test_availability.py::test_many_calls_that_are_always_refused",),
+    ),
+    Mutant(
+        "a limit is taken for calls that are always refused",
+        "_engine/refused_again.py",
+        "return self._again >= _NEARLY_ALL and self._first <= self._again - _FEWER",
+        "return self._again >= _FEWER",
+        (
+            "core/test_refused_again.py::test_a_limit_refuses_both_alike",
+            "core/test_availability.py::test_a_limit_is_not_taken_for_calls_that_are_always_refused",
+        ),
+    ),
+    Mutant(
         "a ragged opening",
         "_engine/at_once.py",
         "if self._alike < _ALIKE:",

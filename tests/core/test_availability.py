@@ -743,6 +743,23 @@ def test_calls_that_are_always_refused_hold_up_no_other(status: int, limit: limi
     assert max(ends.ended.values()) <= 2 * 120.0
 
 
+@pytest.mark.parametrize("each", [3, 4, 5])
+def test_many_calls_that_are_always_refused(each: int) -> None:
+    """A fifth to a third of all calls: each of the others takes a minute at most, and none of them is lost."""
+    refused = frozenset(range(0, 1_000, each))
+    ends = run(Gateway(limit=copy(OPEN), status=429, refused=refused), 1_000, gap=0.05)
+    assert set(ends.lost) == refused
+    assert max(ends.ended[number] - 0.05 * number for number in range(1_000) if number not in refused) <= 60.0
+
+
+@pytest.mark.parametrize("limit", [limited_apis.TokenBucket(20.0, 5.0), limited_apis.FixedWindow(10.0, 10.0)])
+def test_a_limit_is_not_taken_for_calls_that_are_always_refused(limit: limited_apis.Api) -> None:
+    """Calls that return are refused as others are: few are refused, and all are served at the limit's pace."""
+    ends = run(Gateway(limit=copy(limit), status=429), 1_000)
+    assert not ends.lost
+    assert max(ends.ended.values()) <= 1.1 * 1_000 / limit.granted
+
+
 def test_a_few_calls_that_are_always_refused() -> None:
     """One of a hundred costs the others next to nothing."""
     refused = frozenset(range(0, 2_000, 100))

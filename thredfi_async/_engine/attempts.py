@@ -165,8 +165,10 @@ class Attempts:
         counts = not is_answered
         if isinstance(error, APIError) and error.status in THROTTLING:
             asked = retry_after_of(error)
-            served, refused = self.availability.served, self.availability.refused
-            is_odd = call.retries.was_refused(served, refused, self.limiter.in_use - 1)
+            served, refused, refusals = self.availability.served, self.availability.refused, self.availability.refusals
+            # A bare 503 may as well be an outage.
+            goes_by_call = is_answered and refusals.refuses(is_again=call.retries.is_again)
+            is_odd = call.retries.was_refused(served, refused, self.limiter.in_use - 1, goes_by_call=goes_by_call)
             self.availability.refused += not is_odd
             hold = asked if not self.retry.no_wait and asked <= self.retry.max_retry_after else 0.0
             too_many = is_throttling(error) and (
@@ -185,6 +187,7 @@ class Attempts:
         elif response is not None and response.status < SERVER_FAULT:
             self.limiter.answered_well(call.time.ticket)
             self.availability.served += 1
+            self.availability.refusals.serves(is_again=call.retries.is_again)
         if is_answered:
             self.availability.answered()
         elif counts:

@@ -5,6 +5,7 @@ import math
 from typing import Final
 
 from thredfi_async._engine.limiter import Limiter
+from thredfi_async._engine.refused_again import RefusedAgain
 from thredfi_async._engine.retry_state import RetryState
 from thredfi_async._engine.retrying import longest_wait
 from thredfi_async._engine.turns import Turn
@@ -45,6 +46,7 @@ class Availability:
         answers_no_one: Whether the last calls, many in a row, got no answer, or a failure of a server.
         served: Requests that were answered so far, other than by throttling.
         refused: Requests that were throttled so far.
+        refusals: Whether that goes by the call.
     """
 
     def __init__(self, clock: Clock, limiter: Limiter) -> None:
@@ -63,6 +65,7 @@ class Availability:
         self.answers_no_one: bool = False
         self.served: int = 0
         self.refused: int = 0
+        self.refusals: RefusedAgain = RefusedAgain()
 
     # -- what comes of attempts
 

@@ -91,18 +91,24 @@ class RetryState:
         """Whether it has been refused so often while others were served that it concerns only this call."""
         return self._oddity >= _ODD
 
-    def was_refused(self, served: int, refused: int, in_flight: int) -> bool:
+    @property
+    def is_again(self) -> bool:
+        """Whether it was refused before because of the API's load."""
+        return self._served_then >= 0
+
+    def was_refused(self, served: int, refused: int, in_flight: int, *, goes_by_call: bool) -> bool:
         """Note that it was refused because of the API's load; return whether that says nothing of others.
 
         Args:
             served: How many requests the API has served by now.
             refused: How many it has refused, other than for such calls.
             in_flight: How many it has not answered: if it serves them, that says nothing of what is sent later.
+            goes_by_call: Whether that is so of all refusals at present.
         """
         others = max(0, served - self._served_then)
         if self._served_then >= 0:
             self._oddity -= math.log1p(-others / (others + refused - self._refused_then + 1))
-        is_only_it = self.is_odd and others > 0
+        is_only_it = goes_by_call or (self.is_odd and others > 0)
         self._served_then, self._refused_then = served + in_flight, refused + (not is_only_it)
         return is_only_it
 
