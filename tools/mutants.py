@@ -213,7 +213,7 @@ MUTANTS = (
     Mutant(
         "a share goes by what others do",
         "_engine/rate_estimate.py",
-        "elif hold > 0.0 and not pace.is_alone:",
+        "elif hold >= PAUSES and not pace.is_alone:",
         "elif False:",
         ("core/test_controller.py::test_who_opened_first_loses_its_advantage",),
     ),

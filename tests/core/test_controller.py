@@ -101,6 +101,12 @@ def test_four_clients_share_a_bucket(scenario: Scenario) -> None:
     assert result.spread(60.0, 180.0) <= 0.15
 
 
+def test_a_window_with_an_exact_retry_after_that_is_used_up() -> None:
+    """Where a refusal costs no pause, a client that takes itself for a share does not go down in small steps."""
+    scenario = Scenario(api=lambda _: apis.SlidingWindow(200.0), retry_after=apis.exact, load=250.0, seconds=40.0)
+    assert statistics.mean(len(run(attrs.evolve(scenario, seed=seed)).refused[0]) for seed in range(1, 4)) <= 100
+
+
 @LONG
 @pytest.mark.parametrize(("count", "least"), [(2, 0.88), (4, 0.7)])
 def test_who_opened_first_loses_its_advantage(count: int, least: float) -> None:

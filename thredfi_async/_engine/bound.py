@@ -30,9 +30,11 @@ _DOUBLES_IN: Final = 1 / 7
 _SHARES_IN: Final = 7.0
 _SHARES_COST: Final = 7.0
 """In company: the seconds in which a share grows, and how many times the Retry-After more."""
+PAUSES: Final = 1.0
+"""Seconds of Retry-After from which on a refusal costs more than itself, and the bucket fills again meanwhile."""
 _CUT: Final = 0.9
 _CUT_BY_PAUSE: Final = 0.87
-"""The part that a refusal leaves of a share; with a Retry-After, which makes refusals dear, the second."""
+"""The part that a refusal leaves of a share; with such a pause the second."""
 _GROWS: Final = 1.4
 """By how much a share of one request a second grows; one of n by the root of n times as much, so that shares meet."""
 _LEAST_GROWTH: Final = 0.03
@@ -237,7 +239,7 @@ class Bound:
         shared = _SHARES_IN + _SHARES_COST * held
         period = max(alone if self.is_alone else shared, min(_SLOWEST, _REQUESTS / top))
         self._period = period * (1.0 - _VARIES / 2 + _VARIES * self._vary())
-        left = 1.0 if self.is_alone else _CUT_BY_PAUSE if hold > 0.0 else _CUT
+        left = 1.0 if self.is_alone else _CUT_BY_PAUSE if hold >= PAUSES else _CUT
         self.top, self._last, self.time = top * left, top, 0.0
 
 

@@ -3,7 +3,7 @@
 import math
 from typing import Final
 
-from thredfi_async._engine.bound import Bound
+from thredfi_async._engine.bound import PAUSES, Bound
 from thredfi_async._engine.tally import Seen
 from thredfi_async._engine.turns import Ticket
 
@@ -25,8 +25,8 @@ _AS_LONG: Final = 3.0
 _SLOWLY: Final = 1.5
 """So many times as long as the opening a search takes to double, up to so many seconds: a long one has told more."""
 _STILL_EMPTY: Final = 1.0
-"""Seconds of a search in which, with a Retry-After, the bucket may still be empty of what others sent: it begins
-again, once."""
+"""Seconds of a search in which, with such a pause, the bucket may still be empty of what others sent: it begins again,
+once."""
 _LONG: Final = 0.9
 """Seconds of a search in which not all that was sent was granted, if some of it was refused."""
 _AGAIN: Final = 0.05
@@ -121,7 +121,7 @@ class RateEstimate:
         seems = math.sqrt(granted / (time + hold) * sent) if hold > 0.0 else seen.rate
         if window:
             pace.found(max(LEAST, min(sent, granted / window)), hold)
-        elif pace.is_search and hold > 0.0 and time < _STILL_EMPTY and not self._has_begun_again:
+        elif pace.is_search and hold >= PAUSES and time < _STILL_EMPTY and not self._has_begun_again:
             self._has_begun_again = True
             pace.search(max(LEAST, min(sent, seems)))
         elif pace.is_search:
@@ -140,7 +140,7 @@ class RateEstimate:
             # The bucket is empty, so that what was granted is its rate; in a second with a pause, what was since.
             top = min(sent, granted / max(time, LEAST)) if held > 0.0 else seems
             pace.refused(time, max(top, sent / 2, LEAST), hold)
-        elif hold > 0.0 and not pace.is_alone:
+        elif hold >= PAUSES and not pace.is_alone:
             # Of a share, what others do tells nothing: if all cut by the same part, shares meet.
             pace.refused(time, max(sent, LEAST), hold)
         else:

@@ -171,10 +171,8 @@ class Broker:
 
     async def respond(self, reply: str, payload: bytes = b"") -> None:
         """Send +ACK (no payload), -NAK or +WPI, unconfirmed; a lost one leads to a redelivery, which does no harm."""
-        try:
+        with contextlib.suppress(*TROUBLE):
             await self.connection.publish(reply, payload, may_wait=True)
-        except TROUBLE:
-            return
 
     async def flush(self) -> None:
         """Wait up to a second until the broker has received what was sent."""

@@ -132,7 +132,7 @@ def identifier(value: UUID | str) -> UUID:
 
 def state(value: object) -> ItemState:
     """Return a state by its name; an invalid one is kept, and reported together with all other problems."""
-    return _STATES.get(value, cast("ItemState", value)) if isinstance(value, str) else cast("ItemState", value)
+    return ItemState(value) if isinstance(value, str) and value in _STATES else cast("ItemState", value)
 
 
 def text(longest: int) -> Rule:
@@ -172,7 +172,7 @@ def _whole(most: int) -> Callable[[Any], bool]:
     return lambda value: type(value) is int and 0 <= value <= most
 
 
-_STATES: Final[Mapping[str, ItemState]] = {each.value: each for each in ItemState}
+_STATES: Final = frozenset(each.value for each in ItemState)
 
 ID: Final = Rule(
     "a UUID such as 3c90c3cc-0d44-4b50-8888-8dd25736052a", lambda value: isinstance(value, UUID), identifier
