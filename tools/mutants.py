@@ -383,9 +383,30 @@ MUTANTS = (
     Mutant(
         "many refusals at random",
         "_engine/tally.py",
-        "if self._has_collapsed(now, pace, sent, refused):",
+        "if even is not None and (now >= self._noise_ends or pace <= _COLLAPSED * self._peak):",
         "if False:",
         ("core/test_availability.py::test_refusals_at_random",),
+    ),
+    Mutant(
+        "a limit refuses evenly",
+        "_engine/even_refusals.py",
+        "and fast.part <= (slow.part + by_limit) / 2",
+        "",
+        ("core/test_even_refusals.py",),
+    ),
+    Mutant(
+        "company in its opening refuses evenly",
+        "_engine/even_refusals.py",
+        "if now < self._starts:",
+        "if False:",
+        ("core/test_even_refusals.py",),
+    ),
+    Mutant(
+        "what seems even is never refuted",
+        "_engine/tally.py",
+        "self._refuted_above = most_now(even)",
+        "self._refuted_above = 1.0",
+        ("core/test_tally.py",),
     ),
     Mutant(
         "slot of a cancelled waiter",

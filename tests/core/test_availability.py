@@ -842,3 +842,17 @@ def test_refusals_at_random(part: float, seed: int) -> None:
     ends = run(Gateway(limit=limited_apis.Random(part, Random(seed).random, 1e9)), 2_000, seed=seed)
     assert not ends.lost
     assert max(ends.ended.values()) <= 600.0
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize(("part", "gap"), [(0.1, 0.2), (0.2, 1.0), (0.2, 0.05), (0.33, 0.2)])
+@pytest.mark.parametrize("status", [429, 503])
+def test_refusals_at_random_in_steady_traffic(part: float, gap: float, status: int, seed: int) -> None:
+    """Where one of ten, five or three servers refuses, steady calls wait for minutes at first, not hours."""
+    calls = int(600.0 / gap)
+    ends = run(Gateway(limit=limited_apis.Random(part, Random(seed).random, 1e9), status=status), calls, gap=gap)
+    waits = sorted(end - gap * number for number, end in ends.ended.items())
+    assert waits[calls // 2] <= 60.0
+    assert waits[-1] <= 420.0
+    # A 503 may be an outage: then four attempts are all.
+    assert len(ends.lost) <= (2 * calls * part**4 + 3 if status == 503 else 0)

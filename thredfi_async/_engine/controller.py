@@ -8,6 +8,7 @@ from typing import Final
 
 from thredfi_async._engine.at_once import AtOnce
 from thredfi_async._engine.bound import Bound, Known
+from thredfi_async._engine.even_refusals import DOUBLES_IN
 from thredfi_async._engine.opening import Opening
 from thredfi_async._engine.quota import Quota
 from thredfi_async._engine.rate_estimate import RateEstimate
@@ -73,13 +74,11 @@ class Controller:
         # Granted while it was open, and not counted yet: to look at the clock each time would cost too much.
         self._uncounted = 0
         self.opening = Opening(limit)
-        self._next = self._held_until = self._rests_until = self._deaf_until = -math.inf
-        self._taken = self._busy = -math.inf
-        self._tally = Tally()
+        self._next = self._held_until = self._rests_until = self._deaf_until = self._taken = self._busy = -math.inf
+        self._tally, self.quota = Tally(), Quota()
         self._generation = self._untold = 0
         # Of the current generation: when its requests began, and whether one of them was granted.
         self._resumed, self._was_granted, self._row = -math.inf, True, 0
-        self.quota = Quota()
         # The top of a pace that was given up for a window, until that has explained another refusal.
         self._doubted = math.inf
         self._estimate, self._at_once = RateEstimate(self.pace), AtOnce(self.window)
@@ -118,9 +117,7 @@ class Controller:
     def take(self, now: float) -> None:
         """Count a request that is sent now."""
         self.in_flight += 1
-        pace = math.inf
-        if not self.is_open:
-            pace = self._step(now)
+        pace = math.inf if self.is_open else self._step(now)
         self.ticket = Ticket(self._generation, self._at_once.flight, self.in_flight, pace, self.pace.time)
 
     def hold_back(self, seconds: float, now: float) -> None:
@@ -262,8 +259,11 @@ class Controller:
         since = ticket.time if hold < _DEAF and pace.is_known and not pace.is_search else math.inf
         if self._tally.cut(now, ticket.pace, since):
             self._generation += 1
-            pace.forget()
-            self._opens_again(_DEAF)
+            if self._tally.is_doubtful:
+                pace.search(pace.level, DOUBLES_IN)
+            else:
+                pace.forget()
+                self._opens_again(_DEAF)
             return
         if not pace.is_known and not self.quota.granted:
             return  # nothing was granted yet

@@ -3,6 +3,8 @@
 import math
 from typing import Final, NamedTuple
 
+from thredfi_async._engine.even_refusals import EvenRefusals, most_now
+
 _SECOND: Final = 1.0
 _LAST: Final = 100.0
 _SPARE: Final = 0.05
@@ -18,12 +20,7 @@ _FALLEN: Final = 0.6
 """So many refusals apart from each other between two cuts on average, and so many in all, though the pace has fallen
 to this part of what it was at the first, mean that."""
 _COLLAPSED: Final = 0.02
-_LEAST_THEN: Final = 0.15
-_MOST_THEN: Final = 0.55
-_SETTLES_IN: Final = 15.0
-_FALLS: Final = 0.5
-"""At this part of what was once granted in a second, a part of refusals between these means it too, after so many
-seconds in which the pace has not fallen to this part: what a limit refuses is less, or all."""
+"""So small a part of what was once granted in a second tells nothing: then it may be noise again before that ends."""
 _MORE_THAN: Final = 0.9
 """Who then sends without a bound, and finds one below this part of that pace, is in company: it was no noise."""
 _FORGOTTEN_AFTER: Final = 300.0
@@ -48,8 +45,8 @@ class Tally:
 
     An API may refuse a few requests at random: after so many each, whatever the pace. To slow down does not help then,
     while an API with a limit refuses none at half the pace, and in company few. So if cuts soon after each other do not
-    help, that part counts as noise for five minutes. So does a larger part that is still refused when next to nothing
-    is sent.
+    help, that part counts as noise for five minutes. So does a larger part that is the same at a much slower pace,
+    unless more is refused once more is sent.
 
     Attributes:
         granted: Requests that were granted since the last reaction.
@@ -59,13 +56,10 @@ class Tally:
         "_apart",
         "_before",
         "_began",
+        "_even",
         "_first",
         "_is_row",
         "_lost",
-        "_low_from",
-        "_low_lost",
-        "_low_sent",
-        "_low_since",
         "_missing",
         "_noise",
         "_noise_ends",
@@ -73,8 +67,10 @@ class Tally:
         "_peak",
         "_recent",
         "_refused",
+        "_refuted_above",
         "_sent",
         "_tested",
+        "_tolerated",
         "granted",
     )
 
@@ -84,14 +80,14 @@ class Tally:
         self._is_row = False
         self._began = 0.0
         self._now = self._before = 0
-        # The most that was granted in a second. While there is next to nothing of it: since when, and from which pace
-        # on, and what was sent and refused.
+        # The most that was granted in a second.
         self._peak = 0
-        self._low_from, self._low_since = math.inf, 0.0
-        self._low_sent = self._low_lost = 0
+        self._even = EvenRefusals()
         # The part of the last requests that was refused.
         self._recent = 0.0
         self._noise, self._noise_ends = 0.0, -math.inf
+        # Which part is taken for noise, and which refutes it.
+        self._tolerated = self._refuted_above = math.inf
         # Of cuts soon after each other: the pace at the first, and what was sent and refused since then.
         self._first, self._sent, self._lost = 0.0, 0, 0
         # The first of them after which cuts were of no help, until that was put to the test.
@@ -102,6 +98,7 @@ class Tally:
         self.granted += count
         self._is_row = self._is_row and not count
         self._recent *= (1.0 - 1.0 / _LAST) ** count
+        self._even.grant(count)
         self._roll(now)
         self._now += count
 
@@ -111,6 +108,7 @@ class Tally:
         self._apart += not self._is_row
         self._is_row = True
         self._recent += (1.0 - self._recent) / _LAST
+        self._even.refuse()
 
     def rate(self, now: float) -> float:
         """Return the requests that were granted in the last second."""
@@ -123,10 +121,17 @@ class Tally:
 
     def is_noise(self, now: float) -> bool:
         """Return whether no more is refused than there is anyhow."""
-        if now > self._noise_ends:
+        goes_on = self.is_doubtful and 0.0 < self._noise <= 2.0 * self._recent
+        if goes_on and now <= self._noise_ends + _FORGOTTEN_AFTER:
+            self._noise_ends = max(self._noise_ends, now)  # otherwise it would have been refuted
+        if now > self._noise_ends or self._even.now > self._refuted_above:
             self._noise = 0.0
-        varies = _SURE * math.sqrt(self._noise * (1.0 - self._noise) / (2.0 * _LAST))
-        return self._noise > 0.0 and self._recent <= self._noise + _SPARE + varies
+        return self._noise > 0.0 and self._recent <= self._tolerated
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether what is taken for noise may be company."""
+        return self._refuted_above < math.inf
 
     def cut(self, now: float, pace: float, since: float) -> bool:
         """Note that less will be sent from now on, and return whether that is known to be of no help.
@@ -138,9 +143,10 @@ class Tally:
         """
         sent, refused, apart = self.granted + self._refused, self._refused, self._apart
         self.granted = self._refused = self._apart = 0
-        if self._has_collapsed(now, pace, sent, refused):
-            self._noise, self._noise_ends, self._tested = self._low_lost / self._low_sent, now + _FORGOTTEN_AFTER, pace
-            self._low_from = math.inf
+        even = self._even.compare(now, pace, sent, refused, apart)
+        if even is not None and (now >= self._noise_ends or pace <= _COLLAPSED * self._peak):
+            self._is_noise_of(even.part, now, pace, even.total)
+            self._refuted_above = most_now(even)
             return True
         if since > _SOON or self._first == 0.0:
             self._first, self._sent, self._lost, self._missing = pace if since <= _SOON else 0.0, 0, 0, 0
@@ -157,19 +163,14 @@ class Tally:
             or now < self._noise_ends
         ):
             return False
-        self._noise, self._noise_ends, self._tested = part, now + _FORGOTTEN_AFTER, self._first
+        self._is_noise_of(part, now, self._first)
+        self._refuted_above = math.inf
         return True
 
-    def _has_collapsed(self, now: float, pace: float, sent: int, refused: int) -> bool:
-        """Return whether a part is refused though it sends next to nothing, compared with what was granted once."""
-        has_fallen = pace <= _COLLAPSED * self._peak
-        if pace < _FALLS * self._low_from or not has_fallen:
-            self._low_from, self._low_since = pace if has_fallen else math.inf, now
-            self._low_sent = self._low_lost = 0
-            return False
-        self._low_sent, self._low_lost = self._low_sent + sent, self._low_lost + refused
-        is_sure = self._low_lost >= _FEWEST and now - self._low_since >= _SETTLES_IN
-        return is_sure and _LEAST_THEN <= self._low_lost / self._low_sent <= _MOST_THEN
+    def _is_noise_of(self, part: float, now: float, tested: float, count: float = math.inf) -> None:
+        varies = math.sqrt(part * (1.0 - part) * (1.0 / (2.0 * _LAST) + 1.0 / count))
+        self._noise, self._tolerated = part, part + _SPARE + _SURE * varies
+        self._noise_ends, self._tested = now + _FORGOTTEN_AFTER, tested
 
     def found(self, top: float) -> None:
         """Note what is granted, found out since cuts were of no help: no more than before them refutes that."""
