@@ -24,6 +24,8 @@ from settings import Section, Settings, Table
 RATE: Final = 200.0
 _SECONDS: Final = 0.02
 _THREADS: Final = "botocore, adaptive"
+_TOLD: Final = "aiohttp, told of the 8"
+"""What can be had where the number of requests at once is bounded: the rest is the way between answer and request."""
 _PEERS: Final = ("gather", "archive_many", "aiohttp, semaphore, tenacity", _THREADS)
 _KINDS: Final[Mapping[str, int]] = {
     "bucket": 429,
@@ -68,7 +70,7 @@ def measure(settings: Settings, say: Callable[[str], None]) -> Section:
     for kind, status in _KINDS.items():
         say(f"limits, {kind}")
         is_at_once = kind == "8 in flight"
-        for peer in _PEERS:
+        for peer in (*_PEERS, _TOLD) if is_at_once else _PEERS:
             with _server(kind.removesuffix(", 503"), status) as port:
                 rows.append(_row(kind, peer, port, items, partial(_at_once, port) if is_at_once else _rate))
     # What botocore takes for throttling, only the server of ours says.
