@@ -402,6 +402,13 @@ MUTANTS = (
         ("core/test_even_refusals.py",),
     ),
     Mutant(
+        "a slow limit with a Retry-After refuses evenly",
+        "_engine/tally.py",
+        "even = None if is_told else self._even",
+        "even = self._even",
+        ("core/test_controller.py::test_a_slow_limit_with_a_retry_after_is_no_noise",),
+    ),
+    Mutant(
         "what seems even is never refuted",
         "_engine/tally.py",
         "self._refuted_above = most_now(even)",

@@ -370,6 +370,13 @@ def test_a_limit_that_changes_is_found(limit: float, within: float) -> None:
     assert result.used(90.0 + within, 100.0 + within) * 200.0 / limit >= 0.85
 
 
+def test_a_slow_limit_with_a_retry_after_is_no_noise() -> None:
+    """Of a few requests between pauses the same part is refused at any pace, since the pauses are longer than they."""
+    result = run(Scenario(api=lambda _: apis.TokenBucket(2.0, 2.0), retry_after=apis.rounded_up, seconds=600.0))
+    assert result.refusals(300.0, 600.0) <= 0.12
+    assert result.used(300.0, 600.0) >= 0.9
+
+
 def test_refusals_at_random_do_not_slow_it_down() -> None:
     """Where three in a hundred are refused however few are sent, it soon sends as fast as it can."""
     result = run(Scenario(api=lambda choose: apis.Random(0.03, choose.random), seconds=12.0))

@@ -257,7 +257,7 @@ class Controller:
     def _slow_down(self, ticket: Ticket, hold: float, now: float) -> None:
         seen, pace = self._tally.seen(now), self.pace
         since = ticket.time if hold < _DEAF and pace.is_known and not pace.is_search else math.inf
-        if self._tally.cut(now, ticket.pace, since):
+        if self._tally.cut(now, ticket.pace, since, is_told=hold > 0.0):
             self._generation += 1
             if self._tally.is_doubtful:
                 pace.search(pace.level, DOUBLES_IN)

@@ -67,7 +67,8 @@ class EvenRefusals:
     """Compares which part is refused at a pace with which was at a higher one.
 
     A limit refuses none at half the pace, or at least far less. Where a server of several fails, or one sheds load, the
-    part is the same: to send less only makes calls wait. In company a client's own pace matters little, too; but there
+    part is the same: to send less only makes calls wait. (With a Retry-After it is the pauses that bound what is sent,
+    whatever the pace.) In company a client's own pace matters little, too; but there
     the part is small, and grows with the pace once that grows.
 
     Attributes:

@@ -133,17 +133,18 @@ class Tally:
         """Whether what is taken for noise may be company."""
         return self._refuted_above < math.inf
 
-    def cut(self, now: float, pace: float, since: float) -> bool:
+    def cut(self, now: float, pace: float, since: float, *, is_told: bool = False) -> bool:
         """Note that less will be sent from now on, and return whether that is known to be of no help.
 
         Args:
             now: The current time.
             pace: The pace at which it was refused.
             since: Seconds since the last cut; infinite if a refusal was to be expected.
+            is_told: Whether the API says when to come back, as a limit does; while all wait, the pace is none.
         """
         sent, refused, apart = self.granted + self._refused, self._refused, self._apart
         self.granted = self._refused = self._apart = 0
-        even = self._even.compare(now, pace, sent, refused, apart)
+        even = None if is_told else self._even.compare(now, pace, sent, refused, apart)
         if even is not None and (now >= self._noise_ends or pace <= _COLLAPSED * self._peak):
             self._is_noise_of(even.part, now, pace, even.total)
             self._refuted_above = most_now(even)
