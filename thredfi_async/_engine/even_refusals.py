@@ -29,8 +29,9 @@ _STILL: Final = 0.5
 """Of the part at the slower pace, so much must still be refused."""
 _SPARE: Final = 0.05
 _SURE: Final = 3.0
+"""Of the last requests, this part and so many standard deviations may be refused beyond what was before it is more."""
 _MOST_MORE: Final = 0.2
-"""A larger part than before, by the first and so many standard deviations, at most the third, refutes it."""
+"""By how much more than the first, by chance, until it refutes that the pace does not matter."""
 
 
 class Sent(NamedTuple):
@@ -137,6 +138,17 @@ class EvenRefusals:
 
 def most_now(even: Sent) -> float:
     """Return the part of refusals above which they do not come at any pace, though it seemed so."""
-    part = even.part
-    varies = math.sqrt(part * (1.0 - part) * (1.0 / (2.0 * _LAST) + 1.0 / even.total))
-    return part + _SPARE + min(_MOST_MORE, _SURE * varies)
+    return most_of(even.part, _LAST, even.total, at_most=_MOST_MORE)
+
+
+def most_of(part: float, last: float, count: float, *, at_most: float = math.inf) -> float:
+    """Return the largest part of the last requests that is still the same by chance.
+
+    Args:
+        part: The part that was measured.
+        last: Requests over which that of the last ones is averaged.
+        count: Requests over which it was measured.
+        at_most: By how much chance alone makes it larger at most.
+    """
+    varies = math.sqrt(part * (1.0 - part) * (1.0 / (2.0 * last) + 1.0 / count))
+    return part + _SPARE + min(at_most, _SURE * varies)

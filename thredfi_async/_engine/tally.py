@@ -3,13 +3,10 @@
 import math
 from typing import Final, NamedTuple
 
-from thredfi_async._engine.even_refusals import EvenRefusals, most_now
+from thredfi_async._engine.even_refusals import EvenRefusals, most_now, most_of
 
 _SECOND: Final = 1.0
 _LAST: Final = 100.0
-_SPARE: Final = 0.05
-_SURE: Final = 3.0
-"""Of the last requests, the noise and this part and so many standard deviations may be refused before it is more."""
 _MOST_NOISE: Final = 0.1
 """The part of refusals up to which they may have nothing to do with how much is sent."""
 _SOON: Final = 2.5
@@ -169,8 +166,7 @@ class Tally:
         return True
 
     def _is_noise_of(self, part: float, now: float, tested: float, count: float = math.inf) -> None:
-        varies = math.sqrt(part * (1.0 - part) * (1.0 / (2.0 * _LAST) + 1.0 / count))
-        self._noise, self._tolerated = part, part + _SPARE + _SURE * varies
+        self._noise, self._tolerated = part, most_of(part, _LAST, count)
         self._noise_ends, self._tested = now + _FORGOTTEN_AFTER, tested
 
     def found(self, top: float) -> None:
