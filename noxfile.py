@@ -315,7 +315,8 @@ def bulk_kill(session: nox.Session) -> None:
 def worker_chaos(session: nox.Session) -> None:
     """Kill workers and their broker, stop or limit the API, and time the worker: `-- deaths --seed N`."""
     session.install(".[bulk,worker]", *group("test"))
-    session.run("python", "tools/worker_chaos.py", *session.posargs, env=SUPPORT)
+    beside = os.pathsep.join([SUPPORT["PYTHONPATH"], str(Path("benchmarks").resolve())])
+    session.run("python", "tools/worker_chaos.py", *session.posargs, env={"PYTHONPATH": beside})
 
 
 @nox.session(default=False)

@@ -1,6 +1,6 @@
 """The server: a uvloop protocol that answers prepared bytes, in its own process, with and without TLS.
 
-It reads only a request's body length and customer id, so that the client is the slower side.
+It reads only a request's method, body length and customer id, so that the client is the slower side.
 Started by `serving`; it ends when its standard input does, and then prints how many it answered at what cost.
 """
 
@@ -20,9 +20,9 @@ import trustme
 import uvloop
 from work import BUSINESS, answer
 
-_BEFORE, _AFTER = answer()
-_START: Final = len(f"POST /v1/platform/businesses/{BUSINESS}/customers/")
-_END: Final = _START + len(str(BUSINESS))
+_ARCHIVED, _ACTIVE = answer(), answer(archived=False)
+_TO_ID: Final = len(f" /v1/platform/businesses/{BUSINESS}/customers/")
+_ID: Final = len(str(BUSINESS))
 _LENGTH: Final = b"content-length:"
 _HOST: Final = "127.0.0.1"
 
@@ -46,13 +46,17 @@ class Answering(asyncio.Protocol):
             end = data.find(b"\r\n\r\n") + 4
             if end < 4:  # noqa: PLR2004 - nothing was found
                 break
-            head = data[:end].lower()
-            at = head.index(_LENGTH) + len(_LENGTH)
-            end += int(head[at : head.index(b"\r", at)])
-            if len(data) < end:
-                break
+            is_read = data.startswith(b"GET ")
+            if not is_read:
+                head = data[:end].lower()
+                at = head.index(_LENGTH) + len(_LENGTH)
+                end += int(head[at : head.index(b"\r", at)])
+                if len(data) < end:
+                    break
             Answering.answered += 1
-            self._transport.write(_BEFORE + data[_START:_END] + _AFTER)
+            before, after = _ACTIVE if is_read else _ARCHIVED
+            start = data.index(b" ") + _TO_ID
+            self._transport.write(before + data[start : start + _ID] + after)
             data = data[end:]
         self._pending = data
 

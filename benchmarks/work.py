@@ -78,8 +78,12 @@ def _fields(number: int) -> dict[str, Any]:
     return _FIELDS | own
 
 
-def answer() -> tuple[bytes, bytes]:
-    """Return the answer to an archive call with all 34 fields: the bytes before the customer's id, and after it."""
+def answer(*, archived: bool = True) -> tuple[bytes, bytes]:
+    """Return an answer with all 34 fields: the bytes before the customer's id, and after it.
+
+    Args:
+        archived: Whether it is the answer to an archive call; otherwise it is that to a read before one.
+    """
     body = {
         "type": "CustomerData",
         "id": "@",
@@ -87,15 +91,15 @@ def answer() -> tuple[bytes, bytes]:
         "display_name": "Example Ltd",
         "full_address": "1 Example Street\nFloor 2\nLondon\nGreater London\nN1 1AA\nGB",
         "address_string": "1 Example Street, Floor 2, London, Greater London, N1 1AA, GB",
-        "status": "ARCHIVED",
-        "is_active": False,
-        "is_archived": True,
+        "status": "ARCHIVED" if archived else "ACTIVE",
+        "is_active": not archived,
+        "is_archived": archived,
         "credit_limit": 100_000,
         "outstanding_balance": 0,
         "documents": [_DOCUMENT],
         "created_at": "2024-01-02T03:04:05Z",
         "updated_at": "2024-02-03T04:05:06.789012Z",
-        "archived_at": "2024-03-04T05:06:07Z",
+        "archived_at": "2024-03-04T05:06:07Z" if archived else None,
     }
     before, after = json.dumps(body).replace('"@"', f'"{BUSINESS}"').encode().split(str(BUSINESS).encode())
     head = (

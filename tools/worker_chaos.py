@@ -10,37 +10,27 @@
   `worker_faults.py`. Afterwards every customer is archived, once, or is a dead letter with its reason.
 - **share**: four worker processes at an API with a rate limit. Their total, their shares, and the 429s, by second.
 - **outage**: an API that is down for a while. No dead letter, no extra delivery, and how soon work resumes.
-- **throughput**: one worker, with outcomes, compared with `archive_many`; both with 100 calls at once, the default of
-  `archive_many`. A worker always has the metrics of each call; the ratio to `archive_many` with them is shown too.
+- **throughput**: one worker, with outcomes, compared with `archive_many`; see `worker_throughput.py`.
 
 Exit status 1: a guarantee does not hold.
 """
 
 import argparse
 import asyncio
-import gc
 import logging
 import socket
 import sys
 import time
 from collections import Counter
-from collections.abc import Awaitable, Sequence
-from statistics import median
 
-from prometheus_client import CollectorRegistry
 from worker_faults import WORKERS, deaths, full, hostile, revoked, say, tell
-from workerpark import TOPOLOGY, Api, Scene, commands_for, dead_letters, left, outcomes, publish, queue, scene
+from worker_throughput import throughput
+from workerpark import TOPOLOGY, Api, commands_for, dead_letters, left, outcomes, publish, queue, scene
 
-from thredfi_async import PrometheusHook, ThredfiClient
-from thredfi_async.bulk import ArchiveItem, ItemState, archive_many
-from thredfi_async.mock_server import SeededCustomer
-from thredfi_async.worker import NatsSettings, Worker, WorkerOptions
 from thredfi_async.worker.broker import Broker
 
-_YOUNG = 10_000
-"""New objects before the garbage collector runs, for both sides of `throughput`, as the `thredfi` command has it."""
 # The thresholds to pass.
-SETTLED, REFUSED, SHARE, RESUMED, RATIO = 0.85, 0.1, (0.15, 0.35), 10.0, 0.75
+SETTLED, REFUSED, SHARE, RESUMED = 0.85, 0.1, (0.15, 0.35), 10.0
 
 
 async def share(given: argparse.Namespace) -> list[str]:
@@ -131,75 +121,6 @@ async def _until(broker: Broker, count: int, seconds: float) -> None:
     async with asyncio.timeout(seconds):
         while not 0 <= await left(broker) <= count:  # noqa: ASYNC110 - other processes do the work
             await asyncio.sleep(0.05)
-
-
-async def throughput(given: argparse.Namespace) -> list[str]:
-    """Archive by messages, and as many customers by `archive_many`, in turns, at an API in a process of its own."""
-    gc.set_threshold(_YOUNG)
-    with scene(given.messages * 3 * given.rounds) as played:
-        ratios = [await _round(played, given, number) for number in range(given.rounds)]
-    measured, ratio = (median(each) for each in zip(*ratios, strict=True))
-    tell(
-        ("messages, in each round", given.messages),
-        (f"ratio, median of {given.rounds} rounds", f"{ratio:.2f}"),
-        ("the same to archive_many with the metrics of a worker", f"{measured:.2f}"),
-    )
-    return [] if ratio >= RATIO else [f"the worker is {ratio:.2f} as fast as archive_many"]
-
-
-async def _round(played: Scene, given: argparse.Namespace, number: int) -> tuple[float, float]:
-    """Return the worker's throughput in those of `archive_many`: with metrics of each call, and without."""
-    there, count, concurrency = played.api, given.messages, given.concurrency
-    customers = there.customers[3 * number * count : 3 * (number + 1) * count]
-    async with queue(played.nats) as broker:
-        commands = commands_for(customers[:count])
-        await publish(broker, ((f"{number}/{message_id}", payload) for message_id, payload in commands))
-    async with ThredfiClient(there.token, base_url=there.url) as client:
-        options = WorkerOptions(concurrency=concurrency)
-        worker = Worker(client, nats=NatsSettings(url=played.nats.url), options=options)
-        by_messages = await _worked_off(worker, count)
-    by_bulk: list[tuple[float, float]] = []
-    for first, hooks in ((count, [PrometheusHook(CollectorRegistry())]), (2 * count, [])):
-        async with ThredfiClient(there.token, base_url=there.url, hooks=hooks) as client:
-            by_bulk.append(await _timed(_in_bulk(client, customers[first : first + count], concurrency)))
-    names = ("worker, outcomes included", "archive_many, with metrics", "archive_many, without")
-    for name, (seconds, busy) in zip(names, (by_messages, *by_bulk), strict=True):
-        ratios = f"worker's ratio {seconds / by_messages[0]:.2f}, of the CPU {busy / by_messages[1]:.2f}"
-        tell((name, f"{count / seconds:.0f} a second, {busy / count * 1e6:.0f} µs of CPU; {ratios}"))
-    return by_bulk[0][0] / by_messages[0], by_bulk[1][0] / by_messages[0]
-
-
-async def _worked_off(worker: Worker, count: int) -> tuple[float, float]:
-    """Return the seconds from the first message to the last outcome: no start, and no waiting at the end."""
-    is_done = asyncio.Event()
-    ended = worker.metrics.ended
-
-    def count_down(state: ItemState, seconds: float, requests: int) -> None:
-        ended(state, seconds, requests)
-        if worker.metrics.progress.done >= count:
-            is_done.set()
-
-    setattr(worker.metrics, "ended", count_down)  # noqa: B010 - the worker tells no one of its last outcome
-    async with asyncio.TaskGroup() as group:
-        is_ready = asyncio.Event()
-        group.create_task(worker.run(on_ready=is_ready.set))
-        await is_ready.wait()
-        figures = await _timed(is_done.wait())
-        worker.stop()
-    return figures
-
-
-async def _in_bulk(client: ThredfiClient, customers: Sequence[SeededCustomer], concurrency: int) -> None:
-    items = (ArchiveItem(customer.business_id, customer.customer_id) for customer in customers)
-    async for result in archive_many(client, items, concurrency=concurrency):
-        assert result.state.is_success
-
-
-async def _timed(work: Awaitable[object]) -> tuple[float, float]:
-    """Return the seconds that it takes, and those of this process's CPU: other programs may be busy meanwhile."""
-    began, busy = time.monotonic(), time.process_time()
-    await work
-    return time.monotonic() - began, time.process_time() - busy
 
 
 def _free_port() -> int:
