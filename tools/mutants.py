@@ -227,19 +227,26 @@ MUTANTS = (
     Mutant(
         "many calls that are always refused",
         "_engine/refused_again.py",
-        "return self._again >= _NEARLY_ALL and self._first <= self._again - _FEWER",
+        "return again.part >= _NEARLY_ALL and first.part <= again.part - _FEWER",
         "return False",
         ("core/test_availability.py::test_many_calls_that_are_always_refused",),
     ),
     Mutant(
         "a limit is taken for calls that are always refused",
         "_engine/refused_again.py",
-        "return self._again >= _NEARLY_ALL and self._first <= self._again - _FEWER",
-        "return self._again >= _FEWER",
+        "return again.part >= _NEARLY_ALL and first.part <= again.part - _FEWER",
+        "return again.part >= _FEWER",
         (
             "core/test_refused_again.py::test_a_limit_refuses_both_alike",
             "core/test_availability.py::test_a_limit_is_not_taken_for_calls_that_are_always_refused",
         ),
+    ),
+    Mutant(
+        "what a quota granted before it was used up is compared with what returns",
+        "_engine/refused_again.py",
+        "elif self._again.is_begun:",
+        "else:",
+        ("core/test_refused_again.py::test_a_quota_refuses_both_alike",),
     ),
     Mutant(
         "a ragged opening",

@@ -25,6 +25,19 @@ def test_a_limit_refuses_both_alike(part: float, count: int) -> None:
     assert not goes_by_call(part, part, count)
 
 
+@given(opening=st.integers(0, 200), granted=st.integers(0, 60), refused=st.integers(1, 60), windows=st.integers(1, 5))
+def test_a_quota_refuses_both_alike(opening: int, granted: int, refused: int, windows: int) -> None:
+    """Whatever is granted in a window, and before any call returned."""
+    refusals = RefusedAgain()
+    for _ in range(opening):
+        refusals.serves(is_again=False)
+    for _ in range(windows):
+        for number in range(refused):
+            assert not refusals.refuses(is_again=number % 2 > 0)
+        for number in range(granted):
+            refusals.serves(is_again=number % 2 > 0)
+
+
 @pytest.mark.parametrize("first", [0.0, 0.1, 0.33, 0.5])
 def test_what_returns_is_always_refused(first: float) -> None:
     """If nearly all that return are refused, and far fewer of the others, it goes by the call."""

@@ -2,12 +2,42 @@
 
 from typing import Final
 
-_LAST: Final = 15.0
+_FEWEST: Final = 10
+"""Requests of each kind that tell something."""
+_LAST: Final = 15
 """Requests of each kind over which it is averaged."""
 _NEARLY_ALL: Final = 0.9
 _FEWER: Final = 0.35
 """If so much of what returns is refused, and of what is sent for the first time less by so much, it goes by the call.
 A limit hits both alike, since they take turns."""
+
+
+class _Lately:
+    """Which part of the last requests of a kind was refused.
+
+    Attributes:
+        part: That part.
+        is_known: Whether there were enough of them.
+        is_begun: Whether there were any.
+    """
+
+    __slots__ = ("_count", "part")
+
+    def __init__(self) -> None:
+        self._count, self.part = 0, 0.0
+
+    @property
+    def is_begun(self) -> bool:
+        return self._count > 0
+
+    @property
+    def is_known(self) -> bool:
+        return self._count >= _FEWEST
+
+    def count(self, *, is_refused: bool) -> None:
+        """Count a request."""
+        self._count = min(self._count + 1, _LAST)
+        self.part += (is_refused - self.part) / self._count
 
 
 class RefusedAgain:
@@ -20,15 +50,12 @@ class RefusedAgain:
     __slots__ = ("_again", "_first")
 
     def __init__(self) -> None:
-        """Start with what looks like a limit."""
-        self._first, self._again = 1.0, 0.0
+        """Start without any."""
+        self._first, self._again = _Lately(), _Lately()
 
     def serves(self, *, is_again: bool) -> None:
         """Note that a call is served; `is_again` is whether it was refused before."""
-        if is_again:
-            self._again -= self._again / _LAST
-        else:
-            self._first -= self._first / _LAST
+        self._count(is_again=is_again, is_refused=False)
 
     def refuses(self, *, is_again: bool) -> bool:
         """Note that a call is refused, and return whether that says nothing of what others may send.
@@ -36,8 +63,14 @@ class RefusedAgain:
         Args:
             is_again: Whether it was refused before.
         """
+        self._count(is_again=is_again, is_refused=True)
+        again, first = self._again, self._first
+        if not (again.is_known and first.is_known):
+            return False
+        return again.part >= _NEARLY_ALL and first.part <= again.part - _FEWER
+
+    def _count(self, *, is_again: bool, is_refused: bool) -> None:
         if is_again:
-            self._again += (1.0 - self._again) / _LAST
-        else:
-            self._first += (1.0 - self._first) / _LAST
-        return self._again >= _NEARLY_ALL and self._first <= self._again - _FEWER
+            self._again.count(is_refused=is_refused)
+        elif self._again.is_begun:  # what came before is not compared: a limit may have been reached since
+            self._first.count(is_refused=is_refused)
