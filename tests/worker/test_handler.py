@@ -174,6 +174,21 @@ async def test_retry_after_has_a_bound(asked: str, caplog: pytest.LogCaptureFixt
     assert line.endswith(" s (Retry-After); 300 s count (max_retry_after)")
 
 
+@pytest.mark.parametrize("retry", [None, RetryPolicy()])
+async def test_no_call_waits_for_longer_than_the_bound(retry: RetryPolicy | None) -> None:
+    """Neither the one that is told to wait nor any other; a shorter wait is the client's own."""
+    wait = faults.problem(503, headers={"Retry-After": "25"})
+    routes: dict[tuple[str, str], list[Step]] = {POST: [wait] * 4, GET: [Answer.json(200, bodies.active)]}
+    async with FaultServer(routes=routes) as server, client_of(server.url, retry=RetryPolicy()) as client:
+        handler = ArchiveHandler(client, max_retry_after=2.0, retry=retry)
+        async with asyncio.timeout(10):
+            for policy in (None, RetryPolicy()):
+                decision = await handler(ArchiveCommand(BUSINESS, CUSTOMER, body()), retry=policy)
+                assert isinstance(decision, RetryLater)
+                assert (decision.retry_after, decision.attempts) == (2.0, 1)
+        assert client.limits.cooldown == 0.0
+
+
 async def test_the_bound_is_a_setting(caplog: pytest.LogCaptureFixture) -> None:
     """The bound is the handler's own; a call that succeeds lets the log say the next one."""
     wait = faults.problem(503, headers={"Retry-After": "200"})

@@ -13,6 +13,7 @@ from thredfi_async import (
     ConfigurationError,
     Effect,
     RetryPolicy,
+    ThredfiClient,
     ThredfiError,
     Timeouts,
 )
@@ -134,6 +135,7 @@ class ArchiveHandler:
         delay_max: The maximum of any delay in seconds, unless the API asks for more; 60 by default.
         max_retry_after: The maximum of what the API may ask for, in seconds; 300 by default. It asks with the header
             Retry-After, which any server on the way can set: a longer wait counts as this one, and the log says so.
+            What is also within the client's `RetryPolicy.max_retry_after` holds back each of its calls.
         jitter: Returns the random part of a delay, from 0 to 1; `random.random` by default.
         monotonic: Tells the time in seconds, for `elapsed`.
 
@@ -156,14 +158,15 @@ class ArchiveHandler:
         jitter: Callable[[], float] = random.random,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._archive_raw = client.customers.with_raw_response.archive
-        self.followers: Followers = followers_of(client)
-        self._timeouts = timeouts
-        self._retry = retry
         seconds = {"delay_initial": delay_initial, "delay_max": delay_max, "max_retry_after": max_retry_after}
         for name, value in seconds.items():
             if (problem := DELAY(value)) is not None:
                 raise ConfigurationError(f"ArchiveHandler.{name} {problem}")
+        client = _waiting_at_most(max_retry_after, client)
+        self._archive_raw = client.customers.with_raw_response.archive
+        self.followers: Followers = followers_of(client)
+        self._timeouts = timeouts
+        self._retry = None if retry is None else _bounded(retry, max_retry_after)
         self._pause = _Pause(initial=delay_initial, longest=delay_max, jitter=jitter)
         self._max_retry_after = max_retry_after
         self._has_told = False
@@ -197,7 +200,8 @@ class ArchiveHandler:
             if isinstance(command, bytes):
                 command = ArchiveCommand.from_json(command)
             key = command.key(message_id)
-            raw = await self._archive(command, key, retry or self._retry)
+            bounded = None if retry is None else _bounded(retry, self._max_retry_after)
+            raw = await self._archive(command, key, bounded or self._retry)
         except ThredfiError as error:
             return self._decide(error, error.idempotency_key or key, self._monotonic() - began, delivery)
         self._has_told = False
@@ -242,6 +246,17 @@ class ArchiveHandler:
                 "the API asks for a wait of %.3g s (Retry-After); %.3g s count (max_retry_after)", asked, bound
             )
         return min(asked, self._max_retry_after)
+
+
+def _waiting_at_most(seconds: float, client: ArchiveClient) -> ArchiveClient:
+    """Return the client whose calls wait no longer for a Retry-After; a stand-in for one is returned as it is."""
+    if not isinstance(client, ThredfiClient) or client.retry.max_retry_after <= seconds:
+        return client
+    return client.with_options(retry=_bounded(client.retry, seconds))
+
+
+def _bounded(retry: RetryPolicy, seconds: float) -> RetryPolicy:
+    return retry if retry.max_retry_after <= seconds else attrs.evolve(retry, max_retry_after=seconds)
 
 
 def _cause(error: ThredfiError) -> Literal["api", "settings", "client"]:
