@@ -11,9 +11,9 @@ from thredfi_async.worker.delivery import Delivery
 from thredfi_async.worker.in_flight import InFlightMessage
 
 
-def delivery(deliveries: int = 1, *, stored_at: int = 1) -> Delivery:
-    """Return a delivery of the stream's first message."""
-    return Delivery("THREDFI", "workers", deliveries, 1, stored_at)
+def delivery(deliveries: int = 1, *, number: int = 1, stored_at: int = 1) -> Delivery:
+    """Return a delivery of a message, the stream's first by default, which was stored in this second."""
+    return Delivery("THREDFI", "workers", deliveries, number, stored_at * 10**9)
 
 
 def held(worker: Worker, *deliveries: Delivery) -> list[InFlightMessage]:
@@ -31,7 +31,7 @@ def held(worker: Worker, *deliveries: Delivery) -> list[InFlightMessage]:
 def test_another_message_with_the_same_number() -> None:
     """A stream that was recreated counts from 1 again: its message is another one, and gets its own call."""
     worker = Worker(mock.Mock())
-    first, second = held(worker, delivery(), delivery(stored_at=10**9))
+    first, second = held(worker, delivery(), delivery(stored_at=2))
     assert first.command_id != second.command_id
     assert worker.in_flight == 2
 
@@ -41,3 +41,27 @@ def test_a_delivery_that_comes_back(deliveries: int, effect: Effect) -> None:
     """One task processes a message; what another worker may have done with it in between is not forgotten."""
     (message,) = held(Worker(mock.Mock()), delivery(), delivery(deliveries))
     assert (message.deliveries, message.effect) == (deliveries, effect)
+
+
+@pytest.mark.parametrize(("number", "stored_at", "is_gone"), [(3, 30, False), (2, 15, False), (2, 30, True)])
+def test_a_stream_that_was_created_anew(number: int, stored_at: int, is_gone: bool) -> None:
+    """The broker would take an answer for a message of the old stream for one about a message of the new one."""
+    old = [delivery(number=1, stored_at=10), delivery(number=2, stored_at=20)]
+    messages = held(Worker(mock.Mock()), *old, delivery(number=number, stored_at=stored_at))
+    assert [each.is_answered for each in messages] == [is_gone, is_gone, False]
+
+
+def test_a_stream_that_is_younger_than_a_message() -> None:
+    """Whoever created it anew, what is older is answered no more."""
+    worker = Worker(mock.Mock())
+    messages = held(worker, delivery(number=1, stored_at=10), delivery(number=2, stored_at=20))
+    worker._in_flight.stream_began(20 * 10**9)
+    assert [each.is_answered for each in messages] == [True, False]
+
+
+@pytest.mark.parametrize(("now", "effect"), [(30.0, Effect.NOT_APPLIED), (30.1, Effect.UNKNOWN)])
+def test_a_message_that_was_held_too_long(now: float, effect: Effect) -> None:
+    """Whoever was frozen, or could not reach the broker, does not know who had it meanwhile."""
+    message = InFlightMessage.of(mock.Mock(), delivery(), 0.0, 30.0)
+    message.look_at_time(now)
+    assert message.effect is effect

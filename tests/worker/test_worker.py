@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import re
+import time
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -20,6 +21,7 @@ from thredfi_async.worker import ArchiveCommand, ArchiveHandler, Decision, NatsS
 from thredfi_async.worker.broker import Broker
 from thredfi_async.worker.events import DeadLetter
 from thredfi_async.worker.gate import Gate
+from thredfi_async.worker.streams import ensure_consumer, ensure_streams
 from thredfi_async.worker.supervision import Part
 
 
@@ -415,6 +417,77 @@ async def test_a_no_after_an_earlier_delivery(nats_server: NatsServer) -> None:
         (event,), (letter,) = await outcomes(broker), await dead_letters(broker)
         assert (event.state, event.code, event.effect) == (ItemState.UNKNOWN, "not_found", Effect.UNKNOWN)
         assert (letter.code, letter.effect) == ("not_found", Effect.UNKNOWN)
+
+
+class Freezing(ArchiveHandler):
+    """A handler whose worker is frozen at the end of each call."""
+
+    async def __call__(self, *args: Any, **settings: Any) -> Decision:
+        decision = await super().__call__(*args, **settings)
+        time.sleep(0.5)  # noqa: ASYNC251 - nothing else may run
+        return decision
+
+
+async def test_a_worker_that_was_frozen(nats_server: NatsServer) -> None:
+    """For longer than the broker waits: it does not know who had its messages, and claims nothing of them."""
+    async with MockServer(2) as server, queue(nats_server) as broker:
+        await impatient(broker, 0.4)
+        archived = server.customers[0]
+        async with client_of(server.url, token=server.token) as client:
+            await client.customers.archive(archived.business_id, archived.customer_id)
+            stranger = ArchiveCommand(server.business_ids[0], "11111111-1111-4111-8111-111111111111")
+            known = ArchiveCommand(archived.business_id, archived.customer_id)
+            for number, command in enumerate((stranger, known)):
+                await publish(broker, [(str(number), command.to_json())])
+                worker = worker_of(nats_server, client)
+                worker._handler = Freezing(client)
+                async with running(worker):
+                    await ended(broker)
+        events = await outcomes(broker)
+        assert [event.state for event in events] == [ItemState.UNKNOWN, ItemState.ARCHIVED]
+        assert events[0].effect is Effect.UNKNOWN
+
+
+async def test_a_queue_that_is_created_anew(nats_server: NatsServer) -> None:
+    """While a message of the old one is held: its end acknowledges none of the new one's messages."""
+    hang = Fault(FaultKind.LATENCY, seconds=1.0)
+    async with MockServer(2) as server, queue(nats_server) as broker:
+        old, new = payloads(server.customers)
+        server.queue_faults(server.customers[0].customer_id, hang)
+        server.queue_faults(server.customers[1].customer_id, Fault(FaultKind.HANG))
+        await publish(broker, [old])
+        async with client_of(server.url, token=server.token, retry=ONCE) as client:
+            worker = worker_of(nats_server, client, grace_period=0)
+            async with running(worker):
+                await until(lambda: worker.in_flight == 1)
+                await broker.jetstream.delete_stream(TOPOLOGY.stream)
+                await ensure_streams(broker, TOPOLOGY)
+                await ensure_consumer(broker, TOPOLOGY)
+                await publish(broker, [new])
+                await until(lambda: worker.in_flight == 2, within=10)
+                await until(lambda: worker.in_flight == 1, within=10)
+                await broker.flush()
+                info = await broker.jetstream.consumer_info(TOPOLOGY.stream, TOPOLOGY.consumer)
+                assert info.num_ack_pending == 1
+        assert [event.state for event in await outcomes(broker)] == [ItemState.ARCHIVED]
+        assert await left(broker) == 1
+
+
+async def test_requests_of_all_tries_are_counted(nats_server: NatsServer) -> None:
+    """Also those of calls that failed while the message was held."""
+    async with MockServer(1) as server, queue(nats_server) as broker:
+        customer = server.customers[0]
+        server.queue_faults(customer.customer_id, *[Fault(FaultKind.SERVER_ERROR, status=500)] * 3)
+        await publish(broker, payloads(server.customers))
+        async with (
+            client_of(server.url, token=server.token, retry=ONCE) as client,
+            running(worker_of(nats_server, client)),
+        ):
+            await ended(broker)
+        (event,) = await outcomes(broker)
+        assert event.deliveries == 1
+        assert event.attempts >= 4
+        assert event.attempts == server.requests.totals["archive"] + server.requests.totals["get"]
 
 
 class Buggy(ArchiveHandler):

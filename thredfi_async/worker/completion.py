@@ -45,6 +45,7 @@ class Completion:
 
     async def done(self, in_flight: InFlightMessage, decision: Done) -> None:
         """Complete a command whose customer is archived."""
+        in_flight.look_at_time(self.clock.monotonic())
         # Not `already_archived` if an earlier request for this message may have archived it.
         ours = in_flight.effect is not Effect.NOT_APPLIED
         await self._outcome(in_flight, ItemState.ARCHIVED if ours else decision.state, decision)
@@ -53,6 +54,7 @@ class Completion:
     async def rejected(self, in_flight: InFlightMessage, decision: Rejected) -> None:
         """Complete a command that the API or the contract refused; an earlier request may still have been applied."""
         in_flight.saw(decision.effect)
+        in_flight.look_at_time(self.clock.monotonic())
         certain = in_flight.effect is Effect.NOT_APPLIED
         why: DeadLetterKind = "rejected" if certain else "unknown"
         await self._dead_letter(in_flight, decision.code, decision.reason, why, decision)
@@ -63,6 +65,7 @@ class Completion:
         self, in_flight: InFlightMessage, code: str, reason: str, decision: RetryLater | None = None
     ) -> None:
         """Complete a command that has used up its deliveries."""
+        in_flight.look_at_time(self.clock.monotonic())
         certain = in_flight.effect is Effect.NOT_APPLIED
         state = ItemState.FAILED if certain else ItemState.UNKNOWN
         await self._dead_letter(in_flight, code, reason, "failed" if certain else "unknown", decision)
@@ -82,7 +85,7 @@ class Completion:
         if delay <= 0:
             await self.quiet()
         payload = _AGAIN if delay <= 0 else _AGAIN + b' {"delay": %d}' % int(delay * 1e9)
-        await self.broker.respond(in_flight.message.reply, payload)
+        await self._respond(in_flight, payload)
 
     async def _outcome(
         self,
@@ -164,7 +167,11 @@ class Completion:
 
     async def _acknowledge(self, in_flight: InFlightMessage) -> None:
         in_flight.settled = True
-        await self.broker.respond(in_flight.message.reply)
+        await self._respond(in_flight)
+
+    async def _respond(self, in_flight: InFlightMessage, payload: bytes = b"") -> None:
+        if not in_flight.is_gone:
+            await self.broker.respond(in_flight.message.reply, payload)
 
 
 def _facts(in_flight: InFlightMessage, decision: Done | Rejected | RetryLater | None) -> dict[str, Any]:
@@ -173,7 +180,7 @@ def _facts(in_flight: InFlightMessage, decision: Done | Rejected | RetryLater | 
     if key is None and in_flight.command is not None:
         key = in_flight.command.key(in_flight.command_id)
     return {
-        "attempts": 0 if decision is None else decision.attempts,
+        "attempts": in_flight.requests + (0 if decision is None else decision.attempts),
         "deliveries": in_flight.deliveries,
         "command_id": in_flight.command_id,
         "idempotency_key": key,

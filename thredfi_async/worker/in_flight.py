@@ -23,11 +23,15 @@ class InFlightMessage:
         message: Its latest delivery.
         since: When this worker first received it, in monotonic seconds.
         command_id: Identifies it over its redeliveries.
+        stored_at: When the stream stored it, in nanoseconds since 1970.
         deliveries: How often it was delivered.
         effect: The strongest effect that any delivery may have had; other workers' deliveries count as unknown.
         command: The command; None before it is decoded, or if it cannot be.
         permit: For the gate.
+        held_until: Until when the broker leaves it to this worker, in monotonic seconds.
+        is_gone: Whether the broker has it no more, but another with its number, which an answer would be taken for.
         tries: Failed calls by this worker.
+        requests: How many requests they sent.
         busy: Whether a call or a store is in flight, which may finish when the worker stops.
         storing: Whether its calls have ended, and its end is being stored.
         settled: Whether it is being acknowledged or returned, or was.
@@ -39,11 +43,15 @@ class InFlightMessage:
     message: Msg
     since: float
     command_id: str
+    stored_at: int
     deliveries: int
     effect: Effect
+    held_until: float
     command: ArchiveCommand | None = None
     permit: Permit = attrs.field(factory=Permit)
+    is_gone: bool = False
     tries: int = 0
+    requests: int = 0
     busy: bool = False
     storing: bool = False
     settled: bool = False
@@ -52,15 +60,27 @@ class InFlightMessage:
     ended: WorkEnded | None = None
 
     @classmethod
-    def of(cls, message: Msg, delivery: Delivery, now: float) -> Self:
+    def of(cls, message: Msg, delivery: Delivery, now: float, held_until: float) -> Self:
         """Return the record of a message that was delivered now."""
         return cls(
             message=message,
             since=now,
             command_id=delivery.message_id,
+            stored_at=delivery.stored_at,
             deliveries=delivery.deliveries,
             effect=Effect.NOT_APPLIED if delivery.deliveries == 1 else Effect.UNKNOWN,
+            held_until=held_until,
         )
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the broker waits for no answer any more."""
+        return self.settled or self.is_gone
+
+    def look_at_time(self, now: float) -> None:
+        """Note that others may have had it, and may have called, if the broker was told too late that it is held."""
+        if now > self.held_until:
+            self.saw(Effect.UNKNOWN)
 
     def delivered_again(self, message: Msg, delivery: Delivery) -> None:
         """Take another delivery of the message, which was due although it is held; it is processed once."""
@@ -100,6 +120,8 @@ class InFlight:
     def __init__(self, most: int) -> None:
         self._most = most
         self._messages: dict[str, InFlightMessage] = {}
+        # Number and time of the message that was stored last.
+        self._newest = (0, 0)
         self._storing = 0
 
     def __len__(self) -> int:
@@ -107,6 +129,24 @@ class InFlight:
 
     def __iter__(self) -> Iterator[InFlightMessage]:
         return iter(list(self._messages.values()))
+
+    def arrives(self, delivery: Delivery) -> None:
+        """Note a delivery: what was stored later has the larger number, unless the stream was created anew."""
+        number, stored_at = self._newest
+        if delivery.sequence > number:
+            self._newest = delivery.sequence, delivery.stored_at
+        elif delivery.stored_at > stored_at:
+            self._newest = delivery.sequence, delivery.stored_at
+            self.stream_began(delivery.stored_at)
+
+    def stream_began(self, at: int) -> None:
+        """Answer for none of the messages that are older than the stream: it has others with their numbers.
+
+        Args:
+            at: When it was created at the latest, in nanoseconds since 1970.
+        """
+        for message in self._messages.values():
+            message.is_gone = message.is_gone or message.stored_at < at
 
     def get(self, command_id: str) -> InFlightMessage | None:
         """Return the message with this id, if it is held."""

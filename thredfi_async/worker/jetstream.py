@@ -194,7 +194,7 @@ async def _checked(asking: Awaitable[T], is_whole: Callable[[Any], bool]) -> T:
 
 def _is_stream(info: Any) -> bool:  # noqa: ANN401 - nats-py fills the fields with whatever came
     state, config = info.state, info.config
-    if state is None or config is None or not isinstance(info.created, dt.datetime):
+    if state is None or config is None or not isinstance(info.created, dt.datetime) or info.created.tzinfo is None:
         return False
     numbers = (state.messages, state.first_seq, state.last_seq)
     limits = (config.max_msg_size, config.max_age, config.duplicate_window)

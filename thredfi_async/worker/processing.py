@@ -102,6 +102,7 @@ class Processing:
                 await self._redeliver_or_give_up(in_flight, decision)
                 return
             in_flight.tries += 1
+            in_flight.requests += decision.attempts
             in_flight.busy = False
             self.metrics.repeats(held=True)
             await self.gate.rest(decision)

@@ -6,7 +6,7 @@ Whatever is missing, the worker goes on trying, as it does later; only settings 
 import asyncio
 import logging
 from collections.abc import Coroutine
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from thredfi_async import Clock, ConfigurationError, ThredfiClient, ThredfiError
 from thredfi_async._outcomes import Fault, classify, code_of
@@ -26,9 +26,21 @@ _SLOWLY: Final = 30.0
 logger: logging.Logger = logging.getLogger("thredfi_async.worker")
 
 
+class PreparedQueue(NamedTuple):
+    """A queue whose streams and consumer are there.
+
+    Args:
+        ack_wait: Seconds after which the broker delivers a message again.
+        created_at: When the stream of its commands was created, in nanoseconds since 1970.
+    """
+
+    ack_wait: float
+    created_at: int
+
+
 async def prepare_queue(
     broker: Broker, stream_config: StreamConfig, clock: Clock, *, again_after: float | None = None
-) -> float:
+) -> PreparedQueue:
     """Create the streams and the consumer where they are missing; again and again until the broker has done it.
 
     Args:
@@ -37,9 +49,6 @@ async def prepare_queue(
         clock: Sleeps between the tries.
         again_after: Seconds to wait first, for a worker that runs already: it also waits until what someone has changed
             is suitable again. None, the default, at the start.
-
-    Returns:
-        Seconds after which the broker delivers a message again.
 
     Raises:
         ConfigurationError: At the start, an existing stream or consumer is not suitable.
@@ -50,7 +59,7 @@ async def prepare_queue(
     while True:
         try:
             await broker.connection.is_up.wait()
-            await ensure_streams(broker, stream_config)
+            created_at = await ensure_streams(broker, stream_config)
             ack_wait = await ensure_consumer(broker, stream_config)
         except endured as error:
             broker.conditions.begin("queue", str(error))
@@ -59,7 +68,7 @@ async def prepare_queue(
             wait = min(_WAIT_MAX, wait * 2)
         else:
             broker.conditions.end("queue")
-            return ack_wait
+            return PreparedQueue(ack_wait, created_at)
 
 
 async def prove_credentials(client: object, conditions: Conditions, clock: Clock) -> None:

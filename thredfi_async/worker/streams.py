@@ -1,5 +1,7 @@
 """Creates the streams and the consumer where they are missing, and checks them where they exist."""
 
+import datetime as dt
+from collections.abc import Sequence
 from typing import Final
 
 from nats.js.api import (
@@ -18,6 +20,7 @@ from nats.js.api import (
 from nats.js.errors import APIError, NotFoundError
 
 from thredfi_async import ConfigurationError
+from thredfi_async.bulk import ItemState
 from thredfi_async.worker.broker import Broker
 from thredfi_async.worker.errors import BrokerError
 from thredfi_async.worker.events import LARGEST_OUTCOME
@@ -31,24 +34,29 @@ _LARGEST_COMMAND: Final = 512 * 1024  # as base64 inside a dead letter it is sti
 _HEADERS: Final = 512
 _UNLIMITED: Final = -1
 _NANOSECONDS: Final = 1e-6
+_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_MICROSECOND: Final = dt.timedelta(microseconds=1)
 _WEEK: Final = 7 * 86_400.0
 
 
-async def ensure_streams(broker: Broker, stream_config: StreamConfig) -> None:
+async def ensure_streams(broker: Broker, stream_config: StreamConfig) -> int:
     """Create the three streams of a queue, or accept existing ones.
 
     Args:
         broker: The broker.
         stream_config: The names.
 
+    Returns:
+        When that of the commands was created, in nanoseconds since 1970; rounded down.
+
     Raises:
         ConfigurationError: An existing stream is not suitable; the message says why, and what to do.
         BrokerError: The broker refuses, has no JetStream, or does not answer.
     """
     window = stream_config.dedup_window
-    await _ensure_stream(
+    commands = await _ensure_stream(
         broker,
-        stream_config.subject,
+        [stream_config.subject],
         JetStreamConfig(
             name=stream_config.stream,
             description="Thredfi customers to archive",
@@ -70,7 +78,7 @@ async def ensure_streams(broker: Broker, stream_config: StreamConfig) -> None:
         storage=StorageType.FILE,
         duplicate_window=min(window, _WEEK),
     )
-    await _ensure_stream(broker, stream_config.outcomes_subject("archived"), outcomes)
+    await _ensure_stream(broker, [stream_config.outcomes_subject(state) for state in ItemState], outcomes)
     age = stream_config.dead_letters_max_age
     dead = JetStreamConfig(
         name=stream_config.dead_stream,
@@ -80,7 +88,7 @@ async def ensure_streams(broker: Broker, stream_config: StreamConfig) -> None:
         max_age=age or 0.0,
         duplicate_window=min(window, age or window),
     )
-    found = await _ensure_stream(broker, stream_config.dead_subject, dead)
+    found = (await _ensure_stream(broker, [stream_config.dead_subject], dead)).config
     # The broker counts whole nanoseconds, which not every number of seconds is.
     if age is not None and abs((found.max_age or 0.0) - age) > _NANOSECONDS:
         kept = f"{found.max_age:.12g} s" if found.max_age else "for ever"
@@ -88,6 +96,8 @@ async def ensure_streams(broker: Broker, stream_config: StreamConfig) -> None:
             f"the stream {dead.name} already exists, and keeps dead letters {kept} (max_age), not {age:.12g} s: "
             f"change it with `nats stream edit {dead.name} --max-age {age:.12g}s`, or leave the setting out"
         )
+    # nats-py cuts off less than a microsecond.
+    return ((commands.created or _EPOCH) - _EPOCH) // _MICROSECOND * 1000
 
 
 async def ensure_consumer(broker: Broker, stream_config: StreamConfig) -> float:
@@ -134,7 +144,7 @@ async def ensure_consumer(broker: Broker, stream_config: StreamConfig) -> float:
     return min(info.config.backoff or [info.config.ack_wait or ACK_WAIT])
 
 
-async def _ensure_stream(broker: Broker, subject: str, config: JetStreamConfig) -> JetStreamConfig:
+async def _ensure_stream(broker: Broker, subjects: Sequence[str], config: JetStreamConfig) -> StreamInfo:
     name = str(config.name)
     is_missing = False
     try:
@@ -145,8 +155,8 @@ async def _ensure_stream(broker: Broker, subject: str, config: JetStreamConfig) 
             info = await _add_stream(broker, config)
     except TROUBLE as error:
         raise _refusal(broker, f"the stream {name}", error, is_missing=is_missing) from None
-    _check_stream(info.config, subject)
-    return info.config
+    _check_stream(info.config, subjects)
+    return info
 
 
 def _refusal(broker: Broker, what: str, error: Exception, *, is_missing: bool) -> BrokerError:
@@ -171,10 +181,12 @@ async def _add_stream(broker: Broker, config: JetStreamConfig) -> StreamInfo:
     return info
 
 
-def _check_stream(config: JetStreamConfig, subject: str) -> None:
+def _check_stream(config: JetStreamConfig, subjects: Sequence[str]) -> None:
     problem = None
-    if not any(_matches(pattern, subject) for pattern in config.subjects or []):
-        problem = f"does not accept the subject {subject}"
+    patterns = config.subjects or []
+    missing = [subject for subject in subjects if not any(_matches(pattern, subject) for pattern in patterns)]
+    if missing:
+        problem = f"does not accept the subject {missing[0]}"
     elif config.no_ack:
         problem = "does not acknowledge what it stores (no_ack)"
     elif config.sealed:

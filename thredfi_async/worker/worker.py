@@ -81,7 +81,7 @@ class Worker:
         self._stopping, self._hurry, self._reconnected = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._broker: Broker | None = None
         self._fetcher: Fetcher | None = None
-        self._extra, self._ack_wait, self._check_at = 0, ACK_WAIT, 0.0
+        self._extra, self._ack_wait, self._check_at, self._asked_at = 0, ACK_WAIT, 0.0, 0.0
         self._status = Status(self.gate, self._clock)
         self._supervisor = Supervisor(self._clock, on_failure=self.metrics.part_failed)
         self.metrics.observe(self)
@@ -158,7 +158,9 @@ class Worker:
         await prove_credentials(self._client, self._status.conditions, self._clock)
 
     async def _prepare(self, broker: Broker, again_after: float | None = None) -> None:
-        self._ack_wait = await prepare_queue(broker, self._stream_config, self._clock, again_after=again_after)
+        queue = await prepare_queue(broker, self._stream_config, self._clock, again_after=again_after)
+        self._ack_wait = queue.ack_wait
+        self._in_flight.stream_began(queue.created_at)
         self._check_at = self._clock.monotonic() + CHECK_SECONDS
 
     async def _run(self, broker: Broker, on_ready: Callable[[], object] | None) -> None:
@@ -208,6 +210,7 @@ class Worker:
                 await self._changed.wait()
                 continue
             part.beat()
+            self._asked_at = self._clock.monotonic()
             problem = await fetcher.fetch(room)
             if problem is not None:
                 self._status.conditions.begin("fetch", problem)
@@ -229,11 +232,13 @@ class Worker:
         if self._stopping.is_set():
             return False
         self.metrics.delivered(again=delivery.deliveries > 1)
+        self._in_flight.arrives(delivery)
         known = self._in_flight.get(delivery.message_id)
         if known is not None:
             known.delivered_again(message, delivery)
             return True
-        in_flight = InFlightMessage.of(message, delivery, self._clock.monotonic())
+        # It may have waited in a buffer since soon after the request.
+        in_flight = InFlightMessage.of(message, delivery, self._clock.monotonic(), self._asked_at + self._ack_wait)
         if not self.gate.is_open:
             self._extra += 1
         self._in_flight.add(in_flight)
@@ -257,7 +262,10 @@ class Worker:
         while True:
             part.beat()
             for in_flight in self._in_flight:
-                if not in_flight.settled and broker.is_connected:
+                if not in_flight.is_answered and broker.is_connected:
+                    now = self._clock.monotonic()
+                    in_flight.look_at_time(now)
+                    in_flight.held_until = now + self._ack_wait
                     await broker.respond(in_flight.message.reply, _PROGRESS)
             self._reconnected.clear()
             part.rests()
