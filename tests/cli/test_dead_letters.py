@@ -20,6 +20,7 @@ from natsserver import NatsServer
 from workerpark import TOPOLOGY, queue
 
 from thredfi_async.cli import main
+from thredfi_async.cli.output import Output
 from thredfi_async.worker import ArchiveCommand, DeadLetter
 from thredfi_async.worker.broker import Broker
 
@@ -107,6 +108,24 @@ def test_no_personal_data(nats_server: NatsServer, capsys: pytest.CaptureFixture
     assert "cannot be read" in said.out
     assert main(["dead-letters", "show", "1", "--original"]) == 0
     assert SECRET in capsys.readouterr().out
+
+
+def test_the_original_on_a_terminal(
+    nats_server: NatsServer, capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file gets the bytes as they are; a terminal, whose state they may change, gets them escaped."""
+    original = b"\x1b[2J\xff\r\n"
+
+    async def work(broker: Broker) -> None:
+        letter = DeadLetter(reason="why", code="malformed", original=original, subject="s")
+        await broker.jetstream.publish(TOPOLOGY.dead_subject, letter.to_json())
+
+    on(nats_server, work)
+    assert main(["dead-letters", "show", "1", "--original"]) == 0
+    assert capfdbinary.readouterr().out == original
+    monkeypatch.setattr(Output, "is_terminal", True)
+    assert main(["dead-letters", "show", "1", "--original"]) == 0
+    assert capfdbinary.readouterr().out == b"\\x1b[2J\\xff\\r\\n\n"
 
 
 def test_redrive_and_discard(nats_server: NatsServer, capsys: pytest.CaptureFixture[str]) -> None:

@@ -178,14 +178,19 @@ def test_publishing_after_a_purge(nats: NatsServer, server: MockServer, capsys: 
             await broker.jetstream.purge_stream("PURGED")
 
     asyncio.run(purge())
-    assert main(["bulk", "publish", "c.csv", *queue]) == 0
-    said = " ".join(capsys.readouterr().out.split())
-    assert "5 customers published before" in said
-    assert "The queue is empty: workers are done with the others, unless it was purged." in said
-    assert "--dedup-key again" in said
+    for others in (0, 10):
+        write(list(server.customers[40 : 40 + others]), name="others.csv")
+        if others:
+            assert main(["bulk", "publish", "others.csv", *queue]) == 0
+            capsys.readouterr()
+        assert main(["bulk", "publish", "c.csv", *queue]) == 0
+        said = " ".join(capsys.readouterr().out.split())
+        assert "5 customers published before" in said
+        assert "5 of them have left the queue: workers are done with them, unless it was purged." in said
+        assert "--dedup-key again" in said
     assert main(["bulk", "publish", "c.csv", "--dedup-key", "again", "--json", *queue]) == 0
     summary = events(capsys.readouterr().out)["summary"]
-    assert (summary["new"], summary["queued"]) == (5, 5)
+    assert (summary["new"], summary["queued"]) == (5, 15)
 
 
 def test_publishing_twice_sends_once(nats: NatsServer, server: MockServer, capsys: pytest.CaptureFixture[str]) -> None:
@@ -227,7 +232,7 @@ def test_a_body_that_is_too_large_is_rejected(
     Path("c.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert main(["bulk", "publish", "c.jsonl", "--journal", "run.db"]) == 1
     said = capsys.readouterr().out
-    assert f"customer {second.customer_id} of business {second.business_id}: its command has 60" in said
+    assert f"customer {second.customer_id} of business {second.business_id}: its message would have 60" in said
     assert states() == {"pending": 1, "rejected": 1}
 
 

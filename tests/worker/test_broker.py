@@ -10,7 +10,7 @@ import nats.errors
 import pytest
 from clocks import FakeClock
 from faultserver import ports
-from helpers import leaving_nothing
+from helpers import leaving_nothing, until
 from nats.js.api import ConsumerConfig
 from nats.js.api import StreamConfig as JetStreamConfig
 from natsserver import NatsServer
@@ -38,8 +38,8 @@ async def test_stored_once(nats_server: NatsServer) -> None:
     """A message id is stored once within the stream's window, across a restart of the broker too."""
     async with queue(nats_server) as broker:
         store: dict[str, Any] = {"message_id": "1", "stream": TOPOLOGY.stream}
-        assert await broker.store(TOPOLOGY.subject, b"x", **store)
-        assert not await broker.store(TOPOLOGY.subject, b"x", **store)
+        assert await broker.store(TOPOLOGY.subject, b"x", **store) == (1, True)
+        assert await broker.store(TOPOLOGY.subject, b"x", **store) == (1, False)
 
 
 async def test_a_stream_of_ones_own(nats_server: NatsServer) -> None:
@@ -167,3 +167,25 @@ async def test_a_request_on_a_dead_connection_waits_for_the_next_one() -> None:
     fetcher.reconnected()
     assert await request is None
     assert connection.publish.await_count == 1
+
+
+async def test_a_stream_that_stores_some_messages(nats_server: NatsServer) -> None:
+    """It does not store as long as one message waits for it, whatever is stored meanwhile."""
+    async with queue(nats_server) as broker:
+        await broker.jetstream.add_stream(name="SMALL", subjects=["small"], max_msg_size=1_000)
+        store = asyncio.create_task(broker.store("small", b"x" * 1_000, message_id="1", stream="SMALL"))
+        await until(lambda: broker.conditions.reason("store SMALL") is not None)
+        await broker.store("small", b"x", message_id="2", stream="SMALL")
+        assert broker.conditions.reason("store SMALL") is not None
+        await broker.jetstream.update_stream(name="SMALL", subjects=["small"], max_msg_size=2_000)
+        await store
+        assert broker.conditions.reason("store SMALL") is None
+
+
+async def test_outcomes_of_every_state_can_be_stored(nats_server: NatsServer) -> None:
+    """A stream that takes only those of some states is refused at the start, and not when there is another."""
+    async with connected(NatsSettings(url=nats_server.url)) as broker:
+        some = [TOPOLOGY.outcomes_subject(state) for state in ("archived", "already_archived", "rejected")]
+        await broker.jetstream.add_stream(JetStreamConfig(name=TOPOLOGY.outcomes_stream, subjects=some))
+        with pytest.raises(ConfigurationError, match=r"does not accept the subject thredfi\.archive\.outcomes\.failed"):
+            await ensure_streams(broker, TOPOLOGY)

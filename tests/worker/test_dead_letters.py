@@ -4,10 +4,11 @@ import asyncio
 from uuid import UUID
 
 import pytest
-from helpers import BUSINESS, client_of
+from helpers import BUSINESS, client_of, until
 from natsserver import NatsServer
 from workerpark import TOPOLOGY, dead_letters, left, outcomes, queue
 
+import thredfi_async.worker.dead_letters
 from thredfi_async import ConfigurationError
 from thredfi_async.bulk import ItemState
 from thredfi_async.mock_server import MockServer
@@ -20,7 +21,7 @@ from thredfi_async.worker import (
     Worker,
     WorkerOptions,
 )
-from thredfi_async.worker.broker import Broker
+from thredfi_async.worker.broker import Broker, stored_size
 from thredfi_async.worker.dead_letters import DeadLetters, Ended, StoredLetter
 from thredfi_async.worker.streams import ensure_streams
 
@@ -135,15 +136,17 @@ async def test_what_cannot_be_redriven_is_kept(nats_server: NatsServer) -> None:
     async with queue(nats_server) as broker:
         await broker.jetstream.add_stream(name="SMALL", subjects=["small"], max_msg_size=1_000)
         await ensure_streams(broker, config)
+        room = 1_000 - stored_size(b"", f"redrive/SMALL_DEAD/2/{'0' * 16}", "SMALL")
         for payload in (
             DeadLetter(reason="", code="x", original=b"x", cut=True, subject="s").to_json(),
-            DeadLetter(reason="", code="x", original=b"x" * 900, subject="s").to_json(),
+            DeadLetter(reason="", code="x", original=b"x" * (room + 1), subject="s").to_json(),
             b"garbage",
+            DeadLetter(reason="", code="x", original=b"x" * room, subject="s").to_json(),
         ):
             await broker.jetstream.publish(config.dead_subject, payload)
         letters = DeadLetters(broker, config)
         await letters.redrive(everything)
-        assert letters.ended == {Ended.CUT: 1, Ended.TOO_LARGE: 1, Ended.UNREADABLE: 1}
+        assert letters.ended == {Ended.CUT: 1, Ended.TOO_LARGE: 1, Ended.UNREADABLE: 1, Ended.REDRIVEN: 1}
         assert await numbers(letters) == [1, 2, 3]
         await letters.discard(everything)
         assert await numbers(letters) == []
@@ -170,6 +173,45 @@ async def test_a_repeat_after_a_kill_is_dropped(nats_server: NatsServer) -> None
         assert letters.ended == {Ended.REDRIVEN_BEFORE: stored, Ended.REDRIVEN: 3 - stored} or stored == 3
         assert len(await queued(broker)) == 3
         assert await dead_letters(broker) == []
+
+
+@pytest.mark.parametrize("again", [False, True])
+async def test_what_has_left_the_queue_is_kept(nats_server: NatsServer, again: bool) -> None:
+    """After a purge, the letter is the only copy of its command: it is kept, and redriven only if that is asked for."""
+    async with queue(nats_server) as broker:
+        for number in range(1, 4):
+            await die(broker, number)
+        with pytest.raises(BrokerError, match="killed here"):
+            await Cut(broker, TOPOLOGY).redrive(everything)
+        stored = len(await queued(broker))
+        await broker.jetstream.purge_stream(TOPOLOGY.stream)
+        letters = DeadLetters(broker, TOPOLOGY)
+        await letters.redrive(everything, again=again)
+        assert letters.ended[Ended.LEFT] == (0 if again else stored)
+        assert letters.ended[Ended.REDRIVEN] == (3 if again else 3 - stored)
+        assert len(await numbers(letters)) == letters.ended[Ended.LEFT]
+        assert len(await queued(broker)) == letters.ended[Ended.REDRIVEN]
+
+
+async def test_a_stop_while_the_queue_is_full(nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It does not wait until the queue has room; no letter is lost."""
+    monkeypatch.setattr(thredfi_async.worker.dead_letters, "_DRAIN_SECONDS", 0.01)
+    config = StreamConfig(stream="FULL", subject="full")
+    async with queue(nats_server) as broker:
+        await broker.jetstream.add_stream(name="FULL", subjects=["full"], max_msgs=1, discard="new")
+        await ensure_streams(broker, config)
+        for number in range(1, 4):
+            letter = DeadLetter(reason="", code="x", original=command_of(number).to_json(), subject="s")
+            await broker.jetstream.publish(config.dead_subject, letter.to_json())
+        letters = DeadLetters(broker, config)
+        redrive = asyncio.create_task(letters.redrive(everything))
+        await until(lambda: letters.ended.total() == 1 and bool(letters.troubles))
+        letters.drain()
+        await redrive
+        assert letters.ended == {Ended.REDRIVEN: 1}
+        assert len(await numbers(letters)) == 2
+        await letters.redrive(everything)
+        assert letters.ended == {Ended.REDRIVEN: 1}
 
 
 async def test_a_letter_that_dies_again_is_redriven_again(nats_server: NatsServer) -> None:

@@ -135,7 +135,7 @@ async def test_what_cannot_be_a_message_is_refused(nats_server: NatsServer) -> N
     assert (publisher.stored, publisher.refused) == (2, 2)
     assert {each.code: each.item.customer_id.int for each in refused} == {"too_large": 2, "invalid_request": 3}
     (too_large,) = (str(each) for each in refused if each.code == "too_large")
-    assert too_large.startswith(f"customer {UUID(int=2)} of business {BUSINESS}: its command has 600,")
+    assert too_large.startswith(f"customer {UUID(int=2)} of business {BUSINESS}: its message would have 600,")
     assert "Ann" not in "".join(map(str, refused))
 
 

@@ -10,7 +10,7 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
 from json import dumps
 from typing import Any, Protocol, TextIO
@@ -73,6 +73,13 @@ class Output:
         """Write one JSON object as one line, in ASCII, so that no terminal and no encoding can spoil it."""
         self.write(_as_json(value) + "\n")
 
+    def content(self, data: bytes) -> None:
+        """Write bytes as they are; to a terminal, as one line of text."""
+        if self.is_terminal:
+            self.write(printable(data.decode(errors="backslashreplace")) + "\n")
+        else:
+            self._write(lambda: _write_bytes(sys.stdout, data))
+
     def write(self, text: str) -> None:
         """Write text as it is.
 
@@ -80,9 +87,12 @@ class Output:
             ReaderGoneError: The reader has closed it.
             OutputError: It cannot be written.
         """
+        self._write(lambda: write_text(sys.stdout, text))
+
+    def _write(self, act: Callable[[], None]) -> None:
         self.check()
         try:
-            write_text(sys.stdout, text)
+            act()
         except BrokenPipeError:
             raise ReaderGoneError from None
         except (OSError, ValueError) as error:
@@ -126,6 +136,12 @@ def write_text(stream: TextIO, text: str) -> None:
     encoding = stream.encoding or "utf-8"
     stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
     stream.flush()
+
+
+def _write_bytes(stream: TextIO, data: bytes) -> None:
+    stream.flush()
+    stream.buffer.write(data)
+    stream.buffer.flush()
 
 
 def abandon_stdout() -> None:

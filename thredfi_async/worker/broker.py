@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Any, Final
 
@@ -16,7 +17,7 @@ from thredfi_async.worker.connection import CONDITION, Connection
 from thredfi_async.worker.errors import BrokerError
 from thredfi_async.worker.jetstream import JetStream, RefusedError
 from thredfi_async.worker.nats_errors import TROUBLE
-from thredfi_async.worker.publisher import NoStreamError, Publisher
+from thredfi_async.worker.publisher import NoStreamError, Publisher, Stored
 from thredfi_async.worker.settings import NatsSettings
 from thredfi_async.worker.supervision import Supervisor
 
@@ -46,11 +47,13 @@ class Broker:
     def __init__(self, connection: Connection, conditions: Conditions, clock: Clock) -> None:
         self.connection: Connection = connection
         self.conditions: Conditions = conditions
-        self.restore: Callable[[], Awaitable[None]] | None = None
+        self.restore: Callable[[], Awaitable[object]] | None = None
         self.on_store_failure: Callable[[str], None] = _nothing
         self.request_seconds: float = _REQUEST_SECONDS
         self._clock = clock
         self._publisher = Publisher(connection)
+        # How many messages each stream has not stored so far.
+        self._failing: Counter[str] = Counter()
         self._restoring = asyncio.Lock()
 
     async def start(self) -> None:
@@ -112,7 +115,7 @@ class Broker:
         stream: str,
         headers: Mapping[str, str] = NO_HEADERS,
         shorten: Callable[[int], bytes] | None = None,
-    ) -> bool:
+    ) -> Stored:
         """Publish a message, again and again until the broker confirms that it is stored.
 
         Args:
@@ -125,34 +128,42 @@ class Broker:
                 the default, if there is none.
 
         Returns:
-            Whether it was new.
+            Its place in the stream.
 
         Raises:
             BrokerError: The payload is larger than the broker accepts.
         """
-        wait, all_headers = 0.1, {**headers, "Nats-Msg-Id": message_id, "Nats-Expected-Stream": stream}
-        condition = f"store {stream}"
-        while True:
-            try:
-                await self.connection.is_up.wait()
-                is_new = await self._publisher.publish(subject, payload, all_headers, stream=stream)
-            except nats.errors.MaxPayloadError:
-                raise BrokerError(f"{len(payload):,} bytes are more than the broker accepts in one message") from None
-            except TROUBLE as error:
+        wait, all_headers = 0.1, {**headers, **_headers(message_id, stream)}
+        condition, is_failing = f"store {stream}", False
+        try:
+            while True:
+                try:
+                    await self.connection.is_up.wait()
+                    stored = await self._publisher.publish(subject, payload, all_headers, stream=stream)
+                except nats.errors.MaxPayloadError:
+                    size = f"{len(payload):,} bytes"
+                    raise BrokerError(f"{size} are more than the broker accepts in one message") from None
+                except TROUBLE as error:
+                    failure = error
+                else:
+                    if self._failing[stream] == is_failing:  # it may store some messages and not others
+                        self.conditions.end(condition)
+                    return stored
+                self._failing[stream] += not is_failing
+                is_failing = True
                 self.on_store_failure(stream)
-                reason = self.connection.why(error)
+                reason = self.connection.why(failure)
                 logger.warning("NATS did not store a message on %s (%s); trying again", subject, reason)
-                if isinstance(error, NoStreamError):
+                if isinstance(failure, NoStreamError):
                     await self._restore()
-                if shorten is not None and isinstance(error, RefusedError) and error.is_too_large:
+                if shorten is not None and isinstance(failure, RefusedError) and failure.is_too_large:
                     payload = shorten(await self._largest_in(stream))
                 if self.is_connected:
                     self.conditions.begin(condition, f"the stream {stream} does not store messages: {reason}")
                     await self._clock.sleep(wait)
                 wait = min(_LONGEST_WAIT, wait * 2)
-            else:
-                self.conditions.end(condition)
-                return is_new
+        finally:
+            self._failing[stream] -= is_failing
 
     async def _largest_in(self, stream: str) -> int:
         """Return the limit of a stream for one message, in bytes."""
@@ -226,6 +237,16 @@ async def connected(  # noqa: PLR0913 - settings, all but the first by name
         failure = None if keeping.cancelled() else keeping.exception()
         if isinstance(failure, Exception):
             logger.error("closing the connection to NATS failed with %s", raised_at(failure))
+
+
+def stored_size(payload: bytes, message_id: str, stream: str) -> int:
+    """Return how many bytes a stream counts for a message that `Broker.store` publishes without further headers."""
+    lines = [len(f"{name}: {value}\r\n".encode()) for name, value in _headers(message_id, stream).items()]
+    return len(payload) + sum(lines) + len(b"NATS/1.0\r\n\r\n")
+
+
+def _headers(message_id: str, stream: str) -> dict[str, str]:
+    return {"Nats-Msg-Id": message_id, "Nats-Expected-Stream": stream}
 
 
 def _nothing(_: str) -> None:

@@ -13,12 +13,14 @@ import attrs
 from nats.js.errors import NotFoundError
 
 from thredfi_async import InvalidRequestError
-from thredfi_async.worker.broker import Broker, connected
+from thredfi_async.worker.broker import Broker, connected, stored_size
 from thredfi_async.worker.command import ArchiveCommand
+from thredfi_async.worker.connection import new_inbox
 from thredfi_async.worker.errors import BrokerError
 from thredfi_async.worker.events import DeadLetter
 from thredfi_async.worker.jetstream import StoredMessage
 from thredfi_async.worker.nats_errors import TROUBLE, words
+from thredfi_async.worker.publisher import Stored
 from thredfi_async.worker.settings import NatsSettings
 from thredfi_async.worker.stream_config import StreamConfig
 
@@ -28,8 +30,8 @@ T = TypeVar("T")
 
 _CHUNK: Final = 100
 _SECONDS: Final = 30.0
-_HEADERS: Final = 512
-"""Bytes reserved for a message's headers, which count towards its size."""
+_DRAIN_SECONDS: Final = 5.0
+"""Seconds that letters in flight have after a stop: a queue that is full would hold them for ever."""
 
 logger: logging.Logger = logging.getLogger("thredfi_async.worker")
 
@@ -65,7 +67,10 @@ class Ended(enum.StrEnum):
     REDRIVEN = "redriven"
     """Its command is in the queue, and the letter is deleted."""
     REDRIVEN_BEFORE = "redriven_before"
-    """Its command was in the queue from an earlier redrive that was cut short; now the letter is deleted."""
+    """Its command is in the queue from another redrive, and the letter is deleted."""
+    LEFT = "left"
+    """It is kept: another redrive put its command into the queue, where it is no more; a worker is done with it, unless
+    the queue was purged."""
     DISCARDED = "discarded"
     """It is deleted."""
     CUT = "cut"
@@ -94,8 +99,10 @@ class DeadLetters:
         self.ended: Counter[Ended] = Counter()
         self._broker = broker
         self._stream_config = stream_config
-        self._largest: int | None = None
+        self._largest = 0
+        self._suffix = ""
         self._drained = False
+        self._scope: asyncio.Timeout | None = None
 
     async def all(self) -> AsyncGenerator[StoredLetter]:
         """Yield the letters that there are now, the oldest first; what is stored meanwhile is left for the next time.
@@ -128,7 +135,9 @@ class DeadLetters:
         message = await self._message(number)
         return None if message is None else _letter_in(message)
 
-    async def redrive(self, choose: Callable[[StoredLetter], bool], *, numbers: Collection[int] = ()) -> None:
+    async def redrive(
+        self, choose: Callable[[StoredLetter], bool], *, numbers: Collection[int] = (), again: bool = False
+    ) -> None:
         """Publish the original messages of letters again, byte by byte, and delete each letter whose message is stored.
 
         The new message has an idempotency key of its own, unless its command gives one, so that the API takes it for a
@@ -137,11 +146,14 @@ class DeadLetters:
         Args:
             choose: Returns whether a letter is redriven.
             numbers: The sequence numbers of the letters to choose from; by default, all are read.
+            again: Whether to publish what another redrive published before, too; after a kill, only this is not safe
+                to repeat. False by default.
 
         Raises:
             BrokerError: The broker refuses, or does not answer; running it again goes on where it was.
         """
         self._largest = await self._queue_takes()
+        self._suffix = f"/{new_inbox()}" if again else ""
         await self._each(choose, self._redrive, numbers)
 
     async def discard(self, choose: Callable[[StoredLetter], bool], *, numbers: Collection[int] = ()) -> None:
@@ -162,8 +174,10 @@ class DeadLetters:
         return self._broker.troubles
 
     def drain(self) -> None:
-        """Take no new letters; still wait for those in flight."""
+        """Take no new letters; wait for those in flight, but no longer than five seconds."""
         self._drained = True
+        if self._scope is not None and self._scope.when() is None:
+            self._scope.reschedule(asyncio.get_running_loop().time() + _DRAIN_SECONDS)
 
     async def _these(self, numbers: Collection[int]) -> AsyncGenerator[StoredLetter]:
         for number in sorted(numbers):
@@ -171,6 +185,22 @@ class DeadLetters:
                 yield stored
 
     async def _each(
+        self,
+        choose: Callable[[StoredLetter], bool],
+        end: Callable[[StoredLetter], Awaitable[Ended]],
+        numbers: Collection[int],
+    ) -> None:
+        try:
+            async with asyncio.timeout(None) as self._scope:
+                if self._drained:
+                    return
+                await self._chunks(choose, end, numbers)
+        except TimeoutError:
+            pass  # drained: what was in flight is safe to repeat
+        finally:
+            self._scope = None
+
+    async def _chunks(
         self,
         choose: Callable[[StoredLetter], bool],
         end: Callable[[StoredLetter], Awaitable[Ended]],
@@ -205,18 +235,26 @@ class DeadLetters:
             return Ended.UNREADABLE
         if letter.cut:
             return Ended.CUT
-        if self._largest is not None and len(letter.original) > self._largest:
+        config = self._stream_config
+        message_id = f"redrive/{config.dead_stream}/{stored.number}/{stored.fingerprint}{self._suffix}"
+        if stored_size(letter.original, message_id, config.stream) > self._largest:
             return Ended.TOO_LARGE
-        message_id = f"redrive/{self._stream_config.dead_stream}/{stored.number}/{stored.fingerprint}"
-        is_new = await self._stored(letter.original, message_id)
+        queued = await self._stored(letter.original, message_id)
+        if not queued.is_new and not await self._is_queued(queued.sequence, letter.original):
+            return Ended.LEFT
         await self._delete(stored.number)
-        return Ended.REDRIVEN if is_new else Ended.REDRIVEN_BEFORE
+        return Ended.REDRIVEN if queued.is_new else Ended.REDRIVEN_BEFORE
+
+    async def _is_queued(self, number: int, payload: bytes) -> bool:
+        name = self._stream_config.stream
+        message = await self._asked(lambda: self._broker.jetstream.message(name, number), f"the stream {name}")
+        return message is not None and message.data == payload
 
     async def _discard(self, stored: StoredLetter) -> Ended:
         await self._delete(stored.number)
         return Ended.DISCARDED
 
-    async def _stored(self, payload: bytes, message_id: str) -> bool:
+    async def _stored(self, payload: bytes, message_id: str) -> Stored:
         config = self._stream_config
         try:
             async with asyncio.timeout(_SECONDS):
@@ -254,7 +292,7 @@ class DeadLetters:
         name = self._stream_config.stream
         config = (await self._asked(lambda: self._broker.jetstream.stream_info(name), f"the stream {name}")).config
         limits = [self._broker.largest_payload, config.max_msg_size or 0]
-        return min(limit for limit in limits if limit > 0) - _HEADERS
+        return min(limit for limit in limits if limit > 0)
 
 
 @contextlib.asynccontextmanager

@@ -1,7 +1,7 @@
 """Publishes to streams, and returns for each message whether it was stored."""
 
 import asyncio
-from typing import Final
+from typing import Final, NamedTuple
 
 import nats.errors
 from nats.aio.msg import Msg
@@ -13,6 +13,18 @@ from thredfi_async.worker.jetstream import RefusedError, UnreadableReplyError, o
 _SECONDS: Final = 5.0
 _FEW: Final = 8
 """So many that wait are each sent at once: their publishers may do little else until they are stored."""
+
+
+class Stored(NamedTuple):
+    """A message that a stream has stored.
+
+    Args:
+        sequence: Its number there.
+        is_new: Whether this publication was the one that was stored, and not an earlier one with its message id.
+    """
+
+    sequence: int
+    is_new: bool
 
 
 class NotStoredError(nats.errors.Error):
@@ -45,7 +57,7 @@ class Publisher:
         self._connection.on_down.append(self.connection_lost)
         await self._connection.subscribe(f"{self._inbox}.*", self._answered)
 
-    async def publish(self, subject: str, payload: bytes, headers: dict[str, str], *, stream: str) -> bool:
+    async def publish(self, subject: str, payload: bytes, headers: dict[str, str], *, stream: str) -> Stored:
         """Publish a message once.
 
         Args:
@@ -55,7 +67,7 @@ class Publisher:
             stream: The stream that must store it.
 
         Returns:
-            Whether it was new to the stream.
+            Its place in the stream.
 
         Raises:
             NotStoredError: The broker refused it, or no stream listens.
@@ -100,7 +112,7 @@ class Publisher:
             answer.set_result(message)
 
 
-def _read(message: Msg, stream: str) -> bool:
+def _read(message: Msg, stream: str) -> Stored:
     if not message.data:
         raise NoStreamError("no stream accepts this subject at the moment")
     fields = object_in(message.data)
@@ -111,4 +123,4 @@ def _read(message: Msg, stream: str) -> bool:
     sequence, repeated = fields.get("seq"), fields.get("duplicate", False)
     if fields.get("stream") != stream or type(sequence) is not int or sequence < 1 or type(repeated) is not bool:
         raise UnreadableReplyError
-    return not repeated
+    return Stored(sequence, not repeated)

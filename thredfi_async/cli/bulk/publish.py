@@ -161,8 +161,9 @@ class Publish:
                 draining="nothing new is published, and what is in flight ends",
                 display=display(session.out, logs=session.logs),
             )
-            with contextlib.suppress(BrokerError):  # everything is published, whatever is in the queue now
-                progress.queued = (await read_queue_depth(broker, stream_config)).queued
+            if not followed.interrupted:
+                with contextlib.suppress(BrokerError):  # everything is published, whatever is in the queue now
+                    progress.queued = (await read_queue_depth(broker, stream_config)).queued
             return followed
 
     async def _all(self, publisher: Publisher, progress: Publishing) -> None:

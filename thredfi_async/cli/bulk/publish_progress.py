@@ -160,7 +160,9 @@ class Publishing:
     @property
     def gone(self) -> int:
         """How many of those that were published before are certainly no longer in the queue."""
-        return 0 if self.queued is None else max(0, self.counts["there_already"] - self.queued)
+        if self.queued is None or self._publisher is None:
+            return 0
+        return max(self._publisher.gone, self._publisher.repeats - self.queued)
 
     @property
     def window(self) -> float:
@@ -253,8 +255,7 @@ class Published:
 
 def _no_longer_queued(progress: Publishing) -> str:
     """Return what became of those that were published before and are not in the queue."""
-    holds = f"holds {progress.queued:,}" if progress.queued else "is empty"
     return (
-        f"The queue {holds}: workers are done with the others, unless it was purged. "
+        f"{progress.gone:,} of them have left the queue: workers are done with them, unless it was purged. "
         f"To publish these customers again, give --dedup-key a new name, such as --dedup-key again."
     )

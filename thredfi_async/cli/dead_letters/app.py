@@ -23,6 +23,9 @@ Code: TypeAlias = Annotated[
 ]
 All: TypeAlias = Annotated[bool, typer.Option("--all", help="All that there are now.")]
 Yes: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before deleting.")]
+Again: TypeAlias = Annotated[
+    bool, typer.Option("--again", help="Also those that another redrive put there, and that are there no more.")
+]
 Original: TypeAlias = Annotated[
     bool, typer.Option("--original", help="Write the original message, and nothing else; it may hold personal data.")
 ]
@@ -60,7 +63,9 @@ def show(*, number: Number, original: Original = False, queue: Queue) -> Job:
 
 
 @command(app, example="thredfi dead-letters redrive --code http_503")
-def redrive(*, numbers: Numbers = None, code: Code = None, every: All = False, queue: Queue) -> Job:
+def redrive(
+    *, numbers: Numbers = None, code: Code = None, every: All = False, again: Again = False, queue: Queue
+) -> Job:
     """Put the original messages into the queue again.
 
     They go there byte by byte, and each dead letter whose message is there is deleted. Running it again after a kill is
@@ -69,7 +74,7 @@ def redrive(*, numbers: Numbers = None, code: Code = None, every: All = False, q
     with broker_preflight_errors():
         from thredfi_async.cli.dead_letters.end import Redrive, chosen  # noqa: PLC0415 - see the module's docstring
 
-    return Redrive(nats=queue, choice=chosen(numbers, code=code, every=every))
+    return Redrive(nats=queue, choice=chosen(numbers, code=code, every=every), again=again)
 
 
 @command(app, example="thredfi dead-letters discard 17 18")

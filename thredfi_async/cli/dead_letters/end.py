@@ -3,7 +3,7 @@
 import asyncio
 import sys
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,13 +25,15 @@ from thredfi_async.worker.dead_letters import DeadLetters, Ended, StoredLetter, 
 
 _WORDS = {
     Ended.REDRIVEN: "put into the queue again",
-    Ended.REDRIVEN_BEFORE: "in the queue already, from a redrive that was cut short",
+    Ended.REDRIVEN_BEFORE: "in the queue already, from another redrive",
+    Ended.LEFT: "kept, which another redrive put into the queue, and which left it: workers are done with it, unless "
+    "it was purged; discard it, or give --again",
     Ended.DISCARDED: "deleted",
     Ended.CUT: "kept, without all of the original message: publish the command again from its source",
     Ended.TOO_LARGE: "kept, larger than the queue takes",
     Ended.UNREADABLE: "kept, which cannot be read",
 }
-_KEPT = frozenset({Ended.CUT, Ended.TOO_LARGE, Ended.UNREADABLE})
+_KEPT = frozenset({Ended.LEFT, Ended.CUT, Ended.TOO_LARGE, Ended.UNREADABLE})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,14 +79,20 @@ class Redrive:
     Args:
         nats: Where the queue is.
         choice: Which ones.
+        again: Whether those too that another redrive put there.
     """
 
     nats: Nats
     choice: Choice
+    again: bool = False
 
     def __call__(self, session: Session) -> int:
         """Put them into the queue again."""
-        return _carry_out(session, self.nats, self.choice, title="Redriving")
+
+        def redrive(letters: DeadLetters) -> Coroutine[Any, Any, None]:
+            return letters.redrive(self.choice, numbers=self.choice.numbers, again=self.again)
+
+        return _carry_out(session, self.nats, self.choice, redrive, title="Redriving")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,10 +118,21 @@ class Discard:
                 raise preflight_error(sentence, advice="look at them with `thredfi dead-letters list`, then add --yes")
             if not typer.confirm(f"Delete {self.choice}, with all that they hold?", err=True):
                 raise preflight_error("The answer was no, so nothing was deleted.")
-        return _carry_out(session, self.nats, self.choice, title="Deleting")
+
+        def delete(letters: DeadLetters) -> Coroutine[Any, Any, None]:
+            return letters.discard(self.choice, numbers=self.choice.numbers)
+
+        return _carry_out(session, self.nats, self.choice, delete, title="Deleting")
 
 
-def _carry_out(session: Session, nats: Nats, choice: Choice, *, title: str) -> int:
+def _carry_out(
+    session: Session,
+    nats: Nats,
+    choice: Choice,
+    work_on: Callable[[DeadLetters], Coroutine[Any, Any, None]],
+    *,
+    title: str,
+) -> int:
     settings, config = nats.settings(), nats.stream_config()
     session.known.begins_many()
     began, found = time.monotonic(), list[DeadLetters]()
@@ -134,7 +153,7 @@ def _carry_out(session: Session, nats: Nats, choice: Choice, *, title: str) -> i
         async with dead_letters(settings, config) as letters:
             found.append(letters)
             return await follow(
-                (letters.redrive if title == "Redriving" else letters.discard)(choice, numbers=choice.numbers),
+                work_on(letters),
                 look=look,
                 drain=letters.drain,
                 draining="nothing new is begun, and what is in flight ends",
@@ -186,9 +205,9 @@ class Result:
         """Return it for people."""
         ended = self.letters.ended
         lines = [Text(f"{plural(ended[each], 'dead letter')} {_WORDS[each]}.") for each in Ended if ended[each]]
-        if not ended:
+        if not ended and not self.followed.interrupted:
             lines.append(Text("No dead letter is one of these.", style="bold yellow"))
-        elif self.choice.numbers and ended.total() < len(self.choice.numbers):
+        elif self.choice.numbers and ended.total() < len(self.choice.numbers) and not self.followed.interrupted:
             lines.append(Text(f"{len(self.choice.numbers) - ended.total():,} of the ids: no such dead letter."))
         if self.followed.interrupted:
             lines.append(Text("Interrupted. Running the same again is safe.", style="bold yellow"))

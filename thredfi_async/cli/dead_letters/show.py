@@ -89,7 +89,7 @@ class ShowLetter:
         if self.original and letter is not None and out.json:
             out.data({"original": base64.b64encode(letter.original).decode(), "cut": letter.cut})
         elif self.original and letter is not None:
-            out.write(letter.original.decode(errors="backslashreplace") + "\n")
+            out.content(letter.original)
         elif out.json:
             out.data(facts(stored))
         else:

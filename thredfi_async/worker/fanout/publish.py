@@ -9,7 +9,7 @@ import attrs
 from thredfi_async import InvalidRequestError
 from thredfi_async.bulk import ArchiveItem
 from thredfi_async.bulk.input import Items
-from thredfi_async.worker.broker import Broker
+from thredfi_async.worker.broker import Broker, stored_size
 from thredfi_async.worker.command import ArchiveCommand
 from thredfi_async.worker.errors import BrokerError
 from thredfi_async.worker.fanout.chunks import Feed, Prepare
@@ -21,9 +21,6 @@ WINDOW: Final = 256
 
 _DRAIN_SECONDS: Final = 5.0
 """Seconds that messages in flight have after a stop: a stream that is full would hold them for ever."""
-
-_HEADERS: Final = 512
-"""Bytes reserved for a message's headers, which count towards its size."""
 
 
 @attrs.frozen
@@ -69,6 +66,7 @@ class Publisher:
     Attributes:
         stored: Messages newly stored.
         repeats: Messages that the broker already had.
+        gone: How many of these had left the queue when this began.
         refused: Items that could not become messages.
         duplicate_window: The stream's duplicate window in seconds; 0 before it is known.
     """
@@ -85,6 +83,7 @@ class Publisher:
     ) -> None:
         self.stored: int = 0
         self.repeats: int = 0
+        self.gone: int = 0
         self.refused: int = 0
         self.duplicate_window: float = 0.0
         self._broker = broker
@@ -93,7 +92,7 @@ class Publisher:
         self._key = key
         self._refuse = refuse
         self._window = window
-        self._largest = 0
+        self._largest = self._first = 0
         self._feed: Feed | None = None
         self._scope: asyncio.Timeout | None = None
         self._draining = False
@@ -172,20 +171,18 @@ class Publisher:
         except InvalidRequestError as error:
             self._say_no(Refused(item, "invalid_request", str(error)))
             return
-        payload = command.to_json()
-        if len(payload) > self._largest:
-            reason = f"its command has {len(payload):,} bytes, and the queue takes {self._largest:,}"
+        payload, message_id = command.to_json(), self._message_id(item)
+        size = stored_size(payload, message_id, self._stream_config.stream)
+        if size > self._largest:
+            reason = f"its message would have {size:,} bytes, and the queue takes {self._largest:,}"
             self._say_no(Refused(item, "too_large", reason))
             return
-        if await self._broker.store(
-            self._stream_config.subject,
-            payload,
-            message_id=self._message_id(item),
-            stream=self._stream_config.stream,
-        ):
-            self.stored += 1
-        else:
-            self.repeats += 1
+        stored = await self._broker.store(
+            self._stream_config.subject, payload, message_id=message_id, stream=self._stream_config.stream
+        )
+        self.stored += stored.is_new
+        self.repeats += not stored.is_new
+        self.gone += stored.sequence < self._first
 
     def _say_no(self, refused: Refused) -> None:
         self.refused += 1
@@ -195,10 +192,11 @@ class Publisher:
         """Read the stream's limits first: a later refusal looks the same as a broker in trouble."""
         name = self._stream_config.stream
         try:
-            config = (await self._broker.jetstream.stream_info(name)).config
+            info = await self._broker.jetstream.stream_info(name)
         except TROUBLE as error:
             why = self._broker.connection.why(error)
             raise BrokerError(f"cannot read the limits of the stream {name} from NATS: {why}") from None
-        limits = [self._broker.largest_payload, config.max_msg_size or 0]
-        self._largest = min(limit for limit in limits if limit > 0) - _HEADERS
-        self.duplicate_window = config.duplicate_window or 0.0
+        limits = [self._broker.largest_payload, info.config.max_msg_size or 0]
+        self._largest = min(limit for limit in limits if limit > 0)
+        self.duplicate_window = info.config.duplicate_window or 0.0
+        self._first = info.state.first_seq
