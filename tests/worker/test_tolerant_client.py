@@ -5,6 +5,7 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import nats.errors
 import pytest
 from helpers import client_of, until
 from hypothesis import given
@@ -16,6 +17,7 @@ from thredfi_async.mock_server import MockServer
 from thredfi_async.worker import ArchiveCommand, NatsSettings, Worker, WorkerOptions
 from thredfi_async.worker.broker import Broker
 from thredfi_async.worker.jetstream import UnreadableReplyError, object_in
+from thredfi_async.worker.nats_client import NatsClient
 from thredfi_async.worker.nats_errors import TROUBLE
 from thredfi_async.worker.tolerant_client import TolerantClient
 
@@ -167,3 +169,34 @@ async def test_a_stranger_in_the_inbox(nats_server: NatsServer) -> None:
             worker.stop()
             await task
         assert [event.customer_id for event in await outcomes(broker)] == [server.customers[1].customer_id]
+
+
+@pytest.mark.parametrize("begins", [b"", b"INFO {", b"MSG a 1 99999999999999\r\n", b"HMSG a 1 12 67108900\r\n"])
+async def test_a_server_without_an_end(begins: bytes) -> None:
+    """What it sends is not kept for ever: the connection ends."""
+    client, kept = NatsClient(needs_tls=False, on_error=print), 0
+
+    async def read() -> None:
+        nonlocal kept
+        for chunk in (begins, *[b"x" * 65_536] * 1_000):
+            await client._ps.parse(chunk)
+            kept += len(chunk)
+
+    with pytest.raises(nats.errors.ProtocolError):
+        await read()
+    assert kept <= 1024 * 1024
+
+
+async def test_a_large_message_in_parts() -> None:
+    """The largest that a broker may allow comes through."""
+    client, taken = NatsClient(needs_tls=False, on_error=print), list[int]()
+
+    async def take(sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
+        taken.append(len(data))
+
+    client._process_msg = take  # type: ignore[method-assign] # nats-py calls it
+    await client._ps.parse(b"MSG a 1 67108864\r\n")
+    for _ in range(64):
+        await client._ps.parse(b"x" * 1024 * 1024)
+    await client._ps.parse(b"\r\n")
+    assert taken == [67_108_864]

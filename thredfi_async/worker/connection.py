@@ -225,7 +225,8 @@ class Connection:
                     self.refused.set()
                 return found
             case _:
-                return f"nats-py raised {raised_at(error)}"
+                logger.debug("nats-py raised %s", raised_at(error))
+                return f"what the server says cannot be read ({type(error).__name__})"
 
     def _said(self, error: Exception) -> None:
         """Note an error that does not end the connection, such as a permission that is missing."""

@@ -19,6 +19,7 @@ import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.transport import TcpTransport, WebSocketTransport
+from nats.protocol.parser import AWAITING_MSG_PAYLOAD, Parser
 
 from thredfi_async.worker.direct_client import DirectClient
 from thredfi_async.worker.nats_errors import TROUBLE
@@ -26,8 +27,19 @@ from thredfi_async.worker.nats_errors import TROUBLE
 _CLOSE_SECONDS: Final = 1.0
 _PING_SECONDS: Final = 20
 _ERROR: Final = b"-ERR"
+_LONGEST_LINE: Final = 1024 * 1024
+_LARGEST_MESSAGE: Final = 64 * 1024 * 1024  # the most that a broker may allow
 
 logger: logging.Logger = logging.getLogger("thredfi_async.worker")
+
+
+class _BoundedParser(Parser):
+    """Ends the connection to a server whose lines or messages have no end: nats-py's own keeps whatever comes."""
+
+    async def parse(self, data: bytes = b"") -> None:
+        await super().parse(data)
+        if self.needed > _LARGEST_MESSAGE if self.state == AWAITING_MSG_PAYLOAD else len(self.buf) > _LONGEST_LINE:
+            raise nats.errors.ProtocolError
 
 
 class NatsClient(DirectClient):
@@ -44,6 +56,7 @@ class NatsClient(DirectClient):
     def __init__(self, *, needs_tls: bool, on_error: Callable[[Exception], None]) -> None:
         super().__init__()
         self.ended: asyncio.Event = asyncio.Event()
+        self._ps = _BoundedParser(self)
         self._needs_tls = needs_tls
         self._on_error = on_error
         self._closing: set[asyncio.Task[Any]] = set()

@@ -11,6 +11,8 @@ import attrs
 from thredfi_async.worker.settings import NatsSettings
 
 _MOST: Final = 64
+_AT_ONCE: Final = 3
+"""So many that servers told of are tried between two tries of those of the settings: they may be long gone."""
 
 
 @attrs.frozen
@@ -29,7 +31,7 @@ class Server:
 
 
 class Servers:
-    """The servers of the settings and, after them, at most 64 that servers have told of.
+    """The servers of the settings, and the 64 that servers have told of last.
 
     Args:
         settings: The address.
@@ -41,11 +43,10 @@ class Servers:
         self._learned: dict[str, Server] = {}
 
     def shuffled(self) -> list[Server]:
-        """Return all of them, in random order, those of the settings first."""
+        """Return those of the settings, in random order, and after them three of the others."""
         given, learned = list(self._given), list(self._learned.values())
         random.shuffle(given)
-        random.shuffle(learned)
-        return [*given, *learned]
+        return [*given, *random.sample(learned, min(_AT_ONCE, len(learned)))]
 
     def learn(self, found: Iterable[ParseResult], *, from_server: Server) -> None:
         """Remember servers that a server told of, with the scheme of the settings: what asks for TLS gets it there too.
@@ -61,11 +62,13 @@ class Servers:
             return  # it tells the addresses of its other protocol
         for each in found:
             netloc, host = each.netloc.rpartition("@")[2], each.hostname
-            if host is None or len(self._learned) == _MOST or netloc in self._learned:
+            if host is None or self._settings.is_plain_secret_for(host):
                 continue
-            if not self._settings.is_plain_secret_for(host):
-                name = (from_server.tls_name or from_server.host) if _is_ip(host) else None
-                self._learned[netloc] = Server(f"{scheme}://{netloc}", host, name)
+            name = (from_server.tls_name or from_server.host) if _is_ip(host) else None
+            self._learned.pop(netloc, None)  # the dictionary keeps the order in which they were told
+            self._learned[netloc] = Server(f"{scheme}://{netloc}", host, name)
+        for oldest in list(self._learned)[:-_MOST]:
+            del self._learned[oldest]
 
 
 def _is_ip(host: str) -> bool:
