@@ -6,7 +6,7 @@ from typing import Final, cast
 
 from thredfi_async._checks.json import text_problem
 
-_EMAIL: Final = re.compile(r'(?:"[^\r\n]*"|[^\s"@]+)@[^\s@]+')
+_EMAIL: Final = re.compile(r'(?:"[^\r\n]*"|[^ \t\r\n\f\v"@]+)@[^ \t\r\n\f\v@]+')
 _COUNTRY: Final = re.compile(r"[A-Z]{2}", re.ASCII)
 
 

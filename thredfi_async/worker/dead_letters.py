@@ -2,26 +2,21 @@
 
 import asyncio
 import contextlib
-import enum
 import logging
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
-from hashlib import sha256
 from typing import Final, TypeVar
 
-import attrs
 from nats.js.errors import NotFoundError
 
-from thredfi_async import InvalidRequestError
 from thredfi_async.worker.broker import Broker, connected, stored_size
-from thredfi_async.worker.command import ArchiveCommand
 from thredfi_async.worker.connection import new_inbox
-from thredfi_async.worker.errors import BrokerError
-from thredfi_async.worker.events import DeadLetter
+from thredfi_async.worker.errors import BrokerError, NotDoneError
 from thredfi_async.worker.jetstream import StoredMessage
 from thredfi_async.worker.nats_errors import TROUBLE, words
 from thredfi_async.worker.publisher import Stored
 from thredfi_async.worker.settings import NatsSettings
+from thredfi_async.worker.stored_letter import Ended, StoredLetter, letter_in
 from thredfi_async.worker.stream_config import StreamConfig
 
 __all__ = ["DeadLetters", "Ended", "StoredLetter", "dead_letters"]
@@ -34,51 +29,6 @@ _DRAIN_SECONDS: Final = 5.0
 """Seconds that letters in flight have after a stop: a queue that is full would hold them for ever."""
 
 logger: logging.Logger = logging.getLogger("thredfi_async.worker")
-
-
-@attrs.frozen(kw_only=True)
-class StoredLetter:
-    """A message in the stream of dead letters.
-
-    Args:
-        number: Its sequence number there, by which it is named.
-        letter: What it holds; None if it is no dead letter that this release reads.
-        fingerprint: Tells it from another letter that has the same number in a stream that was created anew.
-    """
-
-    number: int
-    letter: DeadLetter | None
-    fingerprint: str
-
-    @property
-    def command(self) -> ArchiveCommand | None:
-        """The command that was given up; None if the original holds none, or not all of it."""
-        if self.letter is None or self.letter.cut:
-            return None
-        try:
-            return ArchiveCommand.from_json(self.letter.original)
-        except InvalidRequestError:
-            return None
-
-
-class Ended(enum.StrEnum):
-    """What became of a dead letter."""
-
-    REDRIVEN = "redriven"
-    """Its command is in the queue, and the letter is deleted."""
-    REDRIVEN_BEFORE = "redriven_before"
-    """Its command is in the queue from another redrive, and the letter is deleted."""
-    LEFT = "left"
-    """It is kept: another redrive put its command into the queue, where it is no more; a worker is done with it, unless
-    the queue was purged."""
-    DISCARDED = "discarded"
-    """It is deleted."""
-    CUT = "cut"
-    """It is kept: it does not hold all of the original message."""
-    TOO_LARGE = "too_large"
-    """It is kept: the queue takes no message of this size."""
-    UNREADABLE = "unreadable"
-    """It is kept: it is no dead letter that this release reads."""
 
 
 class DeadLetters:
@@ -117,7 +67,7 @@ class DeadLetters:
             message = await self._message(number, following=True)
             if message is None or message.sequence > last:
                 return
-            yield _letter_in(message)
+            yield letter_in(message)
             number = message.sequence + 1
 
     async def get(self, number: int) -> StoredLetter | None:
@@ -133,7 +83,7 @@ class DeadLetters:
             BrokerError: There is no such stream, or the broker does not answer.
         """
         message = await self._message(number)
-        return None if message is None else _letter_in(message)
+        return None if message is None else letter_in(message)
 
     async def redrive(
         self, choose: Callable[[StoredLetter], bool], *, numbers: Collection[int] = (), again: bool = False
@@ -260,8 +210,10 @@ class DeadLetters:
             async with asyncio.timeout(_SECONDS):
                 return await self._broker.store(config.subject, payload, message_id=message_id, stream=config.stream)
         except TimeoutError:
-            why = self._broker.conditions.reason(f"store {config.stream}") or "it did not answer"
-            raise BrokerError(f"the queue {config.stream} stored nothing for {_SECONDS:.0f} s: {why}") from None
+            why = self._broker.conditions.reason(f"store {config.stream}")
+            kind = BrokerError if why is None else NotDoneError
+            told = why or "it did not answer"
+            raise kind(f"the queue {config.stream} stored nothing for {_SECONDS:.0f} s: {told}") from None
 
     async def _delete(self, number: int) -> None:
         name = self._stream_config.dead_stream
@@ -313,11 +265,3 @@ async def dead_letters(
     """
     async with connected(nats or NatsSettings(), name="thredfi dead-letters") as broker:
         yield DeadLetters(broker, stream_config or StreamConfig())
-
-
-def _letter_in(message: StoredMessage) -> StoredLetter:
-    try:
-        letter = DeadLetter.from_json(message.data)
-    except InvalidRequestError:
-        letter = None
-    return StoredLetter(number=message.sequence, letter=letter, fingerprint=sha256(message.data).hexdigest()[:16])

@@ -82,6 +82,11 @@ class InFlightMessage:
         if now > self.held_until:
             self.saw(Effect.UNKNOWN)
 
+    def hold(self, now: float, ack_wait: float) -> None:
+        """Note that the broker is told now that it is held."""
+        self.look_at_time(now)
+        self.held_until = now + ack_wait
+
     def delivered_again(self, message: Msg, delivery: Delivery) -> None:
         """Take another delivery of the message, which was due although it is held; it is processed once."""
         if delivery.deliveries > self.deliveries + 1:

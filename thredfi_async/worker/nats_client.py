@@ -25,7 +25,8 @@ from thredfi_async.worker.direct_client import DirectClient
 from thredfi_async.worker.nats_errors import TROUBLE
 
 _CLOSE_SECONDS: Final = 1.0
-_PING_SECONDS: Final = 20
+_PING_SECONDS: Final = 8
+"""A connection is over when two answers are missing: before the broker gives to others what this worker holds."""
 _ERROR: Final = b"-ERR"
 _LONGEST_LINE: Final = 1024 * 1024
 _LARGEST_MESSAGE: Final = 64 * 1024 * 1024  # the most that a broker may allow

@@ -27,7 +27,7 @@ VERSION: Final = 1
 _MOST_COUNTED: Final = 2**31 - 1  # sums of these stay below 64 bits, however many events there are
 _MOST_MILLISECONDS: Final = 2**53 - 1  # what every JSON reader takes exactly
 _TIME: Final = re.compile(
-    r"2[0-9]{3}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})",
+    r"2[0-9]{3}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])",
     re.ASCII,
 )
 _YEARS: Final = range(2000, 3000)

@@ -153,6 +153,7 @@ class Worker:
             async with asyncio.timeout(within):
                 await self._prepare(broker)
         except TimeoutError:
+            self._status.conditions.end("start")  # that says nothing of why
             why = "; ".join(self._status.conditions.lines()) or "no answer in time"
             raise BrokerError(f"NATS was not ready within {within:g} s: {why}") from None
         await prove_credentials(self._client, self._status.conditions, self._clock)
@@ -263,9 +264,7 @@ class Worker:
             part.beat()
             for in_flight in self._in_flight:
                 if not in_flight.is_answered and broker.is_connected:
-                    now = self._clock.monotonic()
-                    in_flight.look_at_time(now)
-                    in_flight.held_until = now + self._ack_wait
+                    in_flight.hold(self._clock.monotonic(), self._ack_wait)
                     await broker.respond(in_flight.message.reply, _PROGRESS)
             self._reconnected.clear()
             part.rests()

@@ -121,9 +121,8 @@ def broker_preflight_errors() -> Generator[None]:
     try:
         yield
     except BrokerError as error:
-        raise preflight_error(
-            sentence(str(error)), advice=ADVICE[Remedy.CHECK_BROKER], kind="BrokerError", code=ExitCode.BROKER
-        ) from error
+        advice = ADVICE[Remedy.RUN_AGAIN_LATER if error.is_reached else Remedy.CHECK_BROKER]
+        raise preflight_error(sentence(str(error)), advice=advice, kind="BrokerError", code=ExitCode.BROKER) from error
     except ModuleNotFoundError as error:
         needed = f"This needs the package {error.name}, which is not installed."
         raise preflight_error(needed, advice=how_to_install("worker"), kind="MissingExtra") from None
