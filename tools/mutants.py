@@ -1197,6 +1197,13 @@ MUTANTS = (
         ("worker/test_worker.py::test_a_worker_that_was_frozen",),
     ),
     Mutant(
+        "worker: what a broker that was killed forgets",
+        "worker/completion.py",
+        "or in_flight.was_stored_by(decision.archived_at)",
+        "or False",
+        ("worker/test_worker.py::test_what_a_delivery_that_the_broker_forgot_may_have_done",),
+    ),
+    Mutant(
         "worker: a message of a stream that is there no more is not acknowledged",
         "worker/in_flight.py",
         "message.is_gone = message.is_gone or message.stored_at < at",

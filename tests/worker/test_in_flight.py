@@ -1,5 +1,6 @@
 """Messages that are held: which delivery is of which, and what others may have done in between."""
 
+import datetime as dt
 from typing import Any
 from unittest import mock
 
@@ -65,3 +66,19 @@ def test_a_message_that_was_held_too_long(now: float, effect: Effect) -> None:
     message = InFlightMessage.of(mock.Mock(), delivery(), 0.0, 30.0)
     message.look_at_time(now)
     assert message.effect is effect
+
+
+@pytest.mark.parametrize(
+    ("time", "was_stored"),
+    [
+        (None, False),
+        ("1970-01-01T00:00:09.999999Z", False),
+        ("1970-01-01T00:00:10.000001Z", True),
+        ("1970-01-01T00:00:08Z", False),
+        ("1970-01-01T00:00:09Z", True),
+    ],
+)
+def test_a_time_that_may_be_cut_down_to_seconds(time: str | None, was_stored: bool) -> None:
+    """What the API says happened in a second may have happened at its end."""
+    message = InFlightMessage.of(mock.Mock(), delivery(stored_at=10), 0.0, 30.0)
+    assert message.was_stored_by(None if time is None else dt.datetime.fromisoformat(time)) is was_stored

@@ -406,6 +406,23 @@ async def test_what_an_earlier_delivery_may_have_done(nats_server: NatsServer) -
         assert (event.state, event.deliveries) == (ItemState.ARCHIVED, 2)
 
 
+async def test_what_a_delivery_that_the_broker_forgot_may_have_done(nats_server: NatsServer) -> None:
+    """A customer that was archived after the message was stored may have been archived by it, whatever is counted."""
+    async with MockServer(2) as server, queue(nats_server) as broker:
+        before, after = (ArchiveCommand(each.business_id, each.customer_id) for each in server.customers)
+        async with client_of(server.url, token=server.token) as client:
+            await client.customers.archive(before.business_id, before.customer_id)
+            await publish(broker, [("1", before.to_json()), ("2", after.to_json())])
+            await client.customers.archive(after.business_id, after.customer_id)
+            async with running(worker_of(nats_server, client)):
+                await ended(broker)
+        events = await outcomes(broker)
+        assert {(event.customer_id, event.state, event.deliveries) for event in events} == {
+            (before.customer_id, ItemState.ALREADY_ARCHIVED, 1),
+            (after.customer_id, ItemState.ARCHIVED, 1),
+        }
+
+
 async def test_a_no_after_an_earlier_delivery(nats_server: NatsServer) -> None:
     """A rejection after a redelivery is `unknown`: the earlier delivery may have been applied."""
     async with MockServer(1) as server, queue(nats_server) as broker:

@@ -46,8 +46,9 @@ class Completion:
     async def done(self, in_flight: InFlightMessage, decision: Done) -> None:
         """Complete a command whose customer is archived."""
         in_flight.look_at_time(self.clock.monotonic())
-        # Not `already_archived` if an earlier request for this message may have archived it.
-        ours = in_flight.effect is not Effect.NOT_APPLIED
+        # Not `already_archived` if an earlier request for this message may have archived it; also one that the broker
+        # has forgotten, as when it was killed.
+        ours = in_flight.effect is not Effect.NOT_APPLIED or in_flight.was_stored_by(decision.archived_at)
         await self._outcome(in_flight, ItemState.ARCHIVED if ours else decision.state, decision)
         await self._acknowledge(in_flight)
 

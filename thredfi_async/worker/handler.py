@@ -1,5 +1,6 @@
 """Turns one command into one decision, without a broker; a consumer of any message queue can use it."""
 
+import datetime as dt
 import logging
 import random
 import time
@@ -40,12 +41,14 @@ class Done:
         attempts: Requests sent.
         elapsed: Seconds.
         idempotency_key: The key that they carried.
+        archived_at: When, as the API's record says; None if it does not.
     """
 
     state: ItemState
     attempts: int = 0
     elapsed: float = 0.0
     idempotency_key: str | None = None
+    archived_at: dt.datetime | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -210,6 +213,7 @@ class ArchiveHandler:
             attempts=raw.attempts,
             elapsed=self._monotonic() - began,
             idempotency_key=key,
+            archived_at=raw.parsed.archived_at,
         )
 
     def _archive(self, command: ArchiveCommand, key: str, retry: RetryPolicy | None) -> Awaitable[Any]:

@@ -1,5 +1,6 @@
 """The messages that a worker has received and not settled yet."""
 
+import datetime as dt
 from asyncio import Task
 from collections.abc import Iterator, Mapping
 from typing import Self
@@ -76,6 +77,13 @@ class InFlightMessage:
     def is_answered(self) -> bool:
         """Whether the broker waits for no answer any more."""
         return self.settled or self.is_gone
+
+    def was_stored_by(self, time: dt.datetime | None) -> bool:
+        """Return whether the stream had it by a time, which a server may have cut down to whole seconds."""
+        if time is None:
+            return False
+        seconds = time.timestamp() + (0.0 if time.microsecond else 1.0)
+        return self.stored_at <= seconds * 1e9
 
     def look_at_time(self, now: float) -> None:
         """Note that others may have had it, and may have called, if the broker was told too late that it is held."""
