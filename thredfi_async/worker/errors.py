@@ -7,13 +7,7 @@ from thredfi_async._outcomes import Fault, Remedy, Row
 
 
 class BrokerError(ThredfiError):
-    """NATS cannot be reached or refuses a request; the message says why, and what to do.
-
-    Attributes:
-        is_reached: Whether address and credentials are certainly right: the broker was asked, and did not do it.
-    """
-
-    is_reached: bool = False
+    """NATS cannot be reached or refuses a request; the message says why, and what to do."""
 
     row: ClassVar[Row] = Row(ThredfiError, Fault.SETTINGS, Remedy.CHECK_BROKER, code="broker_error")
 
@@ -21,4 +15,4 @@ class BrokerError(ThredfiError):
 class NotDoneError(BrokerError):
     """NATS was reached, and did not do in time what it was asked for."""
 
-    is_reached = True
+    row: ClassVar[Row] = Row(ThredfiError, Fault.SETTINGS, Remedy.RUN_AGAIN_LATER, code="broker_error")

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from thredfi_async import ConfigurationError
 from thredfi_async._extras import how_to_install
-from thredfi_async._outcomes import Remedy
 from thredfi_async.cli.bulk.preflight_errors import preflight_error
 from thredfi_async.cli.error_report import ADVICE
 from thredfi_async.cli.exit_codes import ExitCode
@@ -121,7 +120,7 @@ def broker_preflight_errors() -> Generator[None]:
     try:
         yield
     except BrokerError as error:
-        advice = ADVICE[Remedy.RUN_AGAIN_LATER if error.is_reached else Remedy.CHECK_BROKER]
+        advice = ADVICE[error.row.remedy]
         raise preflight_error(sentence(str(error)), advice=advice, kind="BrokerError", code=ExitCode.BROKER) from error
     except ModuleNotFoundError as error:
         needed = f"This needs the package {error.name}, which is not installed."
