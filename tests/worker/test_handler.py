@@ -175,17 +175,18 @@ async def test_retry_after_has_a_bound(asked: str, caplog: pytest.LogCaptureFixt
 
 
 @pytest.mark.parametrize("retry", [None, RetryPolicy()])
-async def test_no_call_waits_for_longer_than_the_bound(retry: RetryPolicy | None) -> None:
+@pytest.mark.parametrize("bound", [2.0, 0.0])
+async def test_no_call_waits_for_longer_than_the_bound(bound: float, retry: RetryPolicy | None) -> None:
     """Neither the one that is told to wait nor any other; a shorter wait is the client's own."""
     wait = faults.problem(503, headers={"Retry-After": "25"})
     routes: dict[tuple[str, str], list[Step]] = {POST: [wait] * 4, GET: [Answer.json(200, bodies.active)]}
     async with FaultServer(routes=routes) as server, client_of(server.url, retry=RetryPolicy()) as client:
-        handler = ArchiveHandler(client, max_retry_after=2.0, retry=retry)
+        handler = ArchiveHandler(client, max_retry_after=bound, retry=retry)
         async with asyncio.timeout(10):
             for policy in (None, RetryPolicy()):
                 decision = await handler(ArchiveCommand(BUSINESS, CUSTOMER, body()), retry=policy)
                 assert isinstance(decision, RetryLater)
-                assert (decision.retry_after, decision.attempts) == (2.0, 1)
+                assert (decision.retry_after, decision.attempts) == (bound, 1)
         assert client.limits.cooldown == 0.0
 
 

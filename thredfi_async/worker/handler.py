@@ -26,6 +26,7 @@ from thredfi_async.worker.command import ArchiveCommand
 
 MAX_RETRY_AFTER: Final = 300.0
 """The longest Retry-After that counts, in seconds."""
+_SHORTEST: Final = 1e-9
 DELAY: Final = seconds_between(0.0, 7 * 86_400.0, "from 0 to a week")
 """The check of a delay between two deliveries."""
 
@@ -260,7 +261,8 @@ def _waiting_at_most(seconds: float, client: ArchiveClient) -> ArchiveClient:
 
 
 def _bounded(retry: RetryPolicy, seconds: float) -> RetryPolicy:
-    return retry if retry.max_retry_after <= seconds else attrs.evolve(retry, max_retry_after=seconds)
+    # A policy's own bound is above 0; that of a handler may be 0.
+    return attrs.evolve(retry, max_retry_after=min(retry.max_retry_after, max(seconds, _SHORTEST)))
 
 
 def _cause(error: ThredfiError) -> Literal["api", "settings", "client"]:
