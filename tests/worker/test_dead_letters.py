@@ -159,15 +159,21 @@ class Cut(DeadLetters):
         raise BrokerError("killed here")
 
 
+async def killed(broker: Broker) -> int:
+    """Redrive three letters, without deleting any; return how many messages came to the queue."""
+    for number in range(1, 4):
+        await die(broker, number)
+    with pytest.raises(BrokerError, match="killed here"):
+        await Cut(broker, TOPOLOGY).redrive(everything)
+    stored = len(await queued(broker))
+    assert stored >= 1
+    return stored
+
+
 async def test_a_repeat_after_a_kill_is_dropped(nats_server: NatsServer) -> None:
     """A redrive that was killed between publishing and deleting stores nothing twice."""
     async with queue(nats_server) as broker:
-        for number in range(1, 4):
-            await die(broker, number)
-        with pytest.raises(BrokerError, match="killed here"):
-            await Cut(broker, TOPOLOGY).redrive(everything)
-        stored = len(await queued(broker))
-        assert stored >= 1
+        stored = await killed(broker)
         letters = DeadLetters(broker, TOPOLOGY)
         await letters.redrive(everything)
         assert letters.ended == {Ended.REDRIVEN_BEFORE: stored, Ended.REDRIVEN: 3 - stored} or stored == 3
@@ -179,11 +185,7 @@ async def test_a_repeat_after_a_kill_is_dropped(nats_server: NatsServer) -> None
 async def test_what_has_left_the_queue_is_kept(nats_server: NatsServer, again: bool) -> None:
     """After a purge, the letter is the only copy of its command: it is kept, and redriven only if that is asked for."""
     async with queue(nats_server) as broker:
-        for number in range(1, 4):
-            await die(broker, number)
-        with pytest.raises(BrokerError, match="killed here"):
-            await Cut(broker, TOPOLOGY).redrive(everything)
-        stored = len(await queued(broker))
+        stored = await killed(broker)
         await broker.jetstream.purge_stream(TOPOLOGY.stream)
         letters = DeadLetters(broker, TOPOLOGY)
         await letters.redrive(everything, again=again)
