@@ -174,7 +174,7 @@ async def test_a_stream_that_stores_some_messages(nats_server: NatsServer) -> No
     async with queue(nats_server) as broker:
         await broker.jetstream.add_stream(name="SMALL", subjects=["small"], max_msg_size=1_000)
         store = asyncio.create_task(broker.store("small", b"x" * 1_000, message_id="1", stream="SMALL"))
-        await until(lambda: broker.conditions.reason("store SMALL") is not None)
+        await until(lambda: broker.conditions.reason("store SMALL") is not None, within=20)
         await broker.store("small", b"x", message_id="2", stream="SMALL")
         assert broker.conditions.reason("store SMALL") is not None
         await broker.jetstream.update_stream(name="SMALL", subjects=["small"], max_msg_size=2_000)

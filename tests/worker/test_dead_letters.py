@@ -207,7 +207,7 @@ async def test_a_stop_while_the_queue_is_full(nats_server: NatsServer, monkeypat
             await broker.jetstream.publish(config.dead_subject, letter.to_json())
         letters = DeadLetters(broker, config)
         redrive = asyncio.create_task(letters.redrive(everything))
-        await until(lambda: letters.ended.total() == 1 and bool(letters.troubles))
+        await until(lambda: letters.ended.total() == 1 and bool(letters.troubles), within=20)
         letters.drain()
         await redrive
         assert letters.ended == {Ended.REDRIVEN: 1}

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 import pytest
 from helpers import ONCE, client_of, leaving_nothing, until
@@ -465,25 +466,38 @@ async def test_a_worker_that_was_frozen(nats_server: NatsServer) -> None:
         assert events[0].effect is Effect.UNKNOWN
 
 
+class Waiting(ArchiveHandler):
+    """A handler whose calls wait, after their answers, until they are told to end."""
+
+    ends: dict[UUID, asyncio.Event]
+
+    async def __call__(self, command: ArchiveCommand | bytes, **settings: Any) -> Decision:
+        decision = await super().__call__(command, **settings)
+        assert isinstance(command, ArchiveCommand)
+        await self.ends[command.customer_id].wait()
+        return decision
+
+
 async def test_a_queue_that_is_created_anew(nats_server: NatsServer) -> None:
     """While a message of the old one is held: its end acknowledges none of the new one's messages."""
-    hang = Fault(FaultKind.LATENCY, seconds=1.0)
     async with MockServer(2) as server, queue(nats_server) as broker:
         old, new = payloads(server.customers)
-        server.queue_faults(server.customers[0].customer_id, hang)
-        server.queue_faults(server.customers[1].customer_id, Fault(FaultKind.HANG))
         await publish(broker, [old])
         async with client_of(server.url, token=server.token, retry=ONCE) as client:
             worker = worker_of(nats_server, client, grace_period=0)
+            worker._handler = handler = Waiting(client)
+            handler.ends = {customer.customer_id: asyncio.Event() for customer in server.customers}
             async with running(worker):
-                await until(lambda: worker.in_flight == 1)
+                await until(lambda: worker.in_flight == 1, within=20)
                 await broker.jetstream.delete_stream(TOPOLOGY.stream)
                 await ensure_streams(broker, TOPOLOGY)
                 await ensure_consumer(broker, TOPOLOGY)
                 await publish(broker, [new])
-                await until(lambda: worker.in_flight == 2, within=10)
-                await until(lambda: worker.in_flight == 1, within=10)
-                await broker.flush()
+                await until(lambda: worker.in_flight == 2, within=20)
+                handler.ends[server.customers[0].customer_id].set()
+                await until(lambda: worker.in_flight == 1, within=20)
+                assert worker._broker is not None
+                await worker._broker.flush()
                 info = await broker.jetstream.consumer_info(TOPOLOGY.stream, TOPOLOGY.consumer)
                 assert info.num_ack_pending == 1
         assert [event.state for event in await outcomes(broker)] == [ItemState.ARCHIVED]
